@@ -1,0 +1,1 @@
+"""rrjax: the dynamics of recursive reasoning models, measured in JAX."""

@@ -1,0 +1,151 @@
+"""How well a score tells two groups apart: the rank AUC and its bootstrap interval."""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from rrjax.analysis.intervals import (
+    check_level,
+    check_no_nan,
+    check_num_resamples,
+    percentile_interval,
+)
+
+# Resamples are counted in blocks of so many numbers: they stay in cache, and memory is bounded.
+BLOCK = 2**19
+
+
+class AucEstimate(NamedTuple):
+    """An AUC with its interval.
+
+    Attributes:
+      value: (...) the AUC of the data.
+      low: (...) the lower end of the interval.
+      high: (...) the upper end.
+      num_positive: size of the positive group.
+      num_negative: size of the other.
+    """
+
+    value: Any
+    low: Any
+    high: Any
+    num_positive: int
+    num_negative: int
+
+
+def auc(scores: ArrayLike, positive: ArrayLike) -> Any:
+    """The probability that a positive scores higher than a negative (Mann-Whitney, rank AUC).
+
+      AUC = P(s⁺ > s⁻) + ½ P(s⁺ = s⁻)   over all pairs of a positive and a negative
+
+    Args:
+      scores: (N, ...) one row per puzzle; −inf and inf are ordered like other numbers.
+      positive: (N,) booleans.
+
+    Returns:
+      An array of shape (...), a number for scores (N,): 1 if every positive scores higher, ½ for
+      equal groups. NaN where a group is empty: there is no pair to compare.
+
+    Raises:
+      ValueError: for NaN among the scores, or shapes and types other than these.
+
+    Source: Mann and Whitney 1947; Hanley and McNeil 1982, Radiology 143, 29.
+    """
+    scores, positive = _checked(scores, positive)
+    once = np.ones((1, len(positive)), dtype=np.int64)
+    return _auc_of_resamples(scores, positive, once)[0].reshape(scores.shape[1:])[()]
+
+
+def bootstrap_auc(
+    scores: ArrayLike,
+    positive: ArrayLike,
+    seed: int,
+    num_resamples: int = 2000,
+    level: float = 0.95,
+) -> AucEstimate:
+    """The rank AUC with its percentile bootstrap interval.
+
+    Puzzles are drawn with replacement, whatever their group, so that the interval also holds the
+    chance in the sizes of the groups. A resample that misses one group has no AUC and is left
+    out, which is the same as drawing it again. All columns see the same resamples.
+
+    Args:
+      scores: (N, ...) one row per puzzle; −inf and inf are ordered like other numbers.
+      positive: (N,) booleans.
+      seed: of the resampling.
+      num_resamples: how many resamples of N puzzles.
+      level: the coverage aimed at, between 0 and 1.
+
+    Returns:
+      The AUC, its interval and the sizes of the groups; the first three of shape (...). NaN where
+      a group is empty. Groups that do not overlap give 1 (or 0) with zero width however small
+      they are: read the interval together with the sizes.
+
+    Raises:
+      ValueError: as `auc`; also for a level outside 0..1 or no resamples.
+
+    Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter 13.
+    """
+    check_level(level)
+    check_num_resamples(num_resamples)
+    scores, positive = _checked(scores, positive)
+    trailing, n = scores.shape[1:], len(positive)
+    rng = np.random.default_rng(seed)
+    size = max(1, BLOCK // max(1, n))
+    resampled = [
+        _auc_of_resamples(scores, positive, _draw_counts(rng, min(size, num_resamples - start), n))
+        for start in range(0, num_resamples, size)
+    ]
+    defined = np.concatenate([block[~np.isnan(block).any(axis=1)] for block in resampled])
+    low, high = percentile_interval(defined.reshape(-1, *trailing), level)
+    num_positive = int(positive.sum())
+    return AucEstimate(auc(scores, positive), low, high, num_positive, n - num_positive)
+
+
+def _checked(scores: ArrayLike, positive: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    scores, positive = np.asarray(scores, dtype=np.float64), np.asarray(positive)
+    if positive.dtype != bool or positive.ndim != 1:
+        raise ValueError(
+            f"positive must be booleans of shape (N,); got {positive.dtype} of {positive.shape}"
+        )
+    if scores.shape[:1] != positive.shape:
+        raise ValueError(
+            f"scores must have one row for each of the {len(positive)} entries of positive; "
+            f"got shape {scores.shape}"
+        )
+    check_no_nan("scores", scores)
+    return scores, positive
+
+
+def _draw_counts(rng: np.random.Generator, num_resamples: int, n: int) -> np.ndarray:
+    """How often each of n puzzles occurs in each resample, (num_resamples, n)."""
+    if n == 0:
+        return np.zeros((num_resamples, 0), dtype=np.int64)
+    drawn = rng.integers(n, size=(num_resamples, n)) + n * np.arange(num_resamples)[:, None]
+    return np.bincount(drawn.ravel(), minlength=num_resamples * n).reshape(num_resamples, n)
+
+
+def _auc_of_resamples(scores: np.ndarray, positive: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """AUC of each resample (B, n) and column, (B, columns); NaN if a resample misses a group."""
+    num_positive = counts[:, positive].sum(axis=1, keepdims=True)
+    num_negative = counts[:, ~positive].sum(axis=1, keepdims=True)
+    columns = scores.reshape(len(scores), math.prod(scores.shape[1:])).T
+    wins = [_pairs_won(column, positive, counts) for column in columns]
+    wins = np.stack(wins, axis=1) if wins else np.zeros((len(counts), 0))
+    pairs = np.broadcast_to(num_positive * num_negative, wins.shape)
+    return np.divide(wins, pairs, out=np.full(wins.shape, np.nan), where=pairs > 0)
+
+
+def _pairs_won(scores: np.ndarray, positive: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Pairs in which the positive scores higher, ties as a half, for each resample: (B,)."""
+    negatives = np.flatnonzero(~positive)
+    negatives = negatives[np.argsort(scores[negatives])]
+    # passed[:, j]: the negatives among the j lowest.
+    passed = np.zeros((len(counts), len(negatives) + 1), dtype=np.int64)
+    np.cumsum(counts[:, negatives], axis=1, out=passed[:, 1:])
+    below = np.searchsorted(scores[negatives], scores[positive], side="left")
+    not_above = np.searchsorted(scores[negatives], scores[positive], side="right")
+    worth = passed[:, below] + passed[:, not_above]
+    return np.einsum("bn,bn->b", counts[:, positive], worth) / 2

@@ -1,0 +1,329 @@
+"""What a cell is: its architecture (an official `arch:` block) and the sizes of its data."""
+
+import dataclasses
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+CellName = Literal["trm", "trm_singlez", "trm_hier6", "hrm", "transformer"]
+Positions = Literal["rope", "learned", "none"]
+LossType = Literal["stablemax_cross_entropy", "softmax_cross_entropy"]
+Dtype = Literal["bfloat16", "float32", "float64"]
+
+_NAMES_UPSTREAM: dict[str, CellName] = {
+    "recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1": "trm",
+    "recursive_reasoning.trm_singlez@TinyRecursiveReasoningModel_ACTV1": "trm_singlez",
+    "recursive_reasoning.trm_hier6@TinyRecursiveReasoningModel_ACTV1": "trm_hier6",
+    "recursive_reasoning.hrm@HierarchicalReasoningModel_ACTV1": "hrm",
+    "hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1": "hrm",
+    "recursive_reasoning.transformers_baseline@Model_ACTV2": "transformer",
+}
+_LOSS_HEAD_UPSTREAM = "losses@ACTLossHead"
+
+
+@dataclass(frozen=True)
+class Arch:
+    """An architecture, with the key names of the official `arch:` blocks.
+
+    Attributes:
+      name: the cell.
+      hidden_size: width of a token's vector.
+      num_heads: attention heads; unused with `mlp_t`.
+      expansion: SwiGLU expansion before the factor 2/3 and the rounding up to 256.
+      H_cycles: cycles in one segment (ignored by the transformer, which has one update).
+      L_cycles: latent updates in one cycle.
+      H_layers: blocks of the H level (HRM, transformer); TRM shares the L level and ignores it.
+      L_layers: blocks of the L level.
+      pos_encodings: `rope`, `learned` or `none`.
+      mlp_t: mix tokens by a SwiGLU over the token axis in place of attention.
+      puzzle_emb_ndim: length of a puzzle's embedding vector; 0: none.
+      puzzle_emb_len: TRM only: tokens that vector is zero-padded to; 0: as few as hold it.
+      no_ACT_continue: TRM only: halt on q_halt > 0 and leave q_continue untrained.
+      forward_dtype: dtype of states and matrix products; weights are cast at use.
+      halt_max_steps: segments a training slot runs at most, and evaluation always runs.
+      halt_exploration_prob: probability of demanding a random minimum of segments.
+      rms_norm_eps: epsilon of the RMS norms.
+      rope_theta: base of the rotary frequencies.
+      loss_type: cross-entropy over stablemax (the official recipe) or softmax.
+    """
+
+    name: CellName = "trm"
+    hidden_size: int = 512
+    num_heads: int = 8
+    expansion: float = 4.0
+    H_cycles: int = 3
+    L_cycles: int = 6
+    H_layers: int = 0
+    L_layers: int = 2
+    pos_encodings: Positions = "rope"
+    mlp_t: bool = False
+    puzzle_emb_ndim: int = 0
+    puzzle_emb_len: int = 0
+    no_ACT_continue: bool = True
+    forward_dtype: Dtype = "float32"
+    halt_max_steps: int = 16
+    halt_exploration_prob: float = 0.1
+    rms_norm_eps: float = 1e-5
+    rope_theta: float = 10000.0
+    loss_type: LossType = "stablemax_cross_entropy"
+
+    def __post_init__(self):
+        _check_choices(self)
+        _check_numbers(self)
+        _check_combination(self)
+
+    @property
+    def halts_on_sign(self) -> bool:
+        """Whether a training slot halts on q_halt > 0, rather than on q_halt > q_continue."""
+        return self.name.startswith("trm") and self.no_ACT_continue
+
+    @property
+    def bootstraps_q_continue(self) -> bool:
+        """Whether q_continue is trained on the next segment's q values."""
+        return self.name == "hrm" or (self.name.startswith("trm") and not self.no_ACT_continue)
+
+
+@dataclass(frozen=True)
+class Config:
+    """A cell on its data: what fixes every parameter's shape.
+
+    Attributes:
+      arch: the architecture.
+      seq_len: tokens of a puzzle.
+      vocab_size: token values.
+      num_puzzle_identifiers: rows of the puzzle-embedding table.
+    """
+
+    arch: Arch = field(default_factory=Arch)
+    seq_len: int = 81
+    vocab_size: int = 11
+    num_puzzle_identifiers: int = 1
+
+    def __post_init__(self):
+        for name in ("seq_len", "vocab_size", "num_puzzle_identifiers"):
+            _check_at_least(name, getattr(self, name), 1)
+
+    @property
+    def puzzle_tokens(self) -> int:
+        """Tokens in front of the puzzle that hold its embedding vector."""
+        arch = self.arch
+        return arch.puzzle_emb_len or -(-arch.puzzle_emb_ndim // arch.hidden_size)
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens of a state: puzzle-embedding tokens and sequence."""
+        return self.puzzle_tokens + self.seq_len
+
+
+def parse_arch(block: Mapping[str, Any]) -> Arch:
+    """The architecture that an official `arch:` block describes.
+
+    Raises:
+      ValueError: for an unknown key or value (with the nearest known name), a missing key that
+        upstream requires, or a combination that no cell can have.
+    """
+    block = dict(block)
+    upstream = block.pop("name", None)
+    if upstream is None:
+        raise ValueError("the arch block has no `name`; expected one of " + _listing())
+    name = _cell_name(str(upstream))
+    loss = _parse_loss(block.pop("loss", {}))
+    if name == "transformer":
+        _drop_act_switches(block)
+    allowed = _keys_of(name, str(upstream))
+    for key in block:
+        if key not in allowed:
+            raise ValueError(f"arch has no key {key!r} for {name}{nearest(key, allowed)}")
+    known = {key: _coerce(key, value) for key, value in block.items()}
+    _check_complete(name, known)
+    return Arch(name=name, **{**_upstream_defaults(name, known), **loss, **known})
+
+
+def config_to_dict(config: Config) -> dict[str, Any]:
+    """A JSON-able mapping from which `config_from_dict` makes an equal config."""
+    return dataclasses.asdict(config)
+
+
+def config_from_dict(mapping: Mapping[str, Any]) -> Config:
+    """The inverse of `config_to_dict`.
+
+    Raises:
+      ValueError: for unknown or ill-typed entries.
+    """
+    sizes = {f.name for f in dataclasses.fields(Config)}
+    for key in mapping:
+        if key not in sizes:
+            raise ValueError(f"config has no key {key!r}{nearest(key, sizes)}")
+    arch = mapping.get("arch")
+    if not isinstance(arch, Mapping):
+        raise ValueError(f"config.arch must be a mapping, got {arch!r}")
+    for key in arch:
+        if key not in _TYPES:
+            raise ValueError(f"config.arch has no key {key!r}{nearest(key, _TYPES)}")
+    fields = {key: _coerce(key, value) for key, value in arch.items()}
+    numbers = {key: _integer(key, mapping[key]) for key in sizes - {"arch"} if key in mapping}
+    return Config(arch=Arch(**fields), **numbers)
+
+
+_TYPES: dict[str, Any] = {f.name: f.type for f in dataclasses.fields(Arch)}
+_CHOICES = {"name": CellName, "pos_encodings": Positions, "loss_type": LossType}
+_CHOICES["forward_dtype"] = Dtype
+
+_SHARED = {
+    *("hidden_size", "num_heads", "expansion", "H_cycles", "H_layers", "pos_encodings"),
+    *("puzzle_emb_ndim", "forward_dtype", "halt_max_steps", "halt_exploration_prob"),
+    *("rms_norm_eps", "rope_theta"),
+}
+_REQUIRED = {"hidden_size", "num_heads", "expansion", "H_cycles", "pos_encodings"}
+_REQUIRED |= {"halt_max_steps", "halt_exploration_prob"}
+
+
+def _keys_of(name: CellName, upstream: str) -> set[str]:
+    if name == "transformer":
+        return _SHARED
+    if name == "hrm":
+        plain = upstream.startswith("hrm.hrm_act_v1")
+        return _SHARED | {"L_cycles", "L_layers"} | (set() if plain else {"mlp_t"})
+    return _SHARED | {"L_cycles", "L_layers", "mlp_t", "puzzle_emb_len", "no_ACT_continue"}
+
+
+def _upstream_defaults(name: CellName, known: Mapping[str, Any]) -> dict[str, Any]:
+    """Upstream's defaults of keys that a block may leave out, where they differ from ours."""
+    defaults: dict[str, Any] = {"forward_dtype": "bfloat16"}
+    if name.startswith("trm") and known.get("puzzle_emb_ndim", 0) > 0:
+        defaults["puzzle_emb_len"] = 16
+    return defaults
+
+
+def _drop_act_switches(block: dict[str, Any]) -> None:
+    """The baseline's switches of adaptive computation, of which only the defaults exist here."""
+    for key, default in (("act_enabled", True), ("act_inference", False)):
+        if block.pop(key, default) is not default:
+            raise ValueError(f"arch.{key} must be {default}: no other way of halting is offered")
+
+
+def _check_complete(name: CellName, known: Mapping[str, Any]) -> None:
+    required = set(_REQUIRED)
+    required |= {"H_layers"} if name == "transformer" else {"L_cycles", "L_layers"}
+    required |= {"H_layers"} if name == "hrm" else set()
+    missing = sorted(required - set(known))
+    if missing:
+        raise ValueError(f"the arch block of {name} lacks {', '.join(missing)}")
+
+
+def _parse_loss(block: Any) -> dict[str, Any]:
+    if not isinstance(block, Mapping):
+        raise ValueError(f"arch.loss must be a mapping, got {block!r}")
+    for key in block:
+        if key not in ("name", "loss_type"):
+            raise ValueError(f"arch.loss has no key {key!r}{nearest(key, ('name', 'loss_type'))}")
+    if block.get("name", _LOSS_HEAD_UPSTREAM) != _LOSS_HEAD_UPSTREAM:
+        raise ValueError(f"arch.loss.name must be {_LOSS_HEAD_UPSTREAM!r}, got {block['name']!r}")
+    if "loss_type" not in block:
+        return {}
+    return {"loss_type": block["loss_type"]}
+
+
+def _cell_name(upstream: str) -> CellName:
+    if upstream in get_args(CellName):
+        return upstream  # pyright: ignore[reportReturnType]
+    if upstream in _NAMES_UPSTREAM:
+        return _NAMES_UPSTREAM[upstream]
+    known = [*get_args(CellName), *_NAMES_UPSTREAM]
+    raise ValueError(f"arch.name {upstream!r} is no known cell{nearest(upstream, known)}")
+
+
+def _coerce(key: str, value: Any) -> Any:
+    """PyYAML reads `1e-4` as a string; the field's type says what was meant."""
+    kind = _TYPES[key]
+    if kind is bool:
+        if not isinstance(value, bool):
+            raise ValueError(f"arch.{key} must be true or false, got {value!r}")
+        return value
+    if kind is int:
+        return _integer(f"arch.{key}", value)
+    if kind is float:
+        return _number(f"arch.{key}", value)
+    return value
+
+
+def _integer(key: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"{key} must be an integer, got {value!r}")
+    return value
+
+
+def _number(key: str, value: Any) -> float:
+    try:
+        if isinstance(value, bool):
+            raise ValueError
+        return float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{key} must be a number, got {value!r}") from None
+
+
+def _check_choices(arch: Arch) -> None:
+    for key, choices in _CHOICES.items():
+        value = getattr(arch, key)
+        if value not in get_args(choices):
+            raise ValueError(
+                f"arch.{key} must be one of {', '.join(get_args(choices))}; got {value!r}"
+                f"{nearest(str(value), get_args(choices))}"
+            )
+
+
+def _check_numbers(arch: Arch) -> None:
+    for key in ("hidden_size", "num_heads", "H_cycles", "L_cycles", "halt_max_steps"):
+        _check_at_least(f"arch.{key}", getattr(arch, key), 1)
+    for key in ("H_layers", "L_layers", "puzzle_emb_ndim", "puzzle_emb_len"):
+        _check_at_least(f"arch.{key}", getattr(arch, key), 0)
+    for key in ("expansion", "rms_norm_eps", "rope_theta"):
+        if not 0 < getattr(arch, key) < float("inf"):
+            raise ValueError(f"arch.{key} must be positive, got {getattr(arch, key)}")
+    if not 0 <= arch.halt_exploration_prob <= 1:
+        raise ValueError(
+            f"arch.halt_exploration_prob must lie in 0..1, got {arch.halt_exploration_prob}"
+        )
+
+
+def _check_combination(arch: Arch) -> None:
+    trm = arch.name.startswith("trm")
+    if arch.name != "transformer":
+        _check_at_least("arch.L_layers", arch.L_layers, 1)
+    if not trm:
+        _check_at_least("arch.H_layers", arch.H_layers, 1)
+    if arch.name == "trm_hier6" and arch.L_cycles > 6:
+        raise ValueError(f"arch.L_cycles of trm_hier6 is at most 6, got {arch.L_cycles}")
+    if arch.name == "transformer" and arch.mlp_t:
+        raise ValueError("arch.mlp_t: the transformer baseline mixes tokens by attention only")
+    if arch.puzzle_emb_len and not trm:
+        raise ValueError(f"arch.puzzle_emb_len belongs to TRM; {arch.name} derives it")
+    if arch.puzzle_emb_len and not arch.puzzle_emb_ndim:
+        raise ValueError("arch.puzzle_emb_len must be 0 where puzzle_emb_ndim is 0")
+    if arch.puzzle_emb_len and arch.puzzle_emb_len * arch.hidden_size < arch.puzzle_emb_ndim:
+        raise ValueError(
+            f"arch.puzzle_emb_len {arch.puzzle_emb_len} tokens of width {arch.hidden_size} "
+            f"cannot hold puzzle_emb_ndim {arch.puzzle_emb_ndim}"
+        )
+    head_dim = arch.hidden_size // arch.num_heads
+    if not arch.mlp_t and (head_dim < 1 or (arch.pos_encodings == "rope" and head_dim % 2)):
+        raise ValueError(
+            f"arch.num_heads {arch.num_heads} splits hidden_size {arch.hidden_size} into heads of "
+            f"{head_dim}; rotary attention needs a positive even number"
+        )
+
+
+def _check_at_least(key: str, value: int, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"{key} must be an integer of at least {least}, got {value!r}")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """What to say of an unknown name: the closest known one, or else all of them."""
+    close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(sorted(known))}"
+
+
+def _listing() -> str:
+    return ", ".join(get_args(CellName))

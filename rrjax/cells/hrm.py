@@ -1,0 +1,29 @@
+"""The Hierarchical Reasoning Model: TRM's cycle with a level of its own for the answer.
+
+Training differentiates the last latent and the last answer update only.
+Source: HRM (Wang et al. 2025), `hrm_act_v1.py`; with token mixing: TinyRecursiveModels, `hrm.py`.
+"""
+
+import functools
+
+from rrjax.cells.config import Config
+from rrjax.cells.layers import Params, reason
+from rrjax.cells.trm import TwoStates, latent
+from rrjax.contract import Drive, Repeat, Schedule, Update
+
+def answer(config: Config, context: Params, z: TwoStates, drive: Drive) -> TwoStates:
+    """z_H ← f_H(z_H + z_L)."""
+    return z._replace(z_H=reason(context["H_level"], z.z_H + z.z_L, config))
+
+
+@functools.cache
+def schedule(config: Config) -> Schedule:
+    """H_cycles × (L_cycles × latent, answer)."""
+    think = Update("latent", functools.partial(latent, config))
+    reply = Update("answer", functools.partial(answer, config))
+    return (Repeat(config.arch.H_cycles, (Repeat(config.arch.L_cycles, (think,)), reply)),)
+
+
+def gradient_updates(config: Config) -> int:
+    """Training differentiates the last latent and the last answer update."""
+    return 2

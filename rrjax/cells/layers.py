@@ -1,0 +1,106 @@
+"""The layers all cells share, for one puzzle: activations are (tokens, width), no batch axis.
+
+Weights are PyTorch's: plain nested dicts, linear weights (out, in), already in the activations'
+dtype. Nothing here stops a gradient.
+"""
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from rrjax.cells.config import Config
+
+Params = Mapping[str, Any]
+
+
+def linear(layer: Params, x: Float[Array, "*tokens in"]) -> Float[Array, "*tokens out"]:
+    """x Wᵀ (+ b)."""
+    y = x @ layer["weight"].T
+    return y + layer["bias"] if "bias" in layer else y
+
+
+def rms_norm(x: Float[Array, "a b"], eps: float, axis: int = -1) -> Float[Array, "a b"]:
+    """x / √(mean x² + ε), weightless, in at least float32 whatever the activation's dtype."""
+    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    mean_square = jnp.mean(jnp.square(wide), axis=axis, keepdims=True)
+    return (wide * jax.lax.rsqrt(mean_square + eps)).astype(x.dtype)
+
+
+def swiglu(layer: Params, x: Float[Array, "tokens width"]) -> Float[Array, "tokens width"]:
+    """down(silu(gate) · up), over the width of each token."""
+    gate, up = jnp.split(linear(layer["gate_up_proj"], x), 2, axis=-1)
+    return linear(layer["down_proj"], jax.nn.silu(gate) * up)
+
+
+def swiglu_over_tokens(
+    layer: Params, x: Float[Array, "tokens width"]
+) -> Float[Array, "tokens width"]:
+    """The same over the token axis, for each of the width's channels: (Wx rather than xWᵀ)."""
+    gate, up = jnp.split(layer["gate_up_proj"]["weight"] @ x, 2, axis=0)
+    return layer["down_proj"]["weight"] @ (jax.nn.silu(gate) * up)
+
+
+def attention(
+    layer: Params, x: Float[Array, "tokens width"], config: Config
+) -> Float[Array, "tokens width"]:
+    """Full multi-head attention; queries and keys are rotated where positions are `rope`."""
+    heads = config.arch.num_heads
+    qkv = linear(layer["qkv_proj"], x).reshape(x.shape[0], 3 * heads, -1)
+    query, key, value = jnp.split(qkv, 3, axis=1)  # (tokens, heads, head_dim) each
+    if config.arch.pos_encodings == "rope":
+        query, key = _rotate(query, config), _rotate(key, config)
+    wide = jnp.promote_types(x.dtype, jnp.float32)
+    logits = jnp.einsum("qhd,khd->hqk", query, key, preferred_element_type=wide)
+    weights = jax.nn.softmax(logits / np.sqrt(query.shape[-1]).astype(wide), axis=-1)
+    mixed = jnp.einsum("hqk,khd->qhd", weights.astype(x.dtype), value)
+    return linear(layer["o_proj"], mixed.reshape(x.shape[0], -1))
+
+
+def _rotate(
+    x: Float[Array, "tokens heads head_dim"], config: Config
+) -> Float[Array, "tokens heads head_dim"]:
+    cos, sin = rotary_tables(config)
+    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    first, second = jnp.split(wide, 2, axis=-1)
+    rotated = jnp.concatenate([-second, first], axis=-1)
+    return (wide * cos[:, None] + rotated * sin[:, None]).astype(x.dtype)
+
+
+@functools.cache
+def rotary_tables(
+    config: Config,
+) -> tuple[Float[np.ndarray, "tokens head_dim"], Float[np.ndarray, "tokens head_dim"]]:
+    """Cosines and sines of position × θ^(−2i/head_dim), each frequency twice; float32 as upstream."""
+    head_dim = config.arch.hidden_size // config.arch.num_heads
+    exponents = np.arange(0, head_dim, 2, dtype=np.float32) / np.float32(head_dim)
+    frequencies = np.float32(1) / np.float32(config.arch.rope_theta) ** exponents
+    angles = np.outer(np.arange(config.num_tokens, dtype=np.float32), frequencies)
+    angles = np.concatenate([angles, angles], axis=-1)
+    return np.cos(angles), np.sin(angles)
+
+
+def block(
+    layer: Params, x: Float[Array, "tokens width"], config: Config
+) -> Float[Array, "tokens width"]:
+    """Post-norm block: h ← rms(h + mix(h)), h ← rms(h + swiglu(h)).
+
+    With `mlp_t` both the mixing and its norm run over tokens.
+    """
+    eps = config.arch.rms_norm_eps
+    if config.arch.mlp_t:
+        x = rms_norm(x + swiglu_over_tokens(layer["mlp_t"], x), eps, axis=0)
+    else:
+        x = rms_norm(x + attention(layer["self_attn"], x, config), eps)
+    return rms_norm(x + swiglu(layer["mlp"], x), eps)
+
+
+def reason(level: Params, x: Float[Array, "tokens width"], config: Config) -> Array:
+    """All blocks of a level, in order: the map that every update of every cell applies."""
+    for index in range(len(level["layers"])):
+        x = block(level["layers"][str(index)], x, config)
+    return x

@@ -1,0 +1,116 @@
+"""The parameters of a cell: names, shapes, initial values, and flat against nested."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from rrjax.cells.config import Arch, Config
+
+INITIAL_VECTORS: dict[str, dict[str, str]] = {
+    "trm": {"z_H": "H_init", "z_L": "L_init"},
+    "trm_singlez": {"z_L": "L_init"},
+    "trm_hier6": {"z_H": "H_init", **{f"z_L{i}": f"L{i}_init" for i in range(1, 7)}},
+    "hrm": {"z_H": "H_init", "z_L": "L_init"},
+    "transformer": {"z_H": "H_init"},
+}
+"""For each cell and field of its state, the name of the vector that starts it."""
+
+# Standard deviation of a unit normal truncated to [-2, 2]; upstream divides by it.
+_TRUNCATED_STD = 0.87962566103423978
+
+
+def param_shapes(config: Config) -> dict[str, tuple[int, ...]]:
+    """The flat PyTorch name of every parameter and buffer, with its shape; linear: (out, in)."""
+    arch, width = config.arch, config.arch.hidden_size
+    shapes: dict[str, tuple[int, ...]] = {
+        name: (width,) for name in INITIAL_VECTORS[arch.name].values()
+    }
+    shapes["embed_tokens.embedding_weight"] = (config.vocab_size, width)
+    shapes["lm_head.weight"] = (config.vocab_size, width)
+    shapes["q_head.weight"], shapes["q_head.bias"] = (2, width), (2,)
+    if arch.puzzle_emb_ndim:
+        shapes["puzzle_emb.weights"] = (config.num_puzzle_identifiers, arch.puzzle_emb_ndim)
+    if arch.pos_encodings == "learned":
+        shapes["embed_pos.embedding_weight"] = (config.num_tokens, width)
+    for level, depth in _levels(arch).items():
+        for index in range(depth):
+            for name, shape in _block_shapes(config).items():
+                shapes[f"{level}.layers.{index}.{name}.weight"] = shape
+    return shapes
+
+
+def _levels(arch: Arch) -> dict[str, int]:
+    if arch.name == "transformer":
+        return {"H_level": arch.H_layers}
+    if arch.name == "hrm":
+        return {"H_level": arch.H_layers, "L_level": arch.L_layers}
+    return {"L_level": arch.L_layers}
+
+
+def _block_shapes(config: Config) -> dict[str, tuple[int, int]]:
+    arch, width = config.arch, config.arch.hidden_size
+    shapes = _swiglu_shapes("mlp", width, arch.expansion)
+    if arch.mlp_t:
+        return _swiglu_shapes("mlp_t", config.num_tokens, arch.expansion) | shapes
+    heads = width // arch.num_heads * arch.num_heads
+    return {"self_attn.qkv_proj": (3 * heads, width), "self_attn.o_proj": (width, heads)} | shapes
+
+
+def _swiglu_shapes(name: str, size: int, expansion: float) -> dict[str, tuple[int, int]]:
+    inner = -(-round(expansion * size * 2 / 3) // 256) * 256
+    return {f"{name}.gate_up_proj": (2 * inner, size), f"{name}.down_proj": (size, inner)}
+
+
+def init_params(key: jax.Array, config: Config) -> dict[str, Any]:
+    """Initial float32 parameters as upstream draws them.
+
+    Truncated LeCun normal for linear layers, std 1/√width for embeddings, 1 for the initial
+    vectors, zeros for puzzle embeddings and the q head, whose bias starts at −5.
+    """
+    shapes = param_shapes(config)
+    keys = jax.random.split(key, len(shapes))
+    flat = {
+        name: _init_leaf(leaf_key, name, shape)
+        for leaf_key, (name, shape) in zip(keys, shapes.items(), strict=True)
+    }
+    return unflatten(flat)
+
+
+def _init_leaf(key: jax.Array, name: str, shape: tuple[int, ...]) -> jax.Array:
+    if name == "q_head.bias":
+        return jnp.full(shape, -5.0)
+    if name in ("q_head.weight", "puzzle_emb.weights"):
+        return jnp.zeros(shape)
+    std = 1.0 if name.endswith("_init") else shape[-1] ** -0.5
+    draw = jax.random.truncated_normal(key, -2.0, 2.0, shape, jnp.float32)
+    return draw * jnp.float32(std / _TRUNCATED_STD)
+
+
+def is_trained(name: str) -> bool:
+    """Whether the main optimizer trains a parameter: not initial vectors nor puzzle embeddings."""
+    return not (name.endswith("_init") or name == "puzzle_emb.weights")
+
+
+def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested dicts to one dict with dotted names."""
+    flat: dict[str, Any] = {}
+    for key, value in params.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def unflatten(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """The inverse of `flatten`."""
+    params: dict[str, Any] = {}
+    for name, value in flat.items():
+        *path, leaf = name.split(".")
+        node = params
+        for part in path:
+            node = node.setdefault(part, {})
+        node[leaf] = value
+    return params

@@ -1,0 +1,34 @@
+"""The transformer baseline: one deep level, applied once a segment.
+
+Source: TinyRecursiveModels, `transformers_baseline.py`.
+"""
+
+import functools
+from typing import NamedTuple
+
+from jaxtyping import Array, Float
+
+from rrjax.cells.config import Config
+from rrjax.cells.layers import Params, reason
+from rrjax.contract import Drive, Schedule, Update
+
+class AnswerState(NamedTuple):
+    """The answer alone."""
+
+    z_H: Float[Array, "tokens width"]
+
+
+def answer(config: Config, context: Params, z: AnswerState, drive: Drive) -> AnswerState:
+    """z_H ← f_H(z_H + x)."""
+    return AnswerState(reason(context["H_level"], z.z_H + context["x"], config))
+
+
+@functools.cache
+def schedule(config: Config) -> Schedule:
+    """A single update."""
+    return (Update("answer", functools.partial(answer, config)),)
+
+
+def gradient_updates(config: Config) -> int:
+    """Training differentiates the segment, which is one update."""
+    return 1

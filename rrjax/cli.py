@@ -1,0 +1,53 @@
+"""The `rrjax` command: one sub-command a job; a bad request is one message and exit code 2."""
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+COMMANDS = {
+    "spectrum": "Lyapunov spectra of a model on many puzzles, solved against failed",
+    "train": "train a cell with the official recipe",
+    "sudoku": "make a data set of Sudokus with exactly one solution",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a sub-command; returns the exit code."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_usage())
+        return 0 if arguments else 2
+    if arguments[0] not in COMMANDS:
+        return _refuse(f"unknown command {arguments[0]!r}\n\n{_usage()}")
+    try:
+        _command(arguments[0])(arguments[1:])
+    except (ValueError, OSError, FloatingPointError) as error:
+        return _refuse(str(error))
+    except KeyboardInterrupt:
+        return _refuse("interrupted; the same command continues where it stopped", code=130)
+    return 0
+
+
+def _command(name: str) -> Callable[[list[str]], Any]:
+    # imported only when asked for, so that `rrjax --help` answers at once
+    if name == "spectrum":
+        from rrjax.commands.spectrum import main
+    elif name == "train":
+        from rrjax.commands.train import main
+    else:
+        from rrjax.commands.sudoku import main
+    return main
+
+
+def _usage() -> str:
+    rows = "\n".join(f"  {name:10s} {text}" for name, text in COMMANDS.items())
+    return f"usage: rrjax COMMAND [OPTIONS]\n\n{rows}\n\nrrjax COMMAND --help lists its options."
+
+
+def _refuse(message: str, code: int = 2) -> int:
+    print(f"rrjax: {message}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

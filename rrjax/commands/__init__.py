@@ -1,0 +1,1 @@
+"""The sub-commands: parse, call the library, print, exit."""

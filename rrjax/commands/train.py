@@ -1,0 +1,121 @@
+"""`rrjax train`: the official recipe on a data-set folder."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+import yaml
+
+from rrjax.cells import Arch, Config, parse_arch
+from rrjax.cells.config import nearest
+from rrjax.progress import progress
+from rrjax.puzzles import read_folder
+from rrjax.training.loop import Rhythm, Task, train
+from rrjax.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Options:
+    """Train a cell. A killed run goes on where it stopped when the command is given again.
+
+    Attributes:
+      data: data-set folder with `train/` and `test/` (see `rrjax sudoku`).
+      out: run folder: config.json, metrics.jsonl, checkpoints/, models/step_N/.
+      augment: move every training Sudoku by a random validity-preserving symmetry.
+      config: a YAML file of defaults: `arch:` and the recipe's keys, as in `all_config.yaml`.
+    """
+
+    data: Path
+    out: Path
+    augment: bool = False
+    config: Path | None = None
+    arch: Arch = field(default_factory=Arch)
+    recipe: Annotated[Recipe, tyro.conf.arg(name="")] = field(default_factory=Recipe)
+    rhythm: Annotated[Rhythm, tyro.conf.arg(name="")] = field(default_factory=Rhythm)
+
+
+def main(arguments: list[str]) -> None:
+    """Parse, train with a progress bar, print the outcome."""
+    options = _parse(arguments)
+    task = _task(options)
+    with progress("training", task.recipe.steps) as bar:
+        outcome = train(task, options.rhythm, options.out, bar.report)
+    print(f"{options.out}: " + ", ".join(f"{name} {value:.4g}" for name, value in outcome.items()))
+
+
+def _parse(arguments: list[str]) -> Options:
+    path = _config_path(arguments)
+    arch, recipe = read_yaml(path) if path else (Arch(), Recipe())
+    default = Options(
+        data=tyro.MISSING, out=tyro.MISSING, config=path, arch=arch, recipe=recipe
+    )
+    return tyro.cli(Options, args=arguments, default=default, prog="rrjax train")
+
+
+def _config_path(arguments: list[str]) -> Path | None:
+    for index, argument in enumerate(arguments):
+        if argument == "--config" and index + 1 < len(arguments):
+            return Path(arguments[index + 1])
+        if argument.startswith("--config="):
+            return Path(argument.partition("=")[2])
+    return None
+
+
+def _task(options: Options) -> Task:
+    sets = {split: read_folder(options.data, split) for split in ("train", "test")}
+    meta, other = sets["train"].metadata, sets["test"].metadata
+    for key in ("seq_len", "vocab_size", "num_puzzle_identifiers", "ignore_label_id"):
+        if getattr(meta, key) != getattr(other, key):
+            raise ValueError(
+                f"{options.data}: {key} of train is {getattr(meta, key)}, of test "
+                f"{getattr(other, key)}"
+            )
+    config = Config(options.arch, meta.seq_len, meta.vocab_size, meta.num_puzzle_identifiers)
+    return Task(config, options.recipe, sets["train"], sets["test"], options.augment)
+
+
+_WITHOUT_EFFECT = {
+    *("data_paths", "data_paths_test", "evaluators", "project_name", "run_name", "entity"),
+    *("checkpoint_path", "load_checkpoint", "checkpoint_every_eval", "eval_interval"),
+    *("min_eval_interval", "eval_save_outputs", "epochs", "freeze_weights"),
+}
+"""Keys of an official `all_config.yaml` that name folders, logs or schedules set by options here."""
+
+
+def read_yaml(path: Path) -> tuple[Arch, Recipe]:
+    """Architecture and recipe of a YAML file; an official `all_config.yaml` is one.
+
+    Raises:
+      ValueError: for a file that is no mapping, an unknown key (with the nearest known name), or
+        a value of the wrong type.
+    """
+    try:
+        mapping = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is no YAML: {error}") from None
+    if not isinstance(mapping, Mapping):
+        raise ValueError(f"{path} must hold a mapping, found {type(mapping).__name__}")
+    known = {f.name: f.type for f in fields(Recipe)}
+    values: dict[str, Any] = {}
+    for key, value in mapping.items():
+        if key in _WITHOUT_EFFECT:
+            print(f"{path.name}: {key} has no effect here; see the options", file=sys.stderr)
+        elif key in known:
+            values[key] = _coerced(str(key), value, known[key])
+        elif key != "arch":
+            raise ValueError(f"{path} has no use for {key!r}{nearest(str(key), known)}")
+    arch = parse_arch(mapping["arch"]) if "arch" in mapping else Arch()
+    return arch, Recipe(**{**asdict(Recipe()), **values})
+
+
+def _coerced(key: str, value: Any, kind: Any) -> Any:
+    """PyYAML reads `1e-4` as a string; the field's type says what was meant."""
+    try:
+        if kind is bool and not isinstance(value, bool):
+            raise ValueError
+        return kind(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{key} must be of type {kind.__name__}, got {value!r}") from None

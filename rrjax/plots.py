@@ -1,0 +1,256 @@
+"""Figures of finished results; drawing needs matplotlib, importing this module does not.
+
+Groups differ in hatching, line and marker besides colour, so that they survive a black-and-white
+print. Figures are made without pyplot: no window, no global state.
+"""
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from rrjax.analysis.report import SMALL_GROUP
+from rrjax.analysis.separation import AucEstimate, bootstrap_auc
+from rrjax.store import write_bytes_atomically
+
+if TYPE_CHECKING:
+    import matplotlib.axes
+    import matplotlib.figure
+
+UNIT = "nats per update"
+
+
+class _Look(NamedTuple):
+    """How a group is drawn; colours from Okabe and Ito's palette for every colour vision."""
+
+    name: str
+    color: str
+    hatch: str
+    line: str
+    marker: str
+
+
+_SOLVED = _Look("solved", "#0072B2", "", "-", "o")
+_FAILED = _Look("failed", "#D55E00", "////", "--", "s")
+
+
+def lambda1_histogram(
+    exponents: ArrayLike,
+    solved: ArrayLike,
+    ax: "matplotlib.axes.Axes | None" = None,
+    title: str | None = None,
+) -> "matplotlib.figure.Figure":
+    """Histograms of λ₁ for solved and for failed puzzles, each group adding up to 1.
+
+    Args:
+      exponents: (N, k), largest first, in nats per update. Puzzles with a number that is not
+        finite are left out, and counted in the figure.
+      solved: (N,) booleans.
+      ax: where to draw; None: a new figure.
+      title: None: what the numbers say, with the AUC of −λ₁ and its 95 % interval.
+
+    Returns:
+      The figure; an empty group is named in the title and the legend.
+
+    Raises:
+      ModuleNotFoundError: without matplotlib, saying how to install it.
+      ValueError: for shapes that do not fit each other.
+    """
+    groups = _split(exponents, solved)
+    ax = _new_axes() if ax is None else ax
+    lambda1 = groups.exponents[:, 0]
+    edges = np.histogram_bin_edges(lambda1, bins=int(np.clip(np.sqrt(len(lambda1)), 8, 32)))
+    for look, member in ((_SOLVED, groups.solved), (_FAILED, ~groups.solved)):
+        _draw_histogram(ax, lambda1[member], edges, look)
+    _mark_chaos(ax)
+    # Room for the legend above the tallest bar.
+    ax.set_ylim(top=1.35 * ax.get_ylim()[1])
+    ax.set_xlabel(f"leading Lyapunov exponent λ₁ ({UNIT})")
+    ax.set_ylabel("share of the group's puzzles")
+    return _finish(ax, groups, title or _histogram_message(groups))
+
+
+def spectrum_by_outcome(
+    exponents: ArrayLike,
+    solved: ArrayLike,
+    ax: "matplotlib.axes.Axes | None" = None,
+    title: str | None = None,
+) -> "matplotlib.figure.Figure":
+    """Median and interquartile range of every λᵢ, for solved and for failed puzzles.
+
+    Args:
+      exponents: (N, k), largest first, in nats per update. Puzzles with a number that is not
+        finite are left out, and counted in the figure.
+      solved: (N,) booleans.
+      ax: where to draw; None: a new figure.
+      title: None: what the numbers say, with the AUC of −λᵢ.
+
+    Returns:
+      The figure; an empty group is named in the title and the legend.
+
+    Raises:
+      ModuleNotFoundError: without matplotlib, saying how to install it.
+      ValueError: for shapes that do not fit each other.
+    """
+    groups = _split(exponents, solved)
+    ax = _new_axes() if ax is None else ax
+    ax.axhline(0, color="black", linewidth=0.8)
+    # Side by side, or the bars of the two groups would hide each other.
+    _draw_quartiles(ax, groups.exponents[groups.solved], -0.08, _SOLVED)
+    _draw_quartiles(ax, groups.exponents[~groups.solved], 0.08, _FAILED)
+    ax.set_xticks(np.arange(1, groups.exponents.shape[1] + 1))
+    ax.set_xlim(0.5, groups.exponents.shape[1] + 0.5)
+    ax.set_xlabel("index i of the exponent")
+    ax.set_ylabel(f"Lyapunov exponent λᵢ ({UNIT})\nmedian and middle half of the puzzles")
+    return _finish(ax, groups, title or _spectrum_message(groups))
+
+
+def save_figure(figure: "matplotlib.figure.Figure", path: str | Path) -> None:
+    """Write a figure as PNG, atomically; equal figures give equal bytes.
+
+    Raises:
+      ValueError: if the path does not end in `.png`.
+      OSError: with the path and what to do.
+    """
+    if Path(path).suffix != ".png":
+        raise ValueError(f"path must end in .png; got {path}")
+    buffer = io.BytesIO()
+    # The version of matplotlib is no part of the picture.
+    figure.savefig(buffer, format="png", dpi=150, metadata={"Software": None})
+    write_bytes_atomically(path, buffer.getvalue())
+
+
+class _Groups(NamedTuple):
+    """The finite rows (n, k), who of them is solved (n,), and how many rows were left out."""
+
+    exponents: np.ndarray
+    solved: np.ndarray
+    num_left_out: int
+
+
+def _split(exponents: ArrayLike, solved: ArrayLike) -> _Groups:
+    exponents, solved = np.asarray(exponents, np.float64), np.asarray(solved)
+    if exponents.ndim != 2 or exponents.shape[1] == 0:
+        raise ValueError(f"exponents must have shape (N, k), k > 0; got {exponents.shape}")
+    if solved.dtype != bool or solved.shape != exponents.shape[:1]:
+        raise ValueError(
+            f"solved must be booleans of shape ({len(exponents)},); "
+            f"got {solved.dtype} of {solved.shape}"
+        )
+    finite = np.isfinite(exponents).all(axis=1)
+    return _Groups(exponents[finite], solved[finite], int(np.sum(~finite)))
+
+
+def _new_axes() -> "matplotlib.axes.Axes":
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            "figures need matplotlib: pip install 'rrjax[viz]'", name=error.name
+        ) from error
+    axes = Figure(figsize=(6.4, 4.2), layout="constrained").subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    return axes
+
+
+def _draw_histogram(
+    ax: "matplotlib.axes.Axes", lambda1: np.ndarray, edges: np.ndarray, look: _Look
+) -> None:
+    ax.hist(
+        lambda1,
+        edges.tolist(),
+        weights=np.full(len(lambda1), 1 / max(1, len(lambda1))),
+        histtype="stepfilled",
+        facecolor=(look.color, 0.0 if look.hatch else 0.35),
+        edgecolor=look.color,
+        hatch=look.hatch,
+        linestyle=look.line,
+        linewidth=1.5,
+        label=_legend_entry(look, len(lambda1)),
+    )
+
+
+def _mark_chaos(ax: "matplotlib.axes.Axes") -> None:
+    low, high = ax.get_xlim()
+    if low < 0 < high:
+        ax.axvline(0, color="black", linewidth=1.2, label="chaotic to the right of this line")
+
+
+def _draw_quartiles(
+    ax: "matplotlib.axes.Axes", exponents: np.ndarray, shift: float, look: _Look
+) -> None:
+    index = np.arange(1, exponents.shape[1] + 1) + shift
+    label = _legend_entry(look, len(exponents))
+    if len(exponents) == 0:
+        exponents = np.full((1, exponents.shape[1]), np.nan)
+    lower, median, upper = np.quantile(exponents, (0.25, 0.5, 0.75), axis=0)
+    ax.errorbar(
+        index,
+        median,
+        yerr=(median - lower, upper - median),
+        color=look.color,
+        linestyle=look.line,
+        marker=look.marker,
+        markerfacecolor="white" if look.hatch else look.color,
+        capsize=3,
+        label=label,
+    )
+
+
+def _legend_entry(look: _Look, size: int) -> str:
+    return f"{look.name} (n = {size})"
+
+
+def _finish(ax: "matplotlib.axes.Axes", groups: _Groups, title: str) -> "matplotlib.figure.Figure":
+    left_out = f"{groups.num_left_out} not finite, left out" if groups.num_left_out else None
+    ax.legend(frameon=False, title=left_out)
+    ax.set_title(title, loc="left", fontsize="medium")
+    # Of a sub-figure, too, the whole figure.
+    return cast("matplotlib.figure.Figure", ax.figure.figure)
+
+
+def _histogram_message(groups: _Groups) -> str:
+    lambda1 = groups.exponents[:, 0]
+    separation = bootstrap_auc(-lambda1, groups.solved, seed=0)
+    if not _both_groups(separation):
+        return _one_group_message(separation)
+    if _few(separation):
+        finding = "Too few puzzles in a group to conclude"
+    elif separation.low > 0.5:
+        chaotic = np.median(lambda1[~groups.solved]) > 0
+        finding = f"Failed puzzles are the {'more chaotic' if chaotic else 'less stable'} ones"
+    elif separation.high < 0.5:
+        finding = "Failed puzzles have the smaller λ₁"
+    else:
+        finding = "λ₁ does not tell failed puzzles from solved ones"
+    value, low, high = separation[:3]
+    return f"{finding}\nAUC of −λ₁ for solved: {value:.3f} (95 % interval {low:.3f} to {high:.3f})"
+
+
+def _spectrum_message(groups: _Groups) -> str:
+    separation = bootstrap_auc(-groups.exponents, groups.solved, seed=0)
+    if not _both_groups(separation):
+        return _one_group_message(separation)
+    k, larger = groups.exponents.shape[1], int(np.sum(separation.low > 0.5))
+    finding = f"Failed puzzles have the larger exponent at {larger} of {k} indices"
+    if _few(separation):
+        finding = "Too few puzzles in a group to conclude"
+    best = int(np.argmax(separation.value))
+    return (
+        f"{finding}\nLargest AUC of −λᵢ for solved: {separation.value[best]:.3f} at i = {best + 1}"
+    )
+
+
+def _both_groups(separation: AucEstimate) -> bool:
+    return min(separation.num_positive, separation.num_negative) > 0
+
+
+def _few(separation: AucEstimate) -> bool:
+    return min(separation.num_positive, separation.num_negative) < SMALL_GROUP
+
+
+def _one_group_message(separation: AucEstimate) -> str:
+    total = separation.num_positive + separation.num_negative
+    return f"{separation.num_positive} of {total} puzzles solved: nothing to compare"

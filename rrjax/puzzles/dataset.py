@@ -1,0 +1,183 @@
+"""Tokenised puzzle sets, as the official TRM and HRM code arranges them.
+
+A puzzle has one or more examples (one in Sudoku); a group is a puzzle with its augmented copies.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from rrjax.puzzles.sudoku import (
+    Puzzles,
+    board_size,
+    check_boards,
+    is_solved,
+    respects_givens,
+    to_tokens,
+)
+from rrjax.puzzles.symmetry import apply_to_tokens, random_symmetries
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """The content of `dataset.json`, in its order.
+
+    `total_puzzles` counts the groups, as the official Sudoku builder writes it, and
+    `mean_puzzle_examples` examples per puzzle.
+    """
+
+    pad_id: int
+    ignore_label_id: int
+    blank_identifier_id: int
+    vocab_size: int
+    seq_len: int
+    num_puzzle_identifiers: int
+    total_groups: int
+    mean_puzzle_examples: float
+    total_puzzles: int
+    sets: list[str]
+
+
+@dataclass(frozen=True)
+class PuzzleSet:
+    """Tokenised puzzles.
+
+    Attributes:
+        inputs: (N, seq) int32 tokens 0..vocab-1.
+        labels: (N, seq) int32 tokens; 0 is ignored by the loss.
+        puzzle_ids: (N,) int32 row of the puzzle embedding; 0 throughout for Sudoku.
+        puzzle_indices: (P + 1,) int32 first example of each puzzle, then N.
+        group_indices: (G + 1,) int32 first puzzle of each group, then P.
+        metadata: Sizes and special tokens.
+        source: Where the set comes from, for messages.
+
+    Raises:
+        ValueError: Shapes, dtypes, ranges or boundaries that contradict each other.
+    """
+
+    inputs: np.ndarray
+    labels: np.ndarray
+    puzzle_ids: np.ndarray
+    puzzle_indices: np.ndarray
+    group_indices: np.ndarray
+    metadata: Metadata
+    source: str = field(default="puzzles", compare=False)
+
+    def __post_init__(self):
+        try:
+            _check_set(self)
+        except ValueError as error:
+            raise ValueError(f"{self.source}: {error}") from None
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+
+def build(puzzles: Puzzles, num_aug: int = 0, seed: int = 0, source: str = "puzzles") -> PuzzleSet:
+    """Makes a set of Sudoku puzzles, each followed by `num_aug` random symmetric copies.
+
+    Args:
+        puzzles: Boards and solutions (number, n * n).
+        num_aug: Copies per puzzle; they form one group with it.
+        seed: Copies of puzzle i depend on (seed, i) alone.
+        source: Where the puzzles come from, for messages.
+
+    Returns:
+        Set of number * (1 + num_aug) examples.
+
+    Raises:
+        ValueError: No puzzle, a solution that is none, or a negative number.
+    """
+    boards, solutions = check_boards(puzzles.boards), check_boards(puzzles.solutions)
+    if boards.ndim != 2 or boards.shape != solutions.shape or not len(boards):
+        raise ValueError(
+            f"{source}: expected boards and solutions (number >= 1, n * n), "
+            f"found {boards.shape} and {solutions.shape}"
+        )
+    wrong = ~(is_solved(solutions) & respects_givens(boards, solutions))
+    if wrong.any():
+        raise ValueError(f"{source}: puzzle {wrong.argmax()} does not have the solution given")
+    for name, value in (("num_aug", num_aug), ("seed", seed)):
+        if value < 0:
+            raise ValueError(f"{name}: expected at least 0, found {value}")
+    inputs, labels = _augmented(to_tokens(boards), to_tokens(solutions), num_aug, seed)
+    return PuzzleSet(
+        inputs=inputs,
+        labels=labels,
+        puzzle_ids=np.zeros(len(inputs), np.int32),
+        puzzle_indices=np.arange(len(inputs) + 1, dtype=np.int32),
+        group_indices=np.arange(0, len(inputs) + 1, 1 + num_aug, dtype=np.int32),
+        metadata=_sudoku_metadata(board_size(boards), len(boards)),
+        source=source,
+    )
+
+
+def check_bounds(name: str, bounds: np.ndarray, last: int) -> None:
+    """Refuses int32 bounds (number + 1,) that do not rise from 0 to `last`."""
+    if bounds.ndim != 1 or bounds.size < 2 or bounds.dtype != np.int32:
+        raise ValueError(
+            f"{name}: expected int32 (number + 1,), found {bounds.dtype} of shape {bounds.shape}"
+        )
+    if bounds[0] != 0 or bounds[-1] != last or (bounds[1:] <= bounds[:-1]).any():
+        raise ValueError(f"{name}: expected bounds that rise from 0 to {last}, found {bounds}")
+
+
+def _augmented(
+    inputs: np.ndarray, labels: np.ndarray, num_aug: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    number, num_cells = inputs.shape
+    inputs = np.repeat(inputs[:, None], 1 + num_aug, axis=1)
+    labels = np.repeat(labels[:, None], 1 + num_aug, axis=1)
+    for index in range(number if num_aug else 0):
+        rng = np.random.default_rng((seed, index))
+        moves = random_symmetries(rng, board_size(inputs), num_aug)
+        inputs[index, 1:] = apply_to_tokens(moves, inputs[index, 1:])
+        labels[index, 1:] = apply_to_tokens(moves, labels[index, 1:])
+    return inputs.reshape(-1, num_cells), labels.reshape(-1, num_cells)
+
+
+def _sudoku_metadata(size: int, num_groups: int) -> Metadata:
+    return Metadata(
+        pad_id=0,
+        ignore_label_id=0,
+        blank_identifier_id=0,
+        vocab_size=size + 2,
+        seq_len=size * size,
+        num_puzzle_identifiers=1,
+        total_groups=num_groups,
+        mean_puzzle_examples=1.0,
+        total_puzzles=num_groups,
+        sets=["all"],
+    )
+
+
+def _check_set(puzzles: PuzzleSet) -> None:
+    meta = puzzles.metadata
+    if puzzles.inputs.ndim != 2 or not len(puzzles.inputs):
+        raise ValueError(f"inputs: expected (N >= 1, seq), found shape {puzzles.inputs.shape}")
+    number = len(puzzles.inputs)
+    for name, shape, end in (
+        ("inputs", (number, meta.seq_len), meta.vocab_size),
+        ("labels", (number, meta.seq_len), meta.vocab_size),
+        ("puzzle_ids", (number,), meta.num_puzzle_identifiers),
+    ):
+        _check_array(name, getattr(puzzles, name), shape, end)
+    check_bounds("puzzle_indices", puzzles.puzzle_indices, number)
+    num_puzzles = len(puzzles.puzzle_indices) - 1
+    check_bounds("group_indices", puzzles.group_indices, num_puzzles)
+    num_groups = len(puzzles.group_indices) - 1
+    if num_groups != meta.total_groups:
+        raise ValueError(
+            f"group_indices: expected {meta.total_groups} groups (total_groups), found {num_groups}"
+        )
+
+
+def _check_array(name: str, array: np.ndarray, shape: tuple[int, ...], end: int) -> None:
+    if array.shape != shape or array.dtype != np.int32:
+        raise ValueError(
+            f"{name}: expected int32 of shape {shape}, found {array.dtype} of shape {array.shape}"
+        )
+    wrong = (array < 0) | (array >= end)
+    if wrong.any():
+        place = tuple(np.argwhere(wrong)[0].tolist())
+        raise ValueError(f"{name}: expected values 0..{end - 1}, found {array[place]} at {place}")

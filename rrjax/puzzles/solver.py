@@ -1,0 +1,249 @@
+"""Counts the solutions of a Sudoku by naked singles, hidden singles and backtracking.
+
+One Python integer per digit holds the cells (one bit each) where the digit may still stand. Python
+integers have any width, so that sixteen rows need no other code than four.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from rrjax.puzzles.sudoku import board_size, check_boards, geometry
+
+
+class Solution(NamedTuple):
+    """What the search found.
+
+    Attributes:
+        count: Solutions found, at most `limit`.
+        solution: The first solution (n * n,), None without one.
+        guesses: Values tried in cells that singles left open, over the whole search; 0 where
+            singles decide everything. With one solution and limit >= 2 the search is exhaustive,
+            so this is a property of the puzzle (though not quite of its symmetry class: among
+            equally good cells the search branches on the first).
+    """
+
+    count: int
+    solution: np.ndarray | None
+    guesses: int
+
+
+class Tables(NamedTuple):
+    """Bit masks of one size; `untouched` maps a cell's bit to every cell that is no peer of it."""
+
+    size: int
+    every_cell: int
+    units: tuple[int, ...]
+    untouched: dict[int, int]
+
+
+class State(NamedTuple):
+    """A position of the search: cells left to each digit, and the cells not yet decided."""
+
+    candidates: list[int]
+    open_cells: int
+
+
+class Found(NamedTuple):
+    """Outcome of `search`; `complete` is False where the budget of guesses ran out."""
+
+    states: list[State]
+    guesses: int
+    complete: bool
+
+
+def solve(board: ArrayLike, limit: int = 2) -> Solution:
+    """Counts the solutions of a board, stopping at `limit`.
+
+    Args:
+        board: (n * n,), 0 for blank.
+        limit: Solutions after which the search stops, at least 1.
+
+    Returns:
+        Count, first solution and guesses. A board whose clues clash has count 0.
+
+    Raises:
+        ValueError: No single board, wrong values, or limit < 1.
+    """
+    board = check_boards(board)
+    if board.ndim != 1:
+        raise ValueError(f"board: expected one board (n * n,), found shape {board.shape}")
+    if limit < 1:
+        raise ValueError(f"limit: expected at least 1, found {limit}")
+    size = board_size(board)
+    found = search(tables(size), start(tables(size), board.tolist()), limit)
+    solution = to_board(size, found.states[0]) if found.states else None
+    return Solution(len(found.states), solution, found.guesses)
+
+
+@cache
+def tables(size: int) -> Tables:
+    """Returns the bit masks of one size."""
+    shape = geometry(size)
+    every_cell = (1 << size * size) - 1
+    units = tuple(_mask(unit) for unit in shape.units.tolist())
+    untouched = {
+        1 << cell: every_cell & ~_mask(peers) for cell, peers in enumerate(shape.peers.tolist())
+    }
+    return Tables(size, every_cell, units, untouched)
+
+
+def start(masks: Tables, values: list[int]) -> State:
+    """Returns the state after placing the clues; clashing clues leave a cell without candidates."""
+    placed = [0] * (masks.size + 1)
+    for cell, value in enumerate(values):
+        placed[value] |= 1 << cell
+    blank = placed[0]
+    candidates = []
+    for own in placed[1:]:
+        left = blank | own
+        rest = own
+        while rest:
+            bit = rest & -rest
+            rest ^= bit
+            left &= masks.untouched[bit]
+        candidates.append(left)
+    return State(candidates, blank)
+
+
+def search(
+    masks: Tables,
+    state: State,
+    limit: int,
+    max_guesses: int | None = None,
+    shuffle: Callable[[list[int]], None] | None = None,
+) -> Found:
+    """Searches depth first, fewest candidates first, for up to `limit` solutions.
+
+    Args:
+        masks: Tables of the size.
+        state: Where to start; left unchanged.
+        limit: Solutions after which to stop.
+        max_guesses: Guesses after which to give up; None for no bound.
+        shuffle: Reorders the digits tried at a branch, in place; None tries them ascending.
+    """
+    found: list[State] = []
+    stack = [State(list(state.candidates), state.open_cells)]
+    guesses = -1  # the start is no guess
+    while stack:
+        if guesses == max_guesses:
+            return Found(found, guesses, False)
+        guesses += 1
+        candidates, open_cells = stack.pop()
+        open_cells = propagate(masks, candidates, open_cells)
+        if open_cells > 0:
+            stack.extend(_branches(masks, State(candidates, open_cells), shuffle))
+        elif open_cells == 0:
+            found.append(State(candidates, 0))
+            if len(found) == limit:
+                break
+    return Found(found, guesses, True)
+
+
+def propagate(masks: Tables, candidates: list[int], open_cells: int) -> int:
+    """Places naked and hidden singles in `candidates` until none is left.
+
+    Returns:
+        The cells still open; -1 where a cell has no digit or a unit no place for one.
+    """
+    while open_cells >= 0:
+        some = several = 0
+        for cells in candidates:
+            several |= some & cells
+            some |= cells
+        if some != masks.every_cell:
+            return -1
+        naked = open_cells & ~several
+        if naked:
+            _place_naked(masks, candidates, naked)
+            open_cells ^= naked
+            continue
+        left = _place_hidden(masks, candidates, open_cells)
+        if left == open_cells:
+            break
+        open_cells = left
+    return open_cells
+
+
+def to_board(size: int, state: State) -> np.ndarray:
+    """Returns the board (n * n,) of a state without open cells."""
+    board = np.zeros(size * size, dtype=np.int32)
+    for digit, cells in enumerate(state.candidates, start=1):
+        while cells:
+            bit = cells & -cells
+            cells ^= bit
+            board[bit.bit_length() - 1] = digit
+    return board
+
+
+def _mask(cells: list[int]) -> int:
+    return sum(1 << cell for cell in cells)
+
+
+def _place_naked(masks: Tables, candidates: list[int], naked: int) -> None:
+    untouched = masks.untouched
+    for digit, cells in enumerate(candidates):
+        rest = cells & naked
+        while rest:
+            bit = rest & -rest
+            rest ^= bit
+            cells &= untouched[bit]
+        candidates[digit] = cells
+
+
+def _place_hidden(masks: Tables, candidates: list[int], open_cells: int) -> int:
+    for digit in range(masks.size):
+        cells = candidates[digit]
+        for unit in masks.units:
+            places = cells & unit
+            if places & (places - 1):
+                continue
+            if not places:
+                return -1
+            if places & open_cells:
+                open_cells ^= places
+                for other, others in enumerate(candidates):
+                    candidates[other] = others & ~places
+                cells &= masks.untouched[places]
+                candidates[digit] = cells
+    return open_cells
+
+
+def _branches(
+    masks: Tables, state: State, shuffle: Callable[[list[int]], None] | None
+) -> list[State]:
+    candidates, open_cells = state
+    cell = _fewest_candidates(candidates, open_cells)
+    digits = [digit for digit, cells in enumerate(candidates) if cells & cell]
+    digits.reverse()  # the last one is popped first
+    if shuffle:
+        shuffle(digits)
+    branches = []
+    for digit in digits:
+        after = [cells & ~cell for cells in candidates]
+        after[digit] = candidates[digit] & masks.untouched[cell]
+        branches.append(State(after, open_cells ^ cell))
+    return branches
+
+
+def _fewest_candidates(candidates: list[int], open_cells: int) -> int:
+    one = two = three = 0  # cells with at least that many candidates
+    for cells in candidates:
+        three |= two & cells
+        two |= one & cells
+        one |= cells
+    pairs = open_cells & ~three
+    if pairs:
+        return pairs & -pairs
+    return min(_bits(open_cells), key=lambda bit: sum(1 for cells in candidates if cells & bit))
+
+
+def _bits(cells: int) -> list[int]:
+    bits = []
+    while cells:
+        bits.append(cells & -cells)
+        cells &= cells - 1
+    return bits

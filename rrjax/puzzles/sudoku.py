@@ -1,0 +1,193 @@
+"""The rules of Sudoku: sizes, units, tokens, and a checker that needs no solution.
+
+A board is an integer array (..., size * size) in row-major order: 0 blank, 1..size digits.
+Tokens are board + 1: PAD 0, blank 1, digit d -> d + 1, so the vocabulary has size + 2 entries.
+"""
+
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+# Rows and columns of a box. Where size is no square number the box is wider than high.
+BOX_SHAPES = {4: (2, 2), 6: (2, 3), 9: (3, 3), 16: (4, 4)}
+SYMBOLS = ".123456789ABCDEFG"
+VALUES = {symbol: value for value, symbol in enumerate(SYMBOLS)} | {"0": 0}
+VALUES |= {symbol.lower(): value for symbol, value in VALUES.items()}
+
+
+class Geometry(NamedTuple):
+    """Cells, units and peers of one size.
+
+    Attributes:
+        size: n, digits per unit.
+        box_height: Rows of a box.
+        box_width: Columns of a box.
+        units: (3 n, n) cells of the rows, then the columns, then the boxes.
+        peers: (n * n, number of peers) cells that share a unit with each cell, ascending.
+    """
+
+    size: int
+    box_height: int
+    box_width: int
+    units: np.ndarray
+    peers: np.ndarray
+
+
+class Puzzles(NamedTuple):
+    """Puzzles and their solutions, both int32 boards (number, n * n)."""
+
+    boards: np.ndarray
+    solutions: np.ndarray
+
+
+@cache
+def geometry(size: int) -> Geometry:
+    """Returns the geometry of boards of `size` x `size` cells.
+
+    Raises:
+        ValueError: The size is not one of 4, 6, 9, 16.
+    """
+    if size not in BOX_SHAPES:
+        raise ValueError(f"size: expected one of {sorted(BOX_SHAPES)}, found {size!r}")
+    height, width = BOX_SHAPES[size]
+    cells = np.arange(size * size).reshape(size, size)
+    boxes = cells.reshape(size // height, height, size // width, width).swapaxes(1, 2)
+    units = np.concatenate([cells, cells.T, boxes.reshape(size, size)])
+    peers = np.stack([np.setdiff1d(units[(units == cell).any(1)], [cell]) for cell in cells.flat])
+    units.flags.writeable = peers.flags.writeable = False
+    return Geometry(size, height, width, units, peers)
+
+
+def board_size(boards: np.ndarray) -> int:
+    """Returns n for boards (..., n * n).
+
+    Raises:
+        ValueError: The last axis is not the number of cells of a known size.
+    """
+    cells = boards.shape[-1] if boards.ndim else 1
+    for size in BOX_SHAPES:
+        if cells == size * size:
+            return size
+    known = ", ".join(str(size * size) for size in BOX_SHAPES)
+    raise ValueError(f"boards: expected a last axis of {known} cells, found shape {boards.shape}")
+
+
+def check_boards(boards: ArrayLike) -> np.ndarray:
+    """Returns boards (..., n * n) as an array after checking type, shape and range.
+
+    Raises:
+        ValueError: Not integers, no known size, or a value outside 0..n.
+    """
+    boards = np.asarray(boards)
+    _check_integers("boards", boards, 0, board_size(boards))
+    return boards
+
+
+def to_tokens(boards: ArrayLike) -> np.ndarray:
+    """Returns the int32 tokens board + 1 of boards (..., n * n)."""
+    return check_boards(boards).astype(np.int32) + 1
+
+
+def from_tokens(tokens: ArrayLike) -> np.ndarray:
+    """Returns the int32 boards of tokens (..., n * n).
+
+    Raises:
+        ValueError: A token outside 1..n+1; PAD (0) stands for no cell of a board.
+    """
+    tokens = np.asarray(tokens)
+    _check_integers("tokens", tokens, 1, board_size(tokens) + 1)
+    return tokens.astype(np.int32) - 1
+
+
+def from_answers(tokens: ArrayLike) -> np.ndarray:
+    """Returns the int32 boards of a model's answers (..., n * n), which may hold PAD: a blank."""
+    return from_tokens(np.maximum(tokens, 1))
+
+
+def violations(boards: ArrayLike) -> np.ndarray:
+    """Counts the violated constraints "digit d stands in unit u" of boards.
+
+        violations = sum over the 3 n units of (n - number of distinct digits in the unit)
+
+    A blank counts through the digits it leaves missing.
+
+    Args:
+        boards: (..., n * n) with values 0..n.
+
+    Returns:
+        (...) int64 between 0 (solved) and 3 n^2 (empty).
+    """
+    boards = check_boards(boards)
+    size = board_size(boards)
+    bits = np.left_shift(1, boards.astype(np.int32)) >> 1  # blank has no bit
+    missing = np.full(boards.shape[:-1], 3 * size * size)
+    for unit in geometry(size).units:  # one at a time: a whole data set fits in memory
+        missing -= np.bitwise_count(np.bitwise_or.reduce(bits[..., unit], axis=-1))
+    return missing
+
+
+def is_solved(boards: ArrayLike) -> np.ndarray:
+    """Returns (...) whether each board (..., n * n) has every digit once in every unit."""
+    return np.asarray(violations(boards) == 0)
+
+
+def respects_givens(puzzles: ArrayLike, boards: ArrayLike) -> np.ndarray:
+    """Returns (...) whether boards (..., n * n) keep every clue of the puzzles (..., n * n)."""
+    puzzles, boards = check_boards(puzzles), check_boards(boards)
+    if board_size(puzzles) != board_size(boards):
+        raise ValueError(
+            f"boards: expected the size of the puzzles, {puzzles.shape}, found {boards.shape}"
+        )
+    return np.asarray(((puzzles == 0) | (puzzles == boards)).all(axis=-1))
+
+
+def parse_board(text: str) -> np.ndarray:
+    """Reads one board (n * n,) from n * n characters.
+
+    `.` or `0` is blank, 1-9 are digits, A-G or a-g stand for 10-16.
+
+    Raises:
+        ValueError: No known number of characters, or a character that is no digit of the size.
+    """
+    sizes = {size * size: size for size in BOX_SHAPES}
+    if len(text) not in sizes:
+        raise ValueError(f"board: expected {sorted(sizes)} characters, found {len(text)}")
+    size = sizes[len(text)]
+    values = [VALUES.get(symbol, size + 1) for symbol in text]
+    if max(values) > size:
+        place = next(i for i, value in enumerate(values) if value > size)
+        raise ValueError(
+            f"board: expected the characters 0{SYMBOLS[: size + 1]}, found {text[place]!r} "
+            f"at place {place + 1}"
+        )
+    return np.array(values, dtype=np.int32)
+
+
+def compact_board(board: ArrayLike) -> str:
+    """Returns a board (n * n,) as one line of n * n characters that `parse_board` reads."""
+    return "".join(SYMBOLS[value] for value in check_boards(board).tolist())
+
+
+def format_board(board: ArrayLike) -> str:
+    """Returns a board (n * n,) as lines of text with the boxes set apart."""
+    text = compact_board(board)
+    size, height, width, *_ = geometry(board_size(np.asarray(board)))
+    rows = [text[start : start + size] for start in range(0, size * size, size)]
+    starts = range(0, size, width)
+    lines = [" | ".join(" ".join(row[i : i + width]) for i in starts) for row in rows]
+    rule = "-+-".join(["-" * (2 * width - 1)] * (size // width))
+    bands = ["\n".join(lines[i : i + height]) for i in range(0, size, height)]
+    return f"\n{rule}\n".join(bands)
+
+
+def _check_integers(name: str, values: np.ndarray, lowest: int, highest: int) -> None:
+    if not np.issubdtype(values.dtype, np.integer):
+        raise ValueError(f"{name}: expected integers, found dtype {values.dtype}")
+    wrong = (values < lowest) | (values > highest)
+    if wrong.any():
+        place = tuple(int(i) for i in np.argwhere(wrong)[0])
+        raise ValueError(
+            f"{name}: expected values {lowest}..{highest}, found {values[place]} at {place}"
+        )

@@ -1,0 +1,73 @@
+"""Evaluation as upstream does it: every puzzle runs all segments, none halts early."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from rrjax.cells import Config, bind, unflatten
+from rrjax.contract import run_segment
+from rrjax.puzzles import PuzzleSet
+from rrjax.training.act import Batch
+from rrjax.training.losses import IGNORE_LABEL, is_solved
+from rrjax.training.sampler import as_batch
+
+
+def evaluate(
+    flat: dict[str, Any], config: Config, puzzles: PuzzleSet, batch_size: int, number: int
+) -> dict[str, float]:
+    """Metrics of the answers after `halt_max_steps` segments, on the first `number` puzzles.
+
+    Returns:
+      `exact_accuracy` (fraction of puzzles solved), `accuracy` (mean fraction of labelled tokens
+      that are right), `q_halt_accuracy` (fraction of puzzles of which q_halt ≥ 0 tells the
+      outcome) and `count`. Rows that pad the last batch count nowhere.
+    """
+    totals: dict[str, float] = {}
+    number = min(number, len(puzzles))
+    for start in range(0, number, batch_size):
+        batch = _padded(puzzles, start, min(start + batch_size, number), batch_size)
+        for name, value in _outcomes(config, flat, batch).items():
+            totals[name] = totals.get(name, 0.0) + float(value)
+    count = max(totals["count"], 1.0)
+    return {name: total if name == "count" else total / count for name, total in totals.items()}
+
+
+def _padded(puzzles: PuzzleSet, start: int, stop: int, batch_size: int) -> Batch:
+    rows = np.arange(start, stop)
+    pad = batch_size - len(rows)
+    inputs = np.pad(puzzles.inputs[rows], ((0, pad), (0, 0)), mode="edge")
+    labels = np.pad(
+        puzzles.labels[rows], ((0, pad), (0, 0)), constant_values=puzzles.metadata.ignore_label_id
+    )
+    return as_batch(puzzles, inputs, labels, np.pad(puzzles.puzzle_ids[rows], (0, pad)))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _outcomes(config: Config, flat: dict[str, Array], batch: Batch) -> dict[str, Array]:
+    params = unflatten(flat)
+
+    def answer(tokens: Array, puzzle_id: Array) -> tuple[Array, Array]:
+        dynamics = bind(params, config, tokens, puzzle_id)
+        state, _ = jax.lax.scan(
+            lambda state, _: (run_segment(dynamics, state), None),
+            dynamics.initial,
+            length=config.arch.halt_max_steps,
+        )
+        readout = dynamics.readout(dynamics.context, state)
+        return readout.logits, readout.q_halt
+
+    logits, q_halt = jax.vmap(answer)(batch.inputs, batch.puzzle_ids)
+    labelled = batch.labels != IGNORE_LABEL
+    counted = labelled.any(-1)
+    solved = counted & is_solved(logits, batch.labels)
+    right = (labelled & (logits.argmax(-1) == batch.labels)).sum(-1)
+    return {
+        "count": counted.sum(),
+        "exact_accuracy": solved.sum(),
+        "accuracy": (right / jnp.maximum(labelled.sum(-1), 1)).sum(),
+        "q_halt_accuracy": (counted & ((q_halt >= 0) == solved)).sum(),
+    }

@@ -1,0 +1,233 @@
+"""The training loop: reads top to bottom, logs, evaluates, checkpoints, resumes."""
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from rrjax.cells import Config, config_to_dict
+from rrjax.models import save_model
+from rrjax.puzzles import PuzzleSet
+from rrjax.store import describe_run, digest_arrays, read_json, write_bytes_atomically, write_json
+from rrjax.training.checkpoints import Checkpoints
+from rrjax.training.evaluate import evaluate
+from rrjax.training.recipe import Recipe
+from rrjax.training.sampler import Sampler
+from rrjax.training.step import TrainState, init_train_state, model_params, train_step
+
+
+@dataclass(frozen=True)
+class Rhythm:
+    """When a run reports and saves, in optimizer steps.
+
+    Attributes:
+      log_every: a line of training metrics.
+      eval_every: an evaluation on the test set, and the model as a folder in `models/`.
+      checkpoint_every: a checkpoint to resume from; a multiple of `log_every`.
+      eval_puzzles: test puzzles evaluated (the first ones); 0: all.
+    """
+
+    log_every: int = 10
+    eval_every: int = 250
+    checkpoint_every: int = 100
+    eval_puzzles: int = 0
+
+    def __post_init__(self):
+        for name in ("log_every", "eval_every", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("eval_every", "checkpoint_every"):
+            if getattr(self, name) % self.log_every:
+                raise ValueError(
+                    f"{name} must be a multiple of log_every ({self.log_every}), so that a "
+                    f"resumed run logs the same lines; got {getattr(self, name)}"
+                )
+        if self.eval_puzzles < 0:
+            raise ValueError(f"eval_puzzles must not be negative, got {self.eval_puzzles}")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is trained on what: the cell, the hyperparameters, and both sets."""
+
+    config: Config
+    recipe: Recipe
+    train: PuzzleSet
+    test: PuzzleSet
+    augment: bool
+
+
+Report = Callable[[int, dict[str, float]], None]
+"""Called with the step and its metrics after each logged line."""
+
+
+def train(task: Task, rhythm: Rhythm, folder: Path, report: Report) -> dict[str, float]:
+    """Train a cell, resuming where an earlier run of the same task in `folder` stopped.
+
+    Writes `config.json`, `metrics.jsonl`, `checkpoints/` and `models/step_N/`.
+
+    Returns:
+      The last evaluation.
+
+    Raises:
+      ValueError: if `folder` holds another run or anything else.
+      FloatingPointError: if the loss is no longer finite; names the last checkpoint.
+    """
+    open_run(task, rhythm, folder)
+    sampler = Sampler(task.train, task.recipe.global_batch_size, task.recipe.seed, task.augment)
+    log = Log(folder / "metrics.jsonl")
+    checkpoints = Checkpoints(folder / "checkpoints")
+    try:
+        state = _resume(task, checkpoints, log)
+        return _run(task, rhythm, folder, state, sampler, log, checkpoints, report)
+    finally:
+        checkpoints.close()
+
+
+def _run(task, rhythm, folder, state, sampler, log, checkpoints, report) -> dict[str, float]:
+    window = Window()
+    outcome: dict[str, float] = log.last_evaluation()
+    for step in range(int(state.step) + 1, task.recipe.steps + 1):
+        state, metrics = train_step(task.config, task.recipe, state, sampler.batch(step - 1))
+        window.add(metrics)
+        last = step == task.recipe.steps
+        if step % rhythm.log_every == 0 or last:
+            means = window.close(task.recipe.global_batch_size)
+            _check_finite(means, step, folder)
+            if step % rhythm.eval_every == 0 or last:
+                outcome = _evaluate_and_save(task, rhythm, folder, state, step)
+                means |= {f"test/{name}": value for name, value in outcome.items()}
+            log.write(step, means)
+            report(step, means)
+            if step % rhythm.checkpoint_every == 0 or last:
+                checkpoints.save(step, state, {"lines": log.lines})
+    return outcome
+
+
+def _resume(task: Task, checkpoints: Checkpoints, log: "Log") -> TrainState:
+    state = init_train_state(task.config, task.recipe)
+    found = checkpoints.restore(state)
+    if found is None:
+        log.keep(0)
+        return state
+    state, record = found
+    log.keep(record["lines"])
+    return state
+
+
+def _evaluate_and_save(
+    task: Task, rhythm: Rhythm, folder: Path, state: TrainState, step: int
+) -> dict[str, float]:
+    flat = model_params(state, task.recipe)
+    number = rhythm.eval_puzzles or len(task.test)
+    outcome = evaluate(flat, task.config, task.test, task.recipe.global_batch_size, number)
+    arrays = {name: np.asarray(leaf) for name, leaf in flat.items()}
+    made_by = {"trained": identity(task), "step": step, "test": outcome}
+    save_model(folder / "models" / f"step_{step:06d}", arrays, task.config, made_by, replace=True)
+    return outcome
+
+
+def identity(task: Task) -> dict[str, Any]:
+    """What makes two runs the same run."""
+    return {
+        "config": config_to_dict(task.config),
+        "recipe": asdict(task.recipe),
+        "augment": task.augment,
+        "train_set": _digest(task.train),
+        "test_set": _digest(task.test),
+    }
+
+
+def _digest(puzzles: PuzzleSet) -> str:
+    return digest_arrays(puzzles.inputs, puzzles.labels, puzzles.puzzle_ids)
+
+
+def open_run(task: Task, rhythm: Rhythm, folder: Path) -> None:
+    """Claim `folder` for this task: new or empty, or an earlier run of the same task.
+
+    Raises:
+      ValueError: if it holds anything else, with the first difference.
+    """
+    path = folder / "config.json"
+    mine = identity(task)
+    if not path.exists():
+        if folder.exists() and any(folder.iterdir()):
+            raise ValueError(f"{folder} is not empty and holds no run (no config.json)")
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(path, {"task": mine, "rhythm": asdict(rhythm), "made_by": describe_run()})
+        return
+    for key, value in mine.items():
+        theirs = read_json(path).get("task", {}).get(key)
+        if theirs != value:
+            raise ValueError(
+                f"{folder} holds another run: its {key} is {theirs}, this one's {value}; "
+                "choose another --out"
+            )
+
+
+def _check_finite(means: dict[str, float], step: int, folder: Path) -> None:
+    if not math.isfinite(means["loss"]):
+        raise FloatingPointError(
+            f"the loss is {means['loss']} at step {step}; the last good state is in "
+            f"{folder / 'checkpoints'}; try a lower lr or a longer warm-up"
+        )
+
+
+class Window:
+    """Metrics summed since the last logged line."""
+
+    def __init__(self):
+        self._sums: list[dict[str, jax.Array]] = []
+        self._start = time.monotonic()
+
+    def add(self, metrics: dict[str, jax.Array]) -> None:
+        """Keep one step's sums, on the device: nothing waits for them here."""
+        self._sums.append(metrics)
+
+    def close(self, batch_size: int) -> dict[str, float]:
+        """Means since the last call: losses per slot, the others per halted slot; step rate."""
+        steps = len(self._sums)
+        host = jax.device_get(self._sums)
+        totals = {name: float(np.sum([m[name] for m in host])) for name in host[0]}
+        halted = max(totals.pop("count"), 1.0)
+        means = {
+            name: total / (steps * batch_size if name.endswith("loss") else halted)
+            for name, total in totals.items()
+        }
+        means["seconds_per_step"] = (time.monotonic() - self._start) / steps
+        self.__init__()
+        return means
+
+
+class Log:
+    """`metrics.jsonl`: a line for each logged step."""
+
+    def __init__(self, path: Path):
+        self._path = path
+        self.lines = 0
+
+    def keep(self, lines: int) -> None:
+        """Drop what was logged after the checkpoint that a run resumes from."""
+        old = self._path.read_text().splitlines(keepends=True) if self._path.exists() else []
+        write_bytes_atomically(self._path, "".join(old[:lines]).encode())
+        self.lines = lines
+
+    def write(self, step: int, means: dict[str, float]) -> None:
+        """Append a line."""
+        with self._path.open("a") as file:
+            file.write(json.dumps({"step": step, **means}) + "\n")
+        self.lines += 1
+
+    def last_evaluation(self) -> dict[str, float]:
+        """The test metrics logged last; empty where there are none."""
+        for line in reversed(self._path.read_text().splitlines()):
+            found = {k[5:]: v for k, v in json.loads(line).items() if k.startswith("test/")}
+            if found:
+                return found
+        return {}

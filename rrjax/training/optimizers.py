@@ -1,0 +1,85 @@
+"""The optimizers of the official recipe, as optax transformations and one sparse update."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int
+
+
+class AdamAtan2State(NamedTuple):
+    """Update count and both moments."""
+
+    count: Int[Array, ""]
+    mu: optax.Updates
+    nu: optax.Updates
+
+
+def scale_by_adam_atan2(b1: float, b2: float) -> optax.GradientTransformation:
+    """Adam with atan2(m, √v̂) in place of m/(√v̂ + ε): bounded, and free of ε.
+
+    u = atan2(m, √(v / (1 − b2ᵗ))) / (1 − b1ᵗ): as in imoneoi's kernel the first bias correction
+    stands outside the arctangent, and nothing is multiplied by 1.27.
+    """
+
+    def init(params: optax.Params) -> AdamAtan2State:
+        zeros = jax.tree.map(jnp.zeros_like, params)
+        return AdamAtan2State(jnp.zeros([], jnp.int32), zeros, zeros)
+
+    def update(grads, state: AdamAtan2State, params=None):
+        del params
+        count = optax.safe_increment(state.count)
+        mu = optax.update_moment(grads, state.mu, b1, 1)
+        nu = optax.update_moment_per_elem_norm(grads, state.nu, b2, 2)
+        c1, c2 = 1 - b1 ** count.astype(jnp.float32), 1 - b2 ** count.astype(jnp.float32)
+        scaled = jax.tree.map(
+            lambda m, v: jnp.arctan2(m, jnp.sqrt(v) / jnp.sqrt(c2)).astype(m.dtype) / c1, mu, nu
+        )
+        return scaled, AdamAtan2State(count, mu, nu)
+
+    return optax.GradientTransformation(init, update)
+
+
+def adam_atan2(
+    learning_rate: optax.Schedule, b1: float, b2: float, weight_decay: float
+) -> optax.GradientTransformation:
+    """p ← p(1 − lr·wd) − lr·u, with decay on every weight and u of `scale_by_adam_atan2`."""
+    return optax.chain(
+        scale_by_adam_atan2(b1, b2),
+        optax.add_decayed_weights(weight_decay),
+        optax.scale_by_learning_rate(learning_rate),
+    )
+
+
+def warmup_cosine(
+    peak: float, warmup_steps: int, total_steps: int, min_ratio: float
+) -> optax.Schedule:
+    """The reference's rule: linear warm-up, then cosine to `peak·min_ratio`.
+
+    The reference counts a step before it asks for its rate, optax after: hence the + 1.
+    """
+    rule = optax.warmup_cosine_decay_schedule(
+        0.0, peak, warmup_steps, max(total_steps, warmup_steps + 1), peak * min_ratio
+    )
+    return lambda count: rule(count + 1)
+
+
+def sign_sgd_rows(
+    table: Float[Array, "rows ndim"],
+    ids: Int[Array, " batch"],
+    grads: Float[Array, "batch ndim"],
+    learning_rate: Float[Array, ""],
+    weight_decay: float,
+) -> Float[Array, "rows ndim"]:
+    """SignSGD with decoupled decay on the rows named by `ids`; every other row keeps its bits.
+
+    Gradients of equal ids are summed before the sign is taken.
+    """
+    rows, inverse = jnp.unique(
+        ids, return_inverse=True, size=ids.shape[0], fill_value=table.shape[0]
+    )
+    summed = jnp.zeros_like(grads).at[inverse].add(grads)
+    old = table.at[rows].get(mode="clip")
+    new = old * (1 - learning_rate * weight_decay) - learning_rate * jnp.sign(summed)
+    return table.at[rows].set(new, mode="drop")

@@ -1,0 +1,53 @@
+"""The hyperparameters of a training run, with the official names and defaults."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a cell is trained.
+
+    Attributes:
+      global_batch_size: slots, over all devices.
+      steps: optimizer steps in all; one step is one segment of every slot.
+      lr: peak learning rate of AdamATan2.
+      lr_min_ratio: final learning rate of the cosine, as a fraction of the peak.
+      lr_warmup_steps: steps of linear warm-up.
+      beta1: decay of AdamATan2's first moment.
+      beta2: decay of its second moment.
+      weight_decay: decoupled decay, on all weights.
+      puzzle_emb_lr: peak learning rate of the puzzle embeddings' SignSGD.
+      puzzle_emb_weight_decay: its decoupled decay, on the rows present in a batch.
+      ema: evaluate and save the exponential moving average of the weights.
+      ema_rate: its decay per step.
+      seed: of initial weights, sampling, augmentation and exploration.
+    """
+
+    global_batch_size: int = 768
+    steps: int = 10_000
+    lr: float = 1e-4
+    lr_min_ratio: float = 1.0
+    lr_warmup_steps: int = 2000
+    beta1: float = 0.9
+    beta2: float = 0.95
+    weight_decay: float = 0.1
+    puzzle_emb_lr: float = 1e-2
+    puzzle_emb_weight_decay: float = 0.1
+    ema: bool = True
+    ema_rate: float = 0.999
+    seed: int = 0
+
+    def __post_init__(self):
+        for name in ("global_batch_size", "steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("lr", "puzzle_emb_lr", "weight_decay", "puzzle_emb_weight_decay"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        for name in ("beta1", "beta2", "ema_rate"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must lie in [0, 1), got {getattr(self, name)}")
+        if not 0 <= self.lr_min_ratio <= 1:
+            raise ValueError(f"lr_min_ratio must lie in 0..1, got {self.lr_min_ratio}")
+        if self.lr_warmup_steps < 0 or self.seed < 0:
+            raise ValueError("lr_warmup_steps and seed must not be negative")

@@ -1,0 +1,87 @@
+"""Intervals against SciPy, plain resampling and exact order statistics."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy.stats import binom, binomtest
+
+from rrjax.analysis.intervals import bootstrap_median, wilson_interval
+
+
+@given(st.data(), st.integers(1, 10_000), st.sampled_from([0.5, 0.9, 0.95, 0.999]))
+@settings(deadline=None)
+def test_wilson_interval_agrees_with_scipy(data, num_trials, level):
+    num_successes = data.draw(st.integers(0, num_trials))
+    expected = binomtest(num_successes, num_trials).proportion_ci(level, method="wilson")
+    interval = wilson_interval(num_successes, num_trials, level)
+    assert interval.value == num_successes / num_trials
+    np.testing.assert_allclose(interval[1:], expected, rtol=1e-9, atol=1e-12)
+    assert 0 <= interval.low <= interval.value <= interval.high <= 1
+
+
+def test_no_trials_have_no_fraction():
+    assert np.isnan(wilson_interval(0, 0)).all()
+
+
+@pytest.mark.parametrize(("num_successes", "num_trials"), [(-1, 3), (4, 3), (1, 0)])
+def test_impossible_counts_are_refused(num_successes, num_trials):
+    with pytest.raises(ValueError, match="num_successes must lie in"):
+        wilson_interval(num_successes, num_trials)
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0, 95.0])
+def test_impossible_levels_are_refused(level):
+    with pytest.raises(ValueError, match="level must lie between 0 and 1"):
+        wilson_interval(1, 2, level)
+    with pytest.raises(ValueError, match="level must lie between 0 and 1"):
+        bootstrap_median([1.0], seed=0, level=level)
+
+
+@given(hnp.arrays(np.float64, (7, 2), elements=st.floats(-1e300, 1e300)), st.integers(1, 7))
+@settings(deadline=None)
+def test_median_is_numpys_and_lies_in_its_interval(values, n):
+    interval = bootstrap_median(values[:n], seed=0, num_resamples=200)
+    np.testing.assert_allclose(interval.value, np.median(values[:n] / 2, axis=0) * 2, rtol=1e-12)
+    assert np.all(interval.low <= interval.value)
+    assert np.all(interval.value <= interval.high)
+
+
+@pytest.mark.parametrize("n", [25, 24])
+def test_the_interval_is_that_of_plain_resampling(n):
+    values = np.random.default_rng(0).normal(size=n)
+    rows = np.random.default_rng(1).integers(n, size=(20_000, n))
+    expected = np.quantile(np.median(values[rows], axis=1), (0.025, 0.975))
+    interval = bootstrap_median(values, seed=2, num_resamples=20_000)
+    np.testing.assert_allclose(interval[1:], expected, atol=0.03)
+
+
+def test_the_interval_ends_at_the_exact_order_statistics():
+    # The resampled median is at most the r-th of n values if n/2 or more draws fall among the r
+    # lowest: a binomial tail.
+    n = 101
+    tail = binom.sf(n // 2, n, np.arange(1, n + 1) / n)
+    low, high = (1 + np.searchsorted(tail, level) for level in (0.025, 0.975))
+    interval = bootstrap_median(np.arange(1, n + 1), seed=0, num_resamples=50_000)
+    assert abs(interval.low - low) <= 1
+    assert abs(interval.high - high) <= 1
+
+
+def test_infinities_are_ordered_like_other_numbers():
+    interval = bootstrap_median([[-np.inf], [-np.inf], [0.0]], seed=0)
+    assert (interval.value, interval.low, interval.high) == (-np.inf, -np.inf, 0.0)
+
+
+def test_medians_of_none_and_of_one():
+    none = bootstrap_median(np.zeros((0, 3)), seed=0)
+    assert none.value.shape == none.low.shape == none.high.shape == (3,)
+    assert np.isnan(none).all()
+    assert bootstrap_median([4.0], seed=0) == (4.0, 4.0, 4.0)
+
+
+def test_nan_and_empty_bootstraps_are_refused():
+    with pytest.raises(ValueError, match="1 of 2 rows"):
+        bootstrap_median([[0.0, np.nan], [1.0, 2.0]], seed=0)
+    with pytest.raises(ValueError, match="num_resamples must be at least 1"):
+        bootstrap_median([0.0], seed=0, num_resamples=0)

@@ -1,0 +1,145 @@
+"""Plain lists, Sudoku-Extreme's CSV, and telling them apart."""
+
+import numpy as np
+import pytest
+
+from rrjax.puzzles import (
+    build,
+    compact_board,
+    fill_solutions,
+    from_tokens,
+    generate,
+    read_csv,
+    read_list,
+    read_puzzles,
+    solve,
+    write_folder,
+)
+
+PUZZLES = generate(4, 3, seed=1)
+BOARDS = [compact_board(board) for board in PUZZLES.boards]
+SOLUTIONS = [compact_board(board) for board in PUZZLES.solutions]
+HEADER = "source,question,answer,rating\n"
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text, name="puzzles.txt"):
+        path = tmp_path / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    return write
+
+
+def csv_text(ratings):
+    rows = zip(BOARDS, SOLUTIONS, ratings, strict=True)
+    return HEADER + "".join(f"here,{board},{answer},{rating}\n" for board, answer, rating in rows)
+
+
+@pytest.mark.parametrize("separator", [",", ";", " ", "\t", " , "])
+def test_a_list_holds_puzzles_with_or_without_solutions(write, separator):
+    text = f"# made here\n\n{BOARDS[0]}\r\n{BOARDS[1]}{separator}{SOLUTIONS[1]}\n{BOARDS[2]}"
+    listing = read_list(write(text))
+    np.testing.assert_array_equal(listing.lines, [3, 4, 5])
+    np.testing.assert_array_equal(listing.boards, PUZZLES.boards)
+    np.testing.assert_array_equal(listing.solutions[1], PUZZLES.solutions[1])
+    assert not listing.solutions[[0, 2]].any()
+    np.testing.assert_array_equal(fill_solutions(listing).solutions, PUZZLES.solutions)
+
+
+def test_zeros_and_dots_are_blanks(write):
+    listing = read_list(write("\n".join([BOARDS[0], BOARDS[0].replace(".", "0")])))
+    np.testing.assert_array_equal(listing.boards[0], listing.boards[1])
+
+
+def test_sudoku_extreme_is_filtered_by_rating(write):
+    path = write(csv_text([3, 0, 40]), "test.csv")
+    everything = read_csv(path)
+    np.testing.assert_array_equal(everything.lines, [2, 3, 4])
+    np.testing.assert_array_equal(everything.boards, PUZZLES.boards)
+    np.testing.assert_array_equal(everything.solutions, PUZZLES.solutions)
+    np.testing.assert_array_equal(read_csv(path, min_rating=3).lines, [2, 4])
+    np.testing.assert_array_equal(read_csv(path, min_rating=1, max_puzzles=1).lines, [2])
+
+
+@pytest.mark.parametrize("kind", ["list", "csv", "byte order mark", "folder"])
+def test_every_format_is_recognised(write, tmp_path, kind):
+    expected = build(PUZZLES)
+    if kind == "folder":
+        path = tmp_path / "folder"
+        write_folder(path, {"test": expected})
+    elif kind == "list":
+        path = write("\n".join(BOARDS))
+    elif kind == "csv":
+        path = write(csv_text([0, 0, 0]), "no_suffix")
+    else:
+        path = write("\ufeff" + "\n".join(BOARDS))
+    found = read_puzzles(path)
+    np.testing.assert_array_equal(found.inputs, expected.inputs)
+    np.testing.assert_array_equal(found.labels, expected.labels)
+    assert found.metadata == expected.metadata
+    assert str(path) in found.source
+
+
+def test_reading_stops_before_later_lines(write):
+    path = write(f"{BOARDS[0]}\nnonsense\n")
+    np.testing.assert_array_equal(
+        from_tokens(read_puzzles(path, max_puzzles=1).inputs), PUZZLES.boards[:1]
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "expected at least one puzzle, found none"),
+        ("# nothing\n", "expected at least one puzzle, found none"),
+        ("1234\n", r"line 1: board: expected \[16, 36, 81, 256\] characters, found 4"),
+        (f"{BOARDS[0]}\n{'.' * 15}9\n", "line 2: board: expected the characters .* found '9'"),
+        (f"{BOARDS[0]}\n{'.' * 36}\n", "line 2: expected 16 cells as in line 1, found 36"),
+        (f"{BOARDS[0]},{'.' * 36}\n", "line 1: solution: expected 16 cells, found 36"),
+        (f"{BOARDS[0]},{SOLUTIONS[0]},7\n", "line 1: .* at most a solution, found 3 fields"),
+        (f"#\n{BOARDS[0]},{SOLUTIONS[1]}\n", "line 2: expected a solution of the puzzle"),
+        ("." * 16, r"line 1: expected a puzzle with one solution, found several for \.{16}"),
+        ("11" + "." * 14, "line 1: expected a puzzle with one solution, found none"),
+        (b"\xff\xfe\x00", "expected a text file"),
+    ],
+)
+def test_wrong_lists_are_refused(write, text, message):
+    path = write(text)
+    with pytest.raises(ValueError, match=message) as caught:
+        read_puzzles(path)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("source,question,answer\n", "line 1: expected the header source,question,answer,rating"),
+        ("quizzes,question\n", "line 1: expected the header"),
+        (HEADER, "expected at least one puzzle, found none"),
+        (HEADER + f"a,{BOARDS[0]},{SOLUTIONS[0]}\n", "line 2: .* an integer rating, found"),
+        (HEADER + f"a,{BOARDS[0]},{SOLUTIONS[0]},hard\n", "line 2: .*rating, found .*'hard'"),
+        (HEADER + f"a,{BOARDS[0]},{SOLUTIONS[1]},1\n", "line 2: expected a solution of the"),
+        (HEADER + f"a,{BOARDS[0][1:]},{SOLUTIONS[1]},1\n", "line 2: board: expected .* found 15"),
+        (HEADER + "a" * 140000 + ",,,1\n", "expected comma-separated rows"),
+    ],
+)
+def test_wrong_csv_files_are_refused(write, text, message):
+    path = write(text, "train.csv")
+    with pytest.raises(ValueError, match=message) as caught:
+        read_puzzles(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_missing_path_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"missing.txt: expected a file or a data-set folder"):
+        read_puzzles(tmp_path / "missing.txt")
+
+
+def test_solutions_from_the_solver_are_the_only_ones(write):
+    labels = from_tokens(read_puzzles(write("\n".join(BOARDS))).labels)
+    for board, label in zip(PUZZLES.boards, labels, strict=True):
+        found = solve(board)
+        assert found.count == 1
+        np.testing.assert_array_equal(found.solution, label)
