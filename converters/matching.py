@@ -1,7 +1,7 @@
 """Names and shapes of a state dict against those of a model: all agree, or nothing is converted."""
 
 import difflib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import ml_dtypes
 import numpy as np
@@ -29,7 +29,9 @@ def strip_prefix(tensors: Mapping[str, np.ndarray]) -> tuple[str, dict[str, np.n
         prefixes[name], stripped[name] = prefix, tensor
     if len(set(prefixes.values())) != 1:
         examples = {prefix: prefix + name for name, prefix in prefixes.items()}
-        raise CheckpointError(f"keys of differing prefixes: {_listing(examples.values())}")
+        raise CheckpointError(
+            f"keys of differing prefixes: {_listing(map(repr, examples.values()))}"
+        )
     return next(iter(prefixes.values())), stripped
 
 
@@ -58,10 +60,11 @@ def check_match(tensors: Mapping[str, np.ndarray], shapes: Mapping[str, Sequence
     _check_values(tensors)
 
 
-def _unpartnered(where: str, names: Iterable[str], others: Collection[str]) -> list[str]:
+def _unpartnered(where: str, names: Collection[str], others: Collection[str]) -> Iterator[str]:
     lost = [name for name in names if name not in others]
-    free = [name for name in others if name not in set(names)]
-    return [f"{where} ({len(lost)}): {_listing(_with_nearest(n, free) for n in lost)}"][: len(lost)]
+    free = [name for name in others if name not in names]
+    if lost:
+        yield f"{where} ({len(lost)}): {_listing(_with_nearest(name, free) for name in lost)}"
 
 
 def _with_nearest(name: str, others: Iterable[str]) -> str:
@@ -71,13 +74,14 @@ def _with_nearest(name: str, others: Iterable[str]) -> str:
 
 def _differing_shapes(
     tensors: Mapping[str, np.ndarray], shapes: Mapping[str, Sequence[int]]
-) -> list[str]:
+) -> Iterator[str]:
     differing = [
         f"{name}: {tensors[name].shape} in the file, {tuple(shape)} in the model"
         for name, shape in shapes.items()
         if name in tensors and tensors[name].shape != tuple(shape)
     ]
-    return [f"of another shape ({len(differing)}): {_listing(differing)}"][: len(differing)]
+    if differing:
+        yield f"of another shape ({len(differing)}): {_listing(differing)}"
 
 
 def _check_values(tensors: Mapping[str, np.ndarray]) -> None:

@@ -112,8 +112,9 @@ def _offline_message(repo: str, inside: str, error: Exception) -> str:
     folder, _, last = inside.rpartition("/")
     folder, file = (folder, last) if _WEIGHTS.fullmatch(last) else (inside, "weights.pt")
     at = f"{folder}/" if folder else ""
+    reason = str(error).partition("\n")[0] or type(error).__name__
     return (
-        f"cannot download {at}{file} of the Hub repository {repo}: {str(error).splitlines()[0]}\n"
+        f"cannot download {at}{file} of the Hub repository {repo}: {reason}\n"
         "Without a network, put these files of that repository into a new folder FOLDER:\n"
         f"  {at}{_CONFIG} as FOLDER/{_CONFIG}\n"
         f"  {at}{file} as FOLDER/{file}\n"

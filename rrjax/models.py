@@ -13,7 +13,7 @@ from typing import Any, get_args
 import jax.numpy as jnp
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load as load_safetensors
+from safetensors.numpy import load_file as load_safetensors
 from safetensors.numpy import save as save_safetensors
 
 from rrjax.cells import (
@@ -27,7 +27,7 @@ from rrjax.cells import (
 from rrjax.cells.config import Dtype
 from rrjax.contract import Dynamics
 from rrjax.puzzles import PuzzleSet, read_folder
-from rrjax.store import read_json, write_json
+from rrjax.store import read_json, write_bytes_atomically, write_json
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 _BUNDLED = Path(__file__).parent / "bundled"
@@ -127,11 +127,11 @@ def read_model(folder: str | Path) -> tuple[dict[str, np.ndarray], Config, dict[
         if not (folder / name).is_file():
             raise ValueError(f"{folder} is no rrjax model: it has no {name}{_hint(folder)}")
     record = read_json(folder / CONFIG)
+    if "config" not in record:
+        raise ValueError(f"{folder / CONFIG} has no entry `config`: it is not an rrjax model's")
+    config = config_from_dict(record["config"])
     try:
-        config = config_from_dict(record["config"])
-        flat = load_safetensors((folder / WEIGHTS).read_bytes())
-    except KeyError as error:
-        raise ValueError(f"{folder / CONFIG} lacks the entry {error}") from None
+        flat = load_safetensors(folder / WEIGHTS)
     except SafetensorError as error:
         raise ValueError(f"{folder / WEIGHTS} is damaged: {error}") from None
     check_arrays(flat, config, str(folder / WEIGHTS))
@@ -166,7 +166,7 @@ def save_model(
     try:
         temporary.mkdir()
         data = save_safetensors({name: np.ascontiguousarray(flat[name]) for name in sorted(flat)})
-        (temporary / WEIGHTS).write_bytes(data)
+        write_bytes_atomically(temporary / WEIGHTS, data)
         record = {"config": config_to_dict(config), "provenance": dict(provenance)}
         write_json(temporary / CONFIG, record)
         if folder.exists():

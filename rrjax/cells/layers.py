@@ -20,29 +20,22 @@ Params = Mapping[str, Any]
 
 def linear(layer: Params, x: Float[Array, "*tokens in"]) -> Float[Array, "*tokens out"]:
     """x Wᵀ (+ b)."""
-    y = x @ layer["weight"].T
+    # both operands contracted along their last axis: no transposed copy, forwards or backwards
+    y = jax.lax.dot_general(x, layer["weight"], (((x.ndim - 1,), (1,)), ((), ())))
     return y + layer["bias"] if "bias" in layer else y
 
 
-def rms_norm(x: Float[Array, "a b"], eps: float, axis: int = -1) -> Float[Array, "a b"]:
-    """x / √(mean x² + ε), weightless, in at least float32 whatever the activation's dtype."""
+def rms_norm(x: Float[Array, "a b"], eps: float) -> Float[Array, "a b"]:
+    """x / √(mean x² + ε) along the last axis, weightless, in float32 or wider."""
     wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-    mean_square = jnp.mean(jnp.square(wide), axis=axis, keepdims=True)
+    mean_square = jnp.mean(jnp.square(wide), axis=-1, keepdims=True)
     return (wide * jax.lax.rsqrt(mean_square + eps)).astype(x.dtype)
 
 
-def swiglu(layer: Params, x: Float[Array, "tokens width"]) -> Float[Array, "tokens width"]:
-    """down(silu(gate) · up), over the width of each token."""
+def swiglu(layer: Params, x: Float[Array, "rows size"]) -> Float[Array, "rows size"]:
+    """down(silu(gate) · up) along the last axis; the gate is the first half of `gate_up_proj`."""
     gate, up = jnp.split(linear(layer["gate_up_proj"], x), 2, axis=-1)
     return linear(layer["down_proj"], jax.nn.silu(gate) * up)
-
-
-def swiglu_over_tokens(
-    layer: Params, x: Float[Array, "tokens width"]
-) -> Float[Array, "tokens width"]:
-    """The same over the token axis, for each of the width's channels: (Wx rather than xWᵀ)."""
-    gate, up = jnp.split(layer["gate_up_proj"]["weight"] @ x, 2, axis=0)
-    return layer["down_proj"]["weight"] @ (jax.nn.silu(gate) * up)
 
 
 def attention(
@@ -93,7 +86,8 @@ def block(
     """
     eps = config.arch.rms_norm_eps
     if config.arch.mlp_t:
-        x = rms_norm(x + swiglu_over_tokens(layer["mlp_t"], x), eps, axis=0)
+        channels = x.T  # (width, tokens): mixing and norm run along the last axis
+        x = rms_norm(channels + swiglu(layer["mlp_t"], channels), eps).T
     else:
         x = rms_norm(x + attention(layer["self_attn"], x, config), eps)
     return rms_norm(x + swiglu(layer["mlp"], x), eps)

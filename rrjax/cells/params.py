@@ -80,7 +80,7 @@ def init_params(key: jax.Array, config: Config) -> dict[str, Any]:
 
 def _init_leaf(key: jax.Array, name: str, shape: tuple[int, ...]) -> jax.Array:
     if name == "q_head.bias":
-        return jnp.full(shape, -5.0)
+        return jnp.full(shape, -5.0, jnp.float32)
     if name in ("q_head.weight", "puzzle_emb.weights"):
         return jnp.zeros(shape)
     std = 1.0 if name.endswith("_init") else shape[-1] ** -0.5

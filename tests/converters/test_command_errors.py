@@ -108,6 +108,8 @@ def test_nothing_is_overwritten(run: Callable, source: Path, tmp_path: Path, cap
     run(source, tmp_path / "model")
     (tmp_path / "file").write_text("precious")
     assert "exists" in refused(capsys, run, source, tmp_path / name)
+    # Before anything is looked for, let alone downloaded.
+    assert "exists" in refused(capsys, run, tmp_path / "nowhere", tmp_path / name)
     assert "exists" in refused(capsys, run, "--to-torch", tmp_path / "model", tmp_path / name)
 
 
@@ -119,8 +121,9 @@ def test_wrong_folders_and_options_are_refused(run: Callable, source: Path, tmp_
     assert "there is no folder or file" in error
     error = refused(capsys, run, "--to-torch", source, tmp_path / "back.pt")
     assert "is no rrjax model" in error
-    error = refused(capsys, run, "--to-torch", source, tmp_path / "back.pt", "--seq-len", "16")
-    assert "--to-torch takes no sizes" in error
+    for option in ("--seq-len", "--resize-puzzle-embeddings"):
+        error = refused(capsys, run, "--to-torch", source, tmp_path / "back.pt", option, "16")
+        assert "--to-torch takes no sizes" in error
     run(source, tmp_path / "model")
     error = refused(capsys, run, "--to-torch", tmp_path / "model", tmp_path / "no" / "back.pt")
     assert "create its folder first" in error

@@ -54,6 +54,14 @@ def test_a_compressed_record_is_refused(path: Path):
         read_state_dict(path)
 
 
+def test_an_encrypted_record_is_refused(path: Path):
+    with zipfile.ZipFile(write(path, mapping(w=WHOLE)), "a") as archive:
+        archive.writestr("archive/version", b"3\n")
+        archive.filelist[-1].flag_bits |= 0x1
+    with pytest.raises(CheckpointError, match="'archive/version' is compressed or encrypted"):
+        read_state_dict(path)
+
+
 def test_overlapping_records_are_refused(path: Path):
     write(path, mapping(w=WHOLE))
     with zipfile.ZipFile(path, "a") as archive:

@@ -37,7 +37,7 @@ def test_two_keys_of_one_parameter_are_refused():
 
 
 def test_differing_prefixes_are_refused():
-    with pytest.raises(CheckpointError, match=r"differing prefixes: model\.H_init, L_init"):
+    with pytest.raises(CheckpointError, match=r"differing prefixes: 'model\.H_init', 'L_init'"):
         strip_prefix({"model.H_init": ONE, "L_init": ONE})
 
 
