@@ -1,1 +1,17 @@
 """rrjax: the dynamics of recursive reasoning models, measured in JAX."""
+
+from rrjax.contract import Dynamics
+from rrjax.dynamics.lyapunov import Spectrum, spectrum
+from rrjax.dynamics.rollout import Trajectory, rollout
+from rrjax.models import Model, bundled_names, load_model
+
+__all__ = [
+    "Dynamics",
+    "Model",
+    "Spectrum",
+    "Trajectory",
+    "bundled_names",
+    "load_model",
+    "rollout",
+    "spectrum",
+]

@@ -217,7 +217,7 @@ def check_tokens(config: Config, tokens: np.ndarray, puzzle_ids: np.ndarray) -> 
 
 
 def _check_range(name: str, values: np.ndarray, size: int) -> None:
-    if values.size and not (0 <= values.min() and values.max() < size):
+    if values.size and not (values.min() >= 0 and values.max() < size):
         raise ValueError(
             f"{name} must lie in 0..{size - 1} for this model, got {values.min()}..{values.max()}"
         )

@@ -11,7 +11,7 @@ import secrets
 import subprocess
 import sys
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
@@ -285,3 +285,45 @@ def digest_arrays(*arrays: ArrayLike) -> str:
         digest.update(f"{array.dtype.str}{array.shape}".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()
+
+
+def claim_folder(
+    folder: str | Path, name: str, identity: Mapping[str, Any], record: Mapping[str, Any]
+) -> None:
+    """Take a folder for a job: a new or empty one, or that of the same job, to be continued.
+
+    Args:
+      folder: made where it does not exist.
+      name: of the JSON file in it that says what job it belongs to.
+      identity: what makes two jobs the same; JSON-able.
+      record: what else a new file says.
+
+    Raises:
+      ValueError: if the folder holds another job, naming what differs, or anything else.
+    """
+    path = Path(folder) / name
+    mine = _plain(identity)
+    if path.exists():
+        differences = list(_differences(mine, read_json(path).get("identity", {}), ""))
+        if differences:
+            raise ValueError(
+                f"{folder} holds another run: " + "; ".join(differences[:3]) + "; "
+                "choose another --out or remove that folder"
+            )
+        return
+    if Path(folder).exists() and (not Path(folder).is_dir() or any(Path(folder).iterdir())):
+        raise ValueError(
+            f"{folder} is not empty and holds no run (no {name}): choose another --out"
+        )
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    write_json(path, {"identity": mine, **record})
+
+
+def _differences(mine: Any, theirs: Any, path: str) -> Iterator[str]:
+    """One phrase for each leaf that differs."""
+    if not (isinstance(mine, Mapping) and isinstance(theirs, Mapping)):
+        if mine != theirs:
+            yield f"its {path or 'identity'} is {theirs}, asked for {mine}"
+        return
+    for key in [*mine, *(key for key in theirs if key not in mine)]:
+        yield from _differences(mine.get(key), theirs.get(key), f"{path}.{key}".lstrip("."))

@@ -69,7 +69,8 @@ class Arch:
     loss_type: LossType = "stablemax_cross_entropy"
 
     def __post_init__(self):
-        _check_choices(self)
+        for key in _CHOICES:
+            _check_choice(key, getattr(self, key))
         _check_numbers(self)
         _check_combination(self)
 
@@ -116,7 +117,7 @@ class Config:
         return self.puzzle_tokens + self.seq_len
 
 
-def parse_arch(block: Mapping[str, Any]) -> Arch:
+def parse_arch(block: Mapping[Any, Any]) -> Arch:
     """The architecture that an official `arch:` block describes.
 
     Raises:
@@ -145,7 +146,7 @@ def config_to_dict(config: Config) -> dict[str, Any]:
     return dataclasses.asdict(config)
 
 
-def config_from_dict(mapping: Mapping[str, Any]) -> Config:
+def config_from_dict(mapping: Mapping[Any, Any]) -> Config:
     """The inverse of `config_to_dict`.
 
     Raises:
@@ -169,6 +170,9 @@ def config_from_dict(mapping: Mapping[str, Any]) -> Config:
 _TYPES: dict[str, Any] = {f.name: f.type for f in dataclasses.fields(Arch)}
 _CHOICES = {"name": CellName, "pos_encodings": Positions, "loss_type": LossType}
 _CHOICES["forward_dtype"] = Dtype
+
+# blocks are unrolled when compiled, and every one has entries in the table of parameters
+_MOST_LAYERS = 1000
 
 _SHARED = {
     *("hidden_size", "num_heads", "expansion", "H_cycles", "H_layers", "pos_encodings"),
@@ -222,7 +226,7 @@ def _parse_loss(block: Any) -> dict[str, Any]:
         raise ValueError(f"arch.loss.name must be {_LOSS_HEAD_UPSTREAM!r}, got {block['name']!r}")
     if "loss_type" not in block:
         return {}
-    return {"loss_type": block["loss_type"]}
+    return {"loss_type": _coerce("loss_type", block["loss_type"])}
 
 
 def _cell_name(upstream: str) -> CellName:
@@ -245,6 +249,7 @@ def _coerce(key: str, value: Any) -> Any:
         return _integer(f"arch.{key}", value)
     if kind is float:
         return _number(f"arch.{key}", value)
+    _check_choice(key, value)
     return value
 
 
@@ -259,18 +264,17 @@ def _number(key: str, value: Any) -> float:
         if isinstance(value, bool):
             raise ValueError
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{key} must be a number, got {value!r}") from None
 
 
-def _check_choices(arch: Arch) -> None:
-    for key, choices in _CHOICES.items():
-        value = getattr(arch, key)
-        if value not in get_args(choices):
-            raise ValueError(
-                f"arch.{key} must be one of {', '.join(get_args(choices))}; got {value!r}"
-                f"{nearest(str(value), get_args(choices))}"
-            )
+def _check_choice(key: str, value: Any) -> None:
+    choices = get_args(_CHOICES[key])
+    if value not in choices:
+        raise ValueError(
+            f"arch.{key} must be one of {', '.join(choices)}; got {value!r}"
+            f"{nearest(value, choices)}"
+        )
 
 
 def _check_numbers(arch: Arch) -> None:
@@ -278,6 +282,9 @@ def _check_numbers(arch: Arch) -> None:
         _check_at_least(f"arch.{key}", getattr(arch, key), 1)
     for key in ("H_layers", "L_layers", "puzzle_emb_ndim", "puzzle_emb_len"):
         _check_at_least(f"arch.{key}", getattr(arch, key), 0)
+    for key in ("H_layers", "L_layers"):
+        if getattr(arch, key) > _MOST_LAYERS:
+            raise ValueError(f"arch.{key} is at most {_MOST_LAYERS}, got {getattr(arch, key)}")
     for key in ("expansion", "rms_norm_eps", "rope_theta"):
         if not 0 < getattr(arch, key) < float("inf"):
             raise ValueError(f"arch.{key} must be positive, got {getattr(arch, key)}")
@@ -319,9 +326,9 @@ def _check_at_least(key: str, value: int, least: int) -> None:
         raise ValueError(f"{key} must be an integer of at least {least}, got {value!r}")
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: Any, known: Iterable[str]) -> str:
     """What to say of an unknown name: the closest known one, or else all of them."""
-    close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)
+    close = difflib.get_close_matches(str(name), sorted(known), n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(sorted(known))}"
 
 

@@ -11,6 +11,7 @@ from rrjax.cells.layers import Params, reason
 from rrjax.cells.trm import TwoStates, latent
 from rrjax.contract import Drive, Repeat, Schedule, Update
 
+
 def answer(config: Config, context: Params, z: TwoStates, drive: Drive) -> TwoStates:
     """z_H ← f_H(z_H + z_L)."""
     return z._replace(z_H=reason(context["H_level"], z.z_H + z.z_L, config))

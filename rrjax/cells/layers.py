@@ -68,7 +68,7 @@ def _rotate(
 def rotary_tables(
     config: Config,
 ) -> tuple[Float[np.ndarray, "tokens head_dim"], Float[np.ndarray, "tokens head_dim"]]:
-    """Cosines and sines of position × θ^(−2i/head_dim), each frequency twice; float32 as upstream."""
+    """Cosines and sines of position × θ^(−2i/head_dim), each twice; float32 as upstream."""
     head_dim = config.arch.hidden_size // config.arch.num_heads
     exponents = np.arange(0, head_dim, 2, dtype=np.float32) / np.float32(head_dim)
     frequencies = np.float32(1) / np.float32(config.arch.rope_theta) ** exponents

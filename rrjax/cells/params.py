@@ -24,9 +24,8 @@ _TRUNCATED_STD = 0.87962566103423978
 def param_shapes(config: Config) -> dict[str, tuple[int, ...]]:
     """The flat PyTorch name of every parameter and buffer, with its shape; linear: (out, in)."""
     arch, width = config.arch, config.arch.hidden_size
-    shapes: dict[str, tuple[int, ...]] = {
-        name: (width,) for name in INITIAL_VECTORS[arch.name].values()
-    }
+    vectors = INITIAL_VECTORS[arch.name].values()
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(vectors, (width,))
     shapes["embed_tokens.embedding_weight"] = (config.vocab_size, width)
     shapes["lm_head.weight"] = (config.vocab_size, width)
     shapes["q_head.weight"], shapes["q_head.bias"] = (2, width), (2,)

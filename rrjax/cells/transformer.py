@@ -12,6 +12,7 @@ from rrjax.cells.config import Config
 from rrjax.cells.layers import Params, reason
 from rrjax.contract import Drive, Schedule, Update
 
+
 class AnswerState(NamedTuple):
     """The answer alone."""
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from rrjax.puzzles import PuzzleSet, Puzzles, build, distinct, generate, write_folder
+from rrjax.puzzles import Puzzles, PuzzleSet, build, distinct, generate, write_folder
 
 
 @dataclass(frozen=True)

@@ -49,9 +49,7 @@ def main(arguments: list[str]) -> None:
 def _parse(arguments: list[str]) -> Options:
     path = _config_path(arguments)
     arch, recipe = read_yaml(path) if path else (Arch(), Recipe())
-    default = Options(
-        data=tyro.MISSING, out=tyro.MISSING, config=path, arch=arch, recipe=recipe
-    )
+    default = Options(data=tyro.MISSING, out=tyro.MISSING, config=path, arch=arch, recipe=recipe)
     return tyro.cli(Options, args=arguments, default=default, prog="rrjax train")
 
 
@@ -82,7 +80,7 @@ _WITHOUT_EFFECT = {
     *("checkpoint_path", "load_checkpoint", "checkpoint_every_eval", "eval_interval"),
     *("min_eval_interval", "eval_save_outputs", "epochs", "freeze_weights"),
 }
-"""Keys of an official `all_config.yaml` that name folders, logs or schedules set by options here."""
+"""Keys of an official `all_config.yaml` for folders, logs and schedules, which options set here."""
 
 
 def read_yaml(path: Path) -> tuple[Arch, Recipe]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float
 
 from rrjax.contract import Context, Drive, Dynamics, State, Update, fold
@@ -29,12 +30,12 @@ class Spectrum:
         the failure are NaN or infinite, and so are the exponents.
     """
 
-    exponents: Float[Array, " k"]
-    log_growth: Float[Array, "updates k"]
+    exponents: Float[Array, "*batch k"]
+    log_growth: Float[Array, "*batch updates k"]
     drift: State
     state: State
     frame: Frame
-    finite: Bool[Array, ""]
+    finite: Bool[Array, "*batch"]
 
     @property
     def clock(self) -> str:
@@ -158,8 +159,8 @@ def _check_frame(frame: Frame, start: State) -> None:
     if len(sizes) != 1 or found != expected:
         raise ValueError(f"frame must be a state with a leading axis k, {expected}; got {found}")
     _check_size(max(sizes), start)
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(frame)):
-        return
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(frame)):
+        return  # inside a transformation values are unknown
     skew = float(jnp.max(jnp.abs(gram(frame) - jnp.eye(max(sizes)))))
     if not skew < 1e-3:
         raise ValueError(

@@ -38,9 +38,7 @@ class Trajectory:
         return self.readout.q_halt
 
 
-def rollout(
-    dynamics: Dynamics, num_segments: int = 16, initial: State | None = None
-) -> Trajectory:
+def rollout(dynamics: Dynamics, num_segments: int = 16, initial: State | None = None) -> Trajectory:
     """Run `num_segments` segments, reading out after each. Never halts early.
 
     Args:

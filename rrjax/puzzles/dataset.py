@@ -3,7 +3,7 @@
 A puzzle has one or more examples (one in Sudoku); a group is a puzzle with its augmented copies.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -71,6 +71,21 @@ class PuzzleSet:
 
     def __len__(self) -> int:
         return len(self.inputs)
+
+    def first(self, number: int) -> "PuzzleSet":
+        """Returns the first `number` examples, puzzles and groups cut off where they end."""
+        puzzles = np.unique(np.minimum(self.puzzle_indices, number))
+        groups = np.unique(np.minimum(self.group_indices, len(puzzles) - 1))
+        counts = {"total_groups": len(groups) - 1, "total_puzzles": len(groups) - 1}
+        return replace(
+            self,
+            inputs=self.inputs[:number],
+            labels=self.labels[:number],
+            puzzle_ids=self.puzzle_ids[:number],
+            puzzle_indices=puzzles.astype(np.int32),
+            group_indices=groups.astype(np.int32),
+            metadata=replace(self.metadata, **counts),
+        )
 
 
 def build(puzzles: Puzzles, num_aug: int = 0, seed: int = 0, source: str = "puzzles") -> PuzzleSet:

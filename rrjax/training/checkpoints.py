@@ -44,7 +44,7 @@ class Checkpoints:
                 record=self._ocp.args.JsonRestore(),
             ),
         )
-        return restored.state, restored.record
+        return restored["state"], restored["record"]
 
     def close(self) -> None:
         """Wait until everything saved is on the disk."""

@@ -14,7 +14,7 @@ import numpy as np
 from rrjax.cells import Config, config_to_dict
 from rrjax.models import save_model
 from rrjax.puzzles import PuzzleSet
-from rrjax.store import describe_run, digest_arrays, read_json, write_bytes_atomically, write_json
+from rrjax.store import claim_folder, describe_run, digest_arrays, write_bytes_atomically
 from rrjax.training.checkpoints import Checkpoints
 from rrjax.training.evaluate import evaluate
 from rrjax.training.recipe import Recipe
@@ -79,7 +79,8 @@ def train(task: Task, rhythm: Rhythm, folder: Path, report: Report) -> dict[str,
       ValueError: if `folder` holds another run or anything else.
       FloatingPointError: if the loss is no longer finite; names the last checkpoint.
     """
-    open_run(task, rhythm, folder)
+    record = {"rhythm": asdict(rhythm), "made_by": describe_run()}
+    claim_folder(folder, "config.json", identity(task), record)
     sampler = Sampler(task.train, task.recipe.global_batch_size, task.recipe.seed, task.augment)
     log = Log(folder / "metrics.jsonl")
     checkpoints = Checkpoints(folder / "checkpoints")
@@ -146,29 +147,6 @@ def identity(task: Task) -> dict[str, Any]:
 
 def _digest(puzzles: PuzzleSet) -> str:
     return digest_arrays(puzzles.inputs, puzzles.labels, puzzles.puzzle_ids)
-
-
-def open_run(task: Task, rhythm: Rhythm, folder: Path) -> None:
-    """Claim `folder` for this task: new or empty, or an earlier run of the same task.
-
-    Raises:
-      ValueError: if it holds anything else, with the first difference.
-    """
-    path = folder / "config.json"
-    mine = identity(task)
-    if not path.exists():
-        if folder.exists() and any(folder.iterdir()):
-            raise ValueError(f"{folder} is not empty and holds no run (no config.json)")
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(path, {"task": mine, "rhythm": asdict(rhythm), "made_by": describe_run()})
-        return
-    for key, value in mine.items():
-        theirs = read_json(path).get("task", {}).get(key)
-        if theirs != value:
-            raise ValueError(
-                f"{folder} holds another run: its {key} is {theirs}, this one's {value}; "
-                "choose another --out"
-            )
 
 
 def _check_finite(means: dict[str, float], step: int, folder: Path) -> None:

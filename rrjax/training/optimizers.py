@@ -1,6 +1,6 @@
 """The optimizers of the official recipe, as optax transformations and one sparse update."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,11 +27,11 @@ def scale_by_adam_atan2(b1: float, b2: float) -> optax.GradientTransformation:
         zeros = jax.tree.map(jnp.zeros_like, params)
         return AdamAtan2State(jnp.zeros([], jnp.int32), zeros, zeros)
 
-    def update(grads, state: AdamAtan2State, params=None):
+    def update(updates: optax.Updates, state: Any, params: optax.Params | None = None):
         del params
-        count = optax.safe_increment(state.count)
-        mu = optax.update_moment(grads, state.mu, b1, 1)
-        nu = optax.update_moment_per_elem_norm(grads, state.nu, b2, 2)
+        count = jnp.asarray(optax.safe_increment(state.count))
+        mu = optax.update_moment(updates, state.mu, b1, 1)
+        nu = optax.update_moment_per_elem_norm(updates, state.nu, b2, 2)
         c1, c2 = 1 - b1 ** count.astype(jnp.float32), 1 - b2 ** count.astype(jnp.float32)
         scaled = jax.tree.map(
             lambda m, v: jnp.arctan2(m, jnp.sqrt(v) / jnp.sqrt(c2)).astype(m.dtype) / c1, mu, nu
@@ -69,7 +69,7 @@ def sign_sgd_rows(
     table: Float[Array, "rows ndim"],
     ids: Int[Array, " batch"],
     grads: Float[Array, "batch ndim"],
-    learning_rate: Float[Array, ""],
+    learning_rate: Float[Array, ""] | float,
     weight_decay: float,
 ) -> Float[Array, "rows ndim"]:
     """SignSGD with decoupled decay on the rows named by `ids`; every other row keeps its bits.

@@ -112,7 +112,7 @@ def _apply(
     trained = optax.apply_updates(state.trained, updates)
     fixed = state.fixed
     if grads[1] is not None:
-        rate = _schedule(recipe, recipe.puzzle_emb_lr)(state.step)
+        rate = jnp.asarray(_schedule(recipe, recipe.puzzle_emb_lr)(state.step))
         table, decay = fixed["puzzle_emb.weights"], recipe.puzzle_emb_weight_decay
         rows = sign_sgd_rows(table, slots.batch.puzzle_ids, grads[1], rate, decay)
         fixed = fixed | {"puzzle_emb.weights": rows}

@@ -1,0 +1,115 @@
+"""Cells as NNX modules, for NNX training loops and tools.
+
+A module holds the parameters and nothing else: it computes by the pure functions of `rrjax.cells`,
+so its numbers are theirs, bit for bit.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Int
+
+from rrjax.cells import (
+    Config,
+    Readout,
+    bind,
+    flatten,
+    init_params,
+    is_trained,
+    param_shapes,
+    unflatten,
+)
+from rrjax.contract import Dynamics, State, run_segment
+
+
+class Fixed(nnx.Variable):
+    """A parameter that the main optimizer leaves alone: initial vectors, puzzle embeddings."""
+
+
+class Cell(nnx.Module):
+    """A cell with its parameters as variables.
+
+    Attribute paths are the PyTorch names: `L_level.layers.0.mlp.down_proj.weight` is
+    `cell.L_level.layers[0].mlp.down_proj.weight`. Trained parameters are `nnx.Param`, the others
+    `Fixed`. The parts hold parameters only; calling one is not possible.
+
+    Attributes:
+      config: the cell and its sizes (static).
+    """
+
+    def __init__(self, config: Config, params: Mapping[str, Any]):
+        """Hold given parameters.
+
+        Args:
+          config: the cell.
+          params: nested or flat, as `load_model`, `init_params` and `flatten` give them.
+
+        Raises:
+          ValueError: naming every parameter that is missing, unknown or of another shape.
+        """
+        flat = flatten(params)
+        _check_shapes(flat, config)
+        self.config = config
+        for name, part in unflatten(flat).items():
+            setattr(self, name, _hold(name, part))
+
+    @classmethod
+    def create(cls, config: Config, rngs: nnx.Rngs) -> "Cell":
+        """A cell with the parameters that `init_params` draws from the stream `params`."""
+        return cls(config, init_params(rngs.params(), config))
+
+    def params(self) -> dict[str, Any]:
+        """The parameters as nested dicts, which the pure functions take."""
+        variables = nnx.to_flat_state(nnx.state(self, (nnx.Param, Fixed)))
+        return unflatten({".".join(map(str, path)): leaf[...] for path, leaf in variables})
+
+    def bind(self, tokens: Int[Array, " seq"], puzzle_id: Any = 0) -> Dynamics:
+        """The dynamics on one puzzle: `rrjax.cells.bind` with this module's parameters."""
+        return bind(self.params(), self.config, tokens, puzzle_id)
+
+    def __call__(
+        self, tokens: Int[Array, " seq"], state: State | None = None, puzzle_id: Any = 0
+    ) -> tuple[State, Readout]:
+        """One segment on one puzzle, and what is read after it.
+
+        The whole segment is differentiable. The official recipe differentiates its last
+        `Dynamics.gradient_updates` updates only, as `rrjax.training` does.
+
+        Args:
+          tokens: (seq_len,) integers in 0..vocab_size−1.
+          state: before the segment; None: the initial state.
+          puzzle_id: row of the puzzle-embedding table.
+
+        Returns:
+          The state after the segment, and its `Readout`.
+
+        Raises:
+          ValueError: for a state of another structure or other shapes.
+        """
+        dynamics = self.bind(tokens, puzzle_id)
+        state = run_segment(dynamics, dynamics.start(state))
+        return state, dynamics.readout(dynamics.context, state)
+
+
+def _hold(name: str, part: Any) -> Any:
+    """Nested dicts as NNX containers, with a variable at every leaf."""
+    if not isinstance(part, Mapping):
+        return nnx.Param(part) if is_trained(name) else Fixed(part)
+    children = {key: _hold(f"{name}.{key}", child) for key, child in part.items()}
+    if name.endswith(".layers"):
+        return nnx.List([children[str(index)] for index in range(len(children))])
+    return nnx.Dict(children)
+
+
+def _check_shapes(flat: Mapping[str, Any], config: Config) -> None:
+    expected = param_shapes(config)
+    found = {name: tuple(jnp.shape(leaf)) for name, leaf in flat.items()}
+    wrong = [
+        f"{name}: expected {expected.get(name, 'nothing')}, found {found.get(name, 'nothing')}"
+        for name in sorted(expected | found)
+        if expected.get(name) != found.get(name)
+    ]
+    if wrong:
+        raise ValueError(f"params do not fit {config.arch.name}:\n  " + "\n  ".join(wrong))

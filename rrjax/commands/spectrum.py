@@ -1,0 +1,230 @@
+"""`rrjax spectrum`, the main job: are the puzzles that a model fails on the chaotic ones?"""
+
+import sys
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from rrjax.analysis.report import Summary, format_summary, summarize, usable_runs
+from rrjax.cells import Config, bind
+from rrjax.dynamics.lyapunov import spectrum
+from rrjax.models import Model, check_tokens, load_model
+from rrjax.progress import progress
+from rrjax.puzzles import PuzzleSet, read_puzzles
+from rrjax.store import describe_run, digest_arrays, write_result
+from rrjax.sweep import Arrays, Sweep, run
+
+DEFAULT_PUZZLES = 128
+
+
+@dataclass(frozen=True)
+class Options:
+    """Lyapunov spectra of a model on many puzzles, and what tells solved from failed.
+
+    A killed run continues when the same command is given again.
+
+    Attributes:
+      model: a bundled name, a model folder, or hf://user/repo/sub/folder.
+      puzzles: a data-set folder, Sudoku-Extreme's CSV or a list of puzzles; without it the
+        held-out puzzles that come with a bundled model.
+      num_puzzles: how many, from the first; without it 128, or all if there are fewer.
+      num_exponents: k, the leading exponents of each puzzle.
+      num_segments: segments each puzzle runs.
+      out: folder for results and figures; without it runs/spectrum-MODEL.
+      seed: of the initial tangent vectors and the bootstrap.
+      dtype: of states and tangents.
+      chunk_size: puzzles that run together; without it chosen by the size of state and frame.
+    """
+
+    model: Annotated[str, tyro.conf.Positional] = "trm-sudoku9"
+    puzzles: Path | None = None
+    num_puzzles: int | None = None
+    num_exponents: int = 8
+    num_segments: int = 16
+    out: Path | None = None
+    seed: int = 0
+    dtype: Literal["float32", "float64"] = "float32"
+    chunk_size: int | None = None
+
+
+def main(arguments: list[str]) -> None:
+    """Parse, measure, print the table, write results and figures."""
+    options = tyro.cli(Options, args=arguments, prog="rrjax spectrum")
+    if options.dtype == "float64":
+        jax.config.update("jax_enable_x64", True)
+    model = load_model(options.model, options.dtype)
+    puzzles = _choose(options, model)
+    folder = options.out or Path("runs") / f"spectrum-{model.name}"
+    results = measure(options, model, puzzles, folder)
+    summary = summarize(
+        results["exponents"],
+        results["solved"],
+        results[_answer_drift(results)],
+        results["finite"],
+        seed=options.seed,
+    )
+    _save(folder, options, model, results, summary)
+    _print(summary)
+    _draw(folder, results)
+
+
+def measure(options: Options, model: Model, puzzles: PuzzleSet, folder: Path) -> Arrays:
+    """Spectra, answers and drift of every puzzle, computed chunk by chunk in `folder`.
+
+    Returns:
+      `exponents` (N, k) and `log_growth` (N, updates, k) in nats per update and nats; `drift_z_H`
+      and so on (N, segments); `answers` (N, seq) tokens; `solved`, `finite` (N,); `q_halt` (N,).
+
+    Raises:
+      ValueError: for puzzles or sizes that do not fit the model, or a folder of another run.
+    """
+    tokens, ids = puzzles.inputs, puzzles.puzzle_ids
+    work = _Work(model, options, tokens, ids)
+    chunk = options.chunk_size or default_chunk(model, options.num_exponents)
+    sweep = Sweep(folder, len(tokens), chunk, _identity(options, model, puzzles))
+    work.check()
+    with progress(f"spectra of {model.name}", len(tokens)) as bar:
+        results = run(sweep, work, bar.report)
+    known = puzzles.labels != puzzles.metadata.ignore_label_id
+    right = (results["answers"] == puzzles.labels) | ~known
+    return results | {"solved": right.all(axis=1) & known.any(axis=1)}
+
+
+def default_chunk(model: Model, num_exponents: int) -> int:
+    """Puzzles that run together: as many as keep state and frame near a core's cache.
+
+    Beyond it speed falls; below, small matrix products do not fill the machine.
+    """
+    config = model.config
+    values = config.num_tokens * config.arch.hidden_size * (1 + num_exponents)
+    return max(1, min(16, 400_000 // values))
+
+
+class _Work:
+    """One chunk of puzzles."""
+
+    def __init__(self, model: Model, options: Options, tokens: np.ndarray, ids: np.ndarray):
+        self._model, self._options, self._tokens, self._ids = model, options, tokens, ids
+
+    def __call__(self, items: np.ndarray) -> dict[str, Any]:
+        return jax.device_get(_measure(*self._arguments(items)))
+
+    def check(self) -> None:
+        """Raise what is wrong with the request before anything is written."""
+        if self._options.num_segments < 1 or self._options.num_exponents < 1:
+            raise ValueError("num_segments and num_exponents must be at least 1")
+        jax.eval_shape(lambda: _measure(*self._arguments(np.zeros(1, np.int64))))
+
+    def _arguments(self, items: np.ndarray) -> tuple:
+        model, options = self._model, self._options
+        key = jax.random.key(options.seed)
+        # a puzzle's frame depends on its place in the list alone, not on how chunks are cut
+        keys = jax.vmap(lambda item: jax.random.fold_in(key, item))(jnp.asarray(items))
+        tokens, ids = jnp.asarray(self._tokens[items]), jnp.asarray(self._ids[items])
+        sizes = (options.num_exponents, options.num_segments)
+        return model.config, *sizes, model.params, tokens, ids, keys
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _measure(
+    config: Config,
+    num_exponents: int,
+    num_segments: int,
+    params: Any,
+    tokens: jax.Array,
+    ids: jax.Array,
+    keys: jax.Array,
+) -> dict[str, jax.Array]:
+    def one(tokens, puzzle_id, key):
+        dynamics = bind(params, config, tokens, puzzle_id)
+        result = spectrum(dynamics, num_exponents, num_segments, key=key)
+        readout = dynamics.readout(dynamics.context, result.state)
+        drift = {f"drift_{name}": norm for name, norm in result.drift._asdict().items()}
+        return drift | {
+            "exponents": result.exponents,
+            "log_growth": result.log_growth,
+            "answers": readout.logits.argmax(-1),
+            "q_halt": readout.q_halt,
+            "finite": result.finite,
+        }
+
+    return jax.vmap(one)(tokens, ids, keys)
+
+
+def _choose(options: Options, model: Model) -> PuzzleSet:
+    number = options.num_puzzles
+    if number is not None and number < 1:
+        raise ValueError(f"num_puzzles must be at least 1, got {number}")
+    found = read_puzzles(options.puzzles) if options.puzzles else model.test_puzzles()
+    if number is not None and number > len(found):
+        raise ValueError(f"{found.source} has {len(found)} puzzles, {number} were asked for")
+    chosen = found.first(number or min(DEFAULT_PUZZLES, len(found)))
+    check_tokens(model.config, chosen.inputs, chosen.puzzle_ids)
+    return chosen
+
+
+def _identity(options: Options, model: Model, puzzles: PuzzleSet) -> dict[str, Any]:
+    return {
+        "job": "spectrum",
+        "model": model.digest,
+        "puzzles": digest_arrays(puzzles.inputs, puzzles.labels, puzzles.puzzle_ids),
+        "num_exponents": options.num_exponents,
+        "num_segments": options.num_segments,
+        "seed": options.seed,
+        "dtype": options.dtype,
+        "device": jax.devices()[0].device_kind,
+        "jax": jax.__version__,
+    }
+
+
+def _answer_drift(results: Arrays) -> str:
+    return "drift_z_H" if "drift_z_H" in results else "drift_z_L"
+
+
+def _save(folder: Path, options: Options, model: Model, results: Arrays, summary: Summary) -> None:
+    record = {
+        "model": {"name": model.name, "sha256": model.digest, "provenance": model.provenance},
+        "options": {k: v for k, v in asdict(options).items() if not isinstance(v, Path)},
+        "clock": "update",
+        "unit": "nats per update",
+        "summary": asdict(summary),
+        "made_by": describe_run(),
+    }
+    write_result(folder / "results.npz", results, record)
+
+
+def _print(summary: Summary) -> None:
+    words = format_summary(summary)
+    table = Table(*words.headers, title=words.headline)
+    for row in words.rows:
+        table.add_row(*row)
+    console = Console()
+    console.print(table)
+    for note in words.notes:
+        console.print(note)
+
+
+def _draw(folder: Path, results: Arrays) -> None:
+    from rrjax import plots
+
+    drift = results[_answer_drift(results)]
+    keep = usable_runs(results["exponents"], drift, results["finite"])
+    exponents, solved = results["exponents"][keep], results["solved"][keep]
+    try:
+        for name, draw in (
+            ("lambda1_by_outcome", plots.lambda1_histogram),
+            ("spectrum_by_outcome", plots.spectrum_by_outcome),
+        ):
+            plots.save_figure(draw(exponents, solved), folder / f"{name}.png")
+    except ModuleNotFoundError as error:
+        print(f"no figures: {error}", file=sys.stderr)
+        return
+    print(f"results and figures are in {folder}")
