@@ -21,7 +21,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(f"unknown command {arguments[0]!r}\n\n{_usage()}")
     try:
         _command(arguments[0])(arguments[1:])
-    except (ValueError, OSError, FloatingPointError) as error:
+    except OSError as error:
+        return _refuse(_message(error))
+    except (ValueError, FloatingPointError) as error:
         return _refuse(str(error))
     except KeyboardInterrupt:
         return _refuse("interrupted; the same command continues where it stopped", code=130)
@@ -42,6 +44,13 @@ def _command(name: str) -> Callable[[list[str]], Any]:
 def _usage() -> str:
     rows = "\n".join(f"  {name:10s} {text}" for name, text in COMMANDS.items())
     return f"usage: rrjax COMMAND [OPTIONS]\n\n{rows}\n\nrrjax COMMAND --help lists its options."
+
+
+def _message(error: OSError) -> str:
+    """Without the number; `rrjax.store` says the path itself, the system apart from the text."""
+    if error.strerror is None:
+        return str(error)
+    return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
 
 
 def _refuse(message: str, code: int = 2) -> int:

@@ -98,7 +98,7 @@ def load_model(source: str | Path, dtype: Dtype = "float32") -> Model:
     flat, config, provenance = read_model(folder)
     if dtype not in get_args(Dtype):
         raise ValueError(f"dtype must be one of {', '.join(get_args(Dtype))}; got {dtype!r}")
-    if dtype == "float64" and jnp.zeros(0, jnp.float64).dtype != jnp.float64:
+    if dtype == "float64" and jnp.result_type(float) != jnp.float64:
         raise ValueError(
             "dtype float64 needs jax.config.update('jax_enable_x64', True) before any array "
             "is made (rrjax spectrum: --dtype float64 does it)"
@@ -127,13 +127,10 @@ def read_model(folder: str | Path) -> tuple[dict[str, np.ndarray], Config, dict[
         if not (folder / name).is_file():
             raise ValueError(f"{folder} is no rrjax model: it has no {name}{_hint(folder)}")
     record = read_json(folder / CONFIG)
-    if "config" not in record:
+    if not isinstance(record.get("config"), dict):
         raise ValueError(f"{folder / CONFIG} has no entry `config`: it is not an rrjax model's")
-    config = config_from_dict(record["config"])
-    try:
-        flat = load_safetensors(folder / WEIGHTS)
-    except SafetensorError as error:
-        raise ValueError(f"{folder / WEIGHTS} is damaged: {error}") from None
+    config = _parse_config(record["config"], folder / CONFIG)
+    flat = _read_weights(folder / WEIGHTS)
     check_arrays(flat, config, str(folder / WEIGHTS))
     return flat, config, record.get("provenance", {})
 
@@ -159,7 +156,7 @@ def save_model(
     """
     folder = Path(folder)
     check_arrays(flat, config, "flat")
-    if folder.exists() and not replace:
+    if folder.exists() and not (replace and (folder / CONFIG).is_file()):
         raise ValueError(f"{folder} exists; choose another folder or remove it first")
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
@@ -169,18 +166,32 @@ def save_model(
         write_bytes_atomically(temporary / WEIGHTS, data)
         record = {"config": config_to_dict(config), "provenance": dict(provenance)}
         write_json(temporary / CONFIG, record)
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(temporary, folder)
+        _put_in_place(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _put_in_place(temporary: Path, folder: Path) -> None:
+    """Rename a folder; an older one there goes only when the new one stands."""
+    if not folder.exists():
+        os.replace(temporary, folder)
+        return
+    older = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.old")
+    os.replace(folder, older)
+    try:
+        os.replace(temporary, folder)
+    finally:
+        if folder.exists():
+            shutil.rmtree(older)
+        else:
+            os.replace(older, folder)
 
 
 def check_arrays(flat: Mapping[str, np.ndarray], config: Config, source: str) -> None:
     """Refuse arrays whose names or shapes are not exactly those of the cell.
 
     Raises:
-      ValueError: listing every missing and unknown name, and every wrong shape.
+      ValueError: listing every missing and unknown name, every wrong shape and type.
     """
     shapes = param_shapes(config)
     problems = [f"missing: {name} {shapes[name]}" for name in sorted(set(shapes) - set(flat))]
@@ -189,6 +200,11 @@ def check_arrays(flat: Mapping[str, np.ndarray], config: Config, source: str) ->
         f"{name}: expected shape {shapes[name]}, found {tuple(flat[name].shape)}"
         for name in sorted(set(flat) & set(shapes))
         if tuple(flat[name].shape) != shapes[name]
+    ]
+    problems += [
+        f"{name}: expected floating-point numbers, found {flat[name].dtype}"
+        for name in sorted(flat)
+        if not jnp.issubdtype(flat[name].dtype, jnp.floating)
     ]
     if problems:
         raise ValueError(f"{source} does not fit {config.arch.name}:\n  " + "\n  ".join(problems))
@@ -210,17 +226,33 @@ def check_tokens(config: Config, tokens: np.ndarray, puzzle_ids: np.ndarray) -> 
             f"a puzzle must have {config.seq_len} tokens for this model, got "
             f"{tokens.shape[-1] if tokens.ndim > 1 else 'no sequence'}"
         )
-    if not np.issubdtype(tokens.dtype, np.integer):
-        raise ValueError(f"tokens must be integers, got {tokens.dtype}")
     _check_range("tokens", tokens, config.vocab_size)
     _check_range("puzzle_id", puzzle_ids, config.num_puzzle_identifiers)
 
 
 def _check_range(name: str, values: np.ndarray, size: int) -> None:
+    if not np.issubdtype(values.dtype, np.integer):
+        raise ValueError(f"{name} must be integers, got {values.dtype}")
     if values.size and not (values.min() >= 0 and values.max() < size):
         raise ValueError(
             f"{name} must lie in 0..{size - 1} for this model, got {values.min()}..{values.max()}"
         )
+
+
+def _parse_config(mapping: dict[str, Any], path: Path) -> Config:
+    try:
+        return config_from_dict(mapping)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _read_weights(path: Path) -> dict[str, np.ndarray]:
+    try:
+        return load_safetensors(path)
+    except SafetensorError as error:
+        raise ValueError(f"{path} is damaged: {error}") from None
+    except AttributeError as error:  # how safetensors says that NumPy lacks a type, float8 say
+        raise ValueError(f"{path} holds arrays of a type that cannot be read: {error}") from None
 
 
 def _locate(source: str) -> Path:

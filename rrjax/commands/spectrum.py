@@ -58,6 +58,7 @@ class Options:
 def main(arguments: list[str]) -> None:
     """Parse, measure, print the table, write results and figures."""
     options = tyro.cli(Options, args=arguments, prog="rrjax spectrum")
+    _check_numbers(options)
     if options.dtype == "float64":
         jax.config.update("jax_enable_x64", True)
     model = load_model(options.model, options.dtype)
@@ -119,8 +120,6 @@ class _Work:
 
     def check(self) -> None:
         """Raise what is wrong with the request before anything is written."""
-        if self._options.num_segments < 1 or self._options.num_exponents < 1:
-            raise ValueError("num_segments and num_exponents must be at least 1")
         jax.eval_shape(lambda: _measure(*self._arguments(np.zeros(1, np.int64))))
 
     def _arguments(self, items: np.ndarray) -> tuple:
@@ -159,10 +158,18 @@ def _measure(
     return jax.vmap(one)(tokens, ids, keys)
 
 
+def _check_numbers(options: Options) -> None:
+    for name in ("num_puzzles", "num_exponents", "num_segments", "chunk_size"):
+        number = getattr(options, name)
+        if number is not None and number < 1:
+            raise ValueError(f"{name} must be at least 1, got {number}")
+    # JAX drops higher bits of a seed, NumPy knows no sign
+    if not 0 <= options.seed < 2**32:
+        raise ValueError(f"seed must lie in 0..{2**32 - 1}, got {options.seed}")
+
+
 def _choose(options: Options, model: Model) -> PuzzleSet:
     number = options.num_puzzles
-    if number is not None and number < 1:
-        raise ValueError(f"num_puzzles must be at least 1, got {number}")
     found = read_puzzles(options.puzzles) if options.puzzles else model.test_puzzles()
     if number is not None and number > len(found):
         raise ValueError(f"{found.source} has {len(found)} puzzles, {number} were asked for")
@@ -225,6 +232,6 @@ def _draw(folder: Path, results: Arrays) -> None:
         ):
             plots.save_figure(draw(exponents, solved), folder / f"{name}.png")
     except ModuleNotFoundError as error:
-        print(f"no figures: {error}", file=sys.stderr)
+        print(f"no figures: {error}; results are in {folder}", file=sys.stderr)
         return
     print(f"results and figures are in {folder}")

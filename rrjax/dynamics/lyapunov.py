@@ -26,8 +26,8 @@ class Spectrum:
       drift: per field of the state, (segments,) norms of its change over each segment.
       state: the end state.
       frame: the end frame, orthonormal: a state with a leading axis k.
-      finite: whether state, frame and growth stayed finite. Where it is False the numbers after
-        the failure are NaN or infinite, and so are the exponents.
+      finite: whether the state stayed finite and no growth was NaN or +inf (−inf is an annihilated
+        direction). Where it is False the numbers after the failure mean nothing.
     """
 
     exponents: Float[Array, "*batch k"]
@@ -118,7 +118,8 @@ def _spectrum(dynamics: Dynamics, start: State, frame: Frame, num_segments: int)
             segment, (start, frame), dynamics.drives(num_segments), length=num_segments
         )
     growth = growth.reshape(-1, growth.shape[-1])
-    return Spectrum(growth.mean(0), growth, drift, state, frame, _all_finite((state, growth)))
+    finite = _all_finite(state) & (growth < jnp.inf).all()  # NaN is not below anything
+    return Spectrum(growth.mean(0), growth, drift, state, frame, finite)
 
 
 def _tangent_step(

@@ -1,0 +1,212 @@
+"""Spectra of systems with known exponents, against brute force, and what must not matter."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.flatten_util import ravel_pytree
+
+import rrjax
+from rrjax.contract import Dynamics, Repeat, Update
+from rrjax.linalg import orthonormalize
+
+DIAGONAL = np.array([1.5, 0.8, 0.3, 0.05])
+
+
+def henon(z):
+    return jnp.stack([1 - 1.4 * z[0] ** 2 + z[1], 0.3 * z[0]])
+
+
+def mixing(z):
+    """A smooth map on a state of two fields, expanding and contracting."""
+    return {
+        "a": jnp.sin(1.7 * z["a"] + 0.3 * z["b"].sum()) + 0.1 * z["a"] ** 2,
+        "b": 0.9 * jnp.cos(z["b"]) + 0.2 * z["a"][:2],
+    }
+
+
+MIXING_START = {"a": jnp.array([0.3, -0.2, 0.9]), "b": jnp.array([0.1, 0.7])}
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 4])
+def test_diagonal_map_has_the_logarithms_of_its_entries(k):
+    dynamics = Dynamics.from_map(lambda z: DIAGONAL.astype(np.float32) * z, jnp.ones(4))
+    result = rrjax.spectrum(dynamics, k, 400, key=jax.random.key(0))
+    # the first steps turn the random frame into the axes: an offset of order 1/T
+    np.testing.assert_allclose(result.log_growth[50:].mean(0), np.log(DIAGONAL[:k]), atol=1e-5)
+    np.testing.assert_allclose(result.exponents, np.log(DIAGONAL[:k]), atol=1e-2)
+
+
+def test_rotation_contracts_every_direction_alike():
+    turn = 0.9 * np.array([[np.cos(0.7), -np.sin(0.7)], [np.sin(0.7), np.cos(0.7)]])
+    dynamics = Dynamics.from_map(lambda z: turn.astype(np.float32) @ z, jnp.ones(2))
+    result = rrjax.spectrum(dynamics, 2, 50, key=jax.random.key(0))
+    np.testing.assert_allclose(result.log_growth, np.log(0.9), atol=1e-6)
+
+
+def test_henon_map():
+    dynamics = Dynamics.from_map(henon, jnp.array([0.1, 0.1]))
+    result = rrjax.spectrum(dynamics, 2, 20_000, key=jax.random.key(0))
+    np.testing.assert_allclose(result.exponents, [0.41922, -1.62319], atol=0.01)
+    # the determinant is -0.3 everywhere, so the sum is exact at every step
+    np.testing.assert_allclose(result.log_growth.sum(1), np.log(0.3), atol=1e-4)
+    assert bool(result.finite)
+
+
+def test_equals_the_qr_of_the_dense_jacobian_product():
+    with jax.enable_x64(True):
+        start = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), MIXING_START)
+        flat, unravel = ravel_pytree(start)
+        steps = 6
+        frame = np.linalg.qr(np.random.default_rng(0).normal(size=(5, 5)))[0].T
+        result = rrjax.spectrum(
+            Dynamics.from_map(mixing, start),
+            num_segments=steps,
+            frame=jax.vmap(unravel)(jnp.asarray(frame)),
+        )
+        product, z = frame.T, flat
+        for _ in range(steps):
+            jacobian = jax.jacfwd(lambda v: ravel_pytree(mixing(unravel(v)))[0])
+            product = np.asarray(jacobian(z)) @ product
+            z = ravel_pytree(mixing(unravel(z)))[0]
+        r = np.linalg.qr(product)[1]
+        np.testing.assert_allclose(
+            result.log_growth.sum(0), np.log(np.abs(np.diag(r))), rtol=0, atol=1e-9
+        )
+        np.testing.assert_allclose(ravel_pytree(result.state)[0], z, atol=1e-12)
+
+
+def test_leading_exponents_are_the_first_of_the_full_spectrum():
+    dynamics = Dynamics.from_map(mixing, MIXING_START)
+    frame, _ = orthonormalize(
+        jax.tree.map(
+            lambda leaf: jax.random.normal(jax.random.key(3), (5, *leaf.shape)), MIXING_START
+        )
+    )
+    full = rrjax.spectrum(dynamics, num_segments=20, frame=frame)
+    for k in (1, 3):
+        part = jax.tree.map(lambda leaf, k=k: leaf[:k], frame)
+        leading = rrjax.spectrum(dynamics, num_segments=20, frame=part)
+        np.testing.assert_allclose(leading.log_growth, full.log_growth[:, :k], atol=1e-4)
+
+
+def test_how_often_frames_are_orthonormalised_does_not_matter():
+    with jax.enable_x64(True):
+        start, frame = jnp.zeros(2, jnp.float64), jnp.eye(2, dtype=jnp.float64)
+        each = rrjax.spectrum(Dynamics.from_map(henon, start), num_segments=40, frame=frame)
+        paired = Dynamics.from_map(lambda z: henon(henon(z)), start)
+        other = rrjax.spectrum(paired, num_segments=20, frame=frame)
+        np.testing.assert_allclose(other.log_growth.sum(0), each.log_growth.sum(0), atol=1e-7)
+
+
+def test_vmap_equals_a_loop():
+    starts = jax.random.normal(jax.random.key(1), (4, 2)) * 0.1
+    keys = jax.random.split(jax.random.key(2), 4)
+
+    def one(start, key):
+        return rrjax.spectrum(Dynamics.from_map(henon, start), 2, 8, key=key)
+
+    together = jax.vmap(one)(starts, keys)
+    for index in range(4):
+        single = one(starts[index], keys[index])
+        np.testing.assert_allclose(single.exponents, together.exponents[index], atol=1e-4)
+
+
+def test_one_compiled_program_serves_every_start():
+    @chex.assert_max_traces(n=1)
+    def traced(context, z, drive):
+        return henon(z)
+
+    schedule, readout = (Update("henon", traced),), lambda context, z: z
+    for start in (0.0, 0.1, 0.2):
+        dynamics = Dynamics(jnp.full(2, start, jnp.float32), schedule, readout)
+        result = rrjax.spectrum(dynamics, 1, 2, key=jax.random.key(0))
+        assert bool(result.finite)
+
+
+def test_clock_is_the_update_whatever_the_nesting():
+    def twice(context, z, drive):
+        return 2 * z
+
+    def half(context, z, drive):
+        return 0.25 * z
+
+    inner = Repeat(3, (Update("twice", twice),))
+    schedule = (Repeat(2, (inner, Update("half", half))),)
+    dynamics = Dynamics(jnp.ones(3), schedule, lambda context, z: z)
+    result = rrjax.spectrum(dynamics, 1, 2, key=jax.random.key(0))
+    expected = np.log([2, 2, 2, 0.25] * 4)
+    np.testing.assert_allclose(result.log_growth[:, 0], expected, atol=1e-6)
+    assert (result.clock, result.unit) == ("update", "nats per update")
+    np.testing.assert_allclose(result.drift, np.sqrt(3) * np.array([3.0, 12.0]), rtol=1e-6)
+
+
+def test_a_drive_is_seen_by_state_and_tangent():
+    update = Update("scale", lambda context, z, drive: drive * z)
+    drive = jnp.array([2.0, 0.5, 3.0, 7.0])
+    dynamics = Dynamics(jnp.ones(2), (update,), lambda context, z: z, drive=drive)
+    result = rrjax.spectrum(dynamics, 2, 3, key=jax.random.key(0))
+    np.testing.assert_allclose(result.log_growth, np.log(drive[:3])[:, None] * [1, 1], atol=1e-6)
+    np.testing.assert_allclose(result.state, [3.0, 3.0], rtol=1e-6)
+    with pytest.raises(ValueError, match="the drive has 4 segments, 5 were asked for"):
+        rrjax.spectrum(dynamics, 1, 5, key=jax.random.key(0))
+
+
+def test_overflow_is_flagged_and_harms_no_other_run():
+    def grow(z):
+        return z * z * z + 0.5 * z
+
+    def measure(start):
+        return rrjax.spectrum(Dynamics.from_map(grow, start), 1, 6, key=jax.random.key(0))
+
+    starts = jnp.array([[10.0], [0.1]])
+    result = jax.vmap(measure)(starts)
+    assert result.finite.tolist() == [False, True]
+    np.testing.assert_allclose(result.log_growth[1], measure(starts[1]).log_growth, rtol=1e-6)
+
+
+def test_an_annihilated_direction_is_minus_infinity():
+    dynamics = Dynamics.from_map(lambda z: jnp.array([2.0, 0.0]) * z, jnp.ones(2))
+    result = rrjax.spectrum(dynamics, num_segments=3, frame=jnp.eye(2))
+    np.testing.assert_allclose(result.exponents[0], np.log(2.0), rtol=1e-6)
+    assert result.exponents[1] == -np.inf
+    assert bool(result.finite)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"num_exponents": 3, "key": jax.random.key(0)}, "must lie in 1..2, the dimension"),
+        ({"num_exponents": 0, "key": jax.random.key(0)}, "must lie in 1..2, the dimension"),
+        ({"num_segments": 0, "key": jax.random.key(0)}, "num_segments must be at least 1, got 0"),
+        ({}, "exactly one of key and frame"),
+        ({"key": jax.random.key(0), "frame": jnp.eye(2)}, "exactly one of key and frame"),
+        ({"frame": jnp.ones((2, 2))}, "must be orthonormal"),
+        ({"frame": jnp.eye(3)}, "a state with a leading axis k"),
+        ({"initial": jnp.zeros(3), "key": jax.random.key(0)}, r"initial must have the shapes \(2,"),
+    ],
+)
+def test_bad_requests_are_refused_before_tracing(arguments, message):
+    dynamics = Dynamics.from_map(henon, jnp.zeros(2))
+    settings = {"num_exponents": 2, "num_segments": 2} | arguments
+    with pytest.raises(ValueError, match=message):
+        rrjax.spectrum(dynamics, **settings)
+
+
+def test_half_precision_states_are_refused():
+    dynamics = Dynamics.from_map(lambda z: z, jnp.zeros(2, jnp.bfloat16))
+    with pytest.raises(ValueError, match="float32 or float64, got bfloat16"):
+        rrjax.spectrum(dynamics, 1, 1, key=jax.random.key(0))
+
+
+def test_matrix_products_run_at_the_highest_precision():
+    # TF32 or bfloat16 passes change exponents without failing anything
+    matrix = jnp.eye(8)
+    dynamics = Dynamics.from_map(lambda z: jnp.tanh(z @ matrix), jnp.zeros((4, 8)))
+    program = jax.jit(lambda key: rrjax.spectrum(dynamics, 2, 1, key=key).exponents).lower(
+        jax.random.key(0)
+    )
+    products = [line for line in program.as_text().splitlines() if "dot_general" in line]
+    assert products
+    assert all("precision = [HIGHEST, HIGHEST]" in line for line in products)
