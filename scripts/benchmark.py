@@ -12,7 +12,7 @@ import importlib
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,16 +51,6 @@ class Options:
     repeats: int = 5
     chunks: tuple[int, ...] = (1, 2, 4)
     quick: bool = False
-
-    @property
-    def segments(self) -> int:
-        """Segments of one run."""
-        return 1 if self.quick else self.num_segments
-
-    @property
-    def rounds(self) -> int:
-        """Rounds over all cases."""
-        return min(self.repeats, 2) if self.quick else self.repeats
 
 
 def official_config(hidden_size: int) -> Config:
@@ -168,11 +158,11 @@ def make_cases(config: Config, options: Options, params: Any) -> dict[str, Calla
     for chunk in options.chunks:
         tokens = np.random.default_rng(chunk).integers(1, 11, (chunk, config.seq_len))
         args = (params, jnp.asarray(tokens, jnp.int32))
-        cases[f"forward {chunk}"] = functools.partial(forward, config, options.segments, *args)
+        cases[f"forward {chunk}"] = functools.partial(forward, config, options.num_segments, *args)
         cases[f"spectrum {chunk}"] = functools.partial(
-            tangents, config, options.segments, options.num_exponents, *args
+            tangents, config, options.num_segments, options.num_exponents, *args
         )
-        in_torch = torch_forward(config, options.segments, params, tokens)
+        in_torch = torch_forward(config, options.num_segments, params, tokens)
         if in_torch is not None:
             cases[f"torch {chunk}"] = in_torch
     return cases
@@ -203,7 +193,7 @@ def summarize(
     config: Config, options: Options, seconds: dict[str, np.ndarray]
 ) -> dict[str, dict[str, float]]:
     """Medians over the rounds: ratios of times, and rates of matrix products in GF/s."""
-    work, k = flops(config) * options.segments / 1e9, options.num_exponents
+    work, k = flops(config) * options.num_segments / 1e9, options.num_exponents
     rows = {"product": {"GF/s": 2 * MATRIX_SIZE**3 / 1e9 / float(np.median(seconds["product"]))}}
     for chunk in options.chunks:
         plain, tangent = seconds[f"forward {chunk}"], seconds[f"spectrum {chunk}"]
@@ -242,9 +232,11 @@ def print_table(rows: dict[str, dict[str, float]]) -> None:
 
 def main(options: Options) -> None:
     """Measure, print a table, write the JSON file."""
+    if options.quick:
+        options = replace(options, num_segments=1, repeats=2)
     config = official_config(options.hidden_size)
     params = init_params(jax.random.key(0), config)
-    seconds = measure(make_cases(config, options, params), options.rounds)
+    seconds = measure(make_cases(config, options, params), options.repeats)
     rows = summarize(config, options, seconds)
     rows["spectrum's memory"] = measure_memory(config, options, params)
     print_table(rows)

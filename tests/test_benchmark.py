@@ -25,7 +25,8 @@ def benchmark():
     return module
 
 
-def test_it_runs_at_a_tiny_size(benchmark, tmp_path, capsys):
+def test_it_runs_at_a_tiny_size(benchmark, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(benchmark, "MATRIX_SIZE", 64)
     out = tmp_path / "speed.json"
     benchmark.main(
         benchmark.Options(out=out, hidden_size=8, num_exponents=2, chunks=(1,), quick=True)

@@ -63,6 +63,8 @@ def _config_path(arguments: list[str]) -> Path | None:
 
 
 def _task(options: Options) -> Task:
+    if (options.data / "dataset.json").is_file():
+        raise ValueError(f"{options.data} is one split; pass the folder that holds train/ and test/")
     sets = {split: read_folder(options.data, split) for split in ("train", "test")}
     meta, other = sets["train"].metadata, sets["test"].metadata
     for key in ("seq_len", "vocab_size", "num_puzzle_identifiers", "ignore_label_id"):
@@ -105,14 +107,21 @@ def read_yaml(path: Path) -> tuple[Arch, Recipe]:
             values[key] = _coerced(str(key), value, known[key])
         elif key != "arch":
             raise ValueError(f"{path} has no use for {key!r}{nearest(str(key), known)}")
-    arch = parse_arch(mapping["arch"]) if "arch" in mapping else Arch()
-    return arch, Recipe(**{**asdict(Recipe()), **values})
+    return _arch(path, mapping), Recipe(**{**asdict(Recipe()), **values})
+
+
+def _arch(path: Path, mapping: Mapping[Any, Any]) -> Arch:
+    if "arch" not in mapping:
+        return Arch()
+    if not isinstance(mapping["arch"], Mapping):
+        raise ValueError(f"arch in {path} must be a mapping, got {mapping['arch']!r}")
+    return parse_arch(mapping["arch"])
 
 
 def _coerced(key: str, value: Any, kind: Any) -> Any:
     """PyYAML reads `1e-4` as a string; the field's type says what was meant."""
     try:
-        if kind is bool and not isinstance(value, bool):
+        if isinstance(value, bool) != (kind is bool) or (kind is int and value != int(value)):
             raise ValueError
         return kind(value)
     except (TypeError, ValueError):

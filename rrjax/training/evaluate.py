@@ -25,7 +25,12 @@ def evaluate(
       `exact_accuracy` (fraction of puzzles solved), `accuracy` (mean fraction of labelled tokens
       that are right), `q_halt_accuracy` (fraction of puzzles of which q_halt ≥ 0 tells the
       outcome) and `count`. Rows that pad the last batch count nowhere.
+
+    Raises:
+      ValueError: if `number` is less than 1.
     """
+    if number < 1:
+        raise ValueError(f"number must be at least 1, got {number}")
     totals: dict[str, float] = {}
     number = min(number, len(puzzles))
     for start in range(0, number, batch_size):

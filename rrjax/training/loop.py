@@ -76,12 +76,13 @@ def train(task: Task, rhythm: Rhythm, folder: Path, report: Report) -> dict[str,
       The last evaluation.
 
     Raises:
-      ValueError: if `folder` holds another run or anything else.
+      ValueError: if `folder` holds another run or anything else, or a set that is no Sudoku is to
+        be augmented.
       FloatingPointError: if the loss is no longer finite; names the last checkpoint.
     """
+    sampler = Sampler(task.train, task.recipe.global_batch_size, task.recipe.seed, task.augment)
     record = {"rhythm": asdict(rhythm), "made_by": describe_run()}
     claim_folder(folder, "config.json", identity(task), record)
-    sampler = Sampler(task.train, task.recipe.global_batch_size, task.recipe.seed, task.augment)
     log = Log(folder / "metrics.jsonl")
     checkpoints = Checkpoints(folder / "checkpoints")
     try:
@@ -146,14 +147,15 @@ def identity(task: Task) -> dict[str, Any]:
 
 
 def _digest(puzzles: PuzzleSet) -> str:
-    return digest_arrays(puzzles.inputs, puzzles.labels, puzzles.puzzle_ids)
+    bounds = puzzles.puzzle_indices, puzzles.group_indices
+    return digest_arrays(puzzles.inputs, puzzles.labels, puzzles.puzzle_ids, *bounds)
 
 
 def _check_finite(means: dict[str, float], step: int, folder: Path) -> None:
     if not math.isfinite(means["loss"]):
         raise FloatingPointError(
-            f"the loss is {means['loss']} at step {step}; the last good state is in "
-            f"{folder / 'checkpoints'}; try a lower lr or a longer warm-up"
+            f"the loss is {means['loss']} at step {step}; earlier states are in "
+            f"{folder / 'checkpoints'}; start anew elsewhere with a lower lr or a longer warm-up"
         )
 
 

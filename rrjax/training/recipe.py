@@ -43,11 +43,15 @@ class Recipe:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         for name in ("lr", "puzzle_emb_lr", "weight_decay", "puzzle_emb_weight_decay"):
             if not 0 <= getattr(self, name) < float("inf"):
-                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+                raise ValueError(
+                    f"{name} must be finite and not negative, got {getattr(self, name)}"
+                )
         for name in ("beta1", "beta2", "ema_rate"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must lie in [0, 1), got {getattr(self, name)}")
         if not 0 <= self.lr_min_ratio <= 1:
             raise ValueError(f"lr_min_ratio must lie in 0..1, got {self.lr_min_ratio}")
-        if self.lr_warmup_steps < 0 or self.seed < 0:
-            raise ValueError("lr_warmup_steps and seed must not be negative")
+        if self.lr_warmup_steps < 0:
+            raise ValueError(f"lr_warmup_steps must not be negative, got {self.lr_warmup_steps}")
+        if not 0 <= self.seed < 2**32:  # of a wider seed JAX's keys would keep the low half alone
+            raise ValueError(f"seed must lie in 0..{2**32 - 1}, got {self.seed}")

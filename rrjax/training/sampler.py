@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rrjax.puzzles import PuzzleSet, apply_to_tokens, random_symmetries
+from rrjax.puzzles.sudoku import BOX_SHAPES
 from rrjax.training.act import Batch
 from rrjax.training.losses import IGNORE_LABEL
 
@@ -18,12 +19,24 @@ class Sampler:
       batch_size: rows of a batch.
       seed: of order, choice and augmentation.
       augment: move every Sudoku by a random symmetry.
+
+    Raises:
+      ValueError: if what is to be augmented is no Sudoku.
     """
 
     puzzles: PuzzleSet
     batch_size: int
     seed: int
     augment: bool = False
+
+    def __post_init__(self):
+        meta = self.puzzles.metadata
+        found = meta.seq_len, meta.vocab_size
+        if self.augment and found not in [(size * size, size + 2) for size in BOX_SHAPES]:
+            raise ValueError(
+                f"augment moves Sudokus alone: {self.puzzles.source} has {found[0]} tokens a "
+                f"puzzle and {found[1]} token values; expected n² and n + 2, n of {[*BOX_SHAPES]}"
+            )
 
     def batch(self, step: int) -> Batch:
         """The batch of optimizer step `step`, counted from 0."""

@@ -1,0 +1,43 @@
+"""Put a trained model into the box: weights, config, held-out puzzles, and what it achieves.
+
+    python scripts/bundle_model.py RUN STEP DATA NAME
+
+RUN is a folder of `rrjax train`, STEP one of its evaluations, DATA its data-set folder; NAME is made
+under `rrjax/bundled/`. All held-out puzzles are evaluated; the outcome is written to `config.json`.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from rrjax.models import read_model, save_model
+from rrjax.puzzles import read_folder, write_folder
+from rrjax.training.evaluate import evaluate
+
+BUNDLED = Path(__file__).parent.parent / "rrjax" / "bundled"
+
+
+def main(run: Path, step: int, data: Path, name: str) -> None:
+    """Evaluate on all test puzzles and write the folder."""
+    flat, config, provenance = read_model(run / "models" / f"step_{step:06d}")
+    puzzles = read_folder(data, "test")
+    outcome = evaluate(flat, config, puzzles, 64, len(puzzles))
+    provenance |= {"test": outcome, "training_seconds": round(_seconds(run, step))}
+    save_model(BUNDLED / name, flat, config, provenance)
+    write_folder(BUNDLED / name / "puzzles", {"test": puzzles})
+    print(f"{name}: {outcome}")
+
+
+def _seconds(run: Path, step: int) -> float:
+    """Wall-clock time of the optimizer steps up to `step`."""
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    known = [line for line in lines if line["step"] <= step]
+    before = [0, *(line["step"] for line in known)]
+    return sum(
+        line["seconds_per_step"] * (line["step"] - start)
+        for line, start in zip(known, before, strict=False)
+    )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]), sys.argv[4])
