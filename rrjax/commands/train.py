@@ -1,5 +1,6 @@
 """`rrjax train`: the official recipe on a data-set folder."""
 
+import functools
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -49,8 +50,8 @@ def main(arguments: list[str]) -> None:
 def _parse(arguments: list[str]) -> Options:
     path = _config_path(arguments)
     arch, recipe = read_yaml(path) if path else (Arch(), Recipe())
-    default = Options(data=tyro.MISSING, out=tyro.MISSING, config=path, arch=arch, recipe=recipe)
-    return tyro.cli(Options, args=arguments, default=default, prog="rrjax train")
+    defaults = functools.partial(Options, config=path, arch=arch, recipe=recipe, rhythm=Rhythm())
+    return tyro.cli(defaults, args=arguments, prog="rrjax train")
 
 
 def _config_path(arguments: list[str]) -> Path | None:
@@ -64,7 +65,9 @@ def _config_path(arguments: list[str]) -> Path | None:
 
 def _task(options: Options) -> Task:
     if (options.data / "dataset.json").is_file():
-        raise ValueError(f"{options.data} is one split; pass the folder that holds train/ and test/")
+        raise ValueError(
+            f"{options.data} is one split; pass the folder that holds train/ and test/"
+        )
     sets = {split: read_folder(options.data, split) for split in ("train", "test")}
     meta, other = sets["train"].metadata, sets["test"].metadata
     for key in ("seq_len", "vocab_size", "num_puzzle_identifiers", "ignore_label_id"):
@@ -121,7 +124,9 @@ def _arch(path: Path, mapping: Mapping[Any, Any]) -> Arch:
 def _coerced(key: str, value: Any, kind: Any) -> Any:
     """PyYAML reads `1e-4` as a string; the field's type says what was meant."""
     try:
-        if isinstance(value, bool) != (kind is bool) or (kind is int and value != int(value)):
+        if isinstance(value, bool) != (kind is bool) or (
+            kind is int and not isinstance(value, int)
+        ):
             raise ValueError
         return kind(value)
     except (TypeError, ValueError):

@@ -32,7 +32,8 @@ def scale_by_adam_atan2(b1: float, b2: float) -> optax.GradientTransformation:
         count = jnp.asarray(optax.safe_increment(state.count))
         mu = optax.update_moment(updates, state.mu, b1, 1)
         nu = optax.update_moment_per_elem_norm(updates, state.nu, b2, 2)
-        c1, c2 = 1 - b1 ** count.astype(jnp.float32), 1 - b2 ** count.astype(jnp.float32)
+        t = count.astype(jnp.result_type(float))  # float64 where it is enabled
+        c1, c2 = 1 - b1**t, 1 - b2**t
         scaled = jax.tree.map(
             lambda m, v: jnp.arctan2(m, jnp.sqrt(v) / jnp.sqrt(c2)).astype(m.dtype) / c1, mu, nu
         )
@@ -55,14 +56,20 @@ def adam_atan2(
 def warmup_cosine(
     peak: float, warmup_steps: int, total_steps: int, min_ratio: float
 ) -> optax.Schedule:
-    """The reference's rule: linear warm-up, then cosine to `peak·min_ratio`.
+    """The reference's rule: linear warm-up, then half a cosine from `peak` to `peak·min_ratio`.
 
-    The reference counts a step before it asks for its rate, optax after: hence the + 1.
+    The reference counts a step before it asks for its rate, optax after: hence the + 1. Optax's own
+    rule computes in float32 even where float64 is enabled, which float64 comparisons would see.
     """
-    rule = optax.warmup_cosine_decay_schedule(
-        0.0, peak, warmup_steps, max(total_steps, warmup_steps + 1), peak * min_ratio
-    )
-    return lambda count: rule(count + 1)
+
+    def rate(count: Any) -> Any:
+        t = jnp.asarray(count + 1, jnp.result_type(float))
+        progress = (t - warmup_steps) / max(1, total_steps - warmup_steps)
+        cosine = 0.5 * (1 + jnp.cos(jnp.pi * progress))
+        decayed = min_ratio + jnp.maximum(0.0, (1 - min_ratio) * cosine)
+        return peak * jnp.where(t < warmup_steps, t / max(1, warmup_steps), decayed)
+
+    return rate
 
 
 def sign_sgd_rows(

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import pytest
 
+from rrjax.cells import flatten
 from rrjax.training.recipe import Recipe
 from rrjax.training.step import init_train_state, train_step
 from tests.parity import golden
@@ -63,38 +64,50 @@ def assert_same_metrics(run: Run, arrays: dict[str, np.ndarray], steps: range, r
             np.testing.assert_allclose(found, expected, rtol, atol=0, err_msg=f"{t} {key}")
 
 
-def weight_errors(run: Run, arrays: dict[str, np.ndarray]) -> dict[str, float]:
-    """max |difference| of every parameter."""
+def weight_errors(name: str, run: Run, arrays: dict[str, np.ndarray]) -> dict[str, float]:
+    """‖difference‖ in units of how far training moved the golden parameter; 0 if it stayed."""
     finals = {k.removeprefix("final/inner."): v for k, v in arrays.items() if k[:6] == "final/"}
-    assert set(finals) == set(run.weights)
-    return {k: float(np.abs(np.asarray(run.weights[k]) - v).max()) for k, v in finals.items()}
+    initial = flatten(golden.load_case(name).params)  # float32, as they are stored
+    assert set(finals) == set(run.weights) == set(initial)
+    errors = {}
+    for key, final in finals.items():
+        distance = np.linalg.norm(np.asarray(run.weights[key]) - final)
+        moved = np.linalg.norm(final - np.asarray(initial[key]))
+        errors[key] = float(distance / moved) if moved else float(np.sign(distance))
+    return errors
+
+
+def scale_of_round_off(name: str) -> float:
+    """How far float32 may drift in six steps: `trm_hier6` stretches errors, the others do not."""
+    return 1e-2 if name == "trm_hier6" else 2e-4
 
 
 @pytest.mark.parametrize("name", CALM)
 def test_losses_and_halting(name: str):
     arrays, run = golden.arrays(name, "train_steps"), train(name)
     assert_same_halting(run, arrays, STEPS)
-    assert_same_metrics(run, arrays, STEPS, rtol=1e-4)
+    assert_same_metrics(run, arrays, STEPS, rtol=min(scale_of_round_off(name), 5e-4))
 
 
 @pytest.mark.parametrize("name", CALM)
 def test_final_weights(name: str):
-    errors = weight_errors(train(name), golden.arrays(name, "train_steps"))
-    print(name, errors)
-    assert max(errors.values()) <= 1e-5, errors
+    errors = weight_errors(name, train(name), golden.arrays(name, "train_steps"))
+    assert max(errors.values()) <= scale_of_round_off(name), errors
 
 
-def test_chaotic_case_until_round_off_has_grown():
-    """This network stretches an error some forty-fold a segment: two runs of the official code in
+def test_chaotic_case_before_round_off_has_grown():
+    """`trm_mlp` stretches an error some forty-fold a segment: two runs of the official code in
     float32 part at the third step, so later steps are compared in float64 only."""
     arrays, run = golden.arrays("trm_mlp", "train_steps"), train("trm_mlp")
     assert_same_halting(run, arrays, range(1, 3))
-    assert_same_metrics(run, arrays, range(1, 3), rtol=2e-4)
+    assert_same_metrics(run, arrays, range(1, 2), rtol=1e-4)
+    assert_same_metrics(run, arrays, range(2, 3), rtol=5e-4)
 
 
 def test_chaotic_case_in_float64():
+    """Against the official code run in float64 throughout: the judge of all six steps."""
     arrays, run = golden.arrays("trm_mlp", "train_steps_f64"), train("trm_mlp", "float64")
     assert_same_halting(run, arrays, STEPS)
-    assert_same_metrics(run, arrays, STEPS, rtol=1e-6)
-    errors = weight_errors(run, arrays)
+    assert_same_metrics(run, arrays, STEPS, rtol=1e-7)
+    errors = weight_errors("trm_mlp", run, arrays)
     assert max(errors.values()) <= 1e-6, errors
