@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, FloatingPointError) as error:
         return _refuse(str(error))
     except KeyboardInterrupt:
-        return _refuse("interrupted; the same command continues where it stopped", code=130)
+        return _refuse("interrupted; given again, spectrum and train continue", code=130)
     return 0
 
 

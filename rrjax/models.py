@@ -19,9 +19,9 @@ from safetensors.numpy import save as save_safetensors
 from rrjax.cells import (
     Config,
     bind,
+    check_arrays,
     config_from_dict,
     config_to_dict,
-    param_shapes,
     unflatten,
 )
 from rrjax.cells.config import Dtype
@@ -185,29 +185,6 @@ def _put_in_place(temporary: Path, folder: Path) -> None:
             shutil.rmtree(older)
         else:
             os.replace(older, folder)
-
-
-def check_arrays(flat: Mapping[str, np.ndarray], config: Config, source: str) -> None:
-    """Refuse arrays whose names or shapes are not exactly those of the cell.
-
-    Raises:
-      ValueError: listing every missing and unknown name, every wrong shape and type.
-    """
-    shapes = param_shapes(config)
-    problems = [f"missing: {name} {shapes[name]}" for name in sorted(set(shapes) - set(flat))]
-    problems += [f"unknown: {name}" for name in sorted(set(flat) - set(shapes))]
-    problems += [
-        f"{name}: expected shape {shapes[name]}, found {tuple(flat[name].shape)}"
-        for name in sorted(set(flat) & set(shapes))
-        if tuple(flat[name].shape) != shapes[name]
-    ]
-    problems += [
-        f"{name}: expected floating-point numbers, found {flat[name].dtype}"
-        for name in sorted(flat)
-        if not jnp.issubdtype(flat[name].dtype, jnp.floating)
-    ]
-    if problems:
-        raise ValueError(f"{source} does not fit {config.arch.name}:\n  " + "\n  ".join(problems))
 
 
 def check_tokens(config: Config, tokens: np.ndarray, puzzle_ids: np.ndarray) -> None:

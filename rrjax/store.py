@@ -14,6 +14,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from fnmatch import fnmatch
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -239,6 +240,11 @@ def describe_run() -> dict[str, Any]:
     }
 
 
+def version() -> str | None:
+    """The installed version of rrjax."""
+    return _version("rrjax")
+
+
 def _version(package: str) -> str | None:
     try:
         return importlib.metadata.version(package)
@@ -311,12 +317,19 @@ def claim_folder(
                 "choose another --out or remove that folder"
             )
         return
-    if Path(folder).exists() and (not Path(folder).is_dir() or any(Path(folder).iterdir())):
+    if not _is_free(Path(folder), name):
         raise ValueError(
             f"{folder} is not empty and holds no run (no {name}): choose another --out"
         )
     Path(folder).mkdir(parents=True, exist_ok=True)
     write_json(path, {"identity": mine, **record})
+
+
+def _is_free(folder: Path, name: str) -> bool:
+    """Whether nothing is there but what a kill may have left of writing `name`."""
+    if not folder.is_dir():
+        return not folder.exists()
+    return all(fnmatch(path.name, f".{name}.*.tmp") for path in folder.iterdir())
 
 
 def _differences(mine: Any, theirs: Any, path: str) -> Iterator[str]:

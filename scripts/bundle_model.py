@@ -2,8 +2,8 @@
 
     python scripts/bundle_model.py RUN STEP DATA NAME
 
-RUN is a folder of `rrjax train`, STEP one of its evaluations, DATA its data-set folder; NAME is made
-under `rrjax/bundled/`. All held-out puzzles are evaluated; the outcome is written to `config.json`.
+RUN is a folder of `rrjax train`, STEP one of its evaluations, DATA its data-set folder. The model
+appears as `rrjax/bundled/NAME`; what it achieves on all held-out puzzles is in its `config.json`.
 """
 
 import json

@@ -13,6 +13,7 @@ from rrjax.cells.io import Readout, input_embeddings, puzzle_vector, read
 from rrjax.cells.layers import Params
 from rrjax.cells.params import (
     INITIAL_VECTORS,
+    check_arrays,
     flatten,
     init_params,
     is_trained,
@@ -27,6 +28,7 @@ __all__ = [
     "Readout",
     "bind",
     "bind_vector",
+    "check_arrays",
     "config_from_dict",
     "config_to_dict",
     "flatten",

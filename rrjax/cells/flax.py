@@ -7,7 +7,6 @@ so its numbers are theirs, bit for bit.
 from collections.abc import Mapping
 from typing import Any
 
-import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Int
 
@@ -15,10 +14,10 @@ from rrjax.cells import (
     Config,
     Readout,
     bind,
+    check_arrays,
     flatten,
     init_params,
     is_trained,
-    param_shapes,
     unflatten,
 )
 from rrjax.contract import Dynamics, State, run_segment
@@ -50,7 +49,7 @@ class Cell(nnx.Module):
           ValueError: naming every parameter that is missing, unknown or of another shape.
         """
         flat = flatten(params)
-        _check_shapes(flat, config)
+        check_arrays(flat, config, "params")
         self.config = config
         for name, part in unflatten(flat).items():
             setattr(self, name, _hold(name, part))
@@ -101,15 +100,3 @@ def _hold(name: str, part: Any) -> Any:
     if name.endswith(".layers"):
         return nnx.List([children[str(index)] for index in range(len(children))])
     return nnx.Dict(children)
-
-
-def _check_shapes(flat: Mapping[str, Any], config: Config) -> None:
-    expected = param_shapes(config)
-    found = {name: tuple(jnp.shape(leaf)) for name, leaf in flat.items()}
-    wrong = [
-        f"{name}: expected {expected.get(name, 'nothing')}, found {found.get(name, 'nothing')}"
-        for name in sorted(expected | found)
-        if expected.get(name) != found.get(name)
-    ]
-    if wrong:
-        raise ValueError(f"params do not fit {config.arch.name}:\n  " + "\n  ".join(wrong))

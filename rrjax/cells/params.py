@@ -62,6 +62,34 @@ def _swiglu_shapes(name: str, size: int, expansion: float) -> dict[str, tuple[in
     return {f"{name}.gate_up_proj": (2 * inner, size), f"{name}.down_proj": (size, inner)}
 
 
+def check_arrays(flat: Mapping[str, Any], config: Config, source: str) -> None:
+    """Refuse arrays whose names or shapes are not exactly those of the cell.
+
+    Args:
+      flat: arrays under their flat PyTorch names.
+      config: the cell.
+      source: where they come from, for the message.
+
+    Raises:
+      ValueError: listing every missing and unknown name, every wrong shape and type.
+    """
+    shapes = param_shapes(config)
+    problems = [f"missing: {name} {shapes[name]}" for name in sorted(set(shapes) - set(flat))]
+    problems += [f"unknown: {name}" for name in sorted(set(flat) - set(shapes))]
+    problems += [
+        f"{name}: expected shape {shapes[name]}, found {tuple(flat[name].shape)}"
+        for name in sorted(set(flat) & set(shapes))
+        if tuple(flat[name].shape) != shapes[name]
+    ]
+    problems += [
+        f"{name}: expected floating-point numbers, found {flat[name].dtype}"
+        for name in sorted(flat)
+        if not jnp.issubdtype(flat[name].dtype, jnp.floating)
+    ]
+    if problems:
+        raise ValueError(f"{source} does not fit {config.arch.name}:\n  " + "\n  ".join(problems))
+
+
 def init_params(key: jax.Array, config: Config) -> dict[str, Any]:
     """Initial float32 parameters as upstream draws them.
 

@@ -19,7 +19,7 @@ from rrjax.dynamics.lyapunov import spectrum
 from rrjax.models import Model, check_tokens, load_model
 from rrjax.progress import progress
 from rrjax.puzzles import PuzzleSet, read_puzzles
-from rrjax.store import describe_run, digest_arrays, write_result
+from rrjax.store import describe_run, digest_arrays, version, write_result
 from rrjax.sweep import Arrays, Sweep, run
 
 DEFAULT_PUZZLES = 128
@@ -189,6 +189,7 @@ def _identity(options: Options, model: Model, puzzles: PuzzleSet) -> dict[str, A
         "dtype": options.dtype,
         "device": jax.devices()[0].device_kind,
         "jax": jax.__version__,
+        "rrjax": version(),
     }
 
 
@@ -197,9 +198,11 @@ def _answer_drift(results: Arrays) -> str:
 
 
 def _save(folder: Path, options: Options, model: Model, results: Arrays, summary: Summary) -> None:
+    # folders of this machine are no part of how a result came about
+    skipped = ("model", "puzzles", "out")
     record = {
         "model": {"name": model.name, "sha256": model.digest, "provenance": model.provenance},
-        "options": {k: v for k, v in asdict(options).items() if not isinstance(v, Path)},
+        "options": {k: v for k, v in asdict(options).items() if k not in skipped},
         "clock": "update",
         "unit": "nats per update",
         "summary": asdict(summary),

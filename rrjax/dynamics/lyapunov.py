@@ -30,12 +30,12 @@ class Spectrum:
         direction). Where it is False the numbers after the failure mean nothing.
     """
 
-    exponents: Float[Array, "*batch k"]
-    log_growth: Float[Array, "*batch updates k"]
+    exponents: Array
+    log_growth: Array
     drift: State
     state: State
     frame: Frame
-    finite: Bool[Array, "*batch"]
+    finite: Array
 
     @property
     def clock(self) -> str:

@@ -163,7 +163,7 @@ def test_an_optimizer_step_moves_trained_parameters_only():
 def test_misfitting_parameters_are_named(config, params):
     spoilt = {name: leaf for name, leaf in params.items() if name != "q_head.bias"}
     spoilt |= {"lm_head.weight": jnp.zeros((1, 8)), "extra": jnp.zeros(1)}
-    with pytest.raises(ValueError, match=r"extra: expected nothing, found \(1,\)") as caught:
+    with pytest.raises(ValueError, match="unknown: extra") as caught:
         Cell(config, spoilt)
-    assert r"q_head.bias: expected (2,), found nothing" in str(caught.value)
+    assert "missing: q_head.bias (2,)" in str(caught.value)
     assert r"lm_head.weight: expected (5, 8), found (1, 8)" in str(caught.value)

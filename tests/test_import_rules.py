@@ -1,0 +1,146 @@
+"""Who may import whom: the table of tiers, held against every import statement of the package."""
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "rrjax"
+
+# Imports go to a lower tier; a part's own modules may import each other.
+TIERS = (
+    {"contract", "linalg", "store"},
+    {"cells", "dynamics", "puzzles"},
+    {"models", "training", "analysis"},
+    {"sweep", "plots", "progress"},
+    {"commands", "cli"},
+)
+# The only imports within a tier.
+PEERS = {("linalg", "contract"), ("training", "models"), ("cli", "commands")}
+# Names for users; no module of the package imports them.
+FACADES = {"__init__", "flax"}
+
+OTHER_PACKAGES = {
+    "contract": {"jax"},
+    "linalg": {"jax", "jaxtyping"},
+    "store": {"jax", "numpy"},
+    "cells": {"flax", "jax", "jaxtyping", "numpy"},
+    "dynamics": {"jax", "jaxtyping"},
+    "puzzles": {"numpy"},
+    "models": {"huggingface_hub", "jax", "numpy", "safetensors"},
+    "training": {"jax", "jaxtyping", "numpy", "optax", "orbax"},
+    "analysis": {"numpy", "scipy"},
+    "sweep": {"numpy"},
+    "plots": {"matplotlib", "numpy"},
+    "progress": {"rich"},
+    "commands": {"jax", "numpy", "rich", "tyro", "yaml"},
+    "cli": set(),
+    "__init__": set(),
+    "flax": set(),
+}
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported_names(source: str) -> Iterator[str]:
+    """Dotted names of all imports, those in functions and under TYPE_CHECKING too."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def tier_of(part: str) -> int:
+    return next((tier for tier, parts in enumerate(TIERS) if part in parts), len(TIERS))
+
+
+def is_allowed(part: str, name: str) -> bool:
+    package, _, rest = name.partition(".")
+    if package != "rrjax":
+        return package in sys.stdlib_module_names | OTHER_PACKAGES[part]
+    other = rest.partition(".")[0]
+    return other == part or (part, other) in PEERS or tier_of(other) < tier_of(part)
+
+
+def violations(part: str, source: str) -> list[str]:
+    return [name for name in imported_names(source) if not is_allowed(part, name)]
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def test_every_part_of_the_package_has_its_place_in_the_table():
+    expected = set.union(*TIERS) | FACADES
+    assert {part_of(path) for path in modules()} == expected
+    assert set(OTHER_PACKAGES) == expected
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_module_imports_only_what_its_tier_may(path: Path):
+    assert violations(part_of(path), path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    ("part", "source"),
+    [
+        ("dynamics", "from rrjax.cells import bind"),
+        ("cells", "import rrjax.dynamics.lyapunov as lyapunov"),
+        ("cells", "def f():\n    from rrjax.dynamics import lyapunov"),
+        ("puzzles", "import jax.numpy as jnp"),
+        ("analysis", "import pandas"),
+        ("contract", "import numpy"),
+        ("store", "from rrjax import models"),
+        ("models", "from rrjax.training.loop import train"),
+        ("sweep", "from rrjax import load_model"),
+        ("sweep", "import rrjax"),
+        ("commands", "from rrjax.flax import Cell"),
+        ("analysis", "from . import report"),
+    ],
+)
+def test_a_forbidden_import_is_seen(part: str, source: str):
+    assert len(violations(part, source)) == 1
+
+
+def test_only_the_nnx_modules_use_flax():
+    users = {
+        str(path.relative_to(PACKAGE))
+        for path in modules()
+        for name in imported_names(path.read_text(encoding="utf-8"))
+        if name.partition(".")[0] == "flax" or name.startswith("rrjax.cells.flax")
+    }
+    assert users == {"cells/flax.py", "flax.py"}
+
+
+def test_importing_rrjax_brings_no_heavy_package():
+    code = (
+        "import json, sys, rrjax; rrjax.spectrum; import rrjax.plots;"
+        "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent
+    )
+    loaded = set(json.loads(run.stdout))
+    assert {"rrjax", "jax", "numpy"} <= loaded
+    heavy = {"torch", "matplotlib", "xarray", "wandb", "orbax", "flax", "optax", "huggingface_hub"}
+    assert loaded & heavy == set()
+
+
+def test_no_cell_stops_a_gradient():
+    # it would kill tangents too; what training differentiates is training's business
+    calls = [
+        f"{path.name}:{node.lineno}"
+        for path in (PACKAGE / "cells").glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute | ast.Name | ast.alias)
+        and "stop_gradient" in ast.dump(node)
+    ]
+    assert calls == []

@@ -1,0 +1,89 @@
+"""Evaluation against a plain loop over puzzles and segments."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rrjax.cells import flatten, init_params, initial_state
+from rrjax.puzzles import PuzzleSet
+from rrjax.training.evaluate import evaluate
+from tests.training import tiny
+from tests.training.tiny import CONFIG, one_segment
+
+BATCH = 8
+
+
+@functools.cache
+def params():
+    """Random weights whose q head says yes to some puzzles and no to others."""
+    head = {"weight": jax.random.normal(jax.random.key(1), (2, 32)), "bias": jnp.zeros(2)}
+    return init_params(jax.random.key(0), CONFIG) | {"q_head": head}
+
+
+@functools.cache
+def answers() -> tuple[np.ndarray, np.ndarray]:
+    """Tokens and q_halt after four segments, none of which halts."""
+    test = tiny.sets()[1]
+    start = initial_state(params(), CONFIG)
+    answer, q_halt = [], []
+    for rows in (np.arange(8), np.arange(4, 12)):
+        state = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (8, *leaf.shape)), start)
+        for _ in range(CONFIG.arch.halt_max_steps):
+            state, readout = one_segment(
+                CONFIG, params(), test.inputs[rows], test.puzzle_ids[rows], state
+            )
+        answer.append(np.asarray(readout.logits).argmax(-1))
+        q_halt.append(np.asarray(readout.q_halt))
+    return np.concatenate([answer[0], answer[1][4:]]), np.concatenate([q_halt[0], q_halt[1][4:]])
+
+
+def puzzles() -> PuzzleSet:
+    """Puzzles of which rows 0, 3, 6, 9 are labelled with the cell's answer and row 4 not at all.
+
+    Token 0 of an answer becomes an ignored label.
+    """
+    test = tiny.sets()[1]
+    labels = test.labels.copy()
+    labels[::3] = answers()[0][::3]
+    labels[4] = 0
+    assert (labels[::3] > 0).any(-1).all()
+    return dataclasses.replace(test, labels=labels)
+
+
+def plain_loop(number: int) -> dict[str, float]:
+    labels, (answer, q_halt) = puzzles().labels, answers()
+    rows = [row for row in range(number) if (labels[row] > 0).any()]
+    right = [(answer[row] == labels[row])[labels[row] > 0] for row in rows]
+    solved = np.array([part.all() for part in right])
+    return {
+        "count": len(rows),
+        "exact_accuracy": solved.mean(),
+        "accuracy": np.mean([part.mean() for part in right]),
+        "q_halt_accuracy": np.mean((q_halt[rows] >= 0) == solved),
+    }
+
+
+@pytest.mark.parametrize("number", [1, 5, 8, 12, 1000])
+def test_evaluation_is_the_plain_loop(number):
+    """Twelve puzzles in batches of eight: the last batch is padded, and one row has no label."""
+    found = evaluate(flatten(params()), CONFIG, puzzles(), BATCH, number)
+    expected = plain_loop(min(number, 12))
+    assert set(found) == set(expected)
+    for name, value in expected.items():
+        assert found[name] == pytest.approx(value, rel=1e-6), name
+
+
+def test_the_example_tells_solved_from_failed():
+    expected = plain_loop(12)
+    assert expected["count"] == 11
+    assert expected["exact_accuracy"] == pytest.approx(4 / 11)
+    assert 0 < expected["q_halt_accuracy"] < 1
+
+
+def test_no_puzzles_are_refused():
+    with pytest.raises(ValueError, match="number must be at least 1, got 0"):
+        evaluate(flatten(params()), CONFIG, puzzles(), BATCH, 0)

@@ -1,0 +1,73 @@
+"""What an optimizer step moves, and what its average covers."""
+
+import itertools
+
+import jax
+import numpy as np
+import pytest
+
+from rrjax.cells import param_shapes
+from rrjax.training.sampler import Sampler
+from rrjax.training.step import TrainState, init_train_state, model_params, train_step
+from tests.training import tiny
+
+UNAVERAGED = {"H_init", "L_init", "puzzle_emb.weights"}
+
+
+@pytest.fixture(scope="module")
+def states() -> list[TrainState]:
+    """The states after 0 to 3 steps, on the host (a step donates its state)."""
+    sampler = Sampler(tiny.sets()[0], tiny.RECIPE.global_batch_size, seed=1)
+    state = init_train_state(tiny.CONFIG, tiny.RECIPE)
+    kept = [copied(state)]
+    for step in range(3):
+        state, _ = train_step(tiny.CONFIG, tiny.RECIPE, state, sampler.batch(step))
+        kept.append(copied(state))
+    return kept
+
+
+def copied(state: TrainState) -> TrainState:
+    return jax.tree.map(np.array, state)
+
+
+def test_every_parameter_is_trained_or_fixed(states):
+    assert set(states[0].fixed) == UNAVERAGED
+    assert set(states[0].trained) | UNAVERAGED == set(param_shapes(tiny.CONFIG))
+    assert not set(states[0].trained) & UNAVERAGED
+
+
+def test_initial_vectors_stay_and_everything_else_moves(states):
+    first, last = states[0], states[-1]
+    for name in ("H_init", "L_init"):
+        np.testing.assert_array_equal(first.fixed[name], last.fixed[name])
+    assert np.any(first.fixed["puzzle_emb.weights"] != last.fixed["puzzle_emb.weights"])
+    for name, leaf in first.trained.items():
+        assert np.any(leaf != last.trained[name]), name
+
+
+def test_average_is_exponential_and_of_trained_weights_alone(states):
+    for old, new in itertools.pairwise(states):
+        assert set(new.average) == set(new.trained)
+        for name, leaf in new.average.items():
+            expected = 0.9 * old.average[name] + 0.1 * new.trained[name].astype(np.float64)
+            np.testing.assert_allclose(leaf, expected, rtol=1e-5, atol=1e-7)
+
+
+def test_the_average_is_what_is_saved_only_where_the_recipe_asks(states):
+    last = states[-1]
+    averaged = model_params(last, tiny.RECIPE)
+    plain = model_params(last, tiny.task(ema=False).recipe)
+    name = "lm_head.weight"
+    np.testing.assert_array_equal(averaged[name], last.average[name])
+    np.testing.assert_array_equal(plain[name], last.trained[name])
+    assert np.any(averaged[name] != plain[name])
+    for name in UNAVERAGED:
+        np.testing.assert_array_equal(averaged[name], last.fixed[name])
+
+
+def test_a_step_counts_itself_and_donates_its_state(states):
+    assert [int(state.step) for state in states] == [0, 1, 2, 3]
+    state = init_train_state(tiny.CONFIG, tiny.RECIPE)
+    sampler = Sampler(tiny.sets()[0], tiny.RECIPE.global_batch_size, seed=1)
+    train_step(tiny.CONFIG, tiny.RECIPE, state, sampler.batch(0))
+    assert state.trained["lm_head.weight"].is_deleted()

@@ -1,0 +1,154 @@
+"""`rrjax train`: options, YAML files of defaults, and data sets that do not fit."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from rrjax.cli import main
+from rrjax.commands import train as command
+from rrjax.commands.train import read_yaml
+from rrjax.puzzles import build, generate, write_folder
+from rrjax.training.loop import Task
+from rrjax.training.recipe import Recipe
+from tests.training import tiny
+
+OFFICIAL = Path(__file__).parents[1] / "golden" / "trm_mlp" / "all_config.yaml"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "sudoku4"
+    train, test = tiny.sets()
+    write_folder(folder, {"train": train, "test": test})
+    return folder
+
+
+@pytest.fixture
+def tasks(monkeypatch) -> list[Task]:
+    """The tasks that the command would train."""
+    found = []
+
+    def record(task, rhythm, folder, report):
+        found.append(task)
+        return {"count": 1.0}
+
+    monkeypatch.setattr(command, "train", record)
+    return found
+
+
+def yaml_file(folder: Path, text: str) -> Path:
+    path = folder / "config.yaml"
+    path.write_text(text)
+    return path
+
+
+def refusal(arguments: list[str], capsys) -> str:
+    """The message of a request that the command refuses."""
+    assert main(["train", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    return error
+
+
+def test_an_official_config_is_a_file_of_defaults(data, tasks, tmp_path, capsys):
+    arguments = ["--data", str(data), "--out", str(tmp_path / "run"), "--config", str(OFFICIAL)]
+    assert main(["train", *arguments, "--lr", "0.5", "--arch.H-cycles", "2"]) == 0
+    arch, recipe = tasks[0].config.arch, tasks[0].recipe
+    assert recipe == Recipe(
+        global_batch_size=3, lr=0.5, lr_warmup_steps=0, puzzle_emb_lr=0.01, seed=7
+    )
+    assert (arch.name, arch.mlp_t, arch.puzzle_emb_len) == ("trm", True, 16)
+    assert (arch.H_cycles, arch.L_cycles, arch.halt_max_steps) == (2, 6, 4)
+    assert tasks[0].config.seq_len == 16
+    error = capsys.readouterr().err
+    for key in ("data_paths", "epochs"):
+        assert f"{key} has no effect here" in error
+
+
+def test_the_equals_sign_does_as_well(data, tasks, tmp_path):
+    arguments = [f"--data={data}", f"--out={tmp_path / 'run'}", f"--config={OFFICIAL}"]
+    assert main(["train", *arguments]) == 0
+    assert tasks[0].recipe.seed == 7
+
+
+def test_numbers_that_yaml_reads_as_text_are_numbers(tmp_path):
+    path = yaml_file(tmp_path, "lr: 1e-4\nweight_decay: 1e0\nlr_min_ratio: 1\nema: false")
+    expected = Recipe(lr=1e-4, weight_decay=1.0, lr_min_ratio=1.0, ema=False)
+    assert read_yaml(path)[1] == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("lr_warmup_step: 5", "did you mean 'lr_warmup_steps'?"),
+        ("arch: {name: trm, hiden_size: 32}", "did you mean 'hidden_size'?"),
+        ("arch:", "must be a mapping, got None"),
+        ("- lr", "must hold a mapping, found list"),
+        ("", "must hold a mapping, found NoneType"),
+        ("lr: [", "is no YAML"),
+        ("lr: fast", "lr must be of type float, got 'fast'"),
+        ("lr: true", "lr must be of type float, got True"),
+        ("steps: 10.5", "steps must be of type int, got 10.5"),
+        ("seed: .inf", "seed must be of type int, got inf"),
+        ("ema: 1", "ema must be of type bool, got 1"),
+        ("beta1: 1.5", "beta1 must lie in [0, 1), got 1.5"),
+    ],
+)
+def test_a_wrong_yaml_file_is_refused(text, message, data, tmp_path, capsys):
+    path = yaml_file(tmp_path, text)
+    out = tmp_path / "run"
+    error = refusal(["--data", str(data), "--out", str(out), "--config", str(path)], capsys)
+    assert message in error
+    assert not out.exists()
+
+
+def test_an_absent_yaml_file_is_named(data, tmp_path, capsys):
+    path = tmp_path / "absent.yaml"
+    arguments = ["--data", str(data), "--out", str(tmp_path / "run"), "--config", str(path)]
+    assert str(path) in refusal(arguments, capsys)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [["--learning-rate", "1"], ["--arch.loops", "2"], ["--steps", "many"], ["--arch.name", "gpt"]],
+)
+def test_an_unknown_option_or_value_is_refused(data, tmp_path, capsys, more):
+    with pytest.raises(SystemExit) as stopped:
+        main(["train", "--data", str(data), "--out", str(tmp_path / "run"), *more])
+    assert stopped.value.code == 2
+    assert more[0] in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_absent_data_set_is_refused(tmp_path, capsys):
+    out = tmp_path / "run"
+    error = refusal(["--data", str(tmp_path / "absent"), "--out", str(out)], capsys)
+    assert "absent/train/dataset.json" in error
+    assert not out.exists()
+
+
+def test_one_split_is_not_taken_for_both(data, tmp_path, capsys):
+    error = refusal(["--data", str(data / "train"), "--out", str(tmp_path / "run")], capsys)
+    assert "is one split; pass the folder that holds train/ and test/" in error
+
+
+def test_sets_of_different_puzzles_are_refused(tmp_path, capsys):
+    six = build(generate(6, 1, seed=0, clues=(20, 30)))
+    write_folder(tmp_path / "data", {"train": tiny.sets()[0], "test": six})
+    out = tmp_path / "run"
+    error = refusal(["--data", str(tmp_path / "data"), "--out", str(out)], capsys)
+    assert "seq_len of train is 16, of test 36" in error
+    assert not out.exists()
+
+
+def test_augmenting_what_is_no_sudoku_is_refused_before_anything_is_written(tmp_path, capsys):
+    sets = [
+        dataclasses.replace(part, metadata=dataclasses.replace(part.metadata, vocab_size=9))
+        for part in tiny.sets()
+    ]
+    write_folder(tmp_path / "data", dict(zip(("train", "test"), sets, strict=True)))
+    out = tmp_path / "run"
+    error = refusal(["--data", str(tmp_path / "data"), "--out", str(out), "--augment"], capsys)
+    assert "augment moves Sudokus alone" in error
+    assert not out.exists()

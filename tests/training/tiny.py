@@ -1,0 +1,65 @@
+"""A task small enough to be trained inside a test: 4x4 Sudokus, a TRM of width 32."""
+
+import dataclasses
+import functools
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from rrjax.cells import Arch, Config, bind
+from rrjax.commands.sudoku import Options, make_sets
+from rrjax.contract import run_segment
+from rrjax.training.loop import Rhythm, Task
+from rrjax.training.recipe import Recipe
+
+ARCH = Arch(
+    hidden_size=32,
+    num_heads=2,
+    expansion=2.0,
+    H_cycles=1,
+    L_cycles=2,
+    L_layers=1,
+    mlp_t=True,
+    pos_encodings="none",
+    puzzle_emb_ndim=32,
+    halt_max_steps=4,
+    halt_exploration_prob=0.5,
+)
+CONFIG = Config(ARCH, seq_len=16, vocab_size=6)
+RECIPE = Recipe(global_batch_size=8, steps=30, lr=1e-3, lr_warmup_steps=5, ema_rate=0.9, seed=1)
+RHYTHM = Rhythm(log_every=5, eval_every=10, checkpoint_every=5)
+SUDOKU = ("--size", "4", "--num-train", "24", "--num-test", "12", "--seed", "3")
+
+
+@functools.cache
+def sets():
+    """24 training and 12 test puzzles, those of the command with the options `SUDOKU`."""
+    return make_sets(Options(Path(), size=4, num_train=24, num_test=12, seed=3))
+
+
+def task(**changes: Any) -> Task:
+    """The task, with some of the recipe changed."""
+    train, test = sets()
+    return Task(CONFIG, dataclasses.replace(RECIPE, **changes), train, test, augment=True)
+
+
+def options(record: Any, prefix: str = "") -> list[str]:
+    """The command-line options that give a dataclass's fields their values."""
+    found = []
+    for name, value in dataclasses.asdict(record).items():
+        flag = prefix + name.replace("_", "-")
+        if isinstance(value, bool):
+            found.append(f"--{flag}" if value else f"--{prefix}no-{name.replace('_', '-')}")
+        else:
+            found += [f"--{flag}", str(value)]
+    return found
+
+
+@functools.partial(jax.jit, static_argnums=0)
+@functools.partial(jax.vmap, in_axes=(None, None, 0, 0, 0))
+def one_segment(config: Config, params: Any, tokens: Any, puzzle_id: Any, state: Any):
+    """State and readout of every puzzle one segment later, by the contract alone."""
+    dynamics = bind(params, config, tokens, puzzle_id)
+    state = run_segment(dynamics, state)
+    return state, dynamics.readout(dynamics.context, state)
