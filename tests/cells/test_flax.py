@@ -166,4 +166,4 @@ def test_misfitting_parameters_are_named(config, params):
     with pytest.raises(ValueError, match="unknown: extra") as caught:
         Cell(config, spoilt)
     assert "missing: q_head.bias (2,)" in str(caught.value)
-    assert r"lm_head.weight: expected (5, 8), found (1, 8)" in str(caught.value)
+    assert r"lm_head.weight: expected shape (5, 8), found (1, 8)" in str(caught.value)
