@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
 from rrjax.training.step import TrainState
 
@@ -44,7 +46,10 @@ class Checkpoints:
                 record=self._ocp.args.JsonRestore(),
             ),
         )
-        return restored["state"], restored["record"]
+        # Orbax commits arrays to their device, for which a step would be compiled anew, with other
+        # round-off than the program of the run before
+        state = jax.tree.map(lambda leaf: jnp.array(np.asarray(leaf)), restored["state"])
+        return state, restored["record"]
 
     def close(self) -> None:
         """Wait until everything saved is on the disk."""

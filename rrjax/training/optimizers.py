@@ -35,7 +35,7 @@ def scale_by_adam_atan2(b1: float, b2: float) -> optax.GradientTransformation:
         t = count.astype(jnp.result_type(float))  # float64 where it is enabled
         c1, c2 = 1 - b1**t, 1 - b2**t
         scaled = jax.tree.map(
-            lambda m, v: jnp.arctan2(m, jnp.sqrt(v) / jnp.sqrt(c2)).astype(m.dtype) / c1, mu, nu
+            lambda m, v: (jnp.arctan2(m, jnp.sqrt(v) / jnp.sqrt(c2)) / c1).astype(m.dtype), mu, nu
         )
         return scaled, AdamAtan2State(count, mu, nu)
 
@@ -83,6 +83,7 @@ def sign_sgd_rows(
 
     Gradients of equal ids are summed before the sign is taken.
     """
+    learning_rate = jnp.asarray(learning_rate, table.dtype)
     rows, inverse = jnp.unique(
         ids, return_inverse=True, size=ids.shape[0], fill_value=table.shape[0]
     )

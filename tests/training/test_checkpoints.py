@@ -1,0 +1,72 @@
+"""Checkpoints: the same bits come back, in arrays that the same compiled step takes."""
+
+import chex
+import jax
+import numpy as np
+import pytest
+
+from rrjax.training.checkpoints import Checkpoints
+from rrjax.training.step import TrainState, init_train_state
+from tests.training import tiny
+
+
+@pytest.fixture(scope="module")
+def state() -> TrainState:
+    return init_train_state(tiny.CONFIG, tiny.RECIPE)
+
+
+def scaled(state: TrainState, factor: int) -> TrainState:
+    """A state that differs in every floating-point array."""
+    return jax.tree.map(lambda leaf: leaf if leaf.dtype == bool else leaf * factor, state)
+
+
+def test_an_empty_folder_has_no_checkpoint(state, tmp_path):
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    assert checkpoints.restore(state) is None
+    checkpoints.close()
+
+
+def test_the_newest_state_comes_back_and_two_are_kept(state, tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    for step in (1, 2, 3):
+        checkpoints.save(step, scaled(state, step), {"lines": 10 * step})
+    checkpoints.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["2", "3"]
+
+    checkpoints = Checkpoints(tmp_path)
+    found = checkpoints.restore(state)
+    checkpoints.close()
+    assert found is not None
+    restored, record = found
+    assert record == {"lines": 30}
+    chex.assert_trees_all_equal(restored, scaled(state, 3))
+
+
+def test_a_restored_state_needs_no_second_compilation(state, tmp_path):
+    """Types, weak types and being committed to a device are all part of a program's key."""
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(1, state, {})
+    found = checkpoints.restore(state)
+    checkpoints.close()
+    assert found is not None
+    for fresh, restored in zip(jax.tree.leaves(state), jax.tree.leaves(found[0]), strict=True):
+        assert restored.aval == fresh.aval
+        assert restored.committed == fresh.committed
+
+
+def test_a_save_is_not_disturbed_by_steps_that_follow(tmp_path, state):
+    """It goes on in the background while the next step donates the state's buffers."""
+    step = jax.jit(lambda state: scaled(state, 2), donate_argnums=0)
+    current = step(state)  # nothing else holds its buffers
+    state_before = jax.tree.map(np.array, current)
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(1, current, {})
+    for _ in range(3):
+        current = step(current)
+    jax.block_until_ready(current)
+    checkpoints.close()
+    checkpoints = Checkpoints(tmp_path)
+    found = checkpoints.restore(current)
+    checkpoints.close()
+    assert found is not None
+    chex.assert_trees_all_equal(found[0], state_before)
