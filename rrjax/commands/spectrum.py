@@ -22,7 +22,7 @@ from rrjax.puzzles import PuzzleSet, read_puzzles
 from rrjax.store import describe_run, digest_arrays, version, write_result
 from rrjax.sweep import Arrays, Sweep, run
 
-DEFAULT_PUZZLES = 128
+DEFAULT_PUZZLES = 64
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Options:
       model: a bundled name, a model folder, or hf://user/repo/sub/folder.
       puzzles: a data-set folder, Sudoku-Extreme's CSV or a list of puzzles; without it the
         held-out puzzles that come with a bundled model.
-      num_puzzles: how many, from the first; without it 128, or all if there are fewer.
+      num_puzzles: how many, from the first; without it 64, or all if there are fewer.
       num_exponents: k, the leading exponents of each puzzle.
       num_segments: segments each puzzle runs.
       out: folder for results and figures; without it runs/spectrum-MODEL.

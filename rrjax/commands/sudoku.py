@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
 import tyro
 
 from rrjax.puzzles import Puzzles, PuzzleSet, build, distinct, generate, write_folder
@@ -46,24 +47,18 @@ def make_sets(options: Options) -> tuple[PuzzleSet, PuzzleSet]:
 
 
 def _fresh(options: Options, train: Puzzles) -> Puzzles:
-    boards, solutions, first = train.boards[:0], train.solutions[:0], options.num_train
+    """Test puzzles, numbered after the training puzzles; repeats are made anew a few times."""
+    fresh, first = Puzzles(train.boards[:0], train.solutions[:0]), options.num_train
     for _ in range(10):
-        missing = options.num_test - len(boards)
-        if not missing:
-            return Puzzles(boards, solutions)
+        missing = options.num_test - len(fresh.boards)
         more = generate(options.size, missing, options.seed, options.clues, first=first)
         first += missing
-        boards = _join(boards, more.boards)
-        solutions = _join(solutions, more.solutions)
-        keep = distinct(boards, train.boards)
-        boards, solutions = boards[keep], solutions[keep]
+        joined = Puzzles(*map(np.concatenate, zip(fresh, more, strict=True)))
+        keep = distinct(joined.boards, train.boards)
+        fresh = Puzzles(joined.boards[keep], joined.solutions[keep])
+        if len(fresh.boards) == options.num_test:
+            return fresh
     raise ValueError(
         f"could not make {options.num_test} test puzzles that differ from the "
         f"{options.num_train} training puzzles; ask for fewer, or for a larger board"
     )
-
-
-def _join(first, second):
-    import numpy as np
-
-    return np.concatenate([first, second])

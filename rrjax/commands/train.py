@@ -110,7 +110,8 @@ def read_yaml(path: Path) -> tuple[Arch, Recipe]:
             values[key] = _coerced(str(key), value, known[key])
         elif key != "arch":
             raise ValueError(f"{path} has no use for {key!r}{nearest(str(key), known)}")
-    return _arch(path, mapping), Recipe(**{**asdict(Recipe()), **values})
+    # upstream keeps no average where its config does not ask for one
+    return _arch(path, mapping), Recipe(**{**asdict(Recipe()), "ema": False, **values})
 
 
 def _arch(path: Path, mapping: Mapping[Any, Any]) -> Arch:

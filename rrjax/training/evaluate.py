@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array
 
 from rrjax.cells import Config, bind, unflatten
-from rrjax.contract import run_segment
+from rrjax.dynamics.rollout import rollout
 from rrjax.puzzles import PuzzleSet
 from rrjax.training.act import Batch
 from rrjax.training.losses import IGNORE_LABEL, is_solved
@@ -57,13 +57,8 @@ def _outcomes(config: Config, flat: dict[str, Array], batch: Batch) -> dict[str,
 
     def answer(tokens: Array, puzzle_id: Array) -> tuple[Array, Array]:
         dynamics = bind(params, config, tokens, puzzle_id)
-        state, _ = jax.lax.scan(
-            lambda state, _: (run_segment(dynamics, state), None),
-            dynamics.initial,
-            length=config.arch.halt_max_steps,
-        )
-        readout = dynamics.readout(dynamics.context, state)
-        return readout.logits, readout.q_halt
+        trajectory = rollout(dynamics, config.arch.halt_max_steps)
+        return trajectory.logits[-1], trajectory.q_halt[-1]
 
     logits, q_halt = jax.vmap(answer)(batch.inputs, batch.puzzle_ids)
     labelled = batch.labels != IGNORE_LABEL

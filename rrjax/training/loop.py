@@ -4,6 +4,7 @@ import json
 import math
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -80,36 +81,29 @@ def train(task: Task, rhythm: Rhythm, folder: Path, report: Report) -> dict[str,
         be augmented.
       FloatingPointError: if the loss is no longer finite; names the last checkpoint.
     """
-    sampler = Sampler(task.train, task.recipe.global_batch_size, task.recipe.seed, task.augment)
+    recipe = task.recipe
+    sampler = Sampler(task.train, recipe.global_batch_size, recipe.seed, task.augment)
     record = {"rhythm": asdict(rhythm), "made_by": describe_run()}
     claim_folder(folder, "config.json", identity(task), record)
     log = Log(folder / "metrics.jsonl")
-    checkpoints = Checkpoints(folder / "checkpoints")
-    try:
-        state = _resume(task, checkpoints, log)
-        return _run(task, rhythm, folder, state, sampler, log, checkpoints, report)
-    finally:
-        checkpoints.close()
-
-
-def _run(task, rhythm, folder, state, sampler, log, checkpoints, report) -> dict[str, float]:
-    window = Window()
-    outcome: dict[str, float] = log.last_evaluation()
-    for step in range(int(state.step) + 1, task.recipe.steps + 1):
-        state, metrics = train_step(task.config, task.recipe, state, sampler.batch(step - 1))
-        window.add(metrics)
-        last = step == task.recipe.steps
-        if step % rhythm.log_every == 0 or last:
-            means = window.close(task.recipe.global_batch_size)
+    with closing(Checkpoints(folder / "checkpoints")) as checkpoints:
+        state, window = _resume(task, checkpoints, log), Window()
+        for step in range(int(state.step) + 1, recipe.steps + 1):
+            state, metrics = train_step(task.config, recipe, state, sampler.batch(step - 1))
+            window.add(metrics)
+            last = step == recipe.steps
+            if not (last or step % rhythm.log_every == 0):
+                continue
+            means = window.close(recipe.global_batch_size)
             _check_finite(means, step, folder)
-            if step % rhythm.eval_every == 0 or last:
+            if last or step % rhythm.eval_every == 0:
                 outcome = _evaluate_and_save(task, rhythm, folder, state, step)
                 means |= {f"test/{name}": value for name, value in outcome.items()}
             log.write(step, means)
             report(step, means)
-            if step % rhythm.checkpoint_every == 0 or last:
+            if last or step % rhythm.checkpoint_every == 0:
                 checkpoints.save(step, state, {"lines": log.lines})
-    return outcome
+    return log.last_evaluation()
 
 
 def _resume(task: Task, checkpoints: Checkpoints, log: "Log") -> TrainState:

@@ -3,6 +3,7 @@
 import itertools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -16,7 +17,7 @@ UNAVERAGED = {"H_init", "L_init", "puzzle_emb.weights"}
 
 @pytest.fixture(scope="module")
 def states() -> list[TrainState]:
-    """The states after 0 to 3 steps, on the host (a step donates its state)."""
+    """The states after 0 to 3 steps, copied: a step donates its state."""
     sampler = Sampler(tiny.sets()[0], tiny.RECIPE.global_batch_size, seed=1)
     state = init_train_state(tiny.CONFIG, tiny.RECIPE)
     kept = [copied(state)]
@@ -27,7 +28,7 @@ def states() -> list[TrainState]:
 
 
 def copied(state: TrainState) -> TrainState:
-    return jax.tree.map(np.array, state)
+    return jax.tree.map(jnp.copy, state)
 
 
 def test_every_parameter_is_trained_or_fixed(states):
@@ -49,7 +50,7 @@ def test_average_is_exponential_and_of_trained_weights_alone(states):
     for old, new in itertools.pairwise(states):
         assert set(new.average) == set(new.trained)
         for name, leaf in new.average.items():
-            expected = 0.9 * old.average[name] + 0.1 * new.trained[name].astype(np.float64)
+            expected = 0.9 * old.average[name] + 0.1 * new.trained[name]
             np.testing.assert_allclose(leaf, expected, rtol=1e-5, atol=1e-7)
 
 
