@@ -272,7 +272,7 @@ def test_an_interrupted_run_says_that_it_continues(job, tmp_path, monkeypatch, c
     with monkeypatch.context() as patch:
         patch.setattr(command._Work, "__call__", interrupt)
         assert cli.main(command_line) == 130
-    assert "interrupted; the same command continues" in capsys.readouterr().err
+    assert "interrupted; given again, spectrum and train continue" in capsys.readouterr().err
     run(*command_line)
     assert_same_results(tmp_path / "out", job)
 
