@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 .PHONY: demo test lint
 
 demo: $(VENV)/demo
-	$(BIN)/rrjax spectrum $(DEMO)
+	$(BIN)/rrjax spectrum
 
 test: $(VENV)/dev
 	$(BIN)/python -m pytest

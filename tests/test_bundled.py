@@ -1,0 +1,42 @@
+"""The models in the box: small, with puzzles of both outcomes, and as good as they say."""
+
+import numpy as np
+import pytest
+
+from rrjax.cells import flatten
+from rrjax.models import bundled_names, load_model
+from rrjax.puzzles import from_tokens, is_solved, respects_givens
+from rrjax.training.evaluate import evaluate
+
+
+@pytest.fixture(params=bundled_names())
+def model(request):
+    return load_model(request.param)
+
+
+def test_something_is_in_the_box():
+    assert "trm-sudoku9" in bundled_names()
+
+
+def test_is_small_and_has_enough_puzzles_of_both_outcomes(model):
+    assert sum(f.stat().st_size for f in model.folder.rglob("*") if f.is_file()) <= 4_000_000
+    test = model.provenance["test"]
+    assert test["count"] == len(model.test_puzzles()) >= 512
+    assert 0.5 <= test["exact_accuracy"] <= 0.95
+
+
+def test_its_puzzles_are_sudokus_with_their_solutions(model):
+    puzzles = model.test_puzzles()
+    boards, solutions = from_tokens(puzzles.inputs), from_tokens(puzzles.labels)
+    assert is_solved(solutions).all()
+    assert respects_givens(boards, solutions).all()
+    assert len(np.unique(boards, axis=0)) == len(boards)
+
+
+@pytest.mark.slow
+def test_solves_about_as_many_as_it_says(model):
+    # 32 puzzles tell a fraction to within four standard errors
+    found = evaluate(flatten(model.params), model.config, model.test_puzzles(), 8, 32)
+    recorded = model.provenance["test"]
+    assert abs(found["exact_accuracy"] - recorded["exact_accuracy"]) < 4 * (0.25 / 32) ** 0.5
+    assert abs(found["accuracy"] - recorded["accuracy"]) < 0.1
