@@ -56,8 +56,8 @@ def test_an_official_config_is_a_file_of_defaults(data, tasks, tmp_path, capsys)
     assert main(["train", *arguments, "--lr", "0.5", "--arch.H-cycles", "2"]) == 0
     arch, recipe = tasks[0].config.arch, tasks[0].recipe
     assert recipe == Recipe(
-        global_batch_size=3, lr=0.5, lr_warmup_steps=0, puzzle_emb_lr=0.01, seed=7
-    )
+        global_batch_size=3, lr=0.5, lr_warmup_steps=0, puzzle_emb_lr=0.01, seed=7, ema=False
+    )  # upstream averages only where its config says so
     assert (arch.name, arch.mlp_t, arch.puzzle_emb_len) == ("trm", True, 16)
     assert (arch.H_cycles, arch.L_cycles, arch.halt_max_steps) == (2, 6, 4)
     assert tasks[0].config.seq_len == 16
