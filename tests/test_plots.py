@@ -224,6 +224,6 @@ def test_importing_plots_does_not_import_matplotlib_nor_drawing_pyplot():
         "plots.lambda1_histogram(np.ones((4, 1)), np.ones(4, dtype=bool)); "
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
-    root = Path(plots.__file__).parents[1]
+    root = Path(plots.__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -1,11 +1,5 @@
-"""Figures of finished results; drawing needs matplotlib, importing this module does not.
+"""Solved against failed: the exponents of finished spectra, drawn by outcome."""
 
-Groups differ in hatching, line and marker besides colour, so that they survive a black-and-white
-print. Figures are made without pyplot: no window, no global state.
-"""
-
-import io
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
@@ -13,27 +7,11 @@ from numpy.typing import ArrayLike
 
 from rrjax.analysis.report import SMALL_GROUP
 from rrjax.analysis.separation import AucEstimate, bootstrap_auc
-from rrjax.store import write_bytes_atomically
+from rrjax.plots.canvas import FAILED, SOLVED, UNIT, Look, legend_entry, new_axes
 
 if TYPE_CHECKING:
     import matplotlib.axes
     import matplotlib.figure
-
-UNIT = "nats per update"
-
-
-class _Look(NamedTuple):
-    """How a group is drawn; colours from Okabe and Ito's palette for every colour vision."""
-
-    name: str
-    color: str
-    hatch: str
-    line: str
-    marker: str
-
-
-_SOLVED = _Look("solved", "#0072B2", "", "-", "o")
-_FAILED = _Look("failed", "#D55E00", "////", "--", "s")
 
 
 def lambda1_histogram(
@@ -59,10 +37,10 @@ def lambda1_histogram(
       ValueError: for shapes that do not fit each other.
     """
     groups = _split(exponents, solved)
-    ax = _new_axes() if ax is None else ax
+    ax = new_axes() if ax is None else ax
     lambda1 = groups.exponents[:, 0]
     edges = np.histogram_bin_edges(lambda1, bins=int(np.clip(np.sqrt(len(lambda1)), 8, 32)))
-    for look, member in ((_SOLVED, groups.solved), (_FAILED, ~groups.solved)):
+    for look, member in ((SOLVED, groups.solved), (FAILED, ~groups.solved)):
         _draw_histogram(ax, lambda1[member], edges, look)
     _mark_chaos(ax)
     # Room for the legend above the tallest bar.
@@ -95,31 +73,16 @@ def spectrum_by_outcome(
       ValueError: for shapes that do not fit each other.
     """
     groups = _split(exponents, solved)
-    ax = _new_axes() if ax is None else ax
+    ax = new_axes() if ax is None else ax
     ax.axhline(0, color="black", linewidth=0.8)
     # Side by side, or the bars of the two groups would hide each other.
-    _draw_quartiles(ax, groups.exponents[groups.solved], -0.08, _SOLVED)
-    _draw_quartiles(ax, groups.exponents[~groups.solved], 0.08, _FAILED)
+    _draw_quartiles(ax, groups.exponents[groups.solved], -0.08, SOLVED)
+    _draw_quartiles(ax, groups.exponents[~groups.solved], 0.08, FAILED)
     ax.set_xticks(np.arange(1, groups.exponents.shape[1] + 1))
     ax.set_xlim(0.5, groups.exponents.shape[1] + 0.5)
     ax.set_xlabel("index i of the exponent")
     ax.set_ylabel(f"Lyapunov exponent λᵢ ({UNIT})\nmedian and middle half of the puzzles")
     return _finish(ax, groups, title or _spectrum_message(groups))
-
-
-def save_figure(figure: "matplotlib.figure.Figure", path: str | Path) -> None:
-    """Write a figure as PNG, atomically; equal figures give equal bytes.
-
-    Raises:
-      ValueError: if the path does not end in `.png`.
-      OSError: with the path and what to do.
-    """
-    if Path(path).suffix != ".png":
-        raise ValueError(f"path must end in .png; got {path}")
-    buffer = io.BytesIO()
-    # The version of matplotlib is no part of the picture.
-    figure.savefig(buffer, format="png", dpi=150, metadata={"Software": None})
-    write_bytes_atomically(path, buffer.getvalue())
 
 
 class _Groups(NamedTuple):
@@ -143,20 +106,8 @@ def _split(exponents: ArrayLike, solved: ArrayLike) -> _Groups:
     return _Groups(exponents[finite], solved[finite], int(np.sum(~finite)))
 
 
-def _new_axes() -> "matplotlib.axes.Axes":
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "figures need matplotlib: pip install 'rrjax[viz]'", name=error.name
-        ) from error
-    axes = Figure(figsize=(6.4, 4.2), layout="constrained").subplots()
-    axes.spines[["top", "right"]].set_visible(False)
-    return axes
-
-
 def _draw_histogram(
-    ax: "matplotlib.axes.Axes", lambda1: np.ndarray, edges: np.ndarray, look: _Look
+    ax: "matplotlib.axes.Axes", lambda1: np.ndarray, edges: np.ndarray, look: Look
 ) -> None:
     ax.hist(
         lambda1,
@@ -168,7 +119,7 @@ def _draw_histogram(
         hatch=look.hatch,
         linestyle=look.line,
         linewidth=1.5,
-        label=_legend_entry(look, len(lambda1)),
+        label=legend_entry(look, len(lambda1)),
     )
 
 
@@ -179,10 +130,10 @@ def _mark_chaos(ax: "matplotlib.axes.Axes") -> None:
 
 
 def _draw_quartiles(
-    ax: "matplotlib.axes.Axes", exponents: np.ndarray, shift: float, look: _Look
+    ax: "matplotlib.axes.Axes", exponents: np.ndarray, shift: float, look: Look
 ) -> None:
     index = np.arange(1, exponents.shape[1] + 1) + shift
-    label = _legend_entry(look, len(exponents))
+    label = legend_entry(look, len(exponents))
     if len(exponents) == 0:
         exponents = np.full((1, exponents.shape[1]), np.nan)
     lower, median, upper = np.quantile(exponents, (0.25, 0.5, 0.75), axis=0)
@@ -197,10 +148,6 @@ def _draw_quartiles(
         capsize=3,
         label=label,
     )
-
-
-def _legend_entry(look: _Look, size: int) -> str:
-    return f"{look.name} (n = {size})"
 
 
 def _finish(ax: "matplotlib.axes.Axes", groups: _Groups, title: str) -> "matplotlib.figure.Figure":

@@ -1,0 +1,68 @@
+"""What all figures share: looks of the groups, axes, writing.
+
+Groups differ in hatching, line and marker besides colour, so that they survive a black-and-white
+print. Figures are made without pyplot: no window, no global state.
+"""
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from rrjax.store import write_bytes_atomically
+
+if TYPE_CHECKING:
+    import matplotlib.axes
+    import matplotlib.figure
+
+UNIT = "nats per update"
+
+
+class Look(NamedTuple):
+    """How a group is drawn; colours from Okabe and Ito's palette for every colour vision."""
+
+    name: str
+    color: str
+    hatch: str
+    line: str
+    marker: str
+
+
+SOLVED = Look("solved", "#0072B2", "", "-", "o")
+FAILED = Look("failed", "#D55E00", "////", "--", "s")
+
+
+def new_axes() -> "matplotlib.axes.Axes":
+    """Axes of a new figure, without frame on top and right.
+
+    Raises:
+      ModuleNotFoundError: without matplotlib, saying how to install it.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            "figures need matplotlib: pip install 'rrjax[viz]'", name=error.name
+        ) from error
+    axes = Figure(figsize=(6.4, 4.2), layout="constrained").subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    return axes
+
+
+def legend_entry(look: Look, size: int) -> str:
+    """The name of a group with its size."""
+    return f"{look.name} (n = {size})"
+
+
+def save_figure(figure: "matplotlib.figure.Figure", path: str | Path) -> None:
+    """Write a figure as PNG, atomically; equal figures give equal bytes.
+
+    Raises:
+      ValueError: if the path does not end in `.png`.
+      OSError: with the path and what to do.
+    """
+    if Path(path).suffix != ".png":
+        raise ValueError(f"path must end in .png; got {path}")
+    buffer = io.BytesIO()
+    # The version of matplotlib is no part of the picture.
+    figure.savefig(buffer, format="png", dpi=150, metadata={"Software": None})
+    write_bytes_atomically(path, buffer.getvalue())
