@@ -32,6 +32,26 @@ class Update:
     name: str
     apply: Callable[[Context, State, Drive], State]
 
+    def __call__(self, context: Context, state: State, drive: Drive) -> State:
+        """The next state.
+
+        Raises:
+          ValueError: while tracing, if the map changes the structure, shapes or dtypes of states.
+        """
+        after = self.apply(context, state, drive)
+        if _layout(after) != _layout(state):
+            raise ValueError(
+                f"update {self.name!r} must return a state of the structure, shapes and dtypes it "
+                f"is given; got {jax.tree.map(jax.typeof, state)} and returned "
+                f"{jax.tree.map(jax.typeof, after)}"
+            )
+        return after
+
+
+def _layout(state: State) -> tuple:
+    leaves, treedef = jax.tree.flatten(state)
+    return treedef, [(jnp.shape(leaf), jnp.result_type(leaf)) for leaf in leaves]
+
 
 @dataclass(frozen=True)
 class Repeat:
@@ -93,6 +113,41 @@ def count_updates(schedule: Schedule) -> int:
         1 if isinstance(item, Update) else item.times * count_updates(item.body)
         for item in schedule
     )
+
+
+CLOCKS = ("update", "latent", "cycle", "segment")
+"""What can count as one step of a trajectory; see `clock_steps`."""
+
+
+def clock_steps(schedule: Schedule, clock: str) -> tuple[int, ...]:
+    """To which step of a clock each update of one segment belongs, counted from 0.
+
+    - `update`: every module evaluation is a step.
+    - `latent`: an update named `answer` is folded into the step before it; 64 steps for 16
+      segments of the official HRM, which evaluates 96 modules.
+    - `cycle`: one pass of a repeat at the top of the schedule, or an update there.
+    - `segment`: all updates of a segment are one step.
+
+    Raises:
+      ValueError: for another clock.
+    """
+    if clock == "update":
+        return tuple(range(count_updates(schedule)))
+    if clock == "latent":
+        starts = [update.name != "answer" for update in updates(schedule)]
+        return tuple(max(0, sum(starts[: i + 1]) - 1) for i in range(len(starts)))
+    if clock == "cycle":
+        return _cycles(schedule)
+    if clock == "segment":
+        return (0,) * count_updates(schedule)
+    raise ValueError(f"clock must be one of {', '.join(CLOCKS)}; got {clock!r}")
+
+
+def _cycles(schedule: Schedule) -> tuple[int, ...]:
+    sizes = []
+    for item in schedule:
+        sizes += [1] if isinstance(item, Update) else item.times * [count_updates(item.body)]
+    return tuple(step for step, size in enumerate(sizes) for _ in range(size))
 
 
 def split_last(schedule: Schedule, number: int) -> tuple[Schedule, Schedule]:
@@ -161,8 +216,8 @@ class Dynamics:
           ValueError: if `step` changes the structure, shapes or dtypes of the state.
         """
         initial = jax.tree.map(jnp.asarray, initial)
-        _check_preserves_state(step, initial)
         update = Update("step", _Autonomous(step))
+        jax.eval_shape(update, (), initial, None)
         return Dynamics(initial, (update,), _read_state)
 
     def start(self, initial: State | None) -> State:
@@ -215,25 +270,11 @@ def _read_state(context: Context, state: State) -> State:
     return state
 
 
-def _check_preserves_state(step: Callable[[State], State], initial: State) -> None:
-    before = jax.tree.map(jax.typeof, initial)
-    after = jax.eval_shape(step, initial)
-    same = jax.tree.structure(before) == jax.tree.structure(after) and all(
-        (a.shape, a.dtype) == (b.shape, b.dtype)
-        for a, b in zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True)
-    )
-    if not same:
-        raise ValueError(
-            "step must return a state of the structure, shapes and dtypes it is given; "
-            f"got {before} and returned {after}"
-        )
-
-
 def run_updates(schedule: Schedule, dynamics: Dynamics, state: State, drive: Drive) -> State:
     """The state after the updates of `schedule`, with the context of `dynamics`."""
 
     def step(update: Update, state: State) -> tuple[State, None]:
-        return update.apply(dynamics.context, state, drive), None
+        return update(dynamics.context, state, drive), None
 
     return fold(schedule, step, state)[0]
 

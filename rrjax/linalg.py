@@ -97,12 +97,30 @@ def _cholesky_qr2(rows: Rows) -> tuple[Rows, Array, Bool[Array, " batch"]]:
 def _cholesky_qr(rows: Rows) -> tuple[Rows, Array, Float[Array, " batch"]]:
     """Q, R, and how far the Gram matrix was from the identity."""
     products = sum((row @ row.mT for row in rows), start=jnp.zeros(()))
-    identity = jnp.eye(products.shape[-1], dtype=products.dtype)
-    lower = jnp.linalg.cholesky(products)
-    inverse = jax.scipy.linalg.solve_triangular(
-        lower, jnp.broadcast_to(identity, lower.shape), lower=True
-    )
-    return [inverse @ row for row in rows], lower.mT, jnp.abs(products - identity).max((1, 2))
+    r, inverse = _cholesky(products)
+    skew = jnp.abs(products - jnp.eye(products.shape[-1], dtype=products.dtype)).max((1, 2))
+    return [inverse @ row for row in rows], r, skew
+
+
+def _cholesky(
+    products: Float[Array, "batch k k"],
+) -> tuple[Float[Array, "batch k k"], Float[Array, "batch k k"]]:
+    """R and R⁻ᵀ of RᵀR, by eliminating [RᵀR | 1] row by row; NaN where there is no such R.
+
+    Our own, since LAPACK's would be called matrix by matrix, and only where there is a LAPACK.
+    """
+    k = products.shape[-1]
+    identity = jnp.broadcast_to(jnp.eye(k, dtype=products.dtype), products.shape)
+
+    def eliminate(j: Array, work: Array) -> Array:
+        row = jnp.take(work, j, axis=1)  # (batch, 2k)
+        row = row / jnp.sqrt(jnp.take(row, j, axis=1))[:, None]
+        below = (jnp.arange(k) > j)[None, :, None]
+        work = work - jnp.where(below, row[:, :k, None] * row[:, None, :], 0)
+        return jnp.where((jnp.arange(k) == j)[None, :, None], row[:, None, :], work)
+
+    work = jax.lax.fori_loop(0, k, eliminate, jnp.concatenate([products, identity], axis=-1))
+    return jnp.triu(work[..., :k]), jnp.tril(work[..., k:])
 
 
 def _householder(rows: Rows) -> tuple[Rows, Array]:

@@ -161,7 +161,7 @@ def test_from_map_applies_the_map_once_a_segment():
     ids=["leaf", "more fields", "shape", "dtype", "nesting"],
 )
 def test_from_map_refuses_maps_that_change_the_state_s_form(step):
-    with pytest.raises(ValueError, match="step must return a state of the structure"):
+    with pytest.raises(ValueError, match="update 'step' must return a state of the structure"):
         Dynamics.from_map(step, {"x": jnp.ones(2)})
 
 

@@ -1,5 +1,6 @@
 """Finite-time Lyapunov spectra: exact tangent dynamics with QR after every update."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -9,8 +10,15 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float
 
-from rrjax.contract import Context, Drive, Dynamics, State, Update, fold
+from rrjax.contract import Context, Drive, Dynamics, State, Update, fold, run_segment
+from rrjax.dynamics.products import PRODUCTS, with_products
 from rrjax.linalg import Frame, dimension, gram, norms, orthonormalize, random_frame
+
+Observe = Callable[[State, Frame], Any]
+
+FLOOR = 32
+"""ln Rᵢᵢ counts as round-off when Rᵢᵢ is below this many units in the last place of the largest
+growth of the same update: the products behind it are sums of some hundred rounded terms."""
 
 
 @jax.tree_util.register_dataclass
@@ -20,14 +28,18 @@ class Spectrum:
 
     Attributes:
       exponents: (k,) finite-time Lyapunov exponents λᵢ, nats per update, in the order of the frame
-        (decreasing up to the fluctuations of a finite time; they are not sorted).
+        (decreasing up to the fluctuations of a finite time; they are not sorted). NaN where not
+        `resolved`, but −inf for a direction that is annihilated to an exact zero.
       log_growth: (updates, k) ln Rᵢᵢ of every update's QR, in nats: exponents of any window are
-        its means.
+        its means (`rrjax.dynamics.horizons`). Raw: below the round-off floor it is noise.
       drift: per field of the state, (segments,) norms of its change over each segment.
       state: the end state.
       frame: the end frame, orthonormal: a state with a leading axis k.
-      finite: whether the state stayed finite and no growth was NaN or +inf (−inf is an annihilated
-        direction). Where it is False the numbers after the failure mean nothing.
+      failed_at: the update, counted from 0, after which the state or a growth was first NaN or
+        +inf; −1 if none was. From there on the numbers mean nothing.
+      resolved: (k,) whether Rᵢᵢ stood above the round-off of its update at every update. A
+        strongly contracting direction does not, and its ln Rᵢᵢ would measure the arithmetic.
+      observed: what `observe` returned, stacked over the segments; None without it.
     """
 
     exponents: Array
@@ -35,7 +47,14 @@ class Spectrum:
     drift: State
     state: State
     frame: Frame
-    finite: Array
+    failed_at: Array
+    resolved: Array
+    observed: Any
+
+    @property
+    def finite(self) -> Array:
+        """Whether the state stayed finite and no growth was NaN or +inf."""
+        return self.failed_at < 0
 
     @property
     def clock(self) -> str:
@@ -48,6 +67,26 @@ class Spectrum:
         return "nats per update"
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """What is fixed when the program is compiled."""
+
+    num_segments: int
+    state_transient: int
+    frame_transient: int
+    products: str
+    observe: Observe | None
+
+    def __post_init__(self):
+        if self.num_segments < 1:
+            raise ValueError(f"num_segments must be at least 1, got {self.num_segments}")
+        for name in ("state_transient", "frame_transient"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be a number of segments, got {getattr(self, name)}")
+        if self.products not in PRODUCTS:
+            raise ValueError(f"products must be one of {', '.join(PRODUCTS)}; got {self.products}")
+
+
 def spectrum(
     dynamics: Dynamics,
     num_exponents: int = 8,
@@ -55,6 +94,11 @@ def spectrum(
     key: jax.Array | None = None,
     frame: Frame | None = None,
     initial: State | None = None,
+    *,
+    state_transient: int = 0,
+    frame_transient: int = 0,
+    products: str = "exact",
+    observe: Observe | None = None,
 ) -> Spectrum:
     r"""The k leading finite-time Lyapunov exponents, by the method of Benettin.
 
@@ -64,72 +108,132 @@ def spectrum(
         λᵢ = (1/T) Σ_t ln (R_t)ᵢᵢ.
 
     J_t is never formed: each update is linearised once and its k directional derivatives are
-    taken together, at the cost of about 1 + k updates. No transient is dropped. Matrix products
-    run at the highest precision of the device, since TF32 or bfloat16 passes change exponents.
+    taken together, at the cost of about 1 + k updates. Matrix products run at the highest
+    precision of the device, since TF32 or bfloat16 passes change exponents.
 
     Args:
       dynamics: of one puzzle; `vmap` over it for many.
       num_exponents: k; ignored where `frame` is given, whose size it then is.
-      num_segments: segments to run; of a driven system at most the segments of its drive.
+      num_segments: segments to measure; of a driven system at most the segments of its drive,
+        less the transients.
       key: draws the initial frame. Exactly one of `key` and `frame` is given.
       frame: the initial frame, orthonormal: a state with a leading axis k.
       initial: the initial state in place of `dynamics.initial`.
+      state_transient: segments that the state runs before the frame starts.
+      frame_transient: segments that the frame then turns before anything is counted.
+      products: how the tangents' matrix products are computed, the state's always exactly:
+        `exact`, or `tf32` or `bf16` for operands of 10 or 7 bits with float32 sums.
+      observe: a function `(state, frame) -> pytree`, called after every measured segment.
 
     Returns:
-      A `Spectrum`. A direction that is annihilated has ln R = −inf, and so has its exponent.
+      A `Spectrum` of the measured segments.
 
     Raises:
-      ValueError: for a k beyond the state's dimension, no segments, both or neither of `key` and
-        `frame`, states that are not float32 or float64, or a frame that is not orthonormal
-        (checked where its values are known).
+      ValueError: for a k beyond the state's dimension, no segments, negative transients, both or
+        neither of `key` and `frame`, unknown products, states that are not float32 or float64, or
+        a frame that is not orthonormal (checked where its values are known).
 
     References:
-      Benettin et al. 1980; for transformers' ancestors Engelken, Wolf & Abbott 2023.
+      Benettin et al. 1980; for recurrent networks Engelken, Wolf & Abbott 2023.
     """
     start = dynamics.start(initial)
     _check_dtypes(start)
+    plan = _Plan(num_segments, state_transient, frame_transient, products, observe)
     if (key is None) == (frame is None):
         raise ValueError("give exactly one of key and frame: it sets the initial tangent vectors")
     if frame is None:
-        _check_size(num_exponents, start)
-        return _spectrum_from_key(dynamics, start, key, num_exponents, num_segments)
+        check_size(num_exponents, start)
+        return _spectrum_from_key(dynamics, start, key, num_exponents, plan)
     frame = jax.tree.map(jnp.asarray, frame)
-    _check_frame(frame, start)
-    return _spectrum(dynamics, start, frame, num_segments)
+    check_frame(frame, start)
+    return _spectrum(dynamics, start, frame, plan)
 
 
 @partial(jax.jit, static_argnums=(3, 4))
-def _spectrum_from_key(dynamics, start, key, num_exponents, num_segments) -> Spectrum:
+def _spectrum_from_key(dynamics, start, key, num_exponents, plan) -> Spectrum:
     with jax.default_matmul_precision("highest"):
         frame = random_frame(key, start, num_exponents)
-    return _spectrum(dynamics, start, frame, num_segments)
+    return _spectrum(dynamics, start, frame, plan)
 
 
 @partial(jax.jit, static_argnums=3)
-def _spectrum(dynamics: Dynamics, start: State, frame: Frame, num_segments: int) -> Spectrum:
-    def segment(carry: tuple[State, Frame], drive: Drive) -> tuple[tuple[State, Frame], Any]:
-        step = partial(_tangent_step, dynamics.context, drive)
-        after, growth = fold(dynamics.schedule, step, carry)
-        drift = norms(jax.tree.map(jnp.subtract, after[0], carry[0]))
-        return after, (growth, drift)
-
+def _spectrum(dynamics: Dynamics, start: State, frame: Frame, plan: _Plan) -> Spectrum:
+    before, turning, measured = _split_drives(dynamics, plan)
+    measure = partial(_segment, dynamics, plan)
+    carry = (start, frame)
     with jax.default_matmul_precision("highest"):
-        (state, frame), (growth, drift) = jax.lax.scan(
-            segment, (start, frame), dynamics.drives(num_segments), length=num_segments
+        if plan.state_transient:
+            carry = (_run(partial(run_segment, dynamics), start, before), frame)
+        if plan.frame_transient:
+            carry = _run(lambda carry, drive: measure(carry, drive)[0], carry, turning)
+        (state, frame), (steps, drift, observed) = jax.lax.scan(
+            measure, carry, measured, length=plan.num_segments
         )
-    growth = growth.reshape(-1, growth.shape[-1])
-    finite = _all_finite(state) & (growth < jnp.inf).all()  # NaN is not below anything
-    return Spectrum(growth.mean(0), growth, drift, state, frame, finite)
+    growth, resolved, sound = (leaf.reshape(-1, *leaf.shape[2:]) for leaf in steps)
+    resolved = resolved.all(0)
+    mean = growth.mean(0)
+    exponents = jnp.where(resolved | jnp.isneginf(mean), mean, jnp.nan)
+    failed_at = jnp.where(sound.all(), -1, jnp.argmin(sound))
+    return Spectrum(exponents, growth, drift, state, frame, failed_at, resolved, observed)
 
 
-def _tangent_step(
-    context: Context, drive: Drive, update: Update, carry: tuple[State, Frame]
-) -> tuple[tuple[State, Frame], Float[Array, " k"]]:
-    """Move the state by an update, the frame by its Jacobian, and orthonormalise."""
+def _run(step: Callable, carry: Any, drives: tuple[Drive, int]) -> Any:
+    """The carry after a segment for each of some drives, nothing kept on the way."""
+    slices, length = drives
+    return jax.lax.scan(lambda carry, drive: (step(carry, drive), None), carry, slices, length)[0]
+
+
+def _split_drives(dynamics: Dynamics, plan: _Plan) -> tuple[tuple, tuple, Drive]:
+    first, second = plan.state_transient, plan.state_transient + plan.frame_transient
+    whole = dynamics.drives(second + plan.num_segments)
+
+    def part(start: int, stop: int | None) -> Drive:
+        return jax.tree.map(lambda leaf: leaf[start:stop], whole)
+
+    return (
+        (part(0, first), plan.state_transient),
+        (part(first, second), plan.frame_transient),
+        part(second, None),
+    )
+
+
+def _segment(
+    dynamics: Dynamics, plan: _Plan, carry: tuple[State, Frame], drive: Drive
+) -> tuple[tuple[State, Frame], Any]:
+    """One segment: its updates' growth and flags, the drift, and what is observed."""
+
+    def step(update: Update, carry: tuple[State, Frame]) -> tuple[tuple[State, Frame], Any]:
+        carry, R = tangent_step(dynamics.context, drive, update, carry, plan.products)
+        growth = jnp.log(jnp.diagonal(R))
+        sound = _all_finite(carry[0]) & (growth < jnp.inf).all()  # NaN is not below anything
+        return carry, (growth, _above_round_off(R), sound)
+
+    after, steps = fold(dynamics.schedule, step, carry)
+    drift = norms(jax.tree.map(jnp.subtract, after[0], carry[0]))
+    return after, (steps, drift, plan.observe(*after) if plan.observe else None)
+
+
+def tangent_step(
+    context: Context,
+    drive: Drive,
+    update: Update,
+    carry: tuple[State, Frame],
+    products: str = "exact",
+) -> tuple[tuple[State, Frame], Float[Array, "k k"]]:
+    """Move the state by an update and the frame by its Jacobian; orthonormalise, J Q = Q' R.
+
+    Returns:
+      The new state and frame, and R, upper triangular with a diagonal ≥ 0.
+    """
     z, Q = carry
-    z, jacobian = jax.linearize(lambda z: update.apply(context, z, drive), z)
-    Q, R = orthonormalize(jax.vmap(jacobian)(Q))
-    return (z, Q), jnp.log(jnp.diagonal(R))
+    z, jacobian = jax.linearize(lambda z: update(context, z, drive), z)
+    Q, R = orthonormalize(jax.vmap(with_products(jacobian, z, products))(Q))
+    return (z, Q), R
+
+
+def _above_round_off(R: Float[Array, "k k"]) -> Bool[Array, " k"]:
+    largest = jnp.sqrt(jnp.sum(jnp.square(R), axis=0).max())
+    return jnp.diagonal(R) > FLOOR * jnp.finfo(R.dtype).eps * largest
 
 
 def _all_finite(tree: Any) -> Bool[Array, ""]:
@@ -145,7 +249,8 @@ def _check_dtypes(start: State) -> None:
             )
 
 
-def _check_size(num_exponents: int, start: State) -> None:
+def check_size(num_exponents: int, start: State) -> None:
+    """Refuse a k that the state's tangent space does not have room for."""
     if not 1 <= num_exponents <= dimension(start):
         raise ValueError(
             f"num_exponents must lie in 1..{dimension(start)}, the dimension of the state; "
@@ -153,13 +258,14 @@ def _check_size(num_exponents: int, start: State) -> None:
         )
 
 
-def _check_frame(frame: Frame, start: State) -> None:
+def check_frame(frame: Frame, start: State) -> None:
+    """Refuse a frame of the wrong shape, or (where values are known) not orthonormal."""
     sizes = {leaf.shape[0] if leaf.ndim else 0 for leaf in jax.tree.leaves(frame)}
     expected = jax.tree.map(lambda leaf: (max(sizes), *leaf.shape), start)
     found = jax.tree.map(jnp.shape, frame)
     if len(sizes) != 1 or found != expected:
         raise ValueError(f"frame must be a state with a leading axis k, {expected}; got {found}")
-    _check_size(max(sizes), start)
+    check_size(max(sizes), start)
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(frame)):
         return  # inside a transformation values are unknown
     skew = float(jnp.max(jnp.abs(gram(frame) - jnp.eye(max(sizes)))))

@@ -166,6 +166,89 @@ def test_overflow_is_flagged_and_harms_no_other_run():
     np.testing.assert_allclose(result.log_growth[1], measure(starts[1]).log_growth, rtol=1e-6)
 
 
+def test_the_update_at_which_a_run_fails_is_named():
+    def step(context, z, drive):
+        return jnp.where(drive > 0, jnp.inf, 0.5) * z
+
+    def measure(drive):
+        update = Update("step", step)
+        dynamics = Dynamics(jnp.ones(2), (update, update), lambda context, z: z, drive=drive)
+        return rrjax.spectrum(dynamics, 2, 4, key=jax.random.key(0))
+
+    drives = jnp.array([[0, 0, 0, 0], [0, 0, 1, 0], [1, 0, 0, 0]])
+    result = jax.vmap(measure)(drives)
+    assert result.failed_at.tolist() == [-1, 4, 0]
+    assert result.finite.tolist() == [True, False, False]
+    np.testing.assert_allclose(result.exponents[0], np.log(0.5), rtol=1e-6)
+
+
+def test_transients_are_segments_of_the_same_run_left_out():
+    with jax.enable_x64(True):
+        dynamics = Dynamics.from_map(henon, jnp.zeros(2, jnp.float64))
+        key = jax.random.key(0)
+        late = rrjax.spectrum(dynamics, 2, 6, key=key, state_transient=3, frame_transient=4)
+        settled = rrjax.rollout(dynamics, 3).state
+        whole = rrjax.spectrum(dynamics, 2, 10, key=key, initial=settled)
+        np.testing.assert_allclose(late.log_growth, whole.log_growth[4:], atol=1e-12)
+        np.testing.assert_allclose(late.drift, whole.drift[4:], atol=1e-12)
+        np.testing.assert_allclose(late.state, whole.state, atol=1e-12)
+
+
+def test_transients_take_their_slices_of_the_drive():
+    update = Update("scale", lambda context, z, drive: drive * z)
+    drive = jnp.array([2.0, 0.5, 3.0, 7.0, 11.0])
+    dynamics = Dynamics(jnp.ones(2), (update,), lambda context, z: z, drive=drive)
+    key = jax.random.key(0)
+    result = rrjax.spectrum(dynamics, 1, 2, key=key, state_transient=1, frame_transient=2)
+    np.testing.assert_allclose(result.log_growth[:, 0], np.log([7.0, 11.0]), atol=1e-6)
+    np.testing.assert_allclose(result.state, np.full(2, 231.0), rtol=1e-6)
+    with pytest.raises(ValueError, match="the drive has 5 segments, 6 were asked for"):
+        rrjax.spectrum(dynamics, 1, 3, key=key, state_transient=1, frame_transient=2)
+
+
+def test_round_off_is_flagged_and_no_number():
+    # a non-normal contraction onto a plane: in exact arithmetic the last growth is ln 0
+    basis = np.random.default_rng(0).normal(size=(3, 3))
+    matrix = (basis @ np.diag([1.2, 0.7, 0.0]) @ np.linalg.inv(basis)).astype(np.float32)
+    dynamics = Dynamics.from_map(lambda z: matrix @ z, jnp.ones(3))
+    result = rrjax.spectrum(dynamics, 3, 30, key=jax.random.key(0))
+    assert result.resolved.tolist() == [True, True, False]
+    assert np.isfinite(result.exponents[:2]).all()
+    assert np.isnan(result.exponents[2])
+    assert bool(result.finite)
+
+
+def test_directions_above_the_floor_are_resolved_in_both_precisions():
+    for enabled, smallest in ((False, 1e-4), (True, 1e-12)):
+        with jax.enable_x64(enabled):
+            scale = jnp.array([1.0, smallest])
+            dynamics = Dynamics.from_map(lambda z, scale=scale: scale * z, jnp.ones_like(scale))
+            result = rrjax.spectrum(dynamics, num_segments=3, frame=jnp.eye(2))
+            assert result.resolved.all()
+            np.testing.assert_allclose(result.exponents[1], np.log(smallest), rtol=1e-5)
+
+
+def end_of(state, frame):
+    return {"state": state, "gram": frame @ frame.T}
+
+
+def test_what_is_observed_is_stacked_over_the_measured_segments():
+    dynamics = Dynamics.from_map(henon, jnp.array([0.1, 0.1]))
+    settings = {"key": jax.random.key(0), "state_transient": 1, "frame_transient": 1}
+    result = rrjax.spectrum(dynamics, 2, 3, **settings, observe=end_of)
+    orbit = rrjax.rollout(dynamics, 5).readout
+    np.testing.assert_allclose(result.observed["state"], orbit[2:], rtol=1e-4)
+    np.testing.assert_allclose(result.observed["gram"], np.eye(2)[None].repeat(3, 0), atol=1e-5)
+    assert rrjax.spectrum(dynamics, 2, 3, **settings).observed is None
+
+
+def test_a_map_that_changes_the_dtype_of_its_state_is_named():
+    update = Update("halve", lambda context, z, drive: z.astype(jnp.bfloat16))
+    dynamics = Dynamics(jnp.ones(2), (update,), lambda context, z: z)
+    with pytest.raises(ValueError, match="update 'halve' must return a state of the structure"):
+        rrjax.spectrum(dynamics, 1, 1, key=jax.random.key(0))
+
+
 def test_an_annihilated_direction_is_minus_infinity():
     dynamics = Dynamics.from_map(lambda z: jnp.array([2.0, 0.0]) * z, jnp.ones(2))
     result = rrjax.spectrum(dynamics, num_segments=3, frame=jnp.eye(2))
@@ -180,6 +263,8 @@ def test_an_annihilated_direction_is_minus_infinity():
         ({"num_exponents": 3, "key": jax.random.key(0)}, "must lie in 1..2, the dimension"),
         ({"num_exponents": 0, "key": jax.random.key(0)}, "must lie in 1..2, the dimension"),
         ({"num_segments": 0, "key": jax.random.key(0)}, "num_segments must be at least 1, got 0"),
+        ({"state_transient": -1, "key": jax.random.key(0)}, "state_transient must be a number"),
+        ({"frame_transient": -2, "key": jax.random.key(0)}, "frame_transient must be a number"),
         ({}, "exactly one of key and frame"),
         ({"key": jax.random.key(0), "frame": jnp.eye(2)}, "exactly one of key and frame"),
         ({"frame": jnp.ones((2, 2))}, "must be orthonormal"),

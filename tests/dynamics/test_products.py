@@ -1,0 +1,75 @@
+"""Shortened products: which products they are, how far they move exponents, what stays exact."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import rrjax
+from rrjax.contract import Dynamics
+from rrjax.dynamics.products import with_products
+
+WEIGHTS = jnp.asarray(np.random.default_rng(0).normal(0, 1.5 / 8, (64, 64)), jnp.float32)
+
+
+def network(z):
+    return jnp.tanh(z @ WEIGHTS) + 0.1 * jax.nn.silu(z)
+
+
+START = jnp.linspace(-1, 1, 64, dtype=jnp.float32)[None]
+
+
+def linear_map():
+    return jax.linearize(network, START)[1]
+
+
+@pytest.mark.parametrize(("products", "bits"), [("tf32", 10), ("bf16", 7)])
+def test_operands_are_rounded_to_their_bits_and_nothing_else_is(products, bits):
+    def rounded(x):
+        return jax.lax.reduce_precision(x, exponent_bits=8, mantissa_bits=bits)
+
+    tangent = jax.random.normal(jax.random.key(0), START.shape)
+    found = with_products(linear_map(), START, products)(tangent)
+    slope = 1 - jnp.tanh(START @ WEIGHTS) ** 2
+    silu = jax.jvp(jax.nn.silu, (START,), (tangent,))[1]
+    expected = slope * (rounded(tangent) @ rounded(WEIGHTS)) + 0.1 * silu
+    np.testing.assert_allclose(found, expected, atol=2e-6)
+    exact = linear_map()(tangent)
+    difference = float(jnp.linalg.norm(found - exact) / jnp.linalg.norm(exact))
+    assert 2.0 ** -(bits + 4) < difference < 2.0**-bits
+
+
+def test_exact_products_leave_the_map_alone():
+    linear = linear_map()
+    assert with_products(linear, START, "exact") is linear
+
+
+@pytest.mark.parametrize(("products", "tolerance"), [("tf32", 3e-4), ("bf16", 3e-3)])
+def test_the_state_stays_exact_and_exponents_move_little(products, tolerance):
+    dynamics = Dynamics.from_map(network, START)
+    exact = rrjax.spectrum(dynamics, 4, 50, key=jax.random.key(1))
+    short = rrjax.spectrum(dynamics, 4, 50, key=jax.random.key(1), products=products)
+    np.testing.assert_array_equal(short.state, exact.state)
+    np.testing.assert_allclose(short.exponents, exact.exponents, atol=tolerance)
+    assert not np.array_equal(short.exponents, exact.exponents)
+
+
+def test_the_lowered_program_has_bfloat16_products_for_tangents_alone():
+    dynamics = Dynamics.from_map(network, START)
+    program = jax.jit(
+        lambda key: rrjax.spectrum(dynamics, 2, 1, key=key, products="bf16").exponents
+    ).lower(jax.random.key(0))
+    products = [line for line in program.as_text().splitlines() if "dot_general" in line]
+    short = [line for line in products if "bf16" in line]
+    assert len(short) == 1
+    assert all("precision = [HIGHEST, HIGHEST]" in line for line in products if line not in short)
+
+
+def test_bad_requests_are_refused():
+    dynamics = Dynamics.from_map(network, START)
+    with pytest.raises(ValueError, match="products must be one of exact, tf32, bf16; got fp8"):
+        rrjax.spectrum(dynamics, 1, 1, key=jax.random.key(0), products="fp8")
+    with jax.enable_x64(True):
+        wide = Dynamics.from_map(jnp.sin, jnp.zeros(3, jnp.float64))
+        with pytest.raises(ValueError, match="products bf16 are for float32"):
+            rrjax.spectrum(wide, 1, 1, key=jax.random.key(0), products="bf16")
