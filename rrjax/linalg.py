@@ -3,6 +3,9 @@
 A frame of k vectors in the tangent space of a state is a state with a leading axis k.
 """
 
+import operator
+from functools import reduce
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
@@ -55,7 +58,7 @@ def orthonormalize(frame: Frame) -> tuple[Frame, Float[Array, "k k"]]:
 def gram(frame: Frame) -> Float[Array, "k k"]:
     """All inner products of a frame's vectors."""
     rows = [leaf.reshape(leaf.shape[0], -1) for leaf in jax.tree.leaves(frame)]
-    return sum((row @ row.T for row in rows), start=jnp.zeros(()))
+    return reduce(operator.add, [row @ row.T for row in rows])
 
 
 def norms(state: State) -> State:
@@ -96,7 +99,7 @@ def _cholesky_qr2(rows: Rows) -> tuple[Rows, Array, Bool[Array, " batch"]]:
 
 def _cholesky_qr(rows: Rows) -> tuple[Rows, Array, Float[Array, " batch"]]:
     """Q, R, and how far the Gram matrix was from the identity."""
-    products = sum((row @ row.mT for row in rows), start=jnp.zeros(()))
+    products = reduce(operator.add, [row @ row.mT for row in rows])
     r, inverse = _cholesky(products)
     skew = jnp.abs(products - jnp.eye(products.shape[-1], dtype=products.dtype)).max((1, 2))
     return [inverse @ row for row in rows], r, skew

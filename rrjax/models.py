@@ -2,9 +2,6 @@
 
 import dataclasses
 import hashlib
-import os
-import secrets
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +24,7 @@ from rrjax.cells import (
 from rrjax.cells.config import Dtype
 from rrjax.contract import Dynamics
 from rrjax.puzzles import PuzzleSet, read_folder
-from rrjax.store import read_json, write_bytes_atomically, write_json
+from rrjax.store import new_folder, read_json, replaced_folder, write_json
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 _BUNDLED = Path(__file__).parent / "bundled"
@@ -153,38 +150,18 @@ def save_model(
 
     Raises:
       ValueError: if names or shapes do not fit the config, or `folder` exists.
+      OSError: as `rrjax.store.new_folder`.
     """
     folder = Path(folder)
     check_arrays(flat, config, "flat")
     if folder.exists() and not (replace and (folder / CONFIG).is_file()):
         raise ValueError(f"{folder} exists; choose another folder or remove it first")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        temporary.mkdir()
-        data = save_safetensors({name: np.ascontiguousarray(flat[name]) for name in sorted(flat)})
-        write_bytes_atomically(temporary / WEIGHTS, data)
-        record = {"config": config_to_dict(config), "provenance": dict(provenance)}
+    data = save_safetensors({name: np.ascontiguousarray(flat[name]) for name in sorted(flat)})
+    record = {"config": config_to_dict(config), "provenance": dict(provenance)}
+    put = replaced_folder if folder.exists() else new_folder
+    with put(folder) as temporary:
+        (temporary / WEIGHTS).write_bytes(data)
         write_json(temporary / CONFIG, record)
-        _put_in_place(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _put_in_place(temporary: Path, folder: Path) -> None:
-    """Rename a folder; an older one there goes only when the new one stands."""
-    if not folder.exists():
-        os.replace(temporary, folder)
-        return
-    older = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.old")
-    os.replace(folder, older)
-    try:
-        os.replace(temporary, folder)
-    finally:
-        if folder.exists():
-            shutil.rmtree(older)
-        else:
-            os.replace(older, folder)
 
 
 def check_tokens(config: Config, tokens: np.ndarray, puzzle_ids: np.ndarray) -> None:

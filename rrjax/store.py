@@ -1,4 +1,4 @@
-"""Files that are whole or absent, and a record of how they were made."""
+"""Files and folders that are whole or absent, and a record of how they were made."""
 
 import errno
 import hashlib
@@ -7,14 +7,16 @@ import io
 import json
 import os
 import platform
+import re
 import secrets
+import shutil
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from fnmatch import fnmatch
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -23,6 +25,12 @@ from numpy.typing import ArrayLike
 
 DIGEST_KEY = "sha256"
 DIGEST_LENGTH = 64
+
+STRAY_SECONDS = 3600
+"""Age from which a temporary file or folder is what a kill left behind. Nobody takes an hour from
+one write to the next, and the clocks of machines that share a disk differ by less."""
+
+_HIDDEN = re.compile(r"\.(.+)\.[0-9a-f]{8}\.(tmp|old)")
 
 _ADVICE = {
     errno.ENOSPC: "free some space or choose another folder",
@@ -33,6 +41,7 @@ _ADVICE = {
     errno.ENOENT: "create its folder first",
     errno.ENOTDIR: "a part of the path is a file: choose another folder",
     errno.EISDIR: "a folder has this name: choose another",
+    errno.ENOTEMPTY: "something appeared there meanwhile: choose another folder",
 }
 
 
@@ -47,7 +56,7 @@ def write_bytes_atomically(path: str | Path, data: bytes) -> None:
       OSError: with the path and what to do (`strerror` is the message without the number).
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary = _hidden(path, "tmp")
     try:
         with temporary.open("xb") as file:
             file.write(data)
@@ -61,9 +70,113 @@ def write_bytes_atomically(path: str | Path, data: bytes) -> None:
             temporary.unlink()
 
 
+def _hidden(path: Path, ending: str) -> Path:
+    """A name beside `path` that `_HIDDEN` matches and nothing has."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.{ending}")
+
+
 def _explained(error: OSError, path: Path) -> OSError:
     advice = _ADVICE.get(error.errno or 0, "check the disk and the folder")
-    return OSError(error.errno, f"cannot write {path}: {error.strerror or error}; {advice}")
+    # the system's own words: `strerror` may be an explanation already, of a file in a folder
+    reason = os.strerror(error.errno) if error.errno else error
+    return OSError(error.errno, f"cannot write {path}: {reason}; {advice}")
+
+
+@contextmanager
+def new_folder(folder: str | Path) -> Iterator[Path]:
+    """Make a folder that appears under its name only when it is whole.
+
+    What the `with` block writes goes to a temporary folder beside it, which is flushed to the disk
+    and renamed when the block ends. A block that fails or is interrupted leaves nothing; after a
+    kill a hidden `*.tmp` may stay behind.
+
+    Args:
+      folder: absent or empty; the folders above it are made.
+
+    Yields:
+      The temporary folder, to be filled.
+
+    Raises:
+      ValueError: if something is there.
+      OSError: as `write_bytes_atomically`; one from the block is named as one of `folder`.
+    """
+    folder = Path(folder)
+    check_new_folder(folder)
+    with _beside(folder) as temporary:
+        yield temporary
+        _flush(temporary)
+        os.rename(temporary, folder)
+
+
+@contextmanager
+def replaced_folder(folder: str | Path) -> Iterator[Path]:
+    """As `new_folder`, for a folder that is there: it goes when the new one stands.
+
+    A kill between the two renamings leaves the older one beside its place, as a hidden `*.old`.
+    """
+    folder = Path(folder)
+    with _beside(folder) as temporary:
+        yield temporary
+        _flush(temporary)
+        _replace(temporary, folder)
+
+
+def check_new_folder(folder: str | Path) -> None:
+    """Refuse a place where `new_folder` can put nothing; a long job asks before it computes.
+
+    Raises:
+      ValueError: if something is there.
+      OSError: if the folder above is none, or nothing may be written there.
+    """
+    folder = Path(folder)
+    if folder.name in ("", ".."):
+        raise ValueError(f"{folder}: expected a folder by its name, to be made in the one above")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(
+            f"{folder}: expected a new or empty folder, found something in its place; choose "
+            "another folder or remove it first"
+        )
+    above = next(place for place in folder.absolute().parents if place.exists())
+    if not above.is_dir():
+        raise _explained(OSError(errno.ENOTDIR, ""), folder)
+    if not os.access(above, os.W_OK):
+        raise _explained(OSError(errno.EACCES, ""), folder)
+
+
+@contextmanager
+def _beside(folder: Path) -> Iterator[Path]:
+    """A temporary folder that is gone afterwards, unless it was renamed."""
+    temporary = _hidden(folder, "tmp")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary.mkdir()
+        yield temporary
+    except OSError as error:
+        raise _explained(error, folder) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _flush(folder: Path) -> None:
+    for path in (*folder.rglob("*"), folder):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _replace(temporary: Path, folder: Path) -> None:
+    """Rename a folder; the older one goes only when the new one stands, or comes back."""
+    older = _hidden(folder, "old")
+    os.rename(folder, older)
+    try:
+        os.rename(temporary, folder)
+    finally:
+        if folder.exists():
+            shutil.rmtree(older, ignore_errors=True)
+        else:
+            os.rename(older, folder)
 
 
 def write_json(path: str | Path, record: Mapping[str, Any]) -> None:
@@ -298,6 +411,8 @@ def claim_folder(
 ) -> None:
     """Take a folder for a job: a new or empty one, or that of the same job, to be continued.
 
+    What killed writers left in it more than `STRAY_SECONDS` ago is removed.
+
     Args:
       folder: made where it does not exist.
       name: of the JSON file in it that says what job it belongs to.
@@ -307,29 +422,34 @@ def claim_folder(
     Raises:
       ValueError: if the folder holds another job, naming what differs, or anything else.
     """
-    path = Path(folder) / name
-    mine = _plain(identity)
-    if path.exists():
-        differences = list(_differences(mine, read_json(path).get("identity", {}), ""))
-        if differences:
-            raise ValueError(
-                f"{folder} holds another run: " + "; ".join(differences[:3]) + "; "
-                "choose another --out or remove that folder"
-            )
-        return
-    if not _is_free(Path(folder), name):
+    folder, mine = Path(folder), _plain(identity)
+    if (folder / name).exists():
+        _check_same(folder, mine, read_json(folder / name).get("identity", {}))
+    elif _is_free(folder, name):
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / name, {"identity": mine, **record})
+    else:
         raise ValueError(
             f"{folder} is not empty and holds no run (no {name}): choose another --out"
         )
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    write_json(path, {"identity": mine, **record})
+    _remove_strays(folder)
+
+
+def _check_same(folder: Path, mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
+    differences = list(_differences(mine, theirs, ""))
+    if differences:
+        raise ValueError(
+            f"{folder} holds another run: " + "; ".join(differences[:3]) + "; "
+            "choose another --out or remove that folder"
+        )
 
 
 def _is_free(folder: Path, name: str) -> bool:
     """Whether nothing is there but what a kill may have left of writing `name`."""
     if not folder.is_dir():
         return not folder.exists()
-    return all(fnmatch(path.name, f".{name}.*.tmp") for path in folder.iterdir())
+    found = (_HIDDEN.fullmatch(path.name) for path in folder.iterdir())
+    return all(match is not None and match[1] == name for match in found)
 
 
 def _differences(mine: Any, theirs: Any, path: str) -> Iterator[str]:
@@ -340,3 +460,23 @@ def _differences(mine: Any, theirs: Any, path: str) -> Iterator[str]:
         return
     for key in [*mine, *(key for key in theirs if key not in mine)]:
         yield from _differences(mine.get(key), theirs.get(key), f"{path}.{key}".lstrip("."))
+
+
+def _remove_strays(folder: Path) -> None:
+    """Remove what killed writers left in a folder and below it."""
+    for above, folders, files in os.walk(folder):
+        for path in (Path(above, name) for name in (*folders, *files)):
+            # another worker may be at the same: what cannot be removed does no harm
+            with suppress(OSError):
+                if _is_stray(path):
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+        folders[:] = [name for name in folders if not _HIDDEN.fullmatch(name)]
+
+
+def _is_stray(path: Path) -> bool:
+    """Whether it is ours and abandoned; an `.old` is needed until its successor stands."""
+    match = _HIDDEN.fullmatch(path.name)
+    if match is None or (match[2] == "old" and not path.with_name(match[1]).exists()):
+        return False
+    newest = max(item.stat().st_mtime for item in (path, *path.rglob("*")))
+    return time.time() - newest > STRAY_SECONDS

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -235,6 +237,44 @@ def test_an_error_is_its_message(refused, monkeypatch, error, message):
     assert refused("spectrum") == message
 
 
+def ask_xla_for_too_much() -> None:
+    jnp.zeros((2**31 - 1, 2**10)).block_until_ready()  # 8 TiB
+
+
+def ask_numpy_for_too_much() -> None:
+    np.zeros(2**50)
+
+
+def compile_for_too_much() -> None:
+    raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Ran out of hbm.\n  buffer 1: 3G\n")
+
+
+def run_out_inside_python() -> None:
+    raise MemoryError
+
+
+@pytest.mark.parametrize(
+    ("fail", "words"),
+    [
+        (ask_xla_for_too_much, ": allocating 8796093018112 bytes; a smaller"),
+        (ask_numpy_for_too_much, ": Unable to allocate 8.00 PiB for an array"),
+        (compile_for_too_much, ": Ran out of hbm; a smaller --chunk-size"),
+        (run_out_inside_python, "; a smaller --chunk-size"),
+    ],
+)
+def test_too_little_memory_is_one_line_with_advice(refused, monkeypatch, fail, words):
+    monkeypatch.setattr(spectrum, "main", lambda arguments: fail())
+    message = refused("spectrum")
+    assert message.startswith(f"out of memory{words}")
+    assert "--global-batch-size (rrjax train) needs less" in message
+    assert "\n" not in message
+
+
+def test_a_chunk_too_large_for_the_machine(place, capsys):
+    assert cli.main(spectrum_of("--chunk-size", str(2**50))) == 2
+    assert "rrjax: out of memory: Unable to allocate 8.00 PiB" in capsys.readouterr().err
+
+
 def test_an_interruption_has_the_code_that_shells_expect(monkeypatch, capsys):
     def interrupt(_):
         raise KeyboardInterrupt
@@ -244,12 +284,16 @@ def test_an_interruption_has_the_code_that_shells_expect(monkeypatch, capsys):
     assert capsys.readouterr().err.startswith("rrjax: interrupted")
 
 
-def test_an_error_of_our_own_is_not_disguised(monkeypatch):
+@pytest.mark.parametrize(
+    "error",
+    [KeyError("a defect"), RuntimeError("a defect"), jax.errors.JaxRuntimeError("a defect")],
+)
+def test_an_error_of_our_own_is_not_disguised(monkeypatch, error):
     def fail(_):
-        raise KeyError("a defect")
+        raise error
 
     monkeypatch.setattr(spectrum, "main", fail)
-    with pytest.raises(KeyError):
+    with pytest.raises(type(error), match="a defect"):
         cli.main(["spectrum"])
 
 

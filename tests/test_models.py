@@ -166,22 +166,25 @@ class FullDisk:
         return self._real(*arguments)
 
 
-# weights, config and the folder's own renaming; where a model is replaced, the older one's too
+# the config; then weights, config and folder are flushed and the folder renamed
 @pytest.mark.parametrize(
     ("call", "fails_at"),
-    [("fsync", 1), ("fsync", 2), ("replace", 1), ("replace", 2), ("replace", 3)],
+    [("replace", 1), ("fsync", 1), ("fsync", 2), ("fsync", 3), ("fsync", 4), ("rename", 1)],
 )
 def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch, call, fails_at):
     monkeypatch.setattr(os, call, FullDisk(call, fails_at))
-    with pytest.raises(OSError, match="No space left on device"):
+    with pytest.raises(OSError, match=f"cannot write {tmp_path}/model: No space left"):
         save_model(tmp_path / "model", weights(), CONFIG, {})
     assert snapshot(tmp_path) == {}
 
 
-@pytest.mark.parametrize("fails_at", [1, 2, 3, 4])
-def test_a_failed_replacement_keeps_the_older_model(folder, monkeypatch, fails_at):
+# the older model is renamed first, the new one second
+@pytest.mark.parametrize(
+    ("call", "fails_at"), [("replace", 1), ("fsync", 4), ("rename", 1), ("rename", 2)]
+)
+def test_a_failed_replacement_keeps_the_older_model(folder, monkeypatch, call, fails_at):
     before = snapshot(folder.parent)
-    monkeypatch.setattr(os, "replace", FullDisk("replace", fails_at))
+    monkeypatch.setattr(os, call, FullDisk(call, fails_at))
     with pytest.raises(OSError, match="No space left on device"):
         save_model(folder, weights(seed=1), CONFIG, {}, replace=True)
     assert snapshot(folder.parent) == before

@@ -10,6 +10,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import ml_dtypes
@@ -291,6 +292,283 @@ def test_a_process_killed_while_writing_leaves_the_old_file(tmp_path):
     done = subprocess.run([sys.executable, "-c", program, str(tmp_path / "a")], cwd=root)
     assert done.returncode == -9
     assert (tmp_path / "a").read_bytes() == b"old"
+
+
+def contents(folder):
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+@pytest.fixture
+def place(tmp_path):
+    """Where `new` shall be, and `older` is to be replaced."""
+    (tmp_path / "older").mkdir()
+    (tmp_path / "older" / "a").write_bytes(b"old")
+    return tmp_path
+
+
+MAKERS = [(store.new_folder, "new"), (store.replaced_folder, "older")]
+
+
+@pytest.mark.parametrize(("make", "name"), MAKERS)
+def test_a_folder_appears_when_it_is_whole(place, make, name):
+    before = contents(place)
+    with make(place / name) as temporary:
+        (temporary / "sub").mkdir()
+        (temporary / "sub" / "b").write_bytes(b"new")
+        seen = {path: data for path, data in contents(place).items() if not path.startswith(".")}
+        assert seen == before
+    assert contents(place / name) == {"sub/b": b"new"}
+    assert {path.name for path in place.iterdir()} == {"older", name}
+
+
+def test_the_folders_above_are_made_and_an_empty_one_is_filled(tmp_path):
+    for path in (tmp_path / "a" / "b" / "c", tmp_path / "empty"):
+        with store.new_folder(str(path)) as temporary:
+            (temporary / "x").touch()
+            path.mkdir(parents=True, exist_ok=True)
+        assert contents(path) == {"x": b""}
+    assert sorted(os.listdir(tmp_path)) == ["a", "empty"]
+
+
+def test_all_of_a_folder_is_flushed_before_it_is_renamed(place, monkeypatch):
+    calls = []
+    fsync, rename = os.fsync, os.rename
+
+    def record_flush(descriptor):
+        calls.append(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    def record_rename(source, target):
+        calls.append("renamed")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", record_flush)
+    monkeypatch.setattr(os, "rename", record_rename)
+    with store.new_folder(place / "new") as temporary:
+        (temporary / "sub").mkdir()
+        (temporary / "sub" / "b").touch()
+    new = place / "new"
+    assert set(calls[:-1]) == {path.stat().st_ino for path in (new, new / "sub", new / "sub" / "b")}
+    assert calls[-1] == "renamed"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("older", "expected a new or empty folder"),
+        ("older/a", "expected a new or empty folder"),
+        ("older/..", "expected a folder by its name"),
+    ],
+)
+def test_a_place_that_is_taken_is_refused_before_the_block(place, name, words):
+    before = contents(place)
+    with pytest.raises(ValueError, match=words), store.new_folder(place / name):
+        pytest.fail("entered the block")
+    assert contents(place) == before
+
+
+def test_a_folder_below_a_file_or_a_locked_one_is_refused(place, monkeypatch):
+    with pytest.raises(NotADirectoryError, match=r"older/a/b/c: .*a part of the path is a file"):
+        store.check_new_folder(place / "older" / "a" / "b" / "c")
+    monkeypatch.setattr(os, "access", lambda path, mode: (path, mode) != (place, os.W_OK))
+    with pytest.raises(PermissionError, match="b/c: Permission denied; choose a folder you may"):
+        store.check_new_folder(place / "b" / "c")
+    store.check_new_folder(place / "older" / "c")
+
+
+def test_a_folder_that_another_process_made_meanwhile_is_left_alone(place):
+    def fill():
+        with store.new_folder(place / "new") as temporary:
+            (temporary / "x").touch()
+            (place / "older").rename(place / "new")
+
+    with pytest.raises(OSError, match="new: Directory not empty; something appeared there"):
+        fill()
+    assert contents(place) == {"new/a": b"old"}
+
+
+@pytest.mark.parametrize("error", [KeyError("a defect"), KeyboardInterrupt(), SystemExit(3)])
+@pytest.mark.parametrize(("make", "name"), MAKERS)
+def test_a_block_that_fails_leaves_things_as_they_were(place, make, name, error):
+    def fail():
+        with make(place / name) as temporary:
+            (temporary / "x").write_bytes(b"half")
+            raise error
+
+    with pytest.raises(type(error)) as caught:
+        fail()
+    assert caught.value is error
+    assert contents(place) == {"older/a": b"old"}
+    assert os.listdir(place) == ["older"]
+
+
+@pytest.mark.parametrize("call", ["fsync", "rename", "mkdir"])
+@pytest.mark.parametrize(("make", "name"), MAKERS)
+def test_a_folder_on_a_full_disk_is_named_and_absent(place, monkeypatch, make, name, call):
+    monkeypatch.setattr(os, call, full_disk)
+    with (
+        pytest.raises(OSError, match=f"write {place}/{name}: No space left on device; free some"),
+        make(place / name) as temporary,
+    ):
+        (temporary / "x").touch()
+    assert contents(place) == {"older/a": b"old"}
+    assert os.listdir(place) == ["older"]
+
+
+def test_an_explanation_from_the_block_is_not_explained_twice(place, monkeypatch):
+    monkeypatch.setattr(os, "replace", full_disk)
+    with pytest.raises(OSError, match="No space") as caught, store.new_folder(place / "new") as new:
+        store.write_json(new / "a.json", {})
+    assert caught.value.strerror == (
+        f"cannot write {place}/new: No space left on device; free some space or choose another "
+        "folder"
+    )
+
+
+# In each folder, kills a process: in the block, before the first renaming, or between the two.
+_KILLER = """
+import os, sys
+from pathlib import Path
+from rrjax import store
+rename = os.rename
+
+def die(make, name, folder, left):
+    def counted(source, target):
+        nonlocal left
+        left -= 1
+        rename(source, target) if left > 0 else os.kill(os.getpid(), 9)
+    os.rename = counted
+    with getattr(store, make)(Path(folder, name)) as temporary:
+        (temporary / "x").write_bytes(b"new")
+        left or os.kill(os.getpid(), 9)
+
+for folder in sys.argv[1:]:
+    make, name, moment = Path(folder).name.split(" ")
+    child = os.fork()
+    if not child:
+        die(make, name, folder, int(moment))
+        os._exit(1)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == 9
+"""
+
+
+def test_a_killed_process_leaves_no_half_folder(tmp_path):
+    places = {
+        "new_folder new 0": {"older"},
+        "new_folder new 1": {"older"},
+        "replaced_folder older 1": {"older"},
+        "replaced_folder older 2": set(),
+    }
+    for name in places:
+        (tmp_path / name / "older").mkdir(parents=True)
+        (tmp_path / name / "older" / "a").write_bytes(b"old")
+    root = Path(store.__file__).parents[1]
+    command = [sys.executable, "-c", _KILLER, *(str(tmp_path / name) for name in places)]
+    subprocess.run(command, cwd=root, check=True, capture_output=True)
+    for name, found in places.items():
+        left = {path.name: contents(path) for path in (tmp_path / name).iterdir()}
+        hidden = {path: left.pop(path) for path in list(left) if path.startswith(".")}
+        assert left.keys() == found
+        older = [data for path, data in hidden.items() if path.endswith(".old")]
+        assert [*left.values(), *older] == [{"a": b"old"}]
+        assert [data for path, data in hidden.items() if path.endswith(".tmp")] == [{"x": b"new"}]
+
+
+def claim(folder):
+    store.claim_folder(folder, "job.json", {"seed": 1}, {})
+
+
+def leave(path, hours):
+    """A file, or a folder with one in it, that nobody touched for hours."""
+    if path.suffix == ".old" or "model" in path.name:
+        path.mkdir(parents=True)
+        leave(path / "x", hours)
+    else:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    os.utime(path, (time.time() - 3600 * hours,) * 2)
+
+
+STRAYS = (
+    ".job.json.0123abcd.tmp",
+    "chunks/.000001.npz.0123abcd.tmp",
+    "models/.model_1.0123abcd.tmp",
+    "models/.model_2.0123abcd.old",
+)
+
+
+def test_what_killed_writers_left_is_removed_from_a_claimed_folder(tmp_path):
+    claim(tmp_path)
+    (tmp_path / "models" / "model_2").mkdir(parents=True)
+    before = sorted(tmp_path.rglob("*"))
+    for name in STRAYS:
+        leave(tmp_path / name, 1.01)
+    claim(tmp_path)
+    assert sorted(tmp_path.rglob("*")) == sorted([*before, tmp_path / "chunks"])
+
+
+def test_a_folder_with_nothing_but_a_stray_is_claimed_and_cleaned(tmp_path):
+    leave(tmp_path / STRAYS[0], 1.01)
+    claim(tmp_path)
+    assert os.listdir(tmp_path) == ["job.json"]
+
+
+@pytest.mark.parametrize(
+    ("name", "hours"),
+    [
+        *((name, 0.99) for name in STRAYS[:3]),
+        ("models/.model_3.0123abcd.old", 1000),  # nothing else is left of that model
+        (".notes.tmp", 1000),
+        ("job.json.0123abcd.tmp", 1000),
+        (".job.json.0123ABCD.tmp", 1000),
+        (".job.json.0123abcde.tmp", 1000),
+        (".job.json.0123abcd.tmp.txt", 1000),
+        ("checkpoints/10.orbax-checkpoint-tmp", 1000),
+    ],
+)
+def test_what_is_young_or_needed_or_not_ours_is_kept(tmp_path, name, hours):
+    claim(tmp_path)
+    leave(tmp_path / name, hours)
+    claim(tmp_path)
+    assert (tmp_path / name).exists()
+
+
+def test_a_folder_is_as_young_as_the_last_file_in_it(tmp_path):
+    claim(tmp_path)
+    leave(tmp_path / ".model.0123abcd.tmp", 5)
+    inside = tmp_path / ".model.0123abcd.tmp" / "weights"
+    leave(inside, 0.5)
+    os.utime(inside.parent, (time.time() - 5 * 3600,) * 2)
+    leave(inside.parent / ".weights.0123abcd.tmp", 5)  # not looked at on its own
+    os.utime(inside.parent, (time.time() - 5 * 3600,) * 2)
+    claim(tmp_path)
+    assert sorted(contents(inside.parent)) == [".weights.0123abcd.tmp", "weights", "x"]
+
+
+def test_the_folder_of_another_job_is_not_cleaned(tmp_path):
+    claim(tmp_path)
+    leave(tmp_path / STRAYS[1], 5)
+    with pytest.raises(ValueError, match="its seed is 1, asked for 2"):
+        store.claim_folder(tmp_path, "job.json", {"seed": 2}, {})
+    assert (tmp_path / STRAYS[1]).exists()
+
+
+def test_a_stray_that_cannot_be_removed_stops_nobody(tmp_path, monkeypatch):
+    claim(tmp_path)
+    leave(tmp_path / STRAYS[0], 5)
+    leave(tmp_path / STRAYS[1], 5)
+    unlink = Path.unlink
+
+    def locked(path):
+        if path.name.startswith(".job"):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        unlink(path)
+
+    monkeypatch.setattr(Path, "unlink", locked)
+    claim(tmp_path)
+    assert (tmp_path / STRAYS[0]).exists()
+    assert not (tmp_path / STRAYS[1]).exists()
 
 
 def test_the_description_of_a_run_says_how(monkeypatch):

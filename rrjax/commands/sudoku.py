@@ -8,6 +8,7 @@ import numpy as np
 import tyro
 
 from rrjax.puzzles import Puzzles, PuzzleSet, build, distinct, generate, write_folder
+from rrjax.store import check_new_folder
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Options:
 def main(arguments: list[str]) -> None:
     """Parse, generate, write."""
     options = tyro.cli(Options, args=arguments, prog="rrjax sudoku")
+    check_new_folder(options.out)
     train, test = make_sets(options)
     write_folder(options.out, {"train": train, "test": test})
     print(f"{options.out}: {len(train)} training and {len(test)} test puzzles")

@@ -16,6 +16,7 @@ from rrjax.puzzles.sudoku import (
     to_tokens,
 )
 from rrjax.puzzles.symmetry import apply_to_tokens, random_symmetries
+from rrjax.store import digest_arrays
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,14 @@ class PuzzleSet:
 
     def __len__(self) -> int:
         return len(self.inputs)
+
+    def digest(self) -> str:
+        """Returns the sha256 of all that results depend on; the same wherever the set comes from.
+
+        Sizes and special tokens follow from the arrays, are the model's, or fixed by the format.
+        """
+        bounds = self.puzzle_indices, self.group_indices
+        return digest_arrays(self.inputs, self.labels, self.puzzle_ids, *bounds)
 
     def first(self, number: int) -> "PuzzleSet":
         """Returns the first `number` examples, puzzles and groups cut off where they end."""
@@ -181,6 +190,8 @@ def _check_set(puzzles: PuzzleSet) -> None:
     num_puzzles = len(puzzles.puzzle_indices) - 1
     check_bounds("group_indices", puzzles.group_indices, num_puzzles)
     num_groups = len(puzzles.group_indices) - 1
+    if meta.ignore_label_id != 0:
+        raise ValueError(f"ignore_label_id: expected 0, found {meta.ignore_label_id}")
     if num_groups != meta.total_groups:
         raise ValueError(
             f"group_indices: expected {meta.total_groups} groups (total_groups), found {num_groups}"

@@ -5,9 +5,8 @@ A folder holds `train/` and `test/`, each with `dataset.json` and five arrays `a
 of each group.
 """
 
+import io
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from rrjax.puzzles.dataset import Metadata, PuzzleSet, check_bounds
+from rrjax.store import new_folder
 
 SPLITS = ("train", "test")
 ARRAYS = ("inputs", "labels", "puzzle_identifiers", "puzzle_indices", "group_indices")
@@ -32,22 +32,13 @@ def write_folder(folder: str | Path, splits: Mapping[str, PuzzleSet]) -> None:
 
     Raises:
         ValueError: The folder holds something, or a set does not fit the format.
+        OSError: As `rrjax.store.new_folder`.
     """
-    folder = Path(folder)
     _check_splits(splits)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"{folder}: expected a new or empty folder, found something in its place")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = folder.parent / f".{folder.name}.partial-{os.getpid()}"
-    partial.mkdir()
-    try:
+    with new_folder(folder) as temporary:
         for split, puzzles in splits.items():
-            _write_split(partial / split, puzzles)
-        _write_json(partial / "identifiers.json", ["<blank>"])
-        os.rename(partial, folder)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+            _write_split(temporary / split, puzzles)
+        _write_json(temporary / "identifiers.json", ["<blank>"])
 
 
 def read_folder(folder: str | Path, split: str = "test") -> PuzzleSet:
@@ -110,17 +101,14 @@ def _write_split(folder: Path, puzzles: PuzzleSet) -> None:
         "group_indices": puzzles.group_indices,
     }
     for name, array in arrays.items():
-        with open(folder / f"all__{name}.npy", "wb") as file:
-            np.save(file, array)
-            file.flush()
-            os.fsync(file.fileno())
+        # through memory: of a full disk NumPy says only how many values it wrote
+        buffer = io.BytesIO()
+        np.save(buffer, array)
+        (folder / f"all__{name}.npy").write_bytes(buffer.getvalue())
 
 
 def _write_json(path: Path, content: object) -> None:
-    with open(path, "w", encoding="utf-8") as file:
-        json.dump(content, file)
-        file.flush()
-        os.fsync(file.fileno())
+    path.write_text(json.dumps(content), encoding="utf-8")
 
 
 def _read_metadata(path: Path) -> Metadata:

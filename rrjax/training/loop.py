@@ -15,7 +15,7 @@ import numpy as np
 from rrjax.cells import Config, config_to_dict
 from rrjax.models import save_model
 from rrjax.puzzles import PuzzleSet
-from rrjax.store import claim_folder, describe_run, digest_arrays, write_bytes_atomically
+from rrjax.store import claim_folder, describe_run, write_bytes_atomically
 from rrjax.training.checkpoints import Checkpoints
 from rrjax.training.evaluate import evaluate
 from rrjax.training.recipe import Recipe
@@ -135,14 +135,9 @@ def identity(task: Task) -> dict[str, Any]:
         "config": config_to_dict(task.config),
         "recipe": asdict(task.recipe),
         "augment": task.augment,
-        "train_set": _digest(task.train),
-        "test_set": _digest(task.test),
+        "train_set": task.train.digest(),
+        "test_set": task.test.digest(),
     }
-
-
-def _digest(puzzles: PuzzleSet) -> str:
-    bounds = puzzles.puzzle_indices, puzzles.group_indices
-    return digest_arrays(puzzles.inputs, puzzles.labels, puzzles.puzzle_ids, *bounds)
 
 
 def _check_finite(means: dict[str, float], step: int, folder: Path) -> None:

@@ -279,6 +279,16 @@ def test_bad_requests_are_refused_before_tracing(arguments, message):
         rrjax.spectrum(dynamics, **settings)
 
 
+def test_float32_stays_float32_where_float64_is_enabled():
+    plain = rrjax.spectrum(Dynamics.from_map(henon, jnp.zeros(2)), 2, 3, key=jax.random.key(0))
+    with jax.enable_x64(True):
+        frame, start = jnp.eye(2, dtype=jnp.float32), jnp.zeros(2, jnp.float32)
+        result = rrjax.spectrum(Dynamics.from_map(henon, start), num_segments=3, frame=frame)
+        kinds = {leaf.dtype.name for leaf in (result.exponents, result.state, result.frame)}
+    assert kinds == {"float32"}
+    np.testing.assert_array_equal(result.state, plain.state)
+
+
 def test_half_precision_states_are_refused():
     dynamics = Dynamics.from_map(lambda z: z, jnp.zeros(2, jnp.bfloat16))
     with pytest.raises(ValueError, match="float32 or float64, got bfloat16"):

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import os
 import shutil
 
 import numpy as np
@@ -106,6 +107,36 @@ def test_wide_integers_are_read_as_well(folder):
     assert_same_set(read_folder(folder), build(PUZZLES))
 
 
+def test_the_digest_does_not_tell_where_a_set_comes_from(folder):
+    assert read_folder(folder).digest() == build(PUZZLES, source="elsewhere").digest()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"inputs": np.maximum(build(PUZZLES).inputs, 1)[::-1]},
+        {"labels": build(PUZZLES).labels[::-1]},
+        {"puzzle_ids": np.ones(5, np.int32)},
+        {"puzzle_indices": np.array([0, 2, 3, 5], np.int32)},
+        {"group_indices": np.array([0, 2, 3], np.int32)},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_the_digest_tells_sets_apart_in_every_array(changes):
+    # one puzzle of two examples, groups of several puzzles, more than one identifier
+    metadata = dataclasses.replace(
+        build(PUZZLES).metadata, num_puzzle_identifiers=2, total_groups=2
+    )
+    plain = dataclasses.replace(
+        build(PUZZLES),
+        metadata=metadata,
+        puzzle_indices=np.array([0, 1, 3, 5], np.int32),
+        group_indices=np.array([0, 1, 3], np.int32),
+    )
+    assert dataclasses.replace(plain, **changes).digest() != plain.digest()
+    assert dataclasses.replace(plain).digest() == plain.digest()
+
+
 def test_puzzles_of_several_examples_share_their_identifier(folder):
     for name, array in (
         ("puzzle_indices", [0, 2, 5]),
@@ -137,8 +168,8 @@ def test_a_write_that_fails_leaves_nothing_behind(tmp_path, monkeypatch):
     def full_disk(_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("rrjax.puzzles.folders.os.fsync", full_disk)
-    with pytest.raises(OSError, match="No space left"):
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(OSError, match=r"cannot write .*/data: No space left on device; free some"):
         write_folder(tmp_path / "data", {"test": build(PUZZLES)})
     assert list(tmp_path.iterdir()) == []
 
@@ -180,6 +211,10 @@ def test_wrong_puzzles_make_no_set(puzzles, arguments, message):
         ({"labels": np.zeros((4, 16), np.int32)}, r"labels: expected .*\(5, 16\), found .*\(4, 16"),
         ({"puzzle_ids": np.ones(5, np.int32)}, r"puzzle_ids: expected values 0..0, found 1 at"),
         ({"group_indices": np.array([0, 5])}, "group_indices: expected int32 .* found int64"),
+        (
+            {"metadata": dataclasses.replace(build(PUZZLES).metadata, ignore_label_id=1)},
+            "ignore_label_id: expected 0, found 1",
+        ),
         (
             {"group_indices": np.array([0, 5], np.int32)},
             r"group_indices: expected 5 groups \(total_groups\), found 1",

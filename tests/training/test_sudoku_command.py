@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from rrjax.cli import main
+from rrjax.commands import sudoku
 from rrjax.puzzles import distinct, from_tokens, read_folder, solve
 
 SMALL = ("--size", "4", "--num-train", "20", "--num-test", "10")
@@ -70,11 +71,22 @@ def test_an_impossible_request_writes_nothing(tmp_path, capsys, options, message
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_with_something_in_it_is_left_alone(tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("", "expected a new or empty folder"),
+        ("notes.txt", "expected a new or empty folder"),
+        ("notes.txt/data", "notes.txt/data: Not a directory; a part of the path is a file"),
+    ],
+)
+def test_a_place_that_is_taken_is_refused_before_anything_is_made(
+    tmp_path, monkeypatch, capsys, place, message
+):
+    monkeypatch.setattr(sudoku, "make_sets", lambda options: pytest.fail("made puzzles"))
     (tmp_path / "notes.txt").write_text("keep")
-    assert main(["sudoku", str(tmp_path), *SMALL]) == 2
-    assert "expected a new or empty folder" in capsys.readouterr().err
-    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+    assert main(["sudoku", str(tmp_path / place), *SMALL]) == 2
+    assert message in capsys.readouterr().err
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("notes.txt", "keep")]
 
 
 @pytest.mark.parametrize("options", [("--size", "5"), ("--colour", "red")])
