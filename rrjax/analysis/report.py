@@ -8,11 +8,22 @@ from numpy.typing import ArrayLike
 
 from rrjax.analysis.drift import late_drift
 from rrjax.analysis.intervals import Interval, bootstrap_median, wilson_interval
+from rrjax.analysis.quantities import Quantity, error_quantity, spectrum_quantities
 from rrjax.analysis.separation import AucEstimate, bootstrap_auc
 
 DRIFT_WINDOW = 4
 # Below this the percentile bootstrap is known to be too narrow.
 SMALL_GROUP = 10
+# Blocks along time: few, so that they are long, yet enough for an error known within a quarter.
+NUM_BLOCKS = 8
+# Label and precision of each derived quantity; short, or numbers would wrap at 100 columns.
+DERIVED_ROWS = {
+    "num_positive": ("positive λ", ".4g"),
+    "entropy_rate": ("entropy rate", ".4f"),
+    "sum": ("sum of {k} λ", ".4f"),
+    "kaplan_yorke": ("Kaplan–Yorke", ".2f"),
+    "standard_error": ("error of λ1", "#.2g"),
+}
 
 
 @dataclass(frozen=True)
@@ -22,6 +33,29 @@ class Estimate:
     value: float
     low: float
     high: float
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A quantity that follows from the spectrum, compared between the groups.
+
+    Attributes:
+      name: `num_positive`, `entropy_rate` (sum of the positive λ), `sum` (of the k), `kaplan_yorke`
+        or `standard_error` (of λ1 along time).
+      solved: median of the solved puzzles in which it is defined.
+      failed: the same of the failed ones.
+      auc: of its negative for "solved"; NaN if it is undefined in any puzzle, since those that
+        are left are no fair choice.
+      num_bounds: in how many puzzles the value is a lower bound only.
+      undefined: by reason, in how many solved and how many failed puzzles it is undefined.
+    """
+
+    name: str
+    solved: Estimate
+    failed: Estimate
+    auc: Estimate
+    num_bounds: int
+    undefined: dict[str, list[int]]
 
 
 @dataclass(frozen=True)
@@ -37,6 +71,10 @@ class Summary:
       exponent_auc: for each i the AUC of −λ_i for "solved".
       solved_exponents: for each i the median λ_i of the solved group.
       failed_exponents: for each i the median λ_i of the failed group.
+      num_unresolved: for each i in how many of the grouped puzzles λ_i is below the round-off
+        floor; medians and AUC rank those below every number (−inf).
+      derived: what follows from each spectrum.
+      num_blocks: of a run, for the standard error along time; below 2 there is none.
       drift_window: over how many last segments late drift is averaged.
       drift_auc: AUC of −(late drift) for "solved".
       solved_drift: median late drift of the solved group.
@@ -53,6 +91,9 @@ class Summary:
     exponent_auc: list[Estimate]
     solved_exponents: list[Estimate]
     failed_exponents: list[Estimate]
+    num_unresolved: list[int]
+    derived: list[Derived]
+    num_blocks: int
     drift_window: int
     drift_auc: Estimate
     solved_drift: Estimate
@@ -68,7 +109,7 @@ class Table(NamedTuple):
       headline: one sentence.
       headers: titles of the columns.
       rows: as many strings each as there are headers.
-      notes: what the reader must know before trusting the numbers; often empty.
+      notes: what the reader must know before trusting the numbers; the last explains the rows.
     """
 
     headline: str
@@ -78,19 +119,21 @@ class Table(NamedTuple):
 
 
 def usable_runs(exponents: ArrayLike, drift: ArrayLike, finite: ArrayLike) -> np.ndarray:
-    """Which runs can be ranked: flagged finite, and no NaN in their exponents and drift.
+    """Which runs can be ranked: flagged finite, and no NaN in λ1 and drift.
 
-    Exponents of −inf, a direction that collapsed to nothing, can be ranked and are kept.
+    Exponents of −inf, a direction that collapsed to nothing, can be ranked and are kept. So are
+    runs with NaN at later exponents: these directions are below the round-off floor, and the run
+    is sound.
 
     Args:
-      exponents: (N, k).
+      exponents: (N, k) the leading exponents of each puzzle.
       drift: (N, segments).
       finite: (N,) booleans, the flag that each run set.
 
     Returns:
       (N,) booleans.
     """
-    undefined = np.isnan(exponents).any(axis=1) | np.isnan(drift).any(axis=1)
+    undefined = np.isnan(np.asarray(exponents)[:, 0]) | np.isnan(drift).any(axis=1)
     return np.asarray(finite, dtype=bool) & ~undefined
 
 
@@ -100,17 +143,23 @@ def summarize(
     drift: ArrayLike,
     finite: ArrayLike,
     *,
+    log_growth: ArrayLike | None = None,
+    dimension: int | None = None,
     unit: str = "nats per update",
     seed: int = 0,
 ) -> Summary:
     """Compare the solved puzzles with the failed ones.
 
     Args:
-      exponents: (N, k) the leading exponents of each puzzle, largest first.
+      exponents: (N, k) the leading exponents of each puzzle, largest first; NaN in a finite run is
+        a direction below the round-off floor.
       solved: (N,) booleans.
       drift: (N, segments) ‖Δz_H‖ per segment; late drift is the mean of the last four, or of all
         if there are fewer.
       finite: (N,) booleans; the other runs are counted and left out (see `usable_runs`).
+      log_growth: (N, updates, k) from which λ1 gets its error along time; left out without it, or
+        if there is one segment only.
+      dimension: n of the state, which makes k = n known as the whole spectrum.
       unit: of the exponents.
       seed: of the bootstrap.
 
@@ -124,12 +173,19 @@ def summarize(
     solved, finite = np.asarray(solved), np.asarray(finite)
     _check_shapes(exponents, solved, drift, finite)
     usable = usable_runs(exponents, drift, finite)
-    window = min(DRIFT_WINDOW, drift.shape[1])
-    rows = np.column_stack([exponents, late_drift(drift, window)])[usable]
+    window, num_segments = min(DRIFT_WINDOW, drift.shape[1]), drift.shape[1]
+    unresolved = np.isnan(exponents)
+    ranked = np.where(unresolved, -np.inf, exponents)
+    rows = np.column_stack([ranked, late_drift(drift, window)])[usable]
     positive = solved[usable]
     *exponent_auc, drift_auc = _estimates(bootstrap_auc(-rows, positive, seed))
     *solved_exponents, solved_drift = _estimates(bootstrap_median(rows[positive], seed))
     *failed_exponents, failed_drift = _estimates(bootstrap_median(rows[~positive], seed))
+    quantities = list(spectrum_quantities(exponents[usable], dimension))
+    num_blocks = 0 if log_growth is None else min(NUM_BLOCKS, num_segments)
+    if log_growth is not None and num_blocks > 1:
+        growth = _lambda1_growth(log_growth, exponents, num_segments)
+        quantities.append(error_quantity(growth[usable], num_segments, num_blocks))
     return Summary(
         num_puzzles=len(solved),
         num_excluded=int(np.sum(~usable)),
@@ -139,6 +195,9 @@ def summarize(
         exponent_auc=exponent_auc,
         solved_exponents=solved_exponents,
         failed_exponents=failed_exponents,
+        num_unresolved=unresolved[usable].sum(axis=0).tolist(),
+        derived=[_compare(quantity, positive, seed) for quantity in quantities],
+        num_blocks=num_blocks,
         drift_window=window,
         drift_auc=drift_auc,
         solved_drift=solved_drift,
@@ -149,45 +208,107 @@ def summarize(
 
 
 def format_summary(summary: Summary) -> Table:
-    """The summary as a table: a row per exponent and one for late drift."""
+    """The summary as a table: a row per exponent, per derived quantity and one for late drift."""
     fraction = summary.solved_fraction
     headline = (
         f"Solved {_percent(fraction.value)} of {summary.num_puzzles} puzzles "
         f"(95 % interval {_percent(fraction.low)} to {_percent(fraction.high)})"
     )
     headers = (
-        f"λ in {summary.unit}",
-        f"median of {summary.num_solved} solved [95 %]",
-        f"median of {summary.num_failed} failed [95 %]",
-        "AUC of −value for solved [95 %]",
+        f"λ in\n{summary.unit}",
+        f"median of\n{summary.num_solved} solved [95 %]",
+        f"median of\n{summary.num_failed} failed [95 %]",
+        "AUC of −value\nfor solved [95 %]",
     )
     columns = (summary.solved_exponents, summary.failed_exponents, summary.exponent_auc)
     rows = [
-        (f"λ{i}", _show(solved, ".4f"), _show(failed, ".4f"), _show(separation, ".3f"))
-        for i, (solved, failed, separation) in enumerate(zip(*columns, strict=True), 1)
+        _row(f"λ{i}", estimates, ".4f") for i, estimates in enumerate(zip(*columns, strict=True), 1)
     ]
-    return Table(headline, headers, [*rows, _drift_row(summary)], _notes(summary))
-
-
-def _drift_row(summary: Summary) -> tuple[str, ...]:
-    window = summary.drift_window
-    return (
-        f"late drift ‖Δz_H‖, last {window} segments" if window > 1 else "last drift ‖Δz_H‖",
-        _show(summary.solved_drift, "#.3g"),
-        _show(summary.failed_drift, "#.3g"),
-        _show(summary.drift_auc, ".3f"),
+    rows.extend(
+        _derived_row(derived, k=len(summary.num_unresolved))
+        for derived in summary.derived
+        if not _nowhere_defined(derived)
     )
+    drift = (summary.solved_drift, summary.failed_drift, summary.drift_auc)
+    rows.append(_row("late drift", drift, "#.2g"))
+    return Table(headline, headers, rows, _notes(summary))
+
+
+def _row(label: str, estimates: tuple[Estimate, ...], precision: str) -> tuple[str, ...]:
+    *medians, separation = estimates
+    return (label, *(_show(median, precision) for median in medians), _show(separation, ".3f"))
+
+
+def _derived_row(derived: Derived, k: int) -> tuple[str, ...]:
+    label, precision = DERIVED_ROWS[derived.name]
+    bound = " ≥" if derived.num_bounds else ""
+    estimates = (derived.solved, derived.failed, derived.auc)
+    return _row(label.format(k=k) + bound, estimates, precision)
+
+
+def _nowhere_defined(derived: Derived) -> bool:
+    medians = (derived.solved.value, derived.failed.value)
+    return bool(derived.undefined) and bool(np.isnan(medians).all())
 
 
 def _notes(summary: Summary) -> list[str]:
     notes = []
     if summary.num_excluded:
         notes.append(
-            f"{summary.num_excluded} of {summary.num_puzzles} runs were not finite and are in "
-            "neither group"
+            f"{summary.num_excluded} of {summary.num_puzzles} runs were not finite (or without "
+            "λ1) and are in neither group"
         )
     notes.extend(_group_notes(summary.num_solved, summary.num_failed))
-    return notes
+    notes.extend(_unresolved_notes(summary))
+    notes.extend(_bound_notes(summary))
+    for derived in summary.derived:
+        notes.extend(_undefined_notes(derived, summary))
+    return [*notes, _legend(summary)]
+
+
+def _unresolved_notes(summary: Summary) -> list[str]:
+    total = summary.num_solved + summary.num_failed
+    found = [f"λ{i} in {n}" for i, n in enumerate(summary.num_unresolved, 1) if n]
+    if not found:
+        return []
+    return [
+        f"below the round-off floor in n of {total} puzzles: {', '.join(found)}; there a direction "
+        "has no number and is ranked below all (-inf)"
+    ]
+
+
+def _bound_notes(summary: Summary) -> list[str]:
+    total = summary.num_solved + summary.num_failed
+    most = max(derived.num_bounds for derived in summary.derived)
+    if most == 0:
+        return []
+    return [
+        f"≥: lower bounds, because all known exponents are positive in {most} of {total} puzzles"
+    ]
+
+
+def _undefined_notes(derived: Derived, summary: Summary) -> list[str]:
+    label = DERIVED_ROWS[derived.name][0].format(k=len(summary.num_unresolved))
+    if _nowhere_defined(derived):
+        rest = ""
+    elif derived.name == "kaplan_yorke":
+        rest = "; the medians are of the others, which have the smaller dimensions"
+    else:
+        rest = "; the medians are of the others"
+    return [
+        f"{label} undefined in {solved} of {summary.num_solved} solved and {failed} of "
+        f"{summary.num_failed} failed: {reason}{rest}"
+        for reason, (solved, failed) in derived.undefined.items()
+    ]
+
+
+def _legend(summary: Summary) -> str:
+    window = summary.drift_window
+    parts = ["entropy rate: sum of the positive λ"]
+    if summary.num_blocks > 1:
+        parts.append(f"error of λ1: standard error along time from {summary.num_blocks} blocks")
+    segments = f"the last {window} segments" if window > 1 else "the last segment"
+    return "; ".join([*parts, f"late drift: mean ‖Δz_H‖ of {segments}"])
 
 
 def _group_notes(num_solved: int, num_failed: int) -> list[str]:
@@ -216,6 +337,41 @@ def _show(estimate: Estimate, precision: str) -> str:
 
 def _percent(fraction: float) -> str:
     return "undefined" if np.isnan(fraction) else f"{100 * fraction:.1f} %"
+
+
+def _compare(quantity: Quantity, solved: np.ndarray, seed: int) -> Derived:
+    defined = ~np.isnan(quantity.values)
+    values = quantity.values[:, None]
+    undefined = {
+        str(reason): [int(np.sum(solved[here])), int(np.sum(~solved[here]))]
+        for reason in np.unique(quantity.reasons[~defined])
+        for here in [quantity.reasons == reason]
+    }
+    separation = (
+        _estimates(bootstrap_auc(-values, solved, seed))[0]
+        if defined.all()
+        else Estimate(np.nan, np.nan, np.nan)
+    )
+    return Derived(
+        name=quantity.name,
+        solved=_estimates(bootstrap_median(values[defined & solved], seed))[0],
+        failed=_estimates(bootstrap_median(values[defined & ~solved], seed))[0],
+        auc=separation,
+        num_bounds=int(quantity.is_bound.sum()),
+        undefined=undefined,
+    )
+
+
+def _lambda1_growth(log_growth: ArrayLike, exponents: np.ndarray, num_segments: int) -> np.ndarray:
+    growth = np.asarray(log_growth)
+    n, k = exponents.shape
+    updates = growth.shape[1] if growth.ndim == 3 else 0
+    if growth.shape != (n, updates, k) or updates == 0 or updates % num_segments:
+        raise ValueError(
+            f"log_growth must have shape ({n}, updates, {k}), its updates whole segments of the "
+            f"{num_segments} in drift; got {growth.shape}"
+        )
+    return growth[..., 0]
 
 
 def _estimates(interval: Interval | AucEstimate) -> list[Estimate]:

@@ -1,0 +1,207 @@
+"""What follows from a spectrum: Kaplan–Yorke dimension, entropy rate, counts and sums.
+
+Only part of a spectrum is known as a rule: k of n exponents, and of those the directions below the
+round-off floor hold NaN. All functions use the exponents before the first NaN and assume of the
+others that they are no larger than these, and say where that is not enough.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+NONE_KNOWN = "no exponent is known"
+NOT_CROSSED = "the known exponents sum to no less than 0: more exponents are needed"
+UNRESOLVED = "an exponent is below the round-off floor"
+NOT_CROSSED_ABOVE_FLOOR = "the exponents above the round-off floor sum to no less than 0"
+
+
+class KaplanYorke(NamedTuple):
+    """A dimension, or why there is none.
+
+    Attributes:
+      value: (...) the dimension; NaN where it is undefined.
+      reason: (...) why it is undefined; empty where it is defined.
+    """
+
+    value: Any
+    reason: Any
+
+
+class KnownPart(NamedTuple):
+    """A number from the known exponents, and whether the unknown ones could change it.
+
+    Attributes:
+      value: (...) the number; NaN where no exponent is known.
+      complete: (...) whether it is that of the whole spectrum.
+    """
+
+    value: Any
+    complete: Any
+
+
+def kaplan_yorke(exponents: ArrayLike, dimension: int | None = None) -> KaplanYorke:
+    """The Kaplan–Yorke (Lyapunov) dimension.
+
+      D = j + (λ_1 + … + λ_j) / |λ_{j+1}|,  j the last with λ_1 + … + λ_j ≥ 0
+
+    for λ_1 ≥ λ_2 ≥ …; a copy is sorted, since finite-time exponents need not come in order.
+    Exponents after the crossing do not matter: neither whether they are known nor their value.
+
+    Args:
+      exponents: (..., k) the leading exponents in any unit of time; NaN marks a direction below
+        the round-off floor, −inf one that is annihilated.
+      dimension: n of the state. With k = n a sum that stays non-negative is D = n.
+
+    Returns:
+      D in 0..n and the reasons, arrays (...); a number and a string for exponents (k,). D = 0 for
+      λ_1 < 0, and j where λ_{j+1} = −inf. NaN where the known exponents do not reach the crossing:
+      D is then at least their number, except that a sum of exactly 0 with a negative last exponent
+      is the crossing.
+
+      D jumps by 1 where λ_1 changes sign: near a cycle or a fixed point it tells no more than the
+      sign of a number that is zero up to its error.
+
+    Raises:
+      ValueError: for no exponents, more than n of them, or +inf.
+
+    Source: Kaplan and Yorke 1979, Lect. Notes Math. 730, 204.
+    """
+    values, known = _checked(exponents, dimension)
+    k, num_known = values.shape[-1], known.sum(axis=-1)
+    ordered = -np.sort(-values, axis=-1)  # NaN stays last
+    sums = np.cumsum(ordered, axis=-1)
+    j = (sums >= 0).sum(axis=-1)
+    # Where nothing is crossed the last known exponent stands in for λ_{j+1}.
+    after = _at(ordered, np.clip(j, 0, np.maximum(num_known - 1, 0)))
+    before = np.where(j > 0, _at(sums, np.maximum(j - 1, 0)), 0.0)
+    whole = num_known == dimension
+    crossed = (j < num_known) | ((num_known > 0) & (before == 0) & (after < 0))
+    share = np.divide(before, -after, out=np.zeros_like(before), where=crossed)
+    value = np.where(crossed | (whole & (j == num_known)), j + share, np.nan)
+    reason = np.select(
+        [~np.isnan(value), num_known == 0, num_known < k],
+        ["", NONE_KNOWN, NOT_CROSSED_ABOVE_FLOOR],
+        NOT_CROSSED,
+    )
+    return KaplanYorke(value[()], reason[()])
+
+
+def entropy_rate(exponents: ArrayLike, dimension: int | None = None) -> KnownPart:
+    """The sum of the positive exponents: the Kolmogorov–Sinai entropy rate by Pesin's formula.
+
+      h = Σ max(λ_i, 0)
+
+    It is the entropy rate of an SRB measure, and of any other invariant measure an upper bound
+    (Ruelle). Of a single finite run that still settles it is the growth rate of volume along the
+    expanding directions, no more.
+
+    Args:
+      exponents: (..., k) the leading exponents; NaN marks a direction below the round-off floor.
+      dimension: n of the state, which makes k = n known as the whole spectrum.
+
+    Returns:
+      h in the unit of `exponents`, and where it is complete: all n exponents are known, or one of
+      them is not positive. Elsewhere h is a lower bound of the sum.
+
+    Raises:
+      ValueError: for no exponents, more than n of them, or +inf.
+
+    Source: Pesin 1977, Russ. Math. Surv. 32, 55; Ruelle 1978, Bol. Soc. Bras. Mat. 9, 83.
+    """
+    values, known = _checked(exponents, dimension)
+    total = np.where(values > 0, values, 0.0).sum(axis=-1)
+    ended = (values <= 0).any(axis=-1)
+    return _known_part(total, known, ended, dimension)
+
+
+def num_positive(
+    exponents: ArrayLike, threshold: float | ArrayLike = 0.0, dimension: int | None = None
+) -> KnownPart:
+    """How many exponents are positive, or exceed a threshold from their error bars.
+
+    Args:
+      exponents: (..., k) the leading exponents; NaN marks a direction below the round-off floor.
+      threshold: what an exponent must exceed, such as twice its standard error: a number, or an
+        array that broadcasts to (..., k).
+      dimension: n of the state, which makes k = n known as the whole spectrum.
+
+    Returns:
+      The number, as a float, and where it is complete: all n exponents are known, or one of them
+      does not exceed its threshold. Elsewhere it is a lower bound.
+
+    Raises:
+      ValueError: for no exponents, more than n of them, +inf, or a threshold that is negative,
+        NaN or of another shape.
+    """
+    values, known = _checked(exponents, dimension)
+    threshold = _checked_threshold(threshold, values.shape)
+    total = (values > threshold).sum(axis=-1)
+    ended = (values <= threshold).any(axis=-1)
+    return _known_part(total, known, ended, dimension)
+
+
+def exponent_sum(exponents: ArrayLike, dimension: int | None = None) -> KnownPart:
+    """The sum of the k exponents: the mean growth rate of a k-volume.
+
+      Σ λ_i = ⟨ln |det J|⟩  if all n are known
+
+    Args:
+      exponents: (..., k) the leading exponents.
+      dimension: n of the state.
+
+    Returns:
+      The sum in the unit of `exponents`, and where it is complete: all n are known. NaN where an
+      exponent is NaN, since a sum over fewer would be another quantity; −inf where one is −inf.
+
+    Raises:
+      ValueError: for no exponents, more than n of them, or +inf.
+    """
+    values, known = _checked(exponents, dimension)
+    total = values.sum(axis=-1)
+    complete = known.all(axis=-1) & (values.shape[-1] == dimension)
+    return KnownPart(total[()], complete[()])
+
+
+def _checked(exponents: ArrayLike, dimension: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """The exponents with NaN from the first NaN on, and which of them are known."""
+    values = np.asarray(exponents, dtype=np.float64)
+    k = values.shape[-1] if values.ndim else 0
+    if k == 0:
+        raise ValueError(
+            f"exponents must have shape (..., k) with k at least 1; got {values.shape}"
+        )
+    if dimension is not None and dimension < k:
+        raise ValueError(
+            f"dimension, of the state, must be at least the {k} exponents; got {dimension}"
+        )
+    if np.isposinf(values).any():
+        raise ValueError(
+            "exponents must be below +inf, which only a run that blew up has: drop such runs and "
+            "report how many there were"
+        )
+    known = ~np.logical_or.accumulate(np.isnan(values), axis=-1)
+    return np.where(known, values, np.nan), known
+
+
+def _checked_threshold(threshold: float | ArrayLike, shape: tuple[int, ...]) -> np.ndarray:
+    threshold = np.asarray(threshold, dtype=np.float64)
+    if not (threshold >= 0).all():
+        raise ValueError("threshold must be 0 or positive everywhere, and not NaN")
+    try:
+        return np.broadcast_to(threshold, shape)
+    except ValueError:
+        raise ValueError(
+            f"threshold must be a number or broadcast to the exponents, {shape}; "
+            f"got {threshold.shape}"
+        ) from None
+
+
+def _known_part(total: Any, known: np.ndarray, ended: Any, dimension: int | None) -> KnownPart:
+    num_known = known.sum(axis=-1)
+    complete = ended | (num_known == dimension)
+    return KnownPart(np.where(num_known > 0, total, np.nan)[()], complete[()])
+
+
+def _at(values: np.ndarray, index: Any) -> np.ndarray:
+    return np.take_along_axis(values, index[..., None], axis=-1)[..., 0]

@@ -1,0 +1,156 @@
+"""How uncertain one exponent is: along time, and between initial frames.
+
+Between puzzles see `rrjax.analysis.intervals` and `rrjax.analysis.separation`.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+
+class SplitHalf(NamedTuple):
+    """The exponents of both halves of a run, each (..., k) in nats per step.
+
+    Attributes:
+      first: of the first half.
+      second: of the second half.
+      difference: second − first.
+    """
+
+    first: Any
+    second: Any
+    difference: Any
+
+
+class FrameSpread(NamedTuple):
+    """Exponents from several initial frames, each field of shape (...).
+
+    Attributes:
+      mean: over the frames.
+      standard_deviation: of one frame's exponent (n − 1 in the denominator).
+      smallest: over the frames.
+      largest: over the frames.
+    """
+
+    mean: Any
+    standard_deviation: Any
+    smallest: Any
+    largest: Any
+
+
+def block_standard_error(log_growth: ArrayLike, num_blocks: int = 8, period: int = 1) -> Any:
+    """The standard error of an exponent along time, by batch means.
+
+      se² = Σ_b n_b (m_b − λ)² / ((B − 1) T),  m_b the mean growth in block b of n_b steps
+
+    The blocks are contiguous and as equal as whole periods allow. With B = T this is the naive
+    error σ/√T, which takes the steps for independent. Growth is correlated in time, as a rule
+    positively: blocks must be much longer than the correlation time or the error is too small,
+    and B must not be too small or it is itself uncertain (by a share of about 1/√(2(B − 1))).
+    Compare two numbers of blocks: an error that grows with longer blocks is not yet right.
+
+    It answers "how far would λ move if this run were sampled again in the same regime". Of a run
+    that is still settling the growth has a trend, which is counted as if it were chance.
+
+    Args:
+      log_growth: (..., steps, k) ln R_ii of each step, in nats.
+      num_blocks: B.
+      period: steps after which the schedule repeats (the updates of a segment); blocks hold whole
+        periods, because updates of different kinds grow differently.
+
+    Returns:
+      (..., k) in nats per step; NaN where the growth holds NaN or infinities.
+
+    Raises:
+      ValueError: for steps that are not whole periods, fewer than 2 blocks, or more blocks than
+        periods.
+
+    Source: Schmeiser 1982, Oper. Res. 30, 556; Geyer 1992, Stat. Sci. 7, 473.
+    """
+    growth, num_periods = _checked(log_growth, period)
+    if not 2 <= num_blocks <= num_periods:
+        raise ValueError(
+            f"num_blocks must lie in 2..{num_periods}, the periods of log_growth; got {num_blocks}"
+        )
+    edges = period * (np.arange(num_blocks + 1) * num_periods // num_blocks)
+    sizes, total = np.diff(edges)[:, None], edges[-1]
+    with np.errstate(invalid="ignore"):
+        sums = np.add.reduceat(growth, edges[:-1], axis=-2, dtype=np.float64)
+        exponents = sums.sum(axis=-2, keepdims=True) / total
+        between = (sizes * (sums / sizes - exponents) ** 2).sum(axis=-2)
+    return np.sqrt(between / ((num_blocks - 1) * total))
+
+
+def split_half(log_growth: ArrayLike, period: int = 1) -> SplitHalf:
+    """The exponents of the first and the second half of a run.
+
+    A systematic difference over many runs is a transient that has not ended. Of one stationary
+    run half of |difference| is the standard error with one degree of freedom.
+
+    Args:
+      log_growth: (..., steps, k) ln R_ii of each step, in nats.
+      period: steps after which the schedule repeats; the cut lies between periods, and the middle
+        one of an odd number belongs to the second half.
+
+    Returns:
+      Three arrays (..., k) in nats per step. An annihilated direction has −inf in the half where
+      it happened, and NaN as difference if in both.
+
+    Raises:
+      ValueError: for steps that are not whole periods, or fewer than 2 periods.
+    """
+    growth, num_periods = _checked(log_growth, period)
+    if num_periods < 2:
+        raise ValueError(f"two halves need at least 2 periods of {period} steps; got {num_periods}")
+    middle = period * (num_periods // 2)
+    with np.errstate(invalid="ignore"):
+        first = growth[..., :middle, :].mean(axis=-2, dtype=np.float64)
+        second = growth[..., middle:, :].mean(axis=-2, dtype=np.float64)
+        return SplitHalf(first, second, second - first)
+
+
+def frame_spread(exponents: ArrayLike) -> FrameSpread:
+    """How much the exponents of one trajectory depend on the initial frame.
+
+    The state does not depend on the frame, so all runs follow one trajectory: in the limit of long
+    time their exponents agree (Oseledets), and the spread is what a finite time has not yet
+    forgotten of the initial tangent vectors. It is no error bar for other initial states or
+    puzzles, and the mean keeps the bias that all frames share.
+
+    Args:
+      exponents: (S, ...) one row per seed of the frame, all of the same trajectory.
+
+    Returns:
+      Four arrays (...), in the unit of `exponents`. The standard deviation is NaN for S = 1, where
+      there is no spread to see, and where an exponent is infinite; NaN carries over.
+
+    Raises:
+      ValueError: for no rows.
+    """
+    exponents = np.asarray(exponents, dtype=np.float64)
+    if exponents.ndim == 0 or len(exponents) == 0:
+        raise ValueError(
+            f"exponents must have one row per frame, at least one; got shape {exponents.shape}"
+        )
+    with np.errstate(invalid="ignore"):
+        mean = exponents.mean(axis=0)
+        squares = ((exponents - mean) ** 2).sum(axis=0)
+    freedom = len(exponents) - 1
+    deviation = np.sqrt(squares / freedom) if freedom else np.full_like(squares, np.nan)[()]
+    return FrameSpread(mean, deviation, exponents.min(axis=0), exponents.max(axis=0))
+
+
+def _checked(log_growth: ArrayLike, period: int) -> tuple[np.ndarray, int]:
+    """The growth, and how many whole periods it has."""
+    growth = np.asarray(log_growth)
+    if growth.ndim < 2:
+        raise ValueError(f"log_growth must have shape (..., steps, k); got {growth.shape}")
+    if period < 1:
+        raise ValueError(f"period must be at least 1 step; got {period}")
+    num_periods, rest = divmod(growth.shape[-2], period)
+    if rest:
+        raise ValueError(
+            f"log_growth must have whole periods of {period} steps; it has {growth.shape[-2]}"
+        )
+    return growth, num_periods
