@@ -8,7 +8,10 @@ COMMANDS = {
     "spectrum": "Lyapunov spectra of a model on many puzzles, solved against failed",
     "train": "train a cell with the official recipe",
     "sudoku": "make a data set of Sudokus with exactly one solution",
+    "toy": "transient chaos in one dimension: why failures are the chaotic runs",
 }
+
+_EXHAUSTED = "RESOURCE_EXHAUSTED"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,6 +28,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(_message(error))
     except (ValueError, FloatingPointError) as error:
         return _refuse(str(error))
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        return _refuse(_memory_message(error))
     except KeyboardInterrupt:
         return _refuse("interrupted; given again, spectrum and train continue", code=130)
     return 0
@@ -36,6 +43,8 @@ def _command(name: str) -> Callable[[list[str]], Any]:
         from rrjax.commands.spectrum import main
     elif name == "train":
         from rrjax.commands.train import main
+    elif name == "toy":
+        from rrjax.commands.toy import main
     else:
         from rrjax.commands.sudoku import main
     return main
@@ -51,6 +60,22 @@ def _message(error: OSError) -> str:
     if error.strerror is None:
         return str(error)
     return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # XLA's error is a RuntimeError, on every device, that only its text tells apart
+    return isinstance(error, MemoryError) or _EXHAUSTED in str(error)
+
+
+def _memory_message(error: Exception) -> str:
+    """With the first line of the error alone: XLA may append a list of its buffers."""
+    line = str(error).partition("\n")[0].rstrip(".")
+    found = line.removeprefix(f"{_EXHAUSTED}: ").removeprefix("Out of memory ")
+    return (
+        f"out of memory{': ' if found else ''}{found}; a smaller --chunk-size or --num-exponents "
+        "(rrjax spectrum) or --global-batch-size (rrjax train) needs less; it is another run, "
+        "for a new --out"
+    )
 
 
 def _refuse(message: str, code: int = 2) -> int:

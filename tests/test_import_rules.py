@@ -14,13 +14,13 @@ PACKAGE = Path(__file__).parents[1] / "rrjax"
 # Imports go to a lower tier; a part's own modules may import each other.
 TIERS = (
     {"contract", "linalg", "store"},
-    {"cells", "dynamics", "puzzles"},
+    {"cells", "dynamics", "puzzles", "systems"},
     {"models", "training", "analysis"},
-    {"sweep", "plots", "progress"},
+    {"sweep", "devices", "plots", "progress"},
     {"commands", "cli"},
 )
 # The only imports within a tier.
-PEERS = {("linalg", "contract"), ("training", "models"), ("cli", "commands")}
+PEERS = {("linalg", "contract"), ("training", "models"), ("cli", "commands"), ("devices", "sweep")}
 # Names for users; no module of the package imports them.
 FACADES = {"__init__", "flax"}
 
@@ -29,12 +29,14 @@ OTHER_PACKAGES = {
     "linalg": {"jax", "jaxtyping"},
     "store": {"jax", "numpy"},
     "cells": {"flax", "jax", "jaxtyping", "numpy"},
-    "dynamics": {"jax", "jaxtyping"},
+    "dynamics": {"jax", "jaxtyping", "numpy"},
     "puzzles": {"numpy"},
+    "systems": {"jax", "jaxtyping", "numpy"},
     "models": {"huggingface_hub", "jax", "numpy", "safetensors"},
     "training": {"jax", "jaxtyping", "numpy", "optax", "orbax"},
     "analysis": {"numpy", "scipy"},
     "sweep": {"numpy"},
+    "devices": {"jax", "numpy"},
     "plots": {"matplotlib", "numpy"},
     "progress": {"rich"},
     "commands": {"jax", "numpy", "rich", "tyro", "yaml"},
@@ -96,6 +98,8 @@ def test_a_module_imports_only_what_its_tier_may(path: Path):
         ("cells", "import rrjax.dynamics.lyapunov as lyapunov"),
         ("cells", "def f():\n    from rrjax.dynamics import lyapunov"),
         ("puzzles", "import jax.numpy as jnp"),
+        ("systems", "from rrjax.dynamics.lyapunov import spectrum"),
+        ("systems", "from rrjax.cells import bind"),
         ("analysis", "import pandas"),
         ("contract", "import numpy"),
         ("store", "from rrjax import models"),

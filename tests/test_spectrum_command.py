@@ -84,6 +84,7 @@ def test_the_arrays_of_the_result(results):
         "answers": ((NUMBER, 16), "int32"),
         "q_halt": ((NUMBER,), "float32"),
         "finite": ((NUMBER,), "bool"),
+        "failed_at": ((NUMBER,), "int32"),
         "solved": ((NUMBER,), "bool"),
     }
     assert results["finite"].all()
@@ -154,13 +155,13 @@ def test_fewer_puzzles_are_the_first_ones(job, results, tmp_path):
 def count_chunks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Sizes of the chunks that are computed from now on (traces of the check excluded)."""
     sizes: list[int] = []
-    measure = command._Work.__call__
+    measure = command.OnDevices.__call__
 
     def counted(self, items):
-        sizes.append(len(items))
+        sizes.extend(len(chunk) for chunk in items)
         return measure(self, items)
 
-    monkeypatch.setattr(command._Work, "__call__", counted)
+    monkeypatch.setattr(command.OnDevices, "__call__", counted)
     return sizes
 
 
@@ -270,7 +271,7 @@ def test_an_interrupted_run_says_that_it_continues(job, tmp_path, monkeypatch, c
 
     command_line = arguments(job.model, job.data, tmp_path / "out")
     with monkeypatch.context() as patch:
-        patch.setattr(command._Work, "__call__", interrupt)
+        patch.setattr(command.OnDevices, "__call__", interrupt)
         assert cli.main(command_line) == 130
     assert "interrupted; given again, spectrum and train continue" in capsys.readouterr().err
     run(*command_line)

@@ -37,12 +37,12 @@ class Work:
     def __call__(self, items: np.ndarray) -> dict[str, np.ndarray]:
         if len(self.calls) == self._stop_at:
             raise KeyboardInterrupt
-        self.calls.append(items.tolist())
+        self.calls.extend(items.tolist())
         return values(items)
 
 
 def values(items: np.ndarray) -> dict[str, np.ndarray]:
-    rows = np.sin(items[:, None] * np.array([1.0, 2.0, 3.0])).astype(np.float32)
+    rows = np.sin(items[..., None] * np.array([1.0, 2.0, 3.0])).astype(np.float32)
     return {"rows": rows, "odd": items % 2 == 1}
 
 
@@ -209,7 +209,7 @@ folder, log = Path(sys.argv[1]), Path(sys.argv[2])
 def run_once():
     found = {path.name for path in folder.glob("chunks/[0-9]*.npz")}
     def work(items):
-        name = f"{items[0] // 4:06d}.npz"
+        name = f"{items[0, 0] // 4:06d}.npz"
         with log.open("a") as file:
             file.write(f"{name} {'again' if name in found else 'new'}\\n")
         return test_sweep.values(items)

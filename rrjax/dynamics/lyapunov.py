@@ -14,7 +14,7 @@ from rrjax.contract import Context, Drive, Dynamics, State, Update, fold, run_se
 from rrjax.dynamics.products import PRODUCTS, with_products
 from rrjax.linalg import Frame, dimension, gram, norms, orthonormalize, random_frame
 
-Observe = Callable[[State, Frame], Any]
+Observe = Callable[[Context, State, Frame], Any]
 
 FLOOR = 32
 """ln Rᵢᵢ counts as round-off when Rᵢᵢ is below this many units in the last place of the largest
@@ -123,7 +123,7 @@ def spectrum(
       frame_transient: segments that the frame then turns before anything is counted.
       products: how the tangents' matrix products are computed, the state's always exactly:
         `exact`, or `tf32` or `bf16` for operands of 10 or 7 bits with float32 sums.
-      observe: a function `(state, frame) -> pytree`, called after every measured segment.
+      observe: a function `(context, state, frame) -> pytree`, called after every measured segment.
 
     Returns:
       A `Spectrum` of the measured segments.
@@ -137,7 +137,7 @@ def spectrum(
       Benettin et al. 1980; for recurrent networks Engelken, Wolf & Abbott 2023.
     """
     start = dynamics.start(initial)
-    _check_dtypes(start)
+    check_dtypes(start)
     plan = _Plan(num_segments, state_transient, frame_transient, products, observe)
     if (key is None) == (frame is None):
         raise ValueError("give exactly one of key and frame: it sets the initial tangent vectors")
@@ -206,11 +206,11 @@ def _segment(
         carry, R = tangent_step(dynamics.context, drive, update, carry, plan.products)
         growth = jnp.log(jnp.diagonal(R))
         sound = _all_finite(carry[0]) & (growth < jnp.inf).all()  # NaN is not below anything
-        return carry, (growth, _above_round_off(R), sound)
+        return carry, (growth, above_round_off(R), sound)
 
     after, steps = fold(dynamics.schedule, step, carry)
     drift = norms(jax.tree.map(jnp.subtract, after[0], carry[0]))
-    return after, (steps, drift, plan.observe(*after) if plan.observe else None)
+    return after, (steps, drift, plan.observe(dynamics.context, *after) if plan.observe else None)
 
 
 def tangent_step(
@@ -231,7 +231,8 @@ def tangent_step(
     return (z, Q), R
 
 
-def _above_round_off(R: Float[Array, "k k"]) -> Bool[Array, " k"]:
+def above_round_off(R: Float[Array, "k k"]) -> Bool[Array, " k"]:
+    """Which Rᵢᵢ are numbers, not the round-off of the products behind them (`FLOOR`)."""
     largest = jnp.sqrt(jnp.sum(jnp.square(R), axis=0).max())
     return jnp.diagonal(R) > FLOOR * jnp.finfo(R.dtype).eps * largest
 
@@ -240,7 +241,8 @@ def _all_finite(tree: Any) -> Bool[Array, ""]:
     return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all()
 
 
-def _check_dtypes(start: State) -> None:
+def check_dtypes(start: State) -> None:
+    """Refuse states that are too coarse for tangents."""
     for leaf in jax.tree.leaves(start):
         if leaf.dtype not in (jnp.float32, jnp.float64):
             raise ValueError(

@@ -31,8 +31,8 @@ SOLVED = Look("solved", "#0072B2", "", "-", "o")
 FAILED = Look("failed", "#D55E00", "////", "--", "s")
 
 
-def new_axes() -> "matplotlib.axes.Axes":
-    """Axes of a new figure, without frame on top and right.
+def new_figure(width: float, height: float) -> "matplotlib.figure.Figure":
+    """An empty figure of so many inches.
 
     Raises:
       ModuleNotFoundError: without matplotlib, saying how to install it.
@@ -43,7 +43,16 @@ def new_axes() -> "matplotlib.axes.Axes":
         raise ModuleNotFoundError(
             "figures need matplotlib: pip install 'rrjax[viz]'", name=error.name
         ) from error
-    axes = Figure(figsize=(6.4, 4.2), layout="constrained").subplots()
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def new_axes() -> "matplotlib.axes.Axes":
+    """Axes of a new figure, without frame on top and right.
+
+    Raises:
+      ModuleNotFoundError: without matplotlib, saying how to install it.
+    """
+    axes = new_figure(6.4, 4.2).subplots()
     axes.spines[["top", "right"]].set_visible(False)
     return axes
 

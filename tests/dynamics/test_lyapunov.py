@@ -228,7 +228,7 @@ def test_directions_above_the_floor_are_resolved_in_both_precisions():
             np.testing.assert_allclose(result.exponents[1], np.log(smallest), rtol=1e-5)
 
 
-def end_of(state, frame):
+def end_of(context, state, frame):
     return {"state": state, "gram": frame @ frame.T}
 
 

@@ -1,0 +1,122 @@
+"""The divergence of two trajectories: λ1 without any tangent dynamics, as a check of it."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array
+
+from rrjax.contract import Dynamics, State, count_updates, run_segment
+from rrjax.dynamics.krylov import Vector
+from rrjax.linalg import random_frame
+
+ROUND_OFFS = 100
+"""A distance of so many round-offs of the state's norm gives its growth to about a hundredth."""
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Divergence:
+    """How fast two trajectories part that are brought together after every segment. A pytree.
+
+    Attributes:
+      exponent: () the mean growth, in nats per update; compare with the first of `spectrum`.
+      log_growth: (segments,) ln of the ratio of the distances after and before a segment, in nats.
+      state: the end state of the reference trajectory.
+      finite: () whether both trajectories stayed finite. Where not, the numbers mean nothing.
+      resolved: () whether the distance stayed above `ROUND_OFFS` of the state, before and after
+        every segment. Where not, growth measures the arithmetic: take a greater distance, or
+        float64.
+    """
+
+    exponent: Array
+    log_growth: Array
+    state: State
+    finite: Array
+    resolved: Array
+
+    @property
+    def clock(self) -> str:
+        """What one step of `log_growth` is."""
+        return "segment"
+
+    @property
+    def unit(self) -> str:
+        """The unit of `exponent`."""
+        return "nats per update"
+
+
+def divergence(
+    dynamics: Dynamics,
+    num_segments: int = 16,
+    *,
+    key: jax.Array,
+    distance: float = 1e-6,
+    initial: State | None = None,
+) -> Divergence:
+    r"""The leading exponent from the finite difference of two trajectories.
+
+    A second trajectory starts at the distance δ in a random direction. After every segment F,
+
+        ln ( ‖F(z + d) − F(z)‖ / ‖d‖ )
+
+    is recorded and the difference scaled back to δ, its direction kept. No derivative is taken.
+    From the same key the first direction is that of `spectrum(..., num_exponents=1)`, so that the
+    two agree segment by segment up to δ times the curvature and round-off over δ.
+
+    Args:
+      dynamics: of one puzzle; `vmap` over it for many.
+      num_segments: segments to run; of a driven system at most the segments of its drive.
+      key: draws the direction of the first difference.
+      distance: δ, the Euclidean norm of the difference in the whole state. The best is about the
+        root of the round-off times the state's norm: in float32 some 1e-4 of it, far above the
+        default.
+      initial: the initial state in place of `dynamics.initial`.
+
+    Returns:
+      A `Divergence`. Trajectories that merge to the last bit have the growth −inf from there on,
+      and so their exponent.
+
+    Raises:
+      ValueError: for no segments or a distance that is not positive and finite.
+
+    References:
+      Benettin, Galgani & Strelcyn 1976.
+    """
+    if not 0 < distance < float("inf"):
+        raise ValueError(f"distance must be positive and finite, got {distance}")
+    return _divergence(dynamics, dynamics.start(initial), key, distance, num_segments)
+
+
+@partial(jax.jit, static_argnums=4)
+def _divergence(
+    dynamics: Dynamics, start: State, key: jax.Array, distance, num_segments: int
+) -> Divergence:
+    first, unravel = ravel_pytree(start)
+    other = _at_distance(first, ravel_pytree(random_frame(key, start, 1))[0], distance)
+
+    def segment(pair: tuple[Vector, Vector], drive: Any) -> tuple[tuple[Vector, Vector], Any]:
+        before = jnp.linalg.norm(pair[1] - pair[0])  # δ as the rounding of the state left it
+        z, other = (ravel_pytree(run_segment(dynamics, unravel(one), drive))[0] for one in pair)
+        after = jnp.linalg.norm(other - z)
+        growth = jnp.where(before == 0, -jnp.inf, jnp.log(after / before))
+        finite = jnp.isfinite(z).all() & jnp.isfinite(other).all()
+        floor = ROUND_OFFS * jnp.finfo(z.dtype).eps * jnp.linalg.norm(z)
+        resolved = jnp.minimum(before, after) > floor
+        return (z, _at_distance(z, other - z, distance)), (growth, finite, resolved)
+
+    with jax.default_matmul_precision("highest"):
+        (z, _), (growth, finite, resolved) = jax.lax.scan(
+            segment, (first, other), dynamics.drives(num_segments), length=num_segments
+        )
+    exponent = growth.mean() / count_updates(dynamics.schedule)
+    return Divergence(exponent, growth, unravel(z), finite.all(), resolved.all())
+
+
+def _at_distance(z: Vector, direction: Vector, distance: Array | float) -> Vector:
+    """The point at this distance from z; z itself where there is no direction."""
+    length = jnp.linalg.norm(direction)
+    return jnp.where(length == 0, z, z + direction * (distance / length))

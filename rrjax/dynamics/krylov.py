@@ -1,0 +1,138 @@
+"""The dominant eigenvalue of a linear map that can only be applied, by Arnoldi's iteration."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+Vector = Float[Array, " n"]
+
+SQUARINGS = 50
+"""ρ(H) = lim ‖H^N‖^(1/N) at N = 2^50: what is left of the limit is below float64's round-off."""
+
+BREAKDOWN = 10
+"""A new direction of fewer round-offs than this, relative to the image, is none."""
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Dominant:
+    """The dominant eigenvalue of a linear map A, from a Krylov space. A pytree.
+
+    Attributes:
+      value: () its modulus ρ; NaN where A gave something non-finite.
+      vector: (n,) a unit vector of its invariant subspace: the eigenvector, up to sign, of a real
+        eigenvalue; some vector of the plane of a complex pair.
+      residual: () how far that subspace leaves the Krylov space under A, relative to ρ.
+      iterations: () applications of A.
+      converged: () whether the residual came down to the tolerance.
+    """
+
+    value: Array
+    vector: Array
+    residual: Array
+    iterations: Array
+    converged: Array
+
+
+class _Krylov(NamedTuple):
+    basis: Float[Array, "m_plus_1 n"]
+    hessenberg: Float[Array, "m_plus_1 m"]
+    iterations: Int[Array, ""]
+    value: Float[Array, ""]
+    residual: Float[Array, ""]
+
+
+def dominant_eigenvalue(
+    apply: Callable[[Vector], Vector],
+    start: Vector,
+    max_iterations: int,
+    tolerance: Float[Array, ""] | float,
+) -> Dominant:
+    r"""The largest |eigenvalue| of A, real or of a complex pair.
+
+    Arnoldi with full reorthogonalisation, A V = V H + h v eᵀ; ρ(H) by repeated squaring of the
+    small matrix, H^N = s P, with the residual h ‖eᵀP‖ / ‖P‖. A symmetric A makes it Lanczos'
+    iteration. Nothing here needs LAPACK, which has no eigenvalues of general matrices off the CPU.
+
+    Args:
+      apply: A; it is traced once.
+      start: (n,) a random vector; it need not have length 1.
+      max_iterations: m, at most. The basis takes m + 1 vectors of memory.
+      tolerance: the relative residual to stop at.
+
+    References:
+      Arnoldi 1951; Saad 2011, "Numerical Methods for Large Eigenvalue Problems", chapter 6;
+      Gelfand 1941 for the spectral radius as a limit of norms.
+    """
+
+    def proceed(krylov: _Krylov) -> Bool[Array, ""]:
+        unfinished = ~(krylov.residual <= tolerance * krylov.value) & jnp.isfinite(krylov.value)
+        return unfinished & (krylov.iterations < max_iterations)
+
+    basis = jnp.zeros((max_iterations + 1, start.size), start.dtype)
+    small = jnp.zeros((max_iterations + 1, max_iterations), start.dtype)
+    zero, infinity = jnp.zeros((), start.dtype), jnp.full((), jnp.inf, start.dtype)
+    first = basis.at[0].set(start / jnp.linalg.norm(start))
+    krylov = _Krylov(first, small, jnp.zeros((), int), zero, infinity)
+    return _read(jax.lax.while_loop(proceed, lambda k: _extend(apply, k), krylov), tolerance)
+
+
+def _extend(apply: Callable[[Vector], Vector], krylov: _Krylov) -> _Krylov:
+    """One more basis vector, and what the larger space says."""
+    V, j = krylov.basis, krylov.iterations
+    image = apply(V[j])
+    column, rest = _orthogonalize(V, image)
+    length = jnp.linalg.norm(rest)
+    floor = BREAKDOWN * jnp.finfo(image.dtype).eps * jnp.linalg.norm(image)
+    length = jnp.where(length <= floor, 0, length)  # an invariant subspace: stay in it
+    V = V.at[j + 1].set(jnp.where(length == 0, 0, rest / length))
+    H = krylov.hessenberg.at[:, j].set(column.at[j + 1].set(length))
+    value, power = _spectral_radius(_projected(H, j + 1))
+    residual = length * jnp.linalg.norm(power[j])  # of a power of norm 1
+    return _Krylov(V, H, j + 1, value, residual)
+
+
+def _orthogonalize(V: Float[Array, "m n"], image: Vector) -> tuple[Float[Array, " m"], Vector]:
+    """Gram-Schmidt, twice: once leaves what cancellation brought back."""
+    first = V @ image
+    image = image - first @ V
+    second = V @ image
+    return first + second, image - second @ V
+
+
+def _projected(H: Float[Array, "m_plus_1 m"], size: Int[Array, ""]) -> Float[Array, "m m"]:
+    rows = jnp.arange(H.shape[1])[:, None]
+    return jnp.where(rows < size, H[:-1], 0)
+
+
+def _spectral_radius(H: Float[Array, "m m"]) -> tuple[Float[Array, ""], Float[Array, "m m"]]:
+    """ρ(H) by Gelfand's formula, and a high power of H, of norm 1 (0 for a nilpotent H)."""
+
+    def square(
+        carry: tuple[Array, Array], weight: Float[Array, ""]
+    ) -> tuple[tuple[Array, Array], None]:
+        logarithm, power = carry
+        norm = jnp.linalg.norm(power)
+        power = jnp.where(norm == 0, 0, power / norm)
+        return (logarithm + weight * jnp.log(norm), power @ power), None
+
+    weights = 0.5 ** jnp.arange(SQUARINGS, dtype=H.dtype)
+    start = (jnp.zeros((), H.dtype), H)
+    (logarithm, power), _ = jax.lax.scan(square, start, weights)
+    norm = jnp.linalg.norm(power)
+    return jnp.exp(logarithm), jnp.where(norm == 0, 0, power / norm)
+
+
+def _read(krylov: _Krylov, tolerance: Float[Array, ""] | float) -> Dominant:
+    _, power = _spectral_radius(_projected(krylov.hessenberg, krylov.iterations))
+    column = power[:, jnp.argmax(jnp.linalg.norm(power, axis=0))]
+    vector = column @ krylov.basis[:-1]
+    value = jnp.where(jnp.isfinite(krylov.value), krylov.value, jnp.nan)
+    residual = jnp.where(krylov.residual == 0, 0, krylov.residual / value)
+    converged = krylov.residual <= tolerance * value
+    vector = vector / jnp.linalg.norm(vector)
+    return Dominant(value, vector, residual, krylov.iterations, converged)

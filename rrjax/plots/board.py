@@ -1,0 +1,187 @@
+"""The unstable cells of a puzzle on its board, segment by segment."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from rrjax.plots.canvas import UNIT, new_figure
+
+if TYPE_CHECKING:
+    import matplotlib.axes
+    import matplotlib.figure
+    import matplotlib.image
+
+COLUMNS = 5
+
+
+class Board(NamedTuple):
+    """One puzzle and where its leading tangent vector lies after every segment.
+
+    Attributes:
+      name: what to call it.
+      lambda1: its leading exponent, in nats per update.
+      shares: (segments, cells) of the vector's squared norm. The rest of 1 is off the board.
+      wrong: (segments, cells) whether the answer after that segment is wrong.
+      is_open: (cells,) whether the answer had to be found.
+      symbols: (segments, cells) short texts to print: givens, wrong answers; else empty.
+      box: rows and columns of the boxes that thicker lines part, or None.
+    """
+
+    name: str
+    lambda1: float
+    shares: np.ndarray
+    wrong: np.ndarray
+    is_open: np.ndarray
+    symbols: np.ndarray
+    box: tuple[int, int] | None
+
+
+def unstable_cells(
+    boards: Sequence[Board], states: Sequence[str], title: str | None = None
+) -> "matplotlib.figure.Figure":
+    """Boards shaded by the leading vector's share per cell: a row per puzzle, columns in time.
+
+    Wrong cells are framed, and their symbols thin; the other symbols, which are givens, bold. All
+    panels have the same scale, whose steps follow the square root of the share: cells differ by
+    orders of magnitude.
+
+    Args:
+      boards: of the same number of segments; at most five segments are drawn, spread evenly in
+        ratio from the first to the last.
+      states: names of the states that the shares are summed over.
+      title: None: what the numbers of the first board say.
+
+    Raises:
+      ModuleNotFoundError: without matplotlib, saying how to install it.
+      ValueError: for no boards, cells that fill no square, different numbers of segments, or
+        shares that are not finite.
+    """
+    _check(boards)
+    columns = shown_segments(len(boards[0].shares))
+    figure = new_figure(1.9 * len(columns) + 1.6, 2.2 * len(boards) + 0.7)
+    grid = figure.subplots(len(boards), len(columns), squeeze=False)
+    top = max(float(board.shares[columns].max()) for board in boards)
+    images = [
+        _draw(ax, board, segment, top)
+        for board, row in zip(boards, grid, strict=True)
+        for ax, segment in zip(row, columns, strict=True)
+    ]
+    for ax, segment in zip(grid[0], columns, strict=True):
+        ax.set_title(f"segment {segment + 1}", fontsize="medium")
+    for board, row in zip(boards, grid, strict=True):
+        row[0].set_ylabel(f"{board.name}\nλ₁ = {board.lambda1:.3f} {UNIT}", fontsize="small")
+    bar = figure.colorbar(images[0], ax=grid, shrink=0.9, aspect=30, pad=0.01)
+    bar.set_label(f"share of the leading vector's\nsquared norm ({_sum_of(states)})")
+    figure.suptitle(title or _message(boards[0]), x=0.01, ha="left", fontsize="medium")
+    figure.supxlabel(_KEY, x=0.01, ha="left", fontsize="small")
+    return figure
+
+
+_KEY = "bold: given.  framed: wrong answer.  empty: right answer."
+
+
+def shown_segments(num_segments: int) -> list[int]:
+    """The segments that are drawn, counted from 0: 1, 2, 4, 8 and 16 of sixteen."""
+    spread = np.geomspace(1, num_segments, COLUMNS)
+    return sorted({round(segment) - 1 for segment in spread.tolist()})
+
+
+def _check(boards: Sequence[Board]) -> None:
+    if not boards:
+        raise ValueError("boards must hold at least one board, got none")
+    for board in boards:
+        cells = board.shares.shape[-1]
+        if math.isqrt(cells) ** 2 != cells:
+            raise ValueError(f"a board needs a square number of cells; {board.name} has {cells}")
+        if len(board.shares) != len(boards[0].shares):
+            raise ValueError("boards must have the same number of segments")
+        if not np.isfinite(board.shares).all():
+            raise ValueError(f"shares must be finite; those of {board.name} are not")
+
+
+def _draw(
+    ax: "matplotlib.axes.Axes", board: Board, segment: int, top: float
+) -> "matplotlib.image.AxesImage":
+    from matplotlib.colors import PowerNorm
+
+    shares, wrong = board.shares[segment], board.wrong[segment]
+    size = math.isqrt(len(shares))
+    image = ax.imshow(shares.reshape(size, size), cmap="YlOrBr", norm=PowerNorm(0.5, 0, top))
+    ax.set_xticks([])
+    ax.set_yticks([])
+    _draw_lines(ax, size, board.box)
+    for cell in np.flatnonzero(wrong | (board.symbols[segment] != "")).tolist():
+        # white where the colour is too dark for black
+        ink = "white" if shares[cell] > 0.75**2 * top else "black"
+        _write(ax, divmod(cell, size), str(board.symbols[segment, cell]), ink, bool(wrong[cell]))
+    ax.set_xlabel(_count(wrong, shares), fontsize="small")
+    return image
+
+
+def _draw_lines(ax: "matplotlib.axes.Axes", size: int, box: tuple[int, int] | None) -> None:
+    height, width = box or (size, size)
+    ends = (-0.5, size - 0.5)
+    for place in range(1, size):
+        ax.hlines(place - 0.5, *ends, color="black", lw=0.2 if place % height else 1.2)
+        ax.vlines(place - 0.5, *ends, color="black", lw=0.2 if place % width else 1.2)
+
+
+def _write(
+    ax: "matplotlib.axes.Axes", place: tuple[int, int], symbol: str, ink: str, wrong: bool
+) -> None:
+    from matplotlib.patches import Rectangle
+
+    row, column = place
+    if wrong:
+        corner = (column - 0.4, row - 0.4)
+        ax.add_patch(Rectangle(corner, 0.8, 0.8, fill=False, edgecolor=ink, linewidth=1.0))
+    ax.text(
+        column,
+        row,
+        symbol,
+        color=ink,
+        fontsize="x-small",
+        fontweight="normal" if wrong else "bold",
+        ha="center",
+        va="center_baseline",
+    )
+
+
+def _count(wrong: np.ndarray, shares: np.ndarray) -> str:
+    words = "no wrong cell"
+    if wrong.any():
+        words = f"{_cells(int(wrong.sum()))} wrong, {_percent(float(shares[wrong].sum()))} of norm²"
+    off_board = 1 - float(shares.sum())
+    return words if off_board < 0.005 else f"{words}\noff the board: {_percent(off_board)}"
+
+
+def _cells(number: int) -> str:
+    return "1 cell" if number == 1 else f"{number} cells"
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.0f} %"
+
+
+def _sum_of(states: Sequence[str]) -> str:
+    return " + ".join(states) if len(states) < 3 else f"{len(states)} states summed"
+
+
+def _message(board: Board) -> str:
+    shares, wrong = board.shares[-1], board.wrong[-1]
+    right = board.is_open & ~wrong
+    when = f"{board.name}, segment {len(board.shares)}"
+    if wrong.any() and right.any() and shares[right].any():
+        ratio = shares[wrong].mean() / shares[right].mean()
+        return (
+            f"{when}: a wrong cell carries {ratio:.2g} times the share of a right cell that had "
+            "to be found"
+        )
+    found = float(shares[board.is_open].sum() / shares.sum())
+    fraction = float(board.is_open.mean())
+    return (
+        f"{when}: the cells that had to be found, {_percent(fraction)} of the board, "
+        f"carry {_percent(found)} of what lies on it"
+    )

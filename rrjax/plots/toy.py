@@ -1,0 +1,104 @@
+"""The search-and-capture toy: exponents by outcome, and what becomes of both with readout time."""
+
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from rrjax.plots.canvas import FAILED, new_axes
+from rrjax.plots.outcome import lambda1_histogram
+
+if TYPE_CHECKING:
+    import matplotlib.axes
+    import matplotlib.figure
+
+BLACK = "#000000"
+
+
+def toy_panel(
+    exponents: ArrayLike,
+    solved: ArrayLike,
+    shown_time: int,
+    times: ArrayLike,
+    auc: ArrayLike,
+    failed: ArrayLike,
+) -> "matplotlib.figure.Figure":
+    """Left the exponents at one readout time by outcome, right AUC and failures against time.
+
+    Args:
+      exponents: (n,) at the readout time on the left, in nats per update.
+      solved: (n,) booleans, at that time.
+      shown_time: that time, in updates; one of `times`.
+      times: (m,) readout times on the right.
+      auc: (m,) of −λ₁ for solved; NaN where a group is empty.
+      failed: (m,) share of runs that are still searching.
+
+    Raises:
+      ModuleNotFoundError: without matplotlib, saying how to install it.
+    """
+    left, right = _two_panels()
+    times, auc, failed = (np.asarray(values) for values in (times, auc, failed))
+    shown = auc[times == shown_time][0]
+    words = "one group is empty" if np.isnan(shown) else f"AUC of −λ₁ for solved {shown:.3f}"
+    title = f"Read out after T = {shown_time} updates:\n{words}"
+    lambda1_histogram(np.asarray(exponents)[:, None], solved, left, title)
+    left.set_ylabel("share of the group's runs")
+    _draw_times(right, times, auc, failed)
+    return cast("matplotlib.figure.Figure", left.figure)
+
+
+def toy_message(times: ArrayLike, auc: ArrayLike, failed: ArrayLike) -> str:
+    """What becomes of AUC and failures with the readout time, in a sentence."""
+    times, auc, failed = (np.asarray(values) for values in (times, auc, failed))
+    known = np.flatnonzero(~np.isnan(auc))
+    if len(known) < 2:
+        return "Fewer than two readout times have both outcomes: nothing to compare"
+    first, last = known[[0, -1]]
+    rises = "rises" if auc[last] > auc[first] else "does not rise"
+    fewer = "while the failures vanish" if failed[-1] < failed[0] else "and failures do not vanish"
+    return (
+        f"AUC {rises} with T, from {auc[first]:.3f} at {times[first]} to {auc[last]:.3f} at "
+        f"{times[last]},\n{fewer}: {_percent(failed[0])} of runs at {times[0]}, "
+        f"{_percent(failed[-1])} at {times[-1]}"
+    )
+
+
+def _percent(share: float) -> str:
+    return "none" if share == 0 else f"{100 * share:.3g} %"
+
+
+def _two_panels() -> "tuple[matplotlib.axes.Axes, matplotlib.axes.Axes]":
+    single = new_axes()
+    figure = cast("matplotlib.figure.Figure", single.figure)
+    single.remove()
+    figure.set_size_inches(11.5, 4.4)
+    left, right = figure.subplots(1, 2)
+    for ax in (left, right):
+        ax.spines[["top", "right"]].set_visible(False)
+    return left, right
+
+
+def _draw_times(
+    ax: "matplotlib.axes.Axes", times: np.ndarray, auc: np.ndarray, failed: np.ndarray
+) -> None:
+    ax.plot(times, auc, color=BLACK, marker="o", label="AUC of −λ₁ for solved")
+    ax.plot(
+        times,
+        failed,
+        color=FAILED.color,
+        linestyle=FAILED.line,
+        marker=FAILED.marker,
+        markerfacecolor="white",
+        label="share of runs that fail",
+    )
+    for time in times[np.isnan(auc)]:
+        ax.annotate(
+            "no AUC:\none group\nis empty", (time, 1.0), ha="center", va="top", fontsize="small"
+        )
+    ax.set_xscale("log", base=2)
+    ax.set_xticks(times, [str(time) for time in times])
+    ax.set_ylim(-0.03, 1.06)
+    ax.set_xlabel("readout time T (updates)")
+    ax.set_ylabel("AUC, share of runs")
+    ax.legend(frameon=False, loc="center", bbox_to_anchor=(0.68, 0.6))
+    ax.set_title(toy_message(times, auc, failed), loc="left", fontsize="medium")
