@@ -1,8 +1,8 @@
-"""Speed of rrjax on this machine, as ratios within one run, at the official TRM-MLP size.
+"""Speed of rrjax on this machine, as ratios within one run.
 
-Measures plain forwards, spectra and the same network in PyTorch, in turn (A B A B …), and takes
-medians of ratios, so that the noise of a shared machine cancels. Weights are random: speed does
-not depend on them.
+Every case is timed in turn with a 2048³ float32 matrix product and with its forward, and medians
+of ratios are taken, so that the noise of a shared machine cancels. A chunk is one puzzle for each
+core, as `rrjax spectrum` chooses at these sizes. Weights are random: speed does not depend on them.
 
 Usage: python scripts/benchmark.py [--quick] [--out benchmark.json]   (some ten minutes on 2 cores)
 """
@@ -19,11 +19,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import torch_reference
 import tyro
+from counting import flops
 
-from rrjax.cells import Arch, Config, bind, flatten, init_params, param_shapes
-from rrjax.cells.trm import schedule
-from rrjax.contract import count_updates, run_segment
+from rrjax.cells import Arch, Config, bind, init_params
+from rrjax.contract import run_segment
+from rrjax.devices import OnDevices, use_cpu_devices
 from rrjax.dynamics.lyapunov import spectrum
 from rrjax.store import describe_run, write_json
 
@@ -36,136 +38,152 @@ class Options:
 
     Attributes:
       out: JSON file for the result.
-      hidden_size: width of the network; 512 is the official one.
-      num_exponents: k of the spectrum.
-      num_segments: segments of every forward and spectrum.
-      repeats: rounds over all cases.
-      chunks: puzzles that run together.
-      quick: one segment and two rounds.
+      width: of the official networks; 512 is the official one.
+      repeats: rounds over what a case compares.
+      quick: the official TRM-MLP and the small model with k = 8 only, two rounds.
     """
 
     out: Path = Path("benchmark.json")
-    hidden_size: int = 512
-    num_exponents: int = 8
-    num_segments: int = 2
-    repeats: int = 5
-    chunks: tuple[int, ...] = (1, 2, 4)
+    width: int = 512
+    repeats: int = 4
     quick: bool = False
 
 
-def official_config(hidden_size: int) -> Config:
-    """TRM-MLP for 9×9 Sudoku: 81 tokens behind 16 puzzle tokens."""
+@dataclass(frozen=True)
+class Case:
+    """One network and number of exponents, over one segment."""
+
+    title: str
+    config: Config
+    k: int
+    products: str = "exact"
+
+
+def make_cases(options: Options) -> list[Case]:
+    """What is measured, the official sizes first."""
+    mlp = official_config(options.width)
+    small = Case("TRM-MLP, 9×9 model in the box", bundled_size(), 8)
+    first = Case("TRM-MLP, official size", mlp, 8)
+    if options.quick:
+        return [first, small]
+    attention = official(options.width, "trm")
+    hrm = official(options.width, "hrm")
+    return [
+        first,
+        replace(first, k=1),
+        replace(first, k=32),
+        replace(first, products="bf16"),
+        Case("TRM, attention, official size", attention, 8),
+        Case("HRM, official size", hrm, 8),
+        small,
+        replace(small, k=32),
+    ]
+
+
+def official_config(width: int) -> Config:
+    """The official TRM-MLP."""
+    return official(width, "trm", mlp_t=True, pos_encodings="none")
+
+
+def official(width: int, name: str, **more: Any) -> Config:
+    """An official Sudoku network: 81 tokens behind the puzzle tokens."""
     arch = Arch(
-        hidden_size=hidden_size,
-        H_cycles=3,
-        L_cycles=6,
-        L_layers=2,
-        mlp_t=True,
-        pos_encodings="none",
-        puzzle_emb_ndim=hidden_size,
-        puzzle_emb_len=16,
+        name,  # type: ignore[arg-type]
+        hidden_size=width,
+        num_heads=8,
+        puzzle_emb_ndim=width,
+        puzzle_emb_len=16 if name == "trm" else 0,
+        **_CYCLES[name],
+        **more,
     )
     return Config(arch, seq_len=81, vocab_size=11)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def forward(config: Config, num_segments: int, params: Any, tokens: jax.Array) -> Any:
-    """The states of a chunk of puzzles after some segments; nothing is read out."""
+_CYCLES: dict[str, dict[str, int]] = {
+    "trm": {"H_cycles": 3, "L_cycles": 6, "L_layers": 2},
+    "hrm": {"H_cycles": 2, "L_cycles": 2, "H_layers": 4, "L_layers": 4},
+}
 
-    def run(tokens: jax.Array) -> Any:
+
+def bundled_size() -> Config:
+    """The sizes of `trm-sudoku9`."""
+    arch = Arch(
+        "trm",
+        hidden_size=128,
+        H_cycles=2,
+        L_cycles=3,
+        L_layers=2,
+        mlp_t=True,
+        pos_encodings="none",
+    )
+    return Config(arch, seq_len=81, vocab_size=11)
+
+
+def forward(
+    config: Config, num_segments: int, params: Any, tokens: jax.Array
+) -> dict[str, jax.Array]:
+    """The end of a chunk of puzzles; nothing is read out."""
+
+    def run(tokens: jax.Array) -> jax.Array:
         dynamics = bind(params, config, tokens)
 
         def step(state: Any, _: None) -> tuple[Any, None]:
             return run_segment(dynamics, state), None
 
-        return jax.lax.scan(step, dynamics.initial, length=num_segments)[0]
+        end = jax.lax.scan(step, dynamics.initial, length=num_segments)[0]
+        return jax.tree.leaves(end)[0]
 
-    return jax.vmap(run)(tokens)
+    return {"z": jax.vmap(run)(tokens)}
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def tangents(
-    config: Config, num_segments: int, num_exponents: int, params: Any, tokens: jax.Array
-) -> Any:
+    config: Config, num_segments: int, k: int, products: str, params: Any, tokens: jax.Array
+) -> dict[str, jax.Array]:
     """The spectra of a chunk of puzzles, as `rrjax spectrum` computes them."""
 
-    def run(tokens: jax.Array, key: jax.Array) -> Any:
-        return spectrum(bind(params, config, tokens), num_exponents, num_segments, key=key)
+    def run(tokens: jax.Array, key: jax.Array) -> jax.Array:
+        dynamics = bind(params, config, tokens)
+        return spectrum(dynamics, k, num_segments, key=key, products=products).log_growth
 
-    return jax.vmap(run)(tokens, jax.random.split(jax.random.key(0), tokens.shape[0]))
+    keys = jax.random.split(jax.random.key(0), tokens.shape[0])
+    return {"log_growth": jax.vmap(run)(tokens, keys)}
 
 
-def torch_forward(
-    config: Config, num_segments: int, params: Any, tokens: np.ndarray
-) -> Callable[[], Any] | None:
-    """The same run in PyTorch, or None without it."""
+def make_tokens(number: int) -> np.ndarray:
+    """Any puzzles."""
+    return np.random.default_rng(0).integers(1, 11, (number, 81)).astype(np.int32)
+
+
+def programs(case: Case, params: Any) -> dict[str, Callable[[], Any]]:
+    """What is timed for a case, each for one puzzle on every device."""
+    works = {
+        "forward": functools.partial(forward, case.config, 1),
+        "spectrum": functools.partial(tangents, case.config, 1, case.k, case.products),
+    }
+    square = np.random.default_rng(0).normal(size=(MATRIX_SIZE, MATRIX_SIZE)).astype(np.float32)
+    found: dict[str, Callable[[], Any]] = {
+        "product": functools.partial(jax.jit(jnp.matmul), jnp.asarray(square), jnp.asarray(square))
+    }
+    for name, compute in works.items():
+        work = OnDevices(compute, params, lambda items: jnp.asarray(make_tokens(len(items))))
+        found[name] = functools.partial(work, np.arange(work.parallel)[:, None])
+    return found
+
+
+def in_torch(case: Case, params: Any) -> dict[str, Callable[[], Any]]:
+    """The same in PyTorch, for the token-mixing TRM and if PyTorch is there."""
+    if not case.config.arch.mlp_t or case.products != "exact":
+        return {}
     try:
         torch = importlib.import_module("torch")
     except ImportError:
-        return None
-    weights = {n: torch.tensor(np.asarray(leaf)) for n, leaf in flatten(params).items()}
-    embedded = math.sqrt(config.arch.hidden_size) * weights["embed_tokens.embedding_weight"]
-    x = torch.nn.functional.pad(embedded[torch.tensor(tokens)], (0, 0, config.puzzle_tokens, 0))
-
-    def run() -> Any:
-        z_H, z_L = (weights[name].expand_as(x) for name in ("H_init", "L_init"))
-        with torch.inference_mode():
-            for _ in range(num_segments * config.arch.H_cycles):
-                for _ in range(config.arch.L_cycles):
-                    z_L = torch_reason(torch, weights, config, z_L + (z_H + x))
-                z_H = torch_reason(torch, weights, config, z_H + z_L)
-        return z_H
-
-    return run
-
-
-def torch_reason(torch: Any, weights: dict[str, Any], config: Config, x: Any) -> Any:
-    """All token-mixing blocks of the L level, on (puzzles, tokens, width)."""
-    linear, silu = torch.nn.functional.linear, torch.nn.functional.silu
-
-    def swiglu(name: str, x: Any) -> Any:
-        gate, up = linear(x, weights[f"{name}.gate_up_proj.weight"]).chunk(2, dim=-1)
-        return linear(silu(gate) * up, weights[f"{name}.down_proj.weight"])
-
-    def norm(x: Any) -> Any:
-        mean_square = x.square().mean(-1, keepdim=True)
-        return x * torch.rsqrt(mean_square + config.arch.rms_norm_eps)
-
-    for index in range(config.arch.L_layers):
-        layer = f"L_level.layers.{index}"
-        channels = x.mT
-        x = norm(channels + swiglu(f"{layer}.mlp_t", channels)).mT
-        x = norm(x + swiglu(f"{layer}.mlp", x))
-    return x
-
-
-def flops(config: Config) -> int:
-    """Floating-point operations of one segment's matrix products, for one puzzle."""
-    rows = {"mlp": config.num_tokens, "mlp_t": config.arch.hidden_size}
-    update = sum(
-        2 * math.prod(shape) * rows[name.split(".")[3]]
-        for name, shape in param_shapes(config).items()
-        if name.startswith("L_level.")
-    )
-    return update * count_updates(schedule(config))
-
-
-def make_cases(config: Config, options: Options, params: Any) -> dict[str, Callable[[], Any]]:
-    """What is timed, by name and chunk."""
-    square = jnp.asarray(np.random.default_rng(0).normal(size=(MATRIX_SIZE, MATRIX_SIZE)), "f4")
-    product = jax.jit(jnp.matmul)
-    cases: dict[str, Callable[[], Any]] = {"product": lambda: product(square, square)}
-    for chunk in options.chunks:
-        tokens = np.random.default_rng(chunk).integers(1, 11, (chunk, config.seq_len))
-        args = (params, jnp.asarray(tokens, jnp.int32))
-        cases[f"forward {chunk}"] = functools.partial(forward, config, options.num_segments, *args)
-        cases[f"spectrum {chunk}"] = functools.partial(
-            tangents, config, options.num_segments, options.num_exponents, *args
-        )
-        in_torch = torch_forward(config, options.num_segments, params, tokens)
-        if in_torch is not None:
-            cases[f"torch {chunk}"] = in_torch
-    return cases
+        return {}
+    tokens = make_tokens(jax.local_device_count())
+    common = (params, tokens)
+    return {
+        "torch forward": torch_reference.forward(torch, case.config, 1, *common),
+        "torch spectrum": torch_reference.spectrum(torch, case.config, 1, case.k, *common),
+    }
 
 
 def measure(cases: dict[str, Callable[[], Any]], rounds: int) -> dict[str, np.ndarray]:
@@ -181,65 +199,65 @@ def measure(cases: dict[str, Callable[[], Any]], rounds: int) -> dict[str, np.nd
     return {name: np.array(values) for name, values in seconds.items()}
 
 
-def temporary_bytes(config: Config, num_exponents: int, num_segments: int, params: Any) -> float:
-    """Temporary memory of the compiled spectrum of one puzzle; NaN where the backend hides it."""
-    tokens = jnp.ones((1, config.seq_len), jnp.int32)
-    compiled = tangents.lower(config, num_segments, num_exponents, params, tokens).compile()
-    analysis = compiled.memory_analysis()
-    return math.nan if analysis is None else analysis.temp_size_in_bytes
+def operations(config: Config) -> int:
+    """Floating-point operations of one segment's matrix products, for one puzzle."""
+    params = jax.eval_shape(lambda: init_params(jax.random.key(0), config))
+    traced = jax.make_jaxpr(functools.partial(forward, config, 1))(params, make_tokens(1))
+    return sum(flops(traced).values())
 
 
-def summarize(
-    config: Config, options: Options, seconds: dict[str, np.ndarray]
-) -> dict[str, dict[str, float]]:
-    """Medians over the rounds: ratios of times, and rates of matrix products in GF/s."""
-    work, k = flops(config) * options.num_segments / 1e9, options.num_exponents
-    rows = {"product": {"GF/s": 2 * MATRIX_SIZE**3 / 1e9 / float(np.median(seconds["product"]))}}
-    for chunk in options.chunks:
-        plain, tangent = seconds[f"forward {chunk}"], seconds[f"spectrum {chunk}"]
-        row = {
-            "forward seconds": float(np.median(plain)),
-            "forward GF/s": float(np.median(chunk * work / plain)),
-            "spectrum GF/s": float(np.median((1 + k) * chunk * work / tangent)),
-            "spectrum / forward": float(np.median(tangent / plain)),
-            "at most": 1.15 * (1 + k),
-        }
-        if f"torch {chunk}" in seconds:
-            row["torch / forward"] = float(np.median(seconds[f"torch {chunk}"] / plain))
-            row["at least"] = 2.0
-        rows[f"chunk {chunk}"] = row
-    return rows
-
-
-def measure_memory(config: Config, options: Options, params: Any) -> dict[str, float]:
-    """Temporary memory of the spectrum in MB, which must not grow with the segments."""
-    return {
-        f"MB, {number} segments": temporary_bytes(config, options.num_exponents, number, params)
-        / 1e6
-        for number in (1, 4)
+def summarize(case: Case, seconds: dict[str, np.ndarray]) -> dict[str, float]:
+    """Medians over the rounds: ratios, and rates in GF/s."""
+    work = operations(case.config) * jax.local_device_count() / 1e9
+    peak = 2 * MATRIX_SIZE**3 / 1e9 / seconds["product"]
+    row = {
+        "product, GF/s": peak,
+        "forward, share of product rate": work / seconds["forward"] / peak,
+        "spectrum, share of product rate": (1 + case.k) * work / seconds["spectrum"] / peak,
+        "spectrum / forward / (1 + k)": seconds["spectrum"] / seconds["forward"] / (1 + case.k),
+        "spectrum, s per puzzle and segment": seconds["spectrum"] / jax.local_device_count(),
     }
+    for name in ("forward", "spectrum"):
+        if f"torch {name}" in seconds:
+            row[f"PyTorch / rrjax, {name}"] = seconds[f"torch {name}"] / seconds[name]
+    return {name: float(np.median(values)) for name, values in row.items()}
 
 
-def print_table(rows: dict[str, dict[str, float]]) -> None:
-    """Every measure under the title of its row."""
-    for title, row in rows.items():
-        print(title)
-        for name, value in row.items():
-            print(f"  {name:24}{value:10.3g}")
-    if not any("torch / forward" in row for row in rows.values()):
-        print("PyTorch is not installed: not compared")
+def compiled_facts(case: Case, params: Any) -> dict[str, float]:
+    """Compile time and temporary memory of one puzzle's spectrum, over 1 and over 16 segments."""
+    facts = {}
+    for number in (1, 16):
+        compute = functools.partial(tangents, case.config, number, case.k, case.products)
+        lowered = jax.jit(compute).lower(params, jnp.asarray(make_tokens(1)))
+        start = time.perf_counter()
+        analysis = lowered.compile().memory_analysis()
+        facts[f"compile seconds, {number} segments"] = time.perf_counter() - start
+        size = math.nan if analysis is None else analysis.temp_size_in_bytes
+        facts[f"temporary MB, {number} segments"] = size / 1e6
+    return facts
+
+
+def print_row(title: str, row: dict[str, float]) -> None:
+    """Every measure under its title."""
+    print(title)
+    for name, value in row.items():
+        print(f"  {name:40}{value:10.3g}", flush=True)
 
 
 def main(options: Options) -> None:
-    """Measure, print a table, write the JSON file."""
+    """Measure case by case, print, write the JSON file."""
+    use_cpu_devices(None)
+    jax.config.update("jax_enable_compilation_cache", False)
     if options.quick:
-        options = replace(options, num_segments=1, repeats=2)
-    config = official_config(options.hidden_size)
-    params = init_params(jax.random.key(0), config)
-    seconds = measure(make_cases(config, options, params), options.repeats)
-    rows = summarize(config, options, seconds)
-    rows["spectrum's memory"] = measure_memory(config, options, params)
-    print_table(rows)
+        options = replace(options, repeats=2)
+    rows = {}
+    for case in make_cases(options):
+        params = init_params(jax.random.key(0), case.config)
+        seconds = measure(programs(case, params) | in_torch(case, params), options.repeats)
+        row = summarize(case, seconds) | compiled_facts(case, params)
+        title = f"{case.title}, k = {case.k}, {case.products} products"
+        print_row(title, row)
+        rows[title] = row
     settings = {**asdict(options), "out": options.out.name}
     write_json(options.out, {"options": settings, "run": describe_run(), "results": rows})
 

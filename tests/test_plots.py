@@ -152,11 +152,22 @@ def title_of(figure):
 @pytest.mark.parametrize("draw", DRAWINGS)
 def test_puzzles_that_are_not_finite_are_left_out_and_counted(draw):
     exponents, solved = outcomes(40, 12)
-    exponents[0, 0], exponents[1, -1] = np.nan, -np.inf
+    exponents[0, 0], exponents[1, 0] = np.nan, -np.inf
     figure = draw(exponents, solved)
     assert "solved (n = 38)" in legend_of(figure)
     legend = figure.axes[0].get_legend()
     assert legend.get_title().get_text() == "2 not finite, left out"
+
+
+def test_directions_below_the_round_off_floor_are_not_drawn():
+    exponents, solved = outcomes(40, 12)
+    exponents[1, -1] = np.nan
+    figure = plots.spectrum_by_outcome(exponents, solved)
+    assert "solved (n = 40)" in legend_of(figure)
+    title = figure.axes[0].get_legend().get_title().get_text()
+    k = exponents.shape[1]
+    assert title == f"from λ{k} on some are below the round-off floor, not drawn"
+    assert figure.axes[0].get_xticks().tolist() == list(range(1, k))
 
 
 @pytest.mark.parametrize("draw", DRAWINGS)

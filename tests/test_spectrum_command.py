@@ -360,7 +360,7 @@ def test_float64_agrees_with_float32(job, results, tmp_path):
 
 def test_the_default_chunk_fits_state_and_frame_to_the_cache(job):
     model = load_model(job.model)
-    assert command.default_chunk(model, EXPONENTS) == 16
+    assert command.job.default_chunk(model, EXPONENTS) == 64
     wide = dataclasses.replace(CONFIG.arch, hidden_size=512)
     config = dataclasses.replace(CONFIG, arch=wide, seq_len=81)
-    assert command.default_chunk(dataclasses.replace(model, config=config), 8) == 1
+    assert command.job.default_chunk(dataclasses.replace(model, config=config), 8) == 1

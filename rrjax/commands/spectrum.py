@@ -4,7 +4,7 @@ import sys
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,69 +16,42 @@ from rich.table import Table
 from rrjax.analysis.attribution import attribution_notes
 from rrjax.analysis.report import Summary, format_summary, summarize, usable_runs
 from rrjax.cells import Config, bind
-from rrjax.commands import attribution
-from rrjax.devices import OnDevices, parse_share, use_cpu_devices
+from rrjax.commands import attribution, job
+from rrjax.devices import OnDevices
 from rrjax.dynamics.lyapunov import spectrum
 from rrjax.linalg import dimension
-from rrjax.models import Model, check_tokens, load_model
-from rrjax.progress import progress
-from rrjax.puzzles import PuzzleSet, read_puzzles
-from rrjax.store import describe_run, version, write_result
-from rrjax.sweep import Arrays, Sweep, Unfinished, run
-
-DEFAULT_PUZZLES = 64
+from rrjax.models import Model
+from rrjax.puzzles import PuzzleSet
+from rrjax.store import write_result
+from rrjax.sweep import Arrays, Unfinished
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(job.Options):
     """Lyapunov spectra of a model on many puzzles, and what tells solved from failed.
 
     A killed run continues when the same command is given again.
 
     Attributes:
-      model: a bundled name, a model folder, or hf://user/repo/sub/folder.
-      puzzles: a data-set folder, Sudoku-Extreme's CSV or a list of puzzles; without it the
-        held-out puzzles that come with a bundled model.
-      num_puzzles: how many, from the first; without it 64, or all if there are fewer.
       num_exponents: k, the leading exponents of each puzzle.
-      num_segments: segments each puzzle runs.
-      out: folder for results and figures; without it runs/spectrum-MODEL.
-      seed: of the initial tangent vectors and the bootstrap.
-      dtype: of states and tangents.
-      chunk_size: puzzles that run together; without it chosen by the size of state and frame.
       attribution: save and draw where the leading vectors lie, by state, token and segment.
       board: draw this puzzle's board, counted from 0, instead of the first failed and solved one's.
-      shard: i/n, the i-th (from 0) of n jobs that share the folder; in a Slurm array its task.
-      cpu_devices: chunks that run at once on processors.
     """
 
-    model: Annotated[str, tyro.conf.Positional] = "trm-sudoku9"
-    puzzles: Path | None = None
-    num_puzzles: int | None = None
     num_exponents: int = 8
-    num_segments: int = 16
-    out: Path | None = None
-    seed: int = 0
-    dtype: Literal["float32", "float64"] = "float32"
-    chunk_size: int | None = None
     attribution: bool = False
     board: int | None = None
-    shard: str | None = None
-    cpu_devices: int = 1
 
 
 def main(arguments: list[str]) -> None:
     """Parse, measure, print the table, write results and figures."""
     options = tyro.cli(Options, args=arguments, prog="rrjax spectrum")
-    _check_numbers(options)
-    use_cpu_devices(options.cpu_devices)
-    if options.dtype == "float64":
-        jax.config.update("jax_enable_x64", True)
-    model = load_model(options.model, options.dtype)
-    puzzles = _choose(options, model)
-    folder = options.out or Path("runs") / f"spectrum-{model.name}"
+    model = job.start(options)
+    puzzles = job.choose_puzzles(options, model)
+    _check(options, puzzles)
+    folder = job.output_folder("spectrum", options, model)
     try:
-        results = measure(options, model, puzzles, folder)
+        results = measure(options, model, puzzles)
     except Unfinished as rest:
         print(rest)
         return
@@ -91,7 +64,8 @@ def main(arguments: list[str]) -> None:
         dimension=dimension(model.bind(puzzles.inputs[0]).initial),
         seed=options.seed,
     )
-    record, notes = _record(options, model, summary), []
+    facts = {"clock": "update", "unit": "nats per update", "summary": asdict(summary)}
+    record, notes = job.record(options, model, **facts), []
     if options.attribution:
         found = attribution.summarize_attribution(results, puzzles, options.seed)
         record["attribution"] = attribution.describe(found, model.config.puzzle_tokens)
@@ -103,41 +77,28 @@ def main(arguments: list[str]) -> None:
     _draw(folder, results)
 
 
-def measure(options: Options, model: Model, puzzles: PuzzleSet, folder: Path) -> Arrays:
-    """Spectra, answers and drift of every puzzle, computed chunk by chunk in `folder`.
+def measure(options: Options, model: Model, puzzles: PuzzleSet) -> Arrays:
+    """Spectra, answers and drift of every puzzle, computed chunk by chunk in the output folder.
 
     Returns:
       `exponents` (N, k) and `log_growth` (N, updates, k) in nats per update and nats; `drift_z_H`
-      and so on (N, segments); `answers` (N, seq) tokens; `solved`, `finite` (N,); `q_halt` (N,).
-      With attribution also `participation_z_H` and so on (N, segments, k, tokens) and
-      `answers_by_segment` (N, segments, seq).
+      and so on (N, segments); `answers` (N, seq) tokens; `solved`, `finite`, `failed_at` (N,);
+      `q_halt` (N,). With attribution also `participation_z_H` and so on (N, segments, k, tokens)
+      and `answers_by_segment` (N, segments, seq).
 
     Raises:
       ValueError: for puzzles or sizes that do not fit the model, or a folder of another run.
       Unfinished: if only this job's shard is done.
     """
+    identity = {
+        "puzzles": puzzles.digest(),
+        "num_exponents": options.num_exponents,
+        "attribution": options.attribution,
+    }
     work = _work(options, model, puzzles)
-    chunk = options.chunk_size or default_chunk(model, options.num_exponents)
-    sweep = Sweep(folder, len(puzzles), chunk, _identity(options, model, puzzles))
-    share = parse_share(options.shard)
-    work.check()
-    with progress(f"spectra of {model.name}", sweep.num_items_of(share)) as bar:
-        results = run(sweep, work, bar.report, share, work.parallel)
-    if not results:
-        raise Unfinished(sweep)
-    known = puzzles.labels != puzzles.metadata.ignore_label_id
-    right = (results["answers"] == puzzles.labels) | ~known
-    return results | {"solved": right.all(axis=1) & known.any(axis=1)}
-
-
-def default_chunk(model: Model, num_exponents: int) -> int:
-    """Puzzles that run together: as many as keep state and frame near a core's cache.
-
-    Beyond it speed falls; below, small matrix products do not fill the machine.
-    """
-    config = model.config
-    values = config.num_tokens * config.arch.hidden_size * (1 + num_exponents)
-    return max(1, min(16, 400_000 // values))
+    chunk = job.default_chunk(model, options.num_exponents)
+    results = job.sweep("spectrum", options, model, work, len(puzzles), chunk, identity)
+    return results | {"solved": job.solved(puzzles, results["answers"])}
 
 
 def _work(options: Options, model: Model, puzzles: PuzzleSet) -> OnDevices:
@@ -184,61 +145,18 @@ def _measure(
     return jax.vmap(one)(*chunk)
 
 
-def _check_numbers(options: Options) -> None:
-    for name in ("num_puzzles", "num_exponents", "num_segments", "chunk_size", "cpu_devices"):
-        number = getattr(options, name)
-        if number is not None and number < 1:
-            raise ValueError(f"{name} must be at least 1, got {number}")
-    if options.board is not None and not options.attribution:
+def _check(options: Options, puzzles: PuzzleSet) -> None:
+    job.check_positive(options, ("num_exponents",))
+    if options.board is None:
+        return
+    if not options.attribution:
         raise ValueError("board is drawn with attribution only: add --attribution")
-    # JAX drops higher bits of a seed, NumPy knows no sign
-    if not 0 <= options.seed < 2**32:
-        raise ValueError(f"seed must lie in 0..{2**32 - 1}, got {options.seed}")
-
-
-def _choose(options: Options, model: Model) -> PuzzleSet:
-    number = options.num_puzzles
-    found = read_puzzles(options.puzzles) if options.puzzles else model.test_puzzles()
-    if number is not None and number > len(found):
-        raise ValueError(f"{found.source} has {len(found)} puzzles, {number} were asked for")
-    chosen = found.first(number or min(DEFAULT_PUZZLES, len(found)))
-    if options.board is not None and not 0 <= options.board < len(chosen):
-        raise ValueError(f"board must lie in 0..{len(chosen) - 1}, got {options.board}")
-    check_tokens(model.config, chosen.inputs, chosen.puzzle_ids)
-    return chosen
-
-
-def _identity(options: Options, model: Model, puzzles: PuzzleSet) -> dict[str, Any]:
-    return {
-        "job": "spectrum",
-        "model": model.digest,
-        "puzzles": puzzles.digest(),
-        "num_exponents": options.num_exponents,
-        "num_segments": options.num_segments,
-        "seed": options.seed,
-        "attribution": options.attribution,
-        "dtype": options.dtype,
-        "device": jax.devices()[0].device_kind,
-        "jax": jax.__version__,
-        "rrjax": version(),
-    }
+    if not 0 <= options.board < len(puzzles):
+        raise ValueError(f"board must lie in 0..{len(puzzles) - 1}, got {options.board}")
 
 
 def _answer_drift(results: Arrays) -> str:
     return "drift_z_H" if "drift_z_H" in results else "drift_z_L"
-
-
-def _record(options: Options, model: Model, summary: Summary) -> dict[str, Any]:
-    # folders of this machine are no part of how a result came about
-    skipped = ("model", "puzzles", "out", "shard")
-    return {
-        "model": {"name": model.name, "sha256": model.digest, "provenance": model.provenance},
-        "options": {k: v for k, v in asdict(options).items() if k not in skipped},
-        "clock": "update",
-        "unit": "nats per update",
-        "summary": asdict(summary),
-        "made_by": describe_run(),
-    }
 
 
 def _print(summary: Summary, more_notes: list[str]) -> None:

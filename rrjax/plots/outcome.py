@@ -23,8 +23,9 @@ def lambda1_histogram(
     """Histograms of λ₁ for solved and for failed puzzles, each group adding up to 1.
 
     Args:
-      exponents: (N, k), largest first, in nats per update. Puzzles with a number that is not
-        finite are left out, and counted in the figure.
+      exponents: (N, k), largest first, in nats per update. Puzzles without a finite λ₁ are
+        left out, and counted in the figure; so are indices from the first on at which a puzzle has
+        none.
       solved: (N,) booleans.
       ax: where to draw; None: a new figure.
       title: None: what the numbers say, with the AUC of −λ₁ and its 95 % interval.
@@ -59,8 +60,9 @@ def spectrum_by_outcome(
     """Median and interquartile range of every λᵢ, for solved and for failed puzzles.
 
     Args:
-      exponents: (N, k), largest first, in nats per update. Puzzles with a number that is not
-        finite are left out, and counted in the figure.
+      exponents: (N, k), largest first, in nats per update. Puzzles without a finite λ₁ are
+        left out, and counted in the figure; so are indices from the first on at which a puzzle has
+        none.
       solved: (N,) booleans.
       ax: where to draw; None: a new figure.
       title: None: what the numbers say, with the AUC of −λᵢ.
@@ -86,11 +88,17 @@ def spectrum_by_outcome(
 
 
 class _Groups(NamedTuple):
-    """The finite rows (n, k), who of them is solved (n,), and how many rows were left out."""
+    """Runs with a λ₁, and their exponents up to the first that is no number in any of them.
+
+    Attributes:
+      exponents: (n, j).
+      solved: (n,).
+      left_out: in words, what is not drawn; empty for nothing.
+    """
 
     exponents: np.ndarray
     solved: np.ndarray
-    num_left_out: int
+    left_out: str
 
 
 def _split(exponents: ArrayLike, solved: ArrayLike) -> _Groups:
@@ -102,8 +110,13 @@ def _split(exponents: ArrayLike, solved: ArrayLike) -> _Groups:
             f"solved must be booleans of shape ({len(exponents)},); "
             f"got {solved.dtype} of {solved.shape}"
         )
-    finite = np.isfinite(exponents).all(axis=1)
-    return _Groups(exponents[finite], solved[finite], int(np.sum(~finite)))
+    known = np.isfinite(exponents[:, 0])
+    exponents, missing = exponents[known], int(np.sum(~known))
+    resolved = int(np.logical_and.accumulate(np.isfinite(exponents).all(axis=0)).sum())
+    notes = [f"{missing} not finite, left out"] if missing else []
+    if resolved < exponents.shape[1]:
+        notes.append(f"from λ{resolved + 1} on some are below the round-off floor, not drawn")
+    return _Groups(exponents[:, :resolved], solved[known], "\n".join(notes))
 
 
 def _draw_histogram(
@@ -151,8 +164,7 @@ def _draw_quartiles(
 
 
 def _finish(ax: "matplotlib.axes.Axes", groups: _Groups, title: str) -> "matplotlib.figure.Figure":
-    left_out = f"{groups.num_left_out} not finite, left out" if groups.num_left_out else None
-    ax.legend(frameon=False, title=left_out)
+    ax.legend(frameon=False, title=groups.left_out or None)
     ax.set_title(title, loc="left", fontsize="medium")
     # Of a sub-figure, too, the whole figure.
     return cast("matplotlib.figure.Figure", ax.figure.figure)

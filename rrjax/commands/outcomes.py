@@ -1,0 +1,88 @@
+"""What long runs keep of every segment of a puzzle: numbers, never logits or states."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Int
+
+from rrjax.contract import Dynamics, State
+from rrjax.dynamics.rollout import drift, residual
+from rrjax.puzzles import PuzzleSet, geometry
+from rrjax.puzzles.sudoku import BOX_SHAPES
+
+_FIRST_DIGIT = 2
+"""Tokens of a Sudoku: padding 0, blank 1, digit d → d + 1."""
+
+
+class Task(NamedTuple):
+    """A puzzle and what is known of its answer; arrays may have leading axes of puzzles.
+
+    Attributes:
+      tokens: (seq,) the input.
+      puzzle_id: row of the puzzle embedding.
+      labels: (seq,) the answer.
+      known: (seq,) where the answer is known.
+    """
+
+    tokens: Any
+    puzzle_id: Any
+    labels: Any
+    known: Any
+
+
+def tasks(puzzles: PuzzleSet, items: np.ndarray) -> Task:
+    """The tasks of some puzzles, stacked."""
+    labels = puzzles.labels[items]
+    known = labels != puzzles.metadata.ignore_label_id
+    return Task(puzzles.inputs[items], puzzles.puzzle_ids[items], labels, known)
+
+
+def sudoku_units(puzzles: PuzzleSet) -> np.ndarray | None:
+    """The (3n, n) cells of rows, columns and boxes of n × n Sudokus; None for other puzzles."""
+    meta = puzzles.metadata
+    for size in BOX_SHAPES:
+        if (meta.seq_len, meta.vocab_size) == (size * size, size + 2):
+            return geometry(size).units
+    return None
+
+
+def observe(
+    task: Task, units: Array | None, dynamics: Dynamics, before: State, after: State
+) -> dict[str, Array]:
+    """Numbers of one segment; float32 and narrow integers, since there may be millions."""
+    readout = dynamics.readout(dynamics.context, after)
+    answers = readout.logits.argmax(-1)
+    right, num_known = jnp.sum((answers == task.labels) & task.known), task.known.sum()
+    moved = {f"drift_{name}": norm for name, norm in drift(before, after)._asdict().items()}
+    numbers = moved | {
+        "token_accuracy": right / num_known,
+        "q_halt": readout.q_halt,
+        "residual": residual(before, after),
+    }
+    seen = {name: number.astype(jnp.float32) for name, number in numbers.items()}
+    seen["solved"] = (right == num_known) & (num_known > 0)
+    if units is not None:
+        seen["violations"] = violations(answers, units)
+        seen["changed_clues"] = changed_clues(task.tokens, answers)
+    return seen
+
+
+def violations(answers: Int[Array, " cells"], units: Int[Array, "units n"]) -> Int[Array, ""]:
+    """`rrjax.puzzles.violations` of one answer in tokens, in a compiled program; int16."""
+    number, size = units.shape
+    digits = _FIRST_DIGIT + jnp.arange(size)
+    found = (answers[units][:, :, None] == digits).any(axis=1)
+    return (number * size - found.sum()).astype(jnp.int16)
+
+
+def changed_clues(tokens: Int[Array, " cells"], answers: Int[Array, " cells"]) -> Int[Array, ""]:
+    """How many clues of a Sudoku an answer does not keep; int16."""
+    clues: Bool[Array, " cells"] = tokens >= _FIRST_DIGIT
+    return jnp.sum(clues & (answers != tokens)).astype(jnp.int16)
+
+
+def as_device_array(units: np.ndarray | None) -> jax.Array | None:
+    """An argument of a compiled program."""
+    return None if units is None else jnp.asarray(units)
