@@ -1,0 +1,96 @@
+"""Operations and memory traffic of a traced program's matrix products: counted, not measured.
+
+XLA's `cost_analysis` counts the body of a loop once, however often it runs; this walk multiplies
+by the trips of every scan.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+from jax.extend import core
+
+Counted = tuple[int, Any]
+"""How often a matrix product runs, and its equation."""
+
+
+def products(jaxpr: Any) -> Iterator[Counted]:
+    """Every matrix product of a jaxpr, those inside loops and calls too.
+
+    Of a `cond` the branch with most operations counts, as in XLA's own analysis.
+
+    Raises:
+      ValueError: for a product inside a `while`, whose trips nothing tells.
+    """
+    for eqn in getattr(jaxpr, "jaxpr", jaxpr).eqns:
+        if eqn.primitive.name == "dot_general":
+            yield 1, eqn
+        elif eqn.primitive.name == "cond":
+            yield from max((list(products(b)) for b in eqn.params["branches"]), key=_operations)
+        else:
+            for times, product in _inside(eqn):
+                yield _trips(eqn) * times, product
+
+
+def _inside(eqn: Any) -> Iterator[Counted]:
+    inner = [
+        leaf for leaf in eqn.params.values() if isinstance(leaf, core.ClosedJaxpr | core.Jaxpr)
+    ]
+    found = [counted for jaxpr in inner for counted in products(jaxpr)]
+    if found and eqn.primitive.name == "while":
+        raise ValueError("a matrix product inside a while loop runs nobody knows how often")
+    yield from found
+
+
+def _trips(eqn: Any) -> int:
+    """How often, over all devices, what is inside an equation runs."""
+    if eqn.primitive.name == "scan":
+        return eqn.params["length"]
+    return eqn.params["mesh"].size if eqn.primitive.name == "shard_map" else 1
+
+
+def flops(jaxpr: Any) -> Counter[str]:
+    """Floating-point operations of all matrix products, by how they are computed.
+
+    Keys are `bf16`, `tf32`, `float32` and `float64` for the operands' bits, and `default` for
+    float32 operands that leave the choice to the device.
+    """
+    total: Counter[str] = Counter()
+    for times, eqn in products(jaxpr):
+        total[kind(eqn)] += times * operations(eqn)
+    return total
+
+
+def traffic(jaxpr: Any) -> int:
+    """Bytes moved if every product reads its operands from memory and writes its result there.
+
+    All that lies between two products counts as fused into them.
+    """
+    return sum(
+        times * sum(var.aval.size * var.aval.dtype.itemsize for var in (*eqn.invars, *eqn.outvars))
+        for times, eqn in products(jaxpr)
+    )
+
+
+def operations(eqn: Any) -> int:
+    """A multiplication and an addition for every term of a product's sums."""
+    ((contracted, _), _) = eqn.params["dimension_numbers"]
+    left, result = eqn.invars[0].aval, eqn.outvars[0].aval
+    return 2 * result.size * math.prod(left.shape[axis] for axis in contracted)
+
+
+def kind(eqn: Any) -> str:
+    """What a product's operands are rounded to; see `flops`."""
+    dtype, precision = eqn.invars[0].aval.dtype.name, eqn.params["precision"]
+    if dtype != "float32":
+        return "bf16" if dtype == "bfloat16" else dtype
+    if precision == jax.lax.DotAlgorithmPreset.TF32_TF32_F32:
+        return "tf32"
+    highest = jax.lax.Precision.HIGHEST
+    return "float32" if precision in (highest, (highest, highest)) else "default"
+
+
+def _operations(counted: list[Counted]) -> int:
+    return sum(times * operations(eqn) for times, eqn in counted)
