@@ -10,7 +10,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import AxisType, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from rrjax.sweep import Share
 
@@ -47,7 +47,9 @@ class OnDevices:
         """
         devices = jax.local_devices() if devices is None else list(devices)
         self.parallel = len(devices)
-        self._compute, self._shared, self._prepare = compute, shared, prepare
+        self._compute, self._prepare = compute, prepare
+        # placed once: an array on one device would be copied to the others for every chunk
+        self._shared = jax.device_put(shared, NamedSharding(_mesh(devices), PartitionSpec()))
         self._program = jax.jit(sharded(compute, devices))
 
     def __call__(self, items: np.ndarray) -> Mapping[str, np.ndarray]:
@@ -67,47 +69,62 @@ class OnDevices:
 
 def sharded(compute: Compute, devices: Sequence[Device]) -> Compute:
     """`compute` on the chunks of a batch, one on each device; what is shared is everywhere."""
-    mesh = jax.make_mesh((len(devices),), (AXIS,), (AxisType.Auto,), devices=devices)
     everywhere, by_chunk = PartitionSpec(), PartitionSpec(AXIS)
     return jax.shard_map(
         compute,
-        mesh=mesh,
+        mesh=_mesh(devices),
         in_specs=(everywhere, by_chunk),
         out_specs=by_chunk,
         check_vma=False,
     )
 
 
-def use_cpu_devices(number: int) -> None:
+def _mesh(devices: Sequence[Device]) -> Mesh:
+    """In the order given: nothing passes between the devices, whichever of them are neighbours."""
+    return Mesh(np.array(devices), (AXIS,), axis_types=(AxisType.Auto,))
+
+
+def use_cpu_devices(number: int | None) -> None:
     """Let the processor count as `number` devices; must come before JAX's first computation.
+
+    A program for one chunk leaves cores idle wherever it is not a large matrix product, so as many
+    chunks at once as there are cores are faster than one, without changing a bit of any.
+
+    Args:
+      number: None: one for each core this process may use, or what is set already.
 
     Raises:
       ValueError: if it comes too late.
     """
-    if number == 1:
-        return
     try:
-        jax.config.update("jax_num_cpu_devices", number)
+        jax.config.update("jax_num_cpu_devices", number or _num_cores())
     except RuntimeError as error:
-        raise ValueError(
-            f"cpu_devices {number} must be set before JAX has started; it has "
-            f"{jax.local_device_count()} devices"
-        ) from error
+        if number not in (None, jax.local_device_count()):
+            raise ValueError(
+                f"cpu_devices {number} must be set before JAX has started; it has "
+                f"{jax.local_device_count()} devices"
+            ) from error
+
+
+def _num_cores() -> int:
+    """Cores this process may use, as far as the system tells."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def parse_share(text: str | None) -> Share | None:
-    """The share `i/n` (from 0) of this job, times that of this process under `jax.distributed`.
+    """The share `i/n` (from 0) of this job, and in it of this process under `jax.distributed`.
 
-    Without a text, that of a Slurm array task (SLURM_ARRAY_TASK_ID, _MIN, _COUNT); without one
-    all chunks are this job's. None where there is no other worker.
+    Without a text, that of a Slurm array task (SLURM_ARRAY_TASK_ID, _MIN, _MAX, _COUNT); without
+    one all chunks are this job's. None where there is no other worker.
 
     Raises:
       ValueError: for another form, or i not in 0..n−1.
     """
     job = _from_text(text) if text is not None else _from_slurm(os.environ)
-    processes = jax.process_count()
-    index, count = job.index * processes + jax.process_index(), job.count * processes
-    return Share(index, count) if count > 1 else None
+    share = Share(job.index, job.count, jax.process_index(), jax.process_count())
+    return share if share.count * share.processes > 1 else None
 
 
 def _from_text(text: str) -> Share:
@@ -123,11 +140,12 @@ def _from_text(text: str) -> Share:
 def _from_slurm(environment: Mapping[str, str]) -> Share:
     if "SLURM_ARRAY_TASK_COUNT" not in environment:
         return Share()
-    first, count = (int(environment[f"SLURM_ARRAY_TASK_{x}"]) for x in ("MIN", "COUNT"))
-    index = int(environment["SLURM_ARRAY_TASK_ID"]) - first
-    if not 0 <= index < count:
+    names = (f"SLURM_ARRAY_TASK_{name}" for name in ("ID", "MIN", "MAX", "COUNT"))
+    task, first, last, count = (int(environment[name]) for name in names)
+    # every task refuses, also those whose own number would do
+    if last - first + 1 != count:
         raise ValueError(
-            f"the Slurm array must number its tasks without gaps; task {index + first} is not in "
-            f"{first}..{first + count - 1}; or pass --shard i/n"
+            f"the Slurm array must number its tasks without gaps; it has {count} tasks in "
+            f"{first}..{last}; number them 0-{count - 1}, or pass --shard i/n"
         )
-    return Share(index, count)
+    return Share(task - first, count)

@@ -7,12 +7,13 @@ keeps two workers from computing the same one. The merged result does not depend
 """
 
 import fcntl
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -29,10 +30,23 @@ POLL_SECONDS = 0.5
 
 
 class Share(NamedTuple):
-    """One of `count` workers; it takes every count-th chunk, from `index` on."""
+    """What one worker does: a job's chunks, beginning with those of its process.
+
+    Attributes:
+      index, count: this is one of `count` jobs, and takes every count-th chunk from `index` on.
+      process, processes: of those, this process of the job begins with every processes-th.
+    """
 
     index: int = 0
     count: int = 1
+    process: int = 0
+    processes: int = 1
+
+    def chunks(self, number: int) -> list[int]:
+        """Of `number` chunks those of this job, in the order in which this process takes them."""
+        mine = range(self.index, number, self.count)
+        turns = [(self.process + turn) % self.processes for turn in range(self.processes)]
+        return [chunk for turn in turns for chunk in mine[turn :: self.processes]]
 
 
 @dataclass(frozen=True)
@@ -72,8 +86,7 @@ class Sweep:
 
     def num_items_of(self, share: Share | None) -> int:
         """Items of all chunks of a share."""
-        index, count = share or Share()
-        return sum(self.size(chunk) for chunk in range(index, self.num_chunks, count))
+        return sum(map(self.size, (share or Share()).chunks(self.num_chunks)))
 
     def path(self, chunk: int) -> Path:
         """The file of a finished chunk."""
@@ -81,13 +94,15 @@ class Sweep:
 
 
 class Unfinished(Exception):
-    """This worker's share is done, and chunks of other workers are missing."""
+    """This worker has done its part, and is not the one to put the results together."""
 
     def __init__(self, sweep: Sweep):
-        done = sweep.num_chunks - len(missing(sweep))
+        total, left = sweep.num_chunks, missing(sweep)
         super().__init__(
-            f"{done} of {sweep.num_chunks} chunks are done; when the other workers are, the same "
-            "command without a shard puts the results together"
+            f"{total - len(left)} of {total} chunks are done, missing are {_listed(left)}; when "
+            "the other workers are done, the same command without a shard puts the results together"
+            if left
+            else f"all {total} chunks are done; process 0 puts the results together"
         )
 
 
@@ -96,7 +111,9 @@ def run(
 ) -> Arrays:
     """Do what is not done of a share, and return all results in the order of the items.
 
-    Each chunk appears as one file when it is whole. A file that is damaged is computed anew.
+    Each chunk appears as one file when it is whole. A file that is damaged is computed anew. The
+    processes of a job end together: who has done its own chunks takes those of the others that
+    nobody is at, and waits for the rest; if their worker dies, they are taken too.
 
     Args:
       sweep: what and where.
@@ -106,17 +123,15 @@ def run(
       parallel: how many chunks `work` takes at once; it may be given fewer.
 
     Returns:
-      The results; empty while chunks of other shares are missing.
+      The results; empty in all processes but the first, and while chunks of other jobs are missing.
 
     Raises:
       ValueError: if the folder holds another sweep or something else.
       OSError: if a result cannot be written; what was finished before is kept.
     """
-    whole = {"num_items": sweep.num_items, "chunk_size": sweep.chunk_size, **sweep.identity}
-    claim_folder(sweep.folder, "sweep.json", whole, {"made_by": describe_run()})
-    (sweep.folder / "chunks").mkdir(exist_ok=True)
-    index, count = share or Share()
-    waiting, done = list(range(index, sweep.num_chunks, count)), 0
+    _claim(sweep)
+    share = share or Share()
+    waiting, done = share.chunks(sweep.num_chunks), 0
     while waiting:
         with ExitStack() as locks:
             finished, taken, waiting = _take(sweep, waiting, parallel, locks)
@@ -127,18 +142,37 @@ def run(
         for chunk in (*finished, *taken):
             done += sweep.size(chunk)
             report(done, {})
-    return collect(sweep) if not missing(sweep) else {}
+    return {} if share.process else collect(sweep)
 
 
 def missing(sweep: Sweep) -> list[int]:
-    """The chunks that nobody has finished."""
-    return [chunk for chunk in range(sweep.num_chunks) if not sweep.path(chunk).exists()]
+    """The chunks that nobody has finished, or whose files are damaged."""
+    return [chunk for chunk in range(sweep.num_chunks) if _read(sweep.path(chunk)) is None]
 
 
 def collect(sweep: Sweep) -> Arrays:
-    """All results of a finished sweep, in the order of the items."""
-    chunks = [read_arrays(sweep.path(chunk)) for chunk in range(sweep.num_chunks)]
-    return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
+    """All results in the order of the items; empty while chunks are missing or damaged."""
+    chunks = []
+    for chunk in range(sweep.num_chunks):
+        arrays = _read(sweep.path(chunk))
+        if arrays is None:
+            return {}
+        chunks.append(arrays)
+    _remove_locks(sweep)
+    return {name: np.concatenate([arrays[name] for arrays in chunks]) for name in chunks[0]}
+
+
+def _claim(sweep: Sweep) -> None:
+    whole = {"num_items": sweep.num_items, "chunk_size": sweep.chunk_size, **sweep.identity}
+    claim = (sweep.folder, "sweep.json", whole, {"made_by": describe_run()})
+    try:
+        claim_folder(*claim)
+    except ValueError:
+        if not (sweep.folder / "sweep.json").exists():
+            raise
+        # another worker of this sweep may have filled the folder between two looks at it
+        claim_folder(*claim)
+    (sweep.folder / "chunks").mkdir(exist_ok=True)
 
 
 def _take(
@@ -146,11 +180,21 @@ def _take(
 ) -> tuple[list[int], list[int], list[int]]:
     """Of the chunks waited for: the finished, those locked to be computed, and the rest."""
     finished, taken, rest = [], [], []
-    for chunk in waiting:
-        if len(taken) == parallel or not locks.enter_context(_lock(sweep.path(chunk))):
-            rest.append(chunk)
-        else:
-            (finished if _is_finished(sweep.path(chunk)) else taken).append(chunk)
+    for place, chunk in enumerate(waiting):
+        if len(taken) == parallel:
+            rest += waiting[place:]
+            break
+        if _read(sweep.path(chunk)) is not None:
+            finished.append(chunk)
+            continue
+        with ExitStack() as lock:
+            if not lock.enter_context(_lock(sweep.path(chunk))):
+                rest.append(chunk)
+            elif _read(sweep.path(chunk)) is not None:  # finished between the look and the lock
+                finished.append(chunk)
+            else:
+                taken.append(chunk)
+                locks.enter_context(lock.pop_all())
     return finished, taken, rest
 
 
@@ -162,34 +206,59 @@ def _compute(sweep: Sweep, chunks: list[int], work: Work) -> None:
         write_arrays(sweep.path(chunk), arrays)
 
 
-def _is_finished(path: Path) -> bool:
-    if not path.exists():
-        return False
+def _read(path: Path) -> Arrays | None:
+    """A chunk's results; None if it is absent or damaged, and to be computed."""
     try:
-        read_arrays(path)
-    except ValueError:
-        path.unlink()
-        return False
-    return True
+        return read_arrays(path)
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _listed(chunks: list[int]) -> str:
+    """Numbers of some chunks, not more than a line of them."""
+    shown = ", ".join(map(str, chunks[:10]))
+    return f"{shown} and {len(chunks) - 10} more" if len(chunks) > 10 else shown
 
 
 @contextmanager
 def _lock(path: Path) -> Iterator[bool]:
     """Whether this worker may compute a chunk: nobody else alive holds its lock.
 
-    Where a file system has no locks everybody may: two workers then compute the same bits.
+    Where a file system has no locks everybody may: workers without a share then compute the same
+    bits side by side.
     """
-    name = path.with_name(f".{path.stem}.lock")
+    name = _lock_name(path)
     with name.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _holds(file, name):
             yield False
             return
-        except OSError:
-            pass
         try:
             yield True
         finally:
             with suppress(OSError):
                 name.unlink()
+
+
+def _lock_name(path: Path) -> Path:
+    return path.with_name(f".{path.stem}.lock")
+
+
+def _holds(file: IO[str], name: Path) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    try:
+        # an older holder may have removed the file after it was opened here: that lock is void
+        return os.path.samestat(os.fstat(file.fileno()), name.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _remove_locks(sweep: Sweep) -> None:
+    """Remove what workers left that were killed; nothing is left to be locked."""
+    for chunk in range(sweep.num_chunks):
+        with suppress(OSError):
+            _lock_name(sweep.path(chunk)).unlink()

@@ -2,10 +2,12 @@
 
 import errno
 import os
+import resource
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rrjax import store, sweep
-from rrjax.sweep import Sweep
+from rrjax.sweep import Share, Sweep, Unfinished
 from tests.tiny import snapshot
 
 IDENTITY = {"seed": 1, "sizes": {"k": 2, "segments": 16}}
@@ -193,69 +195,212 @@ def test_sizes_below_one_are_refused(tmp_path, name, number):
         Sweep(tmp_path, **fields, identity={})
 
 
-# Kills the process that runs the sweep at a random moment after a random number of its chunks,
-# and starts another, until one comes through. The log has a line for every chunk begun; "again"
-# where a process computes a chunk whose file it found.
+SHARES = st.integers(1, 5).flatmap(
+    lambda count: st.tuples(st.integers(0, count - 1), st.just(count))
+)
+
+
+@given(number=st.integers(0, 30), job=SHARES, process=SHARES)
+def test_processes_take_the_chunks_of_their_job_each_its_own_first(number, job, process):
+    found = Share(*job, *process).chunks(number)
+    of_job = list(range(job[0], number, job[1]))
+    assert sorted(found) == of_job
+    own = of_job[process[0] :: process[1]]
+    assert found[: len(own)] == own
+
+
+def test_shards_one_after_another_and_the_last_puts_together(tmp_path):
+    works = [Work() for _ in range(3)]
+    for index, work in enumerate(works):
+        job = make(tmp_path, num_items=26)
+        counts: list[int] = []
+        report = lambda done, _, counts=counts: counts.append(done)  # noqa: E731
+        found = sweep.run(job, work, report, Share(index, 3))
+        assert counts[-1] == job.num_items_of(Share(index, 3))
+        if index < 2:
+            assert found == {}
+    assert_values(found, 26)
+    assert [[call[0] // 4 for call in work.calls] for work in works] == [[0, 3, 6], [1, 4], [2, 5]]
+    assert_values(sweep.run(job, must_not_run, ignore), 26)
+
+
+def test_a_lone_shard_tells_what_is_missing(tmp_path):
+    job = make(tmp_path, num_items=50)
+    assert sweep.run(job, Work(), ignore, Share(1, 4)) == {}
+    with pytest.raises(Unfinished, match=r"3 of 13 .* 0, 2, 3, 4, 6, 7, 8, 10, 11, 12; when"):
+        raise Unfinished(job)
+
+
+def test_a_shard_without_chunks_has_nothing_to_do(tmp_path):
+    assert make(tmp_path).num_items_of(Share(5, 8)) == 0
+    assert sweep.run(make(tmp_path), must_not_run, ignore, Share(5, 8)) == {}
+    assert str(Unfinished(make(tmp_path))).startswith("0 of 3 chunks are done, missing are 0, 1, 2")
+
+
+def test_a_process_also_does_what_the_others_do_not_and_the_first_puts_together(tmp_path):
+    work = Work()
+    assert sweep.run(make(tmp_path), work, ignore, Share(0, 1, 1, 2)) == {}
+    assert [call[0] // 4 for call in work.calls] == [1, 0, 2]
+    assert str(Unfinished(make(tmp_path))).startswith("all 3 chunks are done; process 0 puts")
+    assert_values(sweep.run(make(tmp_path), must_not_run, ignore, Share(0, 1, 0, 2)))
+
+
+def test_a_damaged_chunk_of_another_shard_is_missing(tmp_path):
+    job = make(tmp_path)
+    sweep.run(job, Work(), ignore)
+    job.path(1).write_bytes(b"cut")
+    assert sweep.run(job, must_not_run, ignore, Share(0, 3)) == {}
+    assert sweep.missing(job) == [1]
+
+
+def test_a_chunk_that_another_worker_holds_is_left_to_it_and_waited_for(tmp_path, monkeypatch):
+    job, other = make(tmp_path), ExitStack()
+    sweep.run(job, Work(), ignore)
+    whole = job.path(1).read_bytes()
+    job.path(1).write_bytes(whole[:-1])
+    assert other.enter_context(sweep._lock(job.path(1)))
+
+    def repair(seconds: float) -> None:
+        assert job.path(1).read_bytes() == whole[:-1]  # what it computes anew is not removed
+        job.path(1).write_bytes(whole)
+        other.close()
+
+    monkeypatch.setattr(sweep.time, "sleep", repair)
+    assert_values(sweep.run(job, must_not_run, ignore))
+
+
+def test_a_chunk_finished_just_before_its_lock_was_had_is_not_computed_again(tmp_path, monkeypatch):
+    job, lock = make(tmp_path), sweep._lock
+    sweep.run(make(tmp_path / "other"), Work(), ignore)
+
+    def late(path: Path):
+        path.write_bytes((tmp_path / "other" / "chunks" / path.name).read_bytes())
+        return lock(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sweep, "_lock", late)
+        patch.setattr(store, "_is_free", lambda *_: True)
+        assert_values(sweep.run(job, must_not_run, ignore))
+
+
+def test_a_lock_on_a_file_that_its_older_holder_removed_is_void(tmp_path):
+    path = tmp_path / "000000.npz"
+    with sweep._lock_name(path).open("w") as opened:
+        with sweep._lock(path) as mine:
+            assert mine
+            assert not sweep._holds(opened, sweep._lock_name(path))
+        # now free to lock, but no longer the file that others would open
+        assert not sweep._holds(opened, sweep._lock_name(path))
+        with sweep._lock(path) as mine:
+            assert mine
+            assert not sweep._holds(opened, sweep._lock_name(path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_locks_in_the_file_system_everybody_may(tmp_path, monkeypatch):
+    def unsupported(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(sweep.fcntl, "flock", unsupported)
+    assert_values(sweep.run(make(tmp_path), Work(), ignore))
+    assert chunk_names(tmp_path) == ["000000.npz", "000001.npz", "000002.npz"]
+
+
+def test_going_on_after_many_chunks_opens_few_files(tmp_path):
+    job = make(tmp_path, num_items=120, chunk_size=1)
+    sweep.run(job, Work(), ignore)
+    job.path(119).unlink()
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(map(int, os.listdir("/proc/self/fd")))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 50, limit[1]))
+    try:
+        assert_values(sweep.run(job, Work(), ignore), 120)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+
+
+def test_two_workers_may_begin_in_a_new_folder_at_the_same_moment(tmp_path, monkeypatch):
+    is_free = store._is_free
+
+    def other_was_faster(folder: Path, name: str) -> bool:
+        monkeypatch.setattr(store, "_is_free", is_free)
+        sweep.run(make(tmp_path), Work(), ignore)
+        return is_free(folder, name)
+
+    monkeypatch.setattr(store, "_is_free", other_was_faster)
+    assert_values(sweep.run(make(tmp_path), must_not_run, ignore))
+
+
+# Three workers share a folder; at random moments one of them is killed and replaced. The log has a
+# line for every chunk that is begun, and says whether its file was there already.
 _KILLER = """
 import os, random, signal, sys, time
 from pathlib import Path
-import numpy as np
 from rrjax import sweep
 from tests import test_sweep
 
 sweep.describe_run = lambda: {"python": "3"}
-folder, log = Path(sys.argv[1]), Path(sys.argv[2])
+sweep.POLL_SECONDS = 0.002
+job, log = test_sweep.make(Path(sys.argv[1]), int(sys.argv[2])), Path(sys.argv[3])
+num_kills, moments = int(sys.argv[4]), random.Random(5)
 
-def run_once():
-    found = {path.name for path in folder.glob("chunks/[0-9]*.npz")}
-    def work(items):
-        name = f"{items[0, 0] // 4:06d}.npz"
+def work(items):
+    for row in items:
+        chunk = row[0] // job.chunk_size
         with log.open("a") as file:
-            file.write(f"{name} {'again' if name in found else 'new'}\\n")
-        return test_sweep.values(items)
-    sweep.run(test_sweep.make(folder, 158), work, test_sweep.ignore)
+            file.write(f"{chunk} {'again' if job.path(chunk).exists() else 'new'}\\n")
+    time.sleep(0.004)
+    return test_sweep.values(items)
 
-kills, moments = 0, random.Random(5)
-log.touch()
-while True:
+def start(parallel):
     child = os.fork()
-    if not child:
-        try:
-            run_once()
-            os._exit(0)
-        finally:
-            os._exit(1)
-    lines = log.read_text().count("\\n") + moments.randint(1, 7)
-    status = 0, 0
-    while not status[0] and log.read_text().count("\\n") < lines:
-        time.sleep(1e-4)
-        status = os.waitpid(child, os.WNOHANG)
-    time.sleep(moments.uniform(0, 3e-3))
-    if not status[0]:
-        os.kill(child, signal.SIGKILL)
-        status = os.waitpid(child, 0)
-    if not os.WIFSIGNALED(status[1]):
-        print(kills)
-        sys.exit(os.waitstatus_to_exitcode(status[1]))
+    if child:
+        return child
+    code = 1
+    try:
+        found = sweep.run(job, work, test_sweep.ignore, parallel=parallel)
+        test_sweep.assert_values(found, job.num_items)
+        code = 0
+    finally:
+        os._exit(code)
+
+kills, workers = 0, [start(parallel) for parallel in (1, 1, 2)]
+while kills < num_kills:
+    time.sleep(moments.uniform(0, 0.012))
+    victim = moments.randrange(3)
+    os.kill(workers[victim], signal.SIGKILL)
+    status = os.waitpid(workers[victim], 0)[1]
+    if not os.WIFSIGNALED(status):
+        sys.exit(f"a worker was done after {kills} kills, with {status}")
     kills += 1
+    workers[victim] = start(victim // 2 + 1)
+for worker in workers:
+    assert os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1]) == 0
 """
 
 
-def test_a_sweep_killed_at_random_moments_gives_the_same_bits(tmp_path):
+def test_three_workers_killed_at_random_moments_give_the_same_bits(tmp_path):
+    number, kills = 800, 30
     folder, log = tmp_path / "killed", tmp_path / "log"
-    root = Path(__file__).parents[1]
     killer = subprocess.run(
-        [sys.executable, "-c", _KILLER, folder, log], cwd=root, capture_output=True, text=True
+        [sys.executable, "-c", _KILLER, folder, str(number), log, str(kills)],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
     )
     assert killer.returncode == 0, killer.stderr
-    assert int(killer.stdout) >= 5
-    assert "again" not in log.read_text()
-    assert_values(sweep.run(make(folder, 158), must_not_run, ignore), 158)
-    sweep.run(make(tmp_path / "whole", 158), Work(), ignore)
+    begun = log.read_text().split("\n")[:-1]
+    assert all(line.endswith(" new") for line in begun), "a finished chunk was computed again"
+    # beside every chunk once, only what the killed were at: one, or two of the third worker
+    num_chunks = make(folder, number).num_chunks
+    assert num_chunks <= len(begun) <= num_chunks + 2 * kills
+    assert {int(line.split()[0]) for line in begun} == set(range(num_chunks))
+    assert_values(sweep.run(make(folder, number), must_not_run, ignore), number)
+    sweep.run(make(tmp_path / "whole", number), Work(), ignore)
     whole, killed = snapshot(tmp_path / "whole"), snapshot(folder)
     assert {name: killed[name] for name in whole} == whole
     # a kill in mid-write may leave its temporary file, under a name that is never read
-    assert all(Path(name).name.startswith(".") for name in killed.keys() - whole.keys())
+    assert all(name.endswith(".tmp") for name in killed.keys() - whole.keys())
 
 
 def test_a_sweep_killed_before_its_folder_was_claimed_can_start_again(tmp_path, monkeypatch):
