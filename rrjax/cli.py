@@ -6,6 +6,7 @@ from typing import Any
 
 COMMANDS = {
     "spectrum": "Lyapunov spectra of a model on many puzzles, solved against failed",
+    "rollout": "thousands of segments: accuracy against compute, escape of the failures",
     "train": "train a cell with the official recipe",
     "sudoku": "make a data set of Sudokus with exactly one solution",
     "toy": "transient chaos in one dimension: why failures are the chaotic runs",
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         return _refuse(_memory_message(error))
     except KeyboardInterrupt:
-        return _refuse("interrupted; given again, spectrum and train continue", code=130)
+        return _refuse("interrupted; given again, spectrum, rollout and train continue", code=130)
     return 0
 
 
@@ -41,6 +42,8 @@ def _command(name: str) -> Callable[[list[str]], Any]:
     # imported only when asked for, so that `rrjax --help` answers at once
     if name == "spectrum":
         from rrjax.commands.spectrum import main
+    elif name == "rollout":
+        from rrjax.commands.rollout import main
     elif name == "train":
         from rrjax.commands.train import main
     elif name == "toy":
@@ -73,8 +76,8 @@ def _memory_message(error: Exception) -> str:
     found = line.removeprefix(f"{_EXHAUSTED}: ").removeprefix("Out of memory ")
     return (
         f"out of memory{': ' if found else ''}{found}; a smaller --chunk-size or --num-exponents "
-        "(rrjax spectrum) or --global-batch-size (rrjax train) needs less; it is another run, "
-        "for a new --out"
+        "(rrjax spectrum, rollout) or --global-batch-size (rrjax train) needs less; it is another "
+        "run, for a new --out"
     )
 
 

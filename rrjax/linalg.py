@@ -90,9 +90,11 @@ def _merge_batches(axis_size: int, in_batched: list, rows: list) -> tuple:
 
 
 def _cholesky_qr2(rows: Rows) -> tuple[Rows, Array, Bool[Array, " batch"]]:
-    q, first, _ = _cholesky_qr(rows)
-    q, second, skew = _cholesky_qr(q)
-    r = second @ first
+    # here and not around the caller: under vmap this is traced anew, outside of what surrounds it
+    with jax.default_matmul_precision("highest"):
+        q, first, _ = _cholesky_qr(rows)
+        q, second, skew = _cholesky_qr(q)
+        r = second @ first
     # one pass leaves Q orthonormal up to κ²u; the next mends what is left while it is small
     return q, r, jnp.isfinite(r).all((1, 2)) & (skew < 0.1)
 
@@ -127,12 +129,54 @@ def _cholesky(
 
 
 def _householder(rows: Rows) -> tuple[Rows, Array]:
-    """Backward stable for every frame, and slower."""
-    q, r = jnp.linalg.qr(jnp.concatenate(rows, axis=-1).mT)
-    signs = jnp.where(jnp.diagonal(r, axis1=1, axis2=2) < 0, -1, 1).astype(r.dtype)
-    columns = (q * signs[:, None]).mT
+    """Backward stable for every frame, and slower.
+
+    Our own: the program of a library's QR grows with the dimension of the state on a TPU, and
+    calls a library elsewhere.
+    """
+    vectors = jnp.concatenate(rows, axis=-1)
+    size = jnp.abs(vectors).max((1, 2), keepdims=True)
+    size = jnp.where(size > 0, size, 1)
+    columns, r = _reflections(vectors / size)
     ends = [sum(row.shape[-1] for row in rows[: i + 1]) for i in range(len(rows) - 1)]
-    return jnp.split(columns, ends, axis=-1), signs[:, :, None] * r
+    return jnp.split(columns, ends, axis=-1), r * size
+
+
+def _reflections(
+    vectors: Float[Array, "batch k n"],
+) -> tuple[Float[Array, "batch k n"], Float[Array, "batch k k"]]:
+    """Q's vectors and R with diag(R) ≥ 0, by k Householder reflections 1 − 2vvᵀ."""
+    k, n = vectors.shape[1:]
+    axes = jnp.arange(n)
+
+    def reflect(v: Array, work: Array) -> Array:
+        # a sum, not a matrix product: no choice of precision, no rearranged copy
+        return work - 2 * jnp.sum(work * v[:, None], axis=-1, keepdims=True) * v[:, None]
+
+    def eliminate(j: Array, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        work, normals, lower = carry
+        x = jnp.where(axes >= j, jax.lax.dynamic_index_in_dim(work, j, 1, keepdims=False), 0)
+        corner = jnp.sum(jnp.where(axes == j, x, 0), axis=1)
+        length = jnp.sqrt(jnp.sum(jnp.square(x), axis=1))
+        v = x + jnp.where(axes == j, jnp.where(corner < 0, -length, length)[:, None], 0)
+        norm = jnp.sqrt(jnp.sum(jnp.square(v), axis=1, keepdims=True))
+        v = jnp.where(norm == 0, 0, v / jnp.where(norm == 0, 1, norm))
+        work = reflect(v, work)
+        # row by row: a slice of the whole would be laid out anew, 32 times as large, on a TPU
+        row = jax.lax.dynamic_index_in_dim(work, j, 1, keepdims=False)[:, :k]
+        lower = jax.lax.dynamic_update_index_in_dim(lower, row, j, 1)
+        return work, jax.lax.dynamic_update_index_in_dim(normals, v, j, 1), lower
+
+    start = (vectors, jnp.zeros_like(vectors), jnp.zeros((len(vectors), k, k), vectors.dtype))
+    _, normals, lower = jax.lax.fori_loop(0, k, eliminate, start)
+    r = jnp.triu(lower.mT)
+    signs = jnp.where(jnp.diagonal(r, axis1=1, axis2=2) < 0, -1, 1).astype(r.dtype)
+    units = signs[..., None] * jnp.eye(k, n, dtype=vectors.dtype)
+
+    def restore(i: Array, work: Array) -> Array:
+        return reflect(jax.lax.dynamic_index_in_dim(normals, k - 1 - i, 1, keepdims=False), work)
+
+    return jax.lax.fori_loop(0, k, restore, units), signs[:, :, None] * r
 
 
 def _select(sound: Array, fast: tuple[Rows, Array], slow: tuple[Rows, Array]) -> tuple:

@@ -273,7 +273,8 @@ def test_an_interrupted_run_says_that_it_continues(job, tmp_path, monkeypatch, c
     with monkeypatch.context() as patch:
         patch.setattr(command.OnDevices, "__call__", interrupt)
         assert cli.main(command_line) == 130
-    assert "interrupted; given again, spectrum and train continue" in capsys.readouterr().err
+    message = "interrupted; given again, spectrum, rollout and train continue"
+    assert message in capsys.readouterr().err
     run(*command_line)
     assert_same_results(tmp_path / "out", job)
 

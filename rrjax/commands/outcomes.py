@@ -2,10 +2,9 @@
 
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Int
+from jax import Array
 
 from rrjax.contract import Dynamics, State
 from rrjax.dynamics.rollout import drift, residual
@@ -69,20 +68,15 @@ def observe(
     return seen
 
 
-def violations(answers: Int[Array, " cells"], units: Int[Array, "units n"]) -> Int[Array, ""]:
-    """`rrjax.puzzles.violations` of one answer in tokens, in a compiled program; int16."""
+def violations(answers: Array, units: Array) -> Array:
+    """`rrjax.puzzles.violations` of one answer (cells,) in tokens, in a compiled program; int16."""
     number, size = units.shape
     digits = _FIRST_DIGIT + jnp.arange(size)
     found = (answers[units][:, :, None] == digits).any(axis=1)
     return (number * size - found.sum()).astype(jnp.int16)
 
 
-def changed_clues(tokens: Int[Array, " cells"], answers: Int[Array, " cells"]) -> Int[Array, ""]:
-    """How many clues of a Sudoku an answer does not keep; int16."""
-    clues: Bool[Array, " cells"] = tokens >= _FIRST_DIGIT
+def changed_clues(tokens: Array, answers: Array) -> Array:
+    """How many clues of a Sudoku (cells,) an answer (cells,) does not keep; int16."""
+    clues = tokens >= _FIRST_DIGIT
     return jnp.sum(clues & (answers != tokens)).astype(jnp.int16)
-
-
-def as_device_array(units: np.ndarray | None) -> jax.Array | None:
-    """An argument of a compiled program."""
-    return None if units is None else jnp.asarray(units)

@@ -1,15 +1,20 @@
 """Trajectories: the readout after every segment, and how far the state still moves."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.tree_util import Partial
 from jaxtyping import Array
 
 from rrjax.contract import Dynamics, State, run_segment
 from rrjax.linalg import norms
+
+Observe = Callable[[Dynamics, State, State], Any]
+"""`observe(dynamics, before, after)` -> a pytree of arrays, of one segment."""
 
 
 @jax.tree_util.register_dataclass
@@ -41,6 +46,8 @@ class Trajectory:
 def rollout(dynamics: Dynamics, num_segments: int = 16, initial: State | None = None) -> Trajectory:
     """Run `num_segments` segments, reading out after each. Never halts early.
 
+    All readouts are kept: for thousands of segments see `observe_segments`.
+
     Args:
       dynamics: of one puzzle; `vmap` over it for many.
       num_segments: segments to run.
@@ -49,16 +56,61 @@ def rollout(dynamics: Dynamics, num_segments: int = 16, initial: State | None = 
     Raises:
       ValueError: for no segments, a drive with fewer, or a state of another structure or shape.
     """
-    return _rollout(dynamics, dynamics.start(initial), num_segments)
+    state, seen = observe_segments(dynamics, _readout_and_drift, num_segments, initial)
+    readout, moved = seen
+    return Trajectory(readout, moved, state)
 
 
-@partial(jax.jit, static_argnums=2)
-def _rollout(dynamics: Dynamics, start: State, num_segments: int) -> Trajectory:
+def observe_segments(
+    dynamics: Dynamics, observe: Observe, num_segments: int = 16, initial: State | None = None
+) -> tuple[State, Any]:
+    """Run `num_segments` segments and keep of each only what `observe` returns.
+
+    Memory grows with what is kept alone, states and readouts are dropped.
+
+    Args:
+      dynamics: of one puzzle; `vmap` over it for many.
+      observe: a function of a module, or `jax.tree_util.Partial` of one with arrays for its first
+        arguments. A new lambda at every call would be compiled at every call.
+      num_segments: segments to run.
+      initial: the initial state in place of `dynamics.initial`.
+
+    Returns:
+      The end state, and what was observed, stacked along a leading axis of segments.
+
+    Raises:
+      ValueError: for no segments, a drive with fewer, or a state of another structure or shape.
+    """
+    seen_by = observe if isinstance(observe, Partial) else Partial(observe)
+    drives = dynamics.drives(num_segments)
+    return _scan(dynamics, dynamics.start(initial), seen_by, drives, length=num_segments)
+
+
+def drift(before: State, after: State) -> State:
+    """‖z′ − z‖ of every field of a state."""
+    return norms(jax.tree.map(jnp.subtract, after, before))
+
+
+def residual(before: State, after: State) -> Array:
+    """‖z′ − z‖ / ‖z′‖ of the whole state: 0 at a fixed point of the segment, NaN for z′ = z = 0."""
+    return _whole(drift(before, after)) / _whole(norms(after))
+
+
+def _whole(parts: State) -> Array:
+    """The norm of a state from those of its fields."""
+    return jnp.linalg.norm(jnp.stack(jax.tree.leaves(parts)))
+
+
+def _readout_and_drift(dynamics: Dynamics, before: State, after: State) -> tuple[Any, State]:
+    return dynamics.readout(dynamics.context, after), drift(before, after)
+
+
+@partial(jax.jit, static_argnames="length")
+def _scan(
+    dynamics: Dynamics, start: State, observe: Partial, drives: Any, *, length: int
+) -> tuple[State, Any]:
     def segment(state: State, drive: Any) -> tuple[State, Any]:
         after = run_segment(dynamics, state, drive)
-        drift = norms(jax.tree.map(jnp.subtract, after, state))
-        return after, (dynamics.readout(dynamics.context, after), drift)
+        return after, observe(dynamics, state, after)
 
-    drives = dynamics.drives(num_segments)
-    state, (readout, drift) = jax.lax.scan(segment, start, drives, length=num_segments)
-    return Trajectory(readout, drift, state)
+    return jax.lax.scan(segment, start, drives, length=length)

@@ -1,5 +1,6 @@
 """Long rollouts: accuracy against compute, and how long failures last."""
 
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -34,25 +35,19 @@ def accuracy_against_compute(
     """
     curve = accuracy_curve(solved, updates_per_segment)
     ax = new_axes()
-    for look, share in ((SO_FAR, curve.so_far), (AT_SEGMENT, curve.at_segment)):
-        _band(ax, curve.segments, share, look)
-    ax.axvline(readout_segment, color="black", linewidth=0.8, linestyle=":")
-    ax.annotate(
-        f"readout {readout_segment}",
-        (readout_segment, 0.02),
-        xycoords=("data", "axes fraction"),
-        rotation=90,
-        ha="right",
-        va="bottom",
-        fontsize="small",
-    )
+    _shaded(ax, curve.segments, curve.at_segment, AT_SEGMENT)
+    _outlined(ax, curve.segments, curve.so_far, SO_FAR)
+    label = f"readout at segment {readout_segment}"
+    ax.axvline(readout_segment, color="black", linewidth=1, linestyle=":", label=label)
+    ax.set_ylim(-0.02, 1.02)
     ax.set_xscale("log", base=2)
     _plain_ticks(ax, len(curve.segments))
     ax.set_xlabel("segments")
     ax.set_ylabel("share of puzzles solved")
     _evaluations_axis(ax, updates_per_segment)
     number = curve.num_puzzles
-    ax.legend(frameon=False, loc="lower right", title=f"n = {number} puzzles, 95 % intervals")
+    title = f"n = {number} puzzles, 95 % intervals"
+    ax.legend(framealpha=1, edgecolor="white", loc="lower right", title=title)
     at, so_far, last = curve.at_segment.value, curve.so_far.value, len(curve.segments)
     return _titled(
         ax,
@@ -95,21 +90,22 @@ def survival_of_failures(
     ax.plot(time, fit, color="black", linestyle="--", label="exponential of the fitted rate")
     ax.set_xlim(0, curve.end)
     _evaluations_axis(ax, updates_per_segment)
-    ax.legend(frameon=False, loc="lower left")
-    return _titled(ax, _escape_message(int(waits.observed.sum()), number, rate, curve.end))
+    is_high = curve.survival.value[-1] > 0.5
+    ax.legend(frameon=False, loc="lower left" if is_high else "upper right")
+    message = _escape_message(int(waits.observed.sum()), number, curve.end)
+    return _titled(ax, f"{message}\n{_rate_message(rate, updates_per_segment)}")
 
 
-def _band(ax: "matplotlib.axes.Axes", x: np.ndarray, share: Interval, look: Look) -> None:
+def _shaded(ax: "matplotlib.axes.Axes", x: np.ndarray, share: Interval, look: Look) -> None:
     ax.plot(x, share.value, color=look.color, linestyle=look.line, label=f"solved {look.name}")
-    ax.fill_between(
-        x,
-        share.low,
-        share.high,
-        facecolor=(look.color, 0.0 if look.hatch else 0.25),
-        edgecolor=(look.color, 0.5),
-        hatch=look.hatch,
-        linewidth=0.0,
-    )
+    ax.fill_between(x, share.low, share.high, facecolor=(look.color, 0.25), linewidth=0.0)
+
+
+def _outlined(ax: "matplotlib.axes.Axes", x: np.ndarray, share: Interval, look: Look) -> None:
+    # a second shade would hide the first
+    ax.plot(x, share.value, color=look.color, linestyle=look.line, label=f"solved {look.name}")
+    for end in (share.low, share.high):
+        ax.plot(x, end, color=look.color, linestyle=look.line, linewidth=0.7)
 
 
 def _draw_survival(ax: "matplotlib.axes.Axes", curve: SurvivalCurve, label: str) -> None:
@@ -120,16 +116,22 @@ def _draw_survival(ax: "matplotlib.axes.Axes", curve: SurvivalCurve, label: str)
     ax.fill_between(times, low, high, step="post", facecolor=(color, 0.25), linewidth=0.0)
 
 
-def _escape_message(num_escaped: int, number: int, rate: Interval, end: float) -> str:
+def _escape_message(num_escaped: int, number: int, end: float) -> str:
+    return f"{num_escaped} of {number} failures escape within {end:g} segments"
+
+
+def _rate_message(rate: Interval, updates: int) -> str:
+    per_update = Interval(*(end / updates for end in rate))
     return (
-        f"{num_escaped} of {number} failures escape within {end:g} segments\n"
-        f"rate {rate.value:.2g} per segment (95 % interval {rate.low:.2g} to {rate.high:.2g})"
+        f"rate per segment {rate.value:.2g} (95 % interval {rate.low:.2g} to {rate.high:.2g}),\n"
+        f"per module evaluation {per_update.value:.2g} ({per_update.low:.2g} to "
+        f"{per_update.high:.2g})"
     )
 
 
 def _evaluations_axis(ax: "matplotlib.axes.Axes", updates: int) -> None:
     upper = ax.secondary_xaxis(
-        "top", functions=(lambda segments: segments * updates, lambda steps: steps / updates)
+        "top", functions=(partial(np.multiply, updates), partial(np.multiply, 1 / updates))
     )
     upper.set_xlabel("module evaluations")
 

@@ -1,0 +1,320 @@
+"""The tables of a long rollout: accuracy against compute, escape of the failures, early halting."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from rrjax.analysis.compute import Halting, accuracy_curve, check_updates, early_halting
+from rrjax.analysis.intervals import Interval
+from rrjax.analysis.report import SMALL_GROUP, Estimate, Table
+from rrjax.analysis.survival import Waits, escapes, exponential_rate, kaplan_meier
+
+
+@dataclass(frozen=True)
+class Readout:
+    """What is read out after one segment.
+
+    Attributes:
+      segment: counted from 1.
+      evaluations: module evaluations until then.
+      solved: fraction of the puzzles.
+      token_accuracy: mean share of right tokens, of puzzles with known ones; NaN without any.
+      violations: median over the failures of the violated constraints; None if not counted, NaN
+        without failures.
+    """
+
+    segment: int
+    evaluations: int
+    solved: Estimate
+    token_accuracy: float
+    violations: float | None
+
+
+@dataclass(frozen=True)
+class Escape:
+    """What becomes of the puzzles that fail at the readout.
+
+    Attributes:
+      num_failures: at the readout.
+      num_solved_before: of these, solved at an earlier segment.
+      num_escaped: of these, solved at a later segment.
+      num_kept: of the escaped, solved after the last segment too.
+      segments_watched: after the readout.
+      still_failing: Kaplan–Meier estimate at the end.
+      rate_per_segment: escapes over segments waited; NaN where nothing was.
+      rate_per_update: the same per module evaluation.
+      early_rate: per segment, in the first half of the segments watched.
+      late_rate: per segment, in the second half.
+    """
+
+    num_failures: int
+    num_solved_before: int
+    num_escaped: int
+    num_kept: int
+    segments_watched: int
+    still_failing: Estimate
+    rate_per_segment: Estimate
+    rate_per_update: Estimate
+    early_rate: Estimate
+    late_rate: Estimate
+
+
+@dataclass(frozen=True)
+class HaltingRule:
+    """A rule for early halting and what it does; see `rrjax.analysis.compute.Halting`."""
+
+    name: str
+    num_halted: int
+    accuracy: Estimate
+    mean_segments: float
+    saved: float
+
+
+@dataclass(frozen=True)
+class RolloutSummary:
+    """A long rollout in numbers.
+
+    Attributes:
+      num_puzzles: N.
+      updates_per_segment: module evaluations in a segment.
+      at_readout: after the readout segment.
+      at_end: after the last segment.
+      solved_at_some: fraction of the puzzles solved after any segment.
+      num_lost: puzzles solved at the readout and not at the end.
+      num_not_finite: runs that blew up; they count as not solved.
+      escape: of the failures at the readout.
+      halting: one for each rule.
+    """
+
+    num_puzzles: int
+    updates_per_segment: int
+    at_readout: Readout
+    at_end: Readout
+    solved_at_some: Estimate
+    num_lost: int
+    num_not_finite: int
+    escape: Escape
+    halting: list[HaltingRule]
+
+
+def summarize_rollout(
+    arrays: Mapping[str, np.ndarray],
+    updates_per_segment: int,
+    readout_segment: int,
+    halts: Mapping[str, np.ndarray],
+) -> RolloutSummary:
+    """All numbers of the tables.
+
+    Args:
+      arrays: (N, segments) `solved` (booleans), `token_accuracy`, `residual`, and `violations`
+        where they are counted.
+      updates_per_segment: module evaluations in a segment.
+      readout_segment: counted from 1.
+      halts: by the rule's name (N, segments) booleans, where it would halt.
+
+    Raises:
+      ValueError: for arrays of other kinds or shapes, or a segment that is none.
+    """
+    solved = arrays["solved"]
+    escape = _escape(solved, readout_segment, updates_per_segment)
+    curve = accuracy_curve(solved, updates_per_segment)
+    last = solved.shape[1]
+    return RolloutSummary(
+        num_puzzles=len(solved),
+        updates_per_segment=updates_per_segment,
+        at_readout=_readout(arrays, curve.at_segment, readout_segment, updates_per_segment),
+        at_end=_readout(arrays, curve.at_segment, last, updates_per_segment),
+        solved_at_some=_at(curve.so_far, last - 1),
+        num_lost=int(np.sum(solved[:, readout_segment - 1] & ~solved[:, -1])),
+        num_not_finite=int(np.sum(~np.isfinite(arrays["residual"]).all(axis=1))),
+        escape=escape,
+        halting=[_rule(name, early_halting(solved, rule)) for name, rule in halts.items()],
+    )
+
+
+def format_rollout(summary: RolloutSummary) -> list[Table]:
+    """The tables in words: accuracy, escape, and halting where a rule was given."""
+    tables = [_accuracy_table(summary), _escape_table(summary)]
+    return [*tables, _halting_table(summary)] if summary.halting else tables
+
+
+def _readout(
+    arrays: Mapping[str, np.ndarray], solved: Interval, segment: int, updates: int
+) -> Readout:
+    column = segment - 1
+    known = arrays["token_accuracy"][:, column]
+    known = known[~np.isnan(known)]
+    return Readout(
+        segment=segment,
+        evaluations=segment * updates,
+        solved=_at(solved, column),
+        token_accuracy=float(known.mean(dtype=np.float64)) if len(known) else np.nan,
+        violations=_violations(arrays, column),
+    )
+
+
+def _violations(arrays: Mapping[str, np.ndarray], column: int) -> float | None:
+    if "violations" not in arrays:
+        return None
+    failed = arrays["violations"][~arrays["solved"][:, column], column]
+    return float(np.median(failed)) if len(failed) else np.nan
+
+
+def _escape(solved: np.ndarray, readout_segment: int, updates: int) -> Escape:
+    check_updates(updates)
+    waits = escapes(solved, readout_segment)
+    failed = ~solved[:, readout_segment - 1]
+    watched = solved.shape[1] - readout_segment
+    middle = watched / 2
+    rate, early, late = (
+        _rate(waits, start, stop)
+        for start, stop in ((0.0, np.inf), (0.0, middle), (middle, np.inf))
+    )
+    return Escape(
+        num_failures=int(failed.sum()),
+        num_solved_before=int(solved[failed, :readout_segment].any(axis=1).sum()),
+        num_escaped=int(waits.observed.sum()),
+        num_kept=int(np.sum(waits.observed & solved[failed, -1])),
+        segments_watched=watched,
+        still_failing=_at(kaplan_meier(*waits).survival, -1),
+        rate_per_segment=_estimate(rate),
+        rate_per_update=_estimate(Interval(*(end / updates for end in rate))),
+        early_rate=_estimate(early),
+        late_rate=_estimate(late),
+    )
+
+
+def _rate(waits: Waits, start: float, stop: float) -> Interval:
+    if start >= stop:  # nothing was watched
+        return Interval(np.nan, np.nan, np.nan)
+    return exponential_rate(*waits, start=start, stop=stop)
+
+
+def _rule(name: str, halting: Halting) -> HaltingRule:
+    accuracy = _estimate(halting.accuracy)
+    return HaltingRule(name, halting.num_halted, accuracy, halting.mean_segments, halting.saved)
+
+
+def _accuracy_table(summary: RolloutSummary) -> Table:
+    readouts = (summary.at_readout, summary.at_end)
+    headers = tuple(f"segment {r.segment}" for r in readouts)
+    rows = [
+        ("evaluations", *(str(r.evaluations) for r in readouts), ""),
+        ("solved", *(_percent(r.solved) for r in readouts), _percent(summary.solved_at_some)),
+        ("right tokens", *(_share(r.token_accuracy) for r in readouts), ""),
+    ]
+    if summary.at_end.violations is not None:
+        rows.append(("violations", *(_violated(r.violations) for r in readouts), ""))
+    headline = (
+        f"{summary.num_puzzles} puzzles, {summary.at_end.segment} segments of "
+        f"{summary.updates_per_segment} module evaluations"
+    )
+    return Table(headline, ("", *headers, "some segment"), rows, _accuracy_notes(summary))
+
+
+def _accuracy_notes(summary: RolloutSummary) -> list[str]:
+    notes = []
+    if summary.num_not_finite:
+        notes.append(
+            f"{summary.num_not_finite} of {summary.num_puzzles} runs were not finite: not solved"
+        )
+    if summary.num_lost:
+        notes.append(
+            f"{summary.num_lost} solved at segment {summary.at_readout.segment} are not at "
+            f"segment {summary.at_end.segment}"
+        )
+    legend = "solved: with 95 % Wilson intervals"
+    if summary.at_end.violations is not None:
+        legend += "; violations: digits missing in a row, column or box, median of the failures"
+    return [*notes, legend]
+
+
+def _escape_table(summary: RolloutSummary) -> Table:
+    escape = summary.escape
+    headline = (
+        f"Of {escape.num_failures} failures at segment {summary.at_readout.segment}, "
+        f"{escape.num_escaped} escaped in {escape.segments_watched} more segments"
+    )
+    rows = [
+        ("still failing at the end", _percent(escape.still_failing)),
+        ("escapes per segment", _number(escape.rate_per_segment)),
+        ("escapes per module evaluation", _number(escape.rate_per_update)),
+        ("per segment, first half", _number(escape.early_rate)),
+        ("per segment, second half", _number(escape.late_rate)),
+    ]
+    return Table(headline, ("failures", "value [95 % interval]"), rows, _escape_notes(summary))
+
+
+def _escape_notes(summary: RolloutSummary) -> list[str]:
+    escape, readout = summary.escape, summary.at_readout.segment
+    notes = []
+    if escape.segments_watched == 0:
+        notes.append(f"no segment after {readout}: nothing is known of escapes")
+    elif escape.num_failures < SMALL_GROUP:
+        notes.append(f"only {escape.num_failures} failures: too few for the curve's intervals")
+    if escape.num_solved_before:
+        notes.append(
+            f"{escape.num_solved_before} of the failures had been solved before segment {readout}"
+        )
+    if escape.num_kept < escape.num_escaped:
+        notes.append(
+            f"{escape.num_escaped - escape.num_kept} of {escape.num_escaped} escaped lost the "
+            "answer again by the end"
+        )
+    early, late = escape.early_rate, escape.late_rate
+    if late.high < early.low or late.low > early.high:
+        change = "falls" if late.high < early.low else "rises"
+        notes.append(f"the rate {change} with time: one exponential does not describe it")
+    legend = "Kaplan–Meier with Greenwood's log-log interval; rates: escapes / time waited, Garwood"
+    return [*notes, legend]
+
+
+def _halting_table(summary: RolloutSummary) -> Table:
+    rows = [
+        (
+            rule.name,
+            str(rule.num_halted),
+            _percent(rule.accuracy),
+            f"{rule.mean_segments:.1f}",
+            f"{100 * rule.saved:.1f} %",
+        )
+        for rule in summary.halting
+    ]
+    full = _percent(summary.at_end.solved)
+    headers = ("halts where", "halted", "solved", "segments", "saved")
+    note = (
+        f"halted: of {summary.num_puzzles}, before the end; segments: mean; saved: of all module "
+        f"evaluations; without halting {full} after {summary.at_end.segment} segments"
+    )
+    return Table("Early halting, from the same runs", headers, rows, [note])
+
+
+def _at(interval: Interval, index: int) -> Estimate:
+    return _estimate(Interval(*(end[index] for end in interval)))
+
+
+def _estimate(interval: Interval) -> Estimate:
+    return Estimate(*(float(end) for end in interval))
+
+
+def _percent(estimate: Estimate) -> str:
+    if np.isnan(estimate.value):
+        return "undefined"
+    numbers = (100 * end for end in (estimate.value, estimate.low, estimate.high))
+    value, low, high = ("undefined" if np.isnan(number) else f"{number:.1f}" for number in numbers)
+    return f"{value} % [{low}, {high}]"
+
+
+def _number(estimate: Estimate) -> str:
+    if np.isnan(estimate.value):
+        return "undefined"
+    return f"{estimate.value:.3g} [{estimate.low:.3g}, {estimate.high:.3g}]"
+
+
+def _share(fraction: float) -> str:
+    return "unknown" if np.isnan(fraction) else f"{100 * fraction:.1f} %"
+
+
+def _violated(number: float | None) -> str:
+    return "no failures" if number is None or np.isnan(number) else f"{number:g}"

@@ -1,0 +1,179 @@
+"""Escape from failure: how long puzzles that were read out wrong stay wrong."""
+
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import gammaincinv
+
+from rrjax.analysis.compute import check_solved
+from rrjax.analysis.intervals import Interval, check_level
+
+
+class Waits(NamedTuple):
+    """How long each of n was waited for, and whether it happened.
+
+    Attributes:
+      durations: (n,) time to the event, or to the end of watching.
+      observed: (n,) booleans, whether the event came; False is censored.
+    """
+
+    durations: np.ndarray
+    observed: np.ndarray
+
+
+def escapes(solved: ArrayLike, readout_segment: int) -> Waits:
+    """Segments from the readout to the first right answer, of the puzzles that fail at the readout.
+
+    Those that are wrong to the end are censored there. A puzzle that was right before the readout
+    and lost the answer is a failure like any other; what happens after an escape does not count.
+
+    Args:
+      solved: (N, segments) booleans.
+      readout_segment: counted from 1; the last segment leaves no time to escape.
+
+    Returns:
+      Integer durations in segments and flags, one for each failure, in the order of the puzzles.
+
+    Raises:
+      ValueError: for another kind of array, or a segment that is none.
+    """
+    solved = check_solved(solved)
+    num_segments = solved.shape[1]
+    if not 1 <= readout_segment <= num_segments:
+        raise ValueError(
+            f"readout_segment must lie in 1..{num_segments}, the segments of the run; "
+            f"got {readout_segment}"
+        )
+    after = solved[~solved[:, readout_segment - 1], readout_segment:]
+    observed = np.asarray(after.any(axis=1))
+    left = num_segments - readout_segment
+    first = after.argmax(axis=1) + 1 if left else np.zeros(len(after), np.int64)
+    return Waits(np.where(observed, first, left), observed)
+
+
+@dataclass(frozen=True)
+class SurvivalCurve:
+    """A Kaplan–Meier estimate: constant from each of its times to the next.
+
+    Attributes:
+      times: (m,) 0 and the distinct times of events, ascending.
+      num_at_risk: (m,) how many were still waited for just before.
+      num_events: (m,) how many events there were.
+      survival: arrays (m,), the probability that the event comes later.
+      end: the longest time that anything was waited for; the curve says nothing beyond.
+    """
+
+    times: np.ndarray
+    num_at_risk: np.ndarray
+    num_events: np.ndarray
+    survival: Interval
+    end: float
+
+
+def kaplan_meier(durations: ArrayLike, observed: ArrayLike, level: float = 0.95) -> SurvivalCurve:
+    """The survival curve of waiting times, some of which are censored.
+
+      S(t) = Π_{tᵢ ≤ t} (1 − dᵢ/nᵢ),  V(t) = Σ_{tᵢ ≤ t} dᵢ / (nᵢ (nᵢ − dᵢ))
+
+    with dᵢ events among the nᵢ still waited for at tᵢ; censored at tᵢ itself counts as waited for.
+    The intervals are S^exp(±z √V / ln S): Greenwood's variance V of ln S on the scale of
+    ln(−ln S), which keeps them inside 0..1. They hold at each time, not for the curve as a whole.
+
+    Args:
+      durations: (n,) non-negative times to event or censoring, in any unit.
+      observed: (n,) booleans, False where censored.
+      level: the coverage of the intervals.
+
+    Returns:
+      A `SurvivalCurve`. Before the first event the interval is 1..1, which knows no spread; where
+      S = 0 its ends are NaN. Without anything to wait for, S is NaN at time 0.
+
+    Raises:
+      ValueError: for shapes that do not fit, times that are negative or not finite, or a level
+        outside 0..1.
+
+    Source: Kaplan and Meier 1958, J. Am. Stat. Assoc. 53, 457; Kalbfleisch and Prentice 1980.
+    """
+    check_level(level)
+    durations, observed = _checked(durations, observed)
+    times = np.unique(np.append(durations[observed], 0))
+    ascending, events = np.sort(durations), np.sort(durations[observed])
+    at_risk = len(durations) - np.searchsorted(ascending, times)
+    happened = np.searchsorted(events, times, "right") - np.searchsorted(events, times)
+    end = float(ascending[-1]) if len(ascending) else 0.0
+    return SurvivalCurve(times, at_risk, happened, _product_limit(at_risk, happened, level), end)
+
+
+def exponential_rate(
+    durations: ArrayLike,
+    observed: ArrayLike,
+    level: float = 0.95,
+    start: float = 0.0,
+    stop: float = np.inf,
+) -> Interval:
+    """The rate of a memoryless event, by maximum likelihood: events over time waited.
+
+      r = d / E,  E = Σ (time waited in start..stop),  d events at start < t ≤ stop
+
+    of S(t) = exp(−r t). The ends are those of a Poisson count (Garwood): χ²(2d)/2E and
+    χ²(2d + 2)/2E at the tails. Waiting times in whole steps give the probability per step of a
+    geometric law by the same formula. Rates of two windows tell whether one rate fits both.
+
+    Args:
+      durations: (n,) non-negative times to event or censoring.
+      observed: (n,) booleans, False where censored.
+      level: the coverage of the interval.
+      start: of the window.
+      stop: of the window; infinite: to the end.
+
+    Returns:
+      Numbers per unit of `durations`. Without an event 0 with an upper end; NaN, all three,
+      where nothing was waited for.
+
+    Raises:
+      ValueError: as `kaplan_meier`, or for an empty window.
+
+    Source: Garwood 1936, Biometrika 28, 437.
+    """
+    check_level(level)
+    durations, observed = _checked(durations, observed)
+    if not 0 <= start < stop:
+        raise ValueError(f"the window needs 0 ≤ start < stop; got {start}, {stop}")
+    exposure = float((np.clip(durations, start, stop) - start).sum())
+    if exposure == 0:
+        return Interval(np.nan, np.nan, np.nan)
+    num_events = int(np.sum(observed & (durations > start) & (durations <= stop)))
+    tail = (1 - level) / 2
+    low = float(gammaincinv(num_events, tail)) if num_events else 0.0
+    high = float(gammaincinv(num_events + 1, 1 - tail))
+    return Interval(num_events / exposure, low / exposure, high / exposure)
+
+
+def _product_limit(at_risk: np.ndarray, happened: np.ndarray, level: float) -> Interval:
+    if at_risk[0] == 0:
+        undefined = np.full(1, np.nan)
+        return Interval(undefined, undefined, undefined)
+    survival = np.cumprod(1 - happened / at_risk)
+    # At S = 1 and S = 0 the formula is 0/0 and ∞/∞.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        variance = np.cumsum(happened / (at_risk * (at_risk - happened)))
+        z = NormalDist().inv_cdf((1 + level) / 2)
+        reach = z * np.sqrt(variance) / np.log(survival)
+        low, high = survival ** np.exp(-reach), survival ** np.exp(reach)
+    ends = [np.where(survival == 1, 1.0, np.where(survival == 0, np.nan, x)) for x in (low, high)]
+    return Interval(survival, *ends)
+
+
+def _checked(durations: ArrayLike, observed: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    durations, observed = np.asarray(durations, np.float64), np.asarray(observed)
+    if durations.ndim != 1 or observed.shape != durations.shape or observed.dtype != bool:
+        raise ValueError(
+            "durations and observed must be numbers and booleans of one shape (n,); got "
+            f"{durations.shape} and {observed.dtype} of {observed.shape}"
+        )
+    if not (np.isfinite(durations) & (durations >= 0)).all():
+        raise ValueError("durations must be finite and not negative")
+    return durations, observed

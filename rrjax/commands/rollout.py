@@ -1,0 +1,166 @@
+"""`rrjax rollout`: thousands of segments: what more compute gives, and where failures go."""
+
+import sys
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import tyro
+from jax.tree_util import Partial
+from rich.console import Console
+from rich.table import Table
+
+from rrjax.analysis.rollout_report import format_rollout, summarize_rollout
+from rrjax.cells import Config, bind
+from rrjax.commands import job
+from rrjax.commands.outcomes import Task, observe, sudoku_units, tasks
+from rrjax.contract import count_updates
+from rrjax.devices import OnDevices
+from rrjax.dynamics.rollout import observe_segments
+from rrjax.models import Model
+from rrjax.puzzles import PuzzleSet
+from rrjax.store import write_result
+from rrjax.sweep import Arrays, Unfinished
+
+_UNITS = {
+    "token_accuracy": "share of the known tokens that are right",
+    "violations": "digits missing in rows, columns and boxes",
+    "changed_clues": "clues that the answer does not keep",
+    "q_halt": "logit of 'the answer is right'",
+    "residual": "norm of the change over a segment / norm of the state after it",
+    "drift": "norm of the change of a state over a segment",
+}
+
+
+@dataclass(frozen=True)
+class Options(job.Options):
+    """A model run for many segments: accuracy against compute, and escape of the failures.
+
+    A killed run continues when the same command is given again; with another readout segment or
+    rule for halting nothing is run again.
+
+    Attributes:
+      num_segments: segments each puzzle runs.
+      readout_segment: whose failures are followed; models are trained to answer at the 16th.
+      halt_q: say what halting where q_halt is above this would do; the official TRM has 0.
+      halt_residual: say what halting where the relative residual is below this would do.
+    """
+
+    num_segments: int = 256
+    readout_segment: int = 16
+    halt_q: float | None = None
+    halt_residual: float | None = None
+
+
+def main(arguments: list[str]) -> None:
+    """Parse, run, print the tables, write results and figures."""
+    options = tyro.cli(Options, args=arguments, prog="rrjax rollout")
+    _check(options)
+    model = job.start(options)
+    puzzles = job.choose_puzzles(options, model)
+    folder = job.output_folder("rollout", options, model)
+    try:
+        results = measure(options, model, puzzles)
+    except Unfinished as rest:
+        print(rest)
+        return
+    updates = count_updates(model.bind(puzzles.inputs[0]).schedule)
+    rules = halting_rules(options, results)
+    summary = summarize_rollout(results, updates, options.readout_segment, rules)
+    facts = {
+        "clock": "segment",
+        "updates_per_segment": updates,
+        "axes": ["puzzle", "segment"],
+        "units": _UNITS,
+        "summary": asdict(summary),
+    }
+    write_result(folder / "results.npz", results, job.record(options, model, **facts))
+    _print(format_rollout(summary))
+    _draw(folder, results["solved"], updates, options.readout_segment)
+
+
+def measure(options: Options, model: Model, puzzles: PuzzleSet) -> Arrays:
+    """Numbers of every segment of every puzzle, computed chunk by chunk in the output folder.
+
+    Returns:
+      Arrays (N, segments): `solved` booleans; float32 `token_accuracy` (NaN where no answer is
+      known), `q_halt`, `residual` and `drift_z_H` and so on; of Sudokus int16 `violations` and
+      `changed_clues`, which need no solution: both are 0 for a valid answer alone.
+
+    Raises:
+      ValueError: for puzzles or sizes that do not fit the model, or a folder of another run.
+      Unfinished: if only this job's shard is done.
+    """
+    compute = partial(_measure, model.config, options.num_segments)
+    work = OnDevices(compute, (model.params, sudoku_units(puzzles)), partial(tasks, puzzles))
+    identity = {"puzzles": puzzles.digest()}
+    chunk = job.default_chunk(model, 0)
+    return job.sweep("rollout", options, model, work, len(puzzles), chunk, identity)
+
+
+def _measure(
+    config: Config, num_segments: int, shared: tuple[Any, Any], chunk: Task
+) -> dict[str, jax.Array]:
+    """One chunk of puzzles."""
+    params, units = shared
+
+    def one(task: Task) -> dict[str, jax.Array]:
+        dynamics = bind(params, config, task.tokens, task.puzzle_id)
+        # as in a spectrum, so that both commands see the same trajectory on every device
+        with jax.default_matmul_precision("highest"):
+            return observe_segments(dynamics, Partial(observe, task, units), num_segments)[1]
+
+    return jax.vmap(one)(chunk)
+
+
+def halting_rules(options: Options, results: Arrays) -> dict[str, np.ndarray]:
+    """By name, (N, segments) where each rule that was asked for would halt."""
+    rules = {}
+    if options.halt_q is not None:
+        rules[f"q_halt > {options.halt_q:g}"] = results["q_halt"] > options.halt_q
+    if options.halt_residual is not None:
+        rules[f"residual < {options.halt_residual:g}"] = results["residual"] < options.halt_residual
+    return rules
+
+
+def _check(options: Options) -> None:
+    job.check_positive(options, ("num_segments",))
+    if not 1 <= options.readout_segment <= options.num_segments:
+        raise ValueError(
+            f"readout_segment must lie in 1..{options.num_segments}, the segments of the run; got "
+            f"{options.readout_segment}"
+        )
+    for name, lowest in (("halt_q", -np.inf), ("halt_residual", 0)):
+        threshold = getattr(options, name)
+        if threshold is not None and not (np.isfinite(threshold) and threshold > lowest):
+            wanted = "a number" if lowest < 0 else "a positive number"
+            raise ValueError(f"{name} must be {wanted}, got {threshold}")
+
+
+def _print(tables: list[Any]) -> None:
+    console = Console()
+    for words in tables:
+        table = Table(*words.headers, title=words.headline)
+        for row in words.rows:
+            table.add_row(*row)
+        console.print(table)
+        for note in words.notes:
+            console.print(note, highlight=False, markup=False)
+
+
+def _draw(folder: Path, solved: np.ndarray, updates: int, readout_segment: int) -> None:
+    from rrjax.plots.canvas import save_figure
+    from rrjax.plots.rollout import accuracy_against_compute, survival_of_failures
+
+    try:
+        accuracy = accuracy_against_compute(solved, updates, readout_segment)
+        survival = survival_of_failures(solved, updates, readout_segment)
+    except ModuleNotFoundError as error:
+        print(f"no figures: {error}; results are in {folder}", file=sys.stderr)
+        return
+    save_figure(accuracy, folder / "accuracy_against_compute.png")
+    save_figure(survival, folder / "survival_of_failures.png")
+    print(f"results and figures are in {folder}")

@@ -1,0 +1,88 @@
+"""Accuracy against compute and early halting, counted by hand and by a plain loop."""
+
+import numpy as np
+import pytest
+
+from rrjax.analysis.compute import accuracy_curve, early_halting
+from rrjax.analysis.intervals import wilson_interval
+
+SOLVED = np.array([[0, 1, 0, 1], [0, 0, 0, 0], [1, 1, 1, 1], [0, 1, 0, 0]], dtype=bool)
+
+
+def random_flags(seed, shape=(30, 12)):
+    return np.random.default_rng(seed).random(shape) < 0.3
+
+
+def test_the_two_accuracies_are_kept_apart():
+    curve = accuracy_curve(SOLVED, updates_per_segment=21)
+    assert curve.segments.tolist() == [1, 2, 3, 4]
+    assert curve.evaluations.tolist() == [21, 42, 63, 84]
+    assert curve.at_segment.value.tolist() == [0.25, 0.75, 0.25, 0.5]
+    assert curve.so_far.value.tolist() == [0.25, 0.75, 0.75, 0.75]
+    assert curve.num_puzzles == 4
+
+
+def test_each_segment_has_its_wilson_interval():
+    solved = random_flags(0)
+    curve = accuracy_curve(solved, 1, level=0.9)
+    for segment, count in enumerate(solved.sum(axis=0)):
+        found = [end[segment] for end in curve.at_segment]
+        np.testing.assert_allclose(found, wilson_interval(int(count), 30, 0.9))
+
+
+def test_halting_reads_out_where_the_rule_first_holds():
+    halts = np.array([[0, 1, 1, 1], [0, 0, 1, 0], [1, 0, 0, 0], [0, 0, 0, 0]], dtype=bool)
+    found = early_halting(SOLVED, halts)  # at segments 2, 3, 1 and, never halted, 4
+    assert found.num_halted == 3
+    assert found.accuracy == wilson_interval(2, 4)
+    assert found.full_accuracy == wilson_interval(2, 4)
+    assert found.mean_segments == 2.5
+    assert found.saved == pytest.approx(1 - 10 / 16)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_halting_agrees_with_a_plain_loop(seed):
+    solved, halts = random_flags(seed), random_flags(seed + 100)
+    right = ran = 0
+    for row, rule in zip(solved, halts, strict=True):
+        for segment in range(12):
+            if rule[segment] or segment == 11:
+                right, ran = right + row[segment], ran + segment + 1
+                break
+    found = early_halting(solved, halts)
+    assert found.accuracy.value == right / 30
+    assert found.mean_segments == pytest.approx(ran / 30)
+
+
+def test_rules_that_always_and_never_hold():
+    solved = random_flags(5)
+    always = early_halting(solved, np.ones_like(solved))
+    assert always.accuracy.value == solved[:, 0].mean()
+    assert always.saved == pytest.approx(11 / 12)
+    never = early_halting(solved, np.zeros_like(solved))
+    assert never.accuracy == never.full_accuracy
+    assert (never.num_halted, never.saved) == (0, 0)
+
+
+def test_the_oracle_rule_solves_what_is_ever_solved():
+    solved = random_flags(6, (50, 4))
+    oracle = early_halting(solved, solved)
+    assert oracle.accuracy.value == accuracy_curve(solved, 1).so_far.value[-1]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: accuracy_curve(np.zeros((2, 3)), 1), "solved must be booleans"),
+        (lambda: accuracy_curve(np.zeros((2, 0), bool), 1), "neither 0"),
+        (lambda: accuracy_curve(np.zeros((0, 2), bool), 1), "neither 0"),
+        (lambda: accuracy_curve(np.zeros(3, bool), 1), "solved must be booleans"),
+        (lambda: accuracy_curve(SOLVED, 0), "updates_per_segment must be at least 1"),
+        (lambda: accuracy_curve(SOLVED, 1, level=2.0), "level must lie"),
+        (lambda: early_halting(SOLVED, SOLVED[:, :2]), "halts must be booleans of the shape"),
+        (lambda: early_halting(SOLVED, np.ones((4, 4))), "halts must be booleans of the shape"),
+    ],
+)
+def test_bad_requests_are_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
