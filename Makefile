@@ -9,7 +9,7 @@ demo: $(VENV)/demo
 	$(BIN)/rrjax spectrum
 
 test: $(VENV)/dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
