@@ -173,7 +173,7 @@ def _spectrum(dynamics: Dynamics, start: State, frame: Frame, plan: _Plan) -> Sp
     resolved = resolved.all(0)
     mean = growth.mean(0)
     exponents = jnp.where(resolved | jnp.isneginf(mean), mean, jnp.nan)
-    failed_at = jnp.where(sound.all(), -1, jnp.argmin(sound))
+    failed_at = jnp.where(sound.all(), -1, jnp.argmin(sound)).astype(jnp.int32)
     return Spectrum(exponents, growth, drift, state, frame, failed_at, resolved, observed)
 
 
