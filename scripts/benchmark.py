@@ -171,8 +171,8 @@ def programs(case: Case, params: Any) -> dict[str, Callable[[], Any]]:
 
 
 def in_torch(case: Case, params: Any) -> dict[str, Callable[[], Any]]:
-    """The same in PyTorch, for the token-mixing TRM and if PyTorch is there."""
-    if not case.config.arch.mlp_t or case.products != "exact":
+    """The same in PyTorch, for the token-mixing TRM with k = 8 and if PyTorch is there."""
+    if not case.config.arch.mlp_t or case.products != "exact" or case.k != 8:
         return {}
     try:
         torch = importlib.import_module("torch")

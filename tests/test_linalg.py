@@ -23,7 +23,8 @@ def gaussian(seed, k, shapes=((3, 4), (5,))):
     return dict(enumerate(draws))
 
 
-@given(seed=st.integers(0, 2**31), k=st.integers(1, 17))
+# few sizes, since each is compiled
+@given(seed=st.integers(0, 2**31), k=st.sampled_from([1, 2, 8, 17]))
 def test_equals_dense_qr_with_positive_diagonal(seed, k):
     frame = gaussian(seed, k)
     q, r = orthonormalize(frame)
