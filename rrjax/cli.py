@@ -4,6 +4,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from rrjax.sweep import Unfinished
+
 COMMANDS = {
     "spectrum": "Lyapunov spectra of a model on many puzzles, solved against failed",
     "rollout": "thousands of segments: accuracy against compute, escape of the failures",
@@ -25,6 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(f"unknown command {arguments[0]!r}\n\n{_usage()}")
     try:
         _command(arguments[0])(arguments[1:])
+    except Unfinished as rest:
+        print(rest)
     except OSError as error:
         return _refuse(_message(error))
     except (ValueError, FloatingPointError) as error:

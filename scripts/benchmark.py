@@ -22,8 +22,9 @@ import numpy as np
 import torch_reference
 import tyro
 from counting import flops
+from sizes import bundled, official, official_mlp, parameters
 
-from rrjax.cells import Arch, Config, bind, init_params
+from rrjax.cells import Config, bind, init_params
 from rrjax.contract import run_segment
 from rrjax.devices import OnDevices, use_cpu_devices
 from rrjax.dynamics.lyapunov import spectrum
@@ -61,8 +62,8 @@ class Case:
 
 def make_cases(options: Options) -> list[Case]:
     """What is measured, the official sizes first."""
-    mlp = official_config(options.width)
-    small = Case("TRM-MLP, 9×9 model in the box", bundled_size(), 8)
+    mlp = official_mlp(options.width)
+    small = Case("TRM-MLP, 9×9 model in the box", bundled("trm-sudoku9"), 8)
     first = Case("TRM-MLP, official size", mlp, 8)
     if options.quick:
         return [first, small]
@@ -78,45 +79,6 @@ def make_cases(options: Options) -> list[Case]:
         small,
         replace(small, k=32),
     ]
-
-
-def official_config(width: int) -> Config:
-    """The official TRM-MLP."""
-    return official(width, "trm", mlp_t=True, pos_encodings="none")
-
-
-def official(width: int, name: str, **more: Any) -> Config:
-    """An official Sudoku network: 81 tokens behind the puzzle tokens."""
-    arch = Arch(
-        name,  # type: ignore[arg-type]
-        hidden_size=width,
-        num_heads=8,
-        puzzle_emb_ndim=width,
-        puzzle_emb_len=16 if name == "trm" else 0,
-        **_CYCLES[name],
-        **more,
-    )
-    return Config(arch, seq_len=81, vocab_size=11)
-
-
-_CYCLES: dict[str, dict[str, int]] = {
-    "trm": {"H_cycles": 3, "L_cycles": 6, "L_layers": 2},
-    "hrm": {"H_cycles": 2, "L_cycles": 2, "H_layers": 4, "L_layers": 4},
-}
-
-
-def bundled_size() -> Config:
-    """The sizes of `trm-sudoku9`."""
-    arch = Arch(
-        "trm",
-        hidden_size=128,
-        H_cycles=2,
-        L_cycles=3,
-        L_layers=2,
-        mlp_t=True,
-        pos_encodings="none",
-    )
-    return Config(arch, seq_len=81, vocab_size=11)
 
 
 def forward(
@@ -201,8 +163,9 @@ def measure(cases: dict[str, Callable[[], Any]], rounds: int) -> dict[str, np.nd
 
 def operations(config: Config) -> int:
     """Floating-point operations of one segment's matrix products, for one puzzle."""
-    params = jax.eval_shape(lambda: init_params(jax.random.key(0), config))
-    traced = jax.make_jaxpr(functools.partial(forward, config, 1))(params, make_tokens(1))
+    traced = jax.make_jaxpr(functools.partial(forward, config, 1))(
+        parameters(config), make_tokens(1)
+    )
     return sum(flops(traced).values())
 
 

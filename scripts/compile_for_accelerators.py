@@ -120,7 +120,7 @@ def describe(topology: str) -> Mesh:
         )
     try:
         found = topologies.get_topology_desc(platform="tpu", topology_name=topology)
-    except Exception as error:
+    except jax.errors.JaxRuntimeError as error:
         raise ValueError(f"libtpu cannot describe topology {topology!r}: {error}") from error
     number = len(found.devices)
     return jax.make_mesh((number,), (AXIS,), (AxisType.Auto,), devices=found.devices)

@@ -26,7 +26,7 @@ def tiny(config, **more):
 @IN_TORCH
 def test_it_runs_at_a_tiny_size(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(benchmark, "MATRIX_SIZE", 64)
-    case = benchmark.Case("tiny", tiny(benchmark.bundled_size()), 2)
+    case = benchmark.Case("tiny", tiny(benchmark.bundled("trm-sudoku9")), 2)
     monkeypatch.setattr(benchmark, "make_cases", lambda options: [case])
     monkeypatch.setattr(benchmark.jax.config, "update", lambda name, value: None)
     out = tmp_path / "speed.json"
@@ -50,7 +50,7 @@ def test_every_case_has_a_cell_of_its_size():
 @IN_TORCH
 def test_the_network_in_torch_is_the_same():
     torch = pytest.importorskip("torch")
-    config = tiny(benchmark.bundled_size(), puzzle_emb_len=2, puzzle_emb_ndim=8)
+    config = tiny(benchmark.bundled("trm-sudoku9"), puzzle_emb_len=2, puzzle_emb_ndim=8)
     params, tokens = init_params(jax.random.key(1), config), benchmark.make_tokens(2)
     run = benchmark.torch_reference.forward(torch, config, 2, params, tokens)
     expected = benchmark.forward(config, 2, params, jnp.asarray(tokens))["z"]
@@ -60,7 +60,7 @@ def test_the_network_in_torch_is_the_same():
 @IN_TORCH
 def test_the_spectrum_in_torch_is_the_same():
     torch = pytest.importorskip("torch")
-    config = tiny(benchmark.bundled_size())
+    config = tiny(benchmark.bundled("trm-sudoku9"))
     params, tokens = init_params(jax.random.key(1), config), benchmark.make_tokens(2)
     torch.manual_seed(0)
     run = benchmark.torch_reference.spectrum(torch, config, 60, 2, params, tokens)
@@ -73,7 +73,7 @@ def test_the_spectrum_in_torch_is_the_same():
 def test_operations_of_the_official_network():
     # a block: SwiGLUs of three products each, over 97 tokens (inner 512) and 512 channels (1536)
     block = 2 * 3 * (512 * 97 * 512 + 97 * 512 * 1536)
-    config = benchmark.official_config(512)
+    config = benchmark.official_mlp()
     assert benchmark.operations(config) == 21 * 2 * block
 
 

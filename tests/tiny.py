@@ -1,10 +1,13 @@
 """A 4x4 Sudoku model small enough to compile in a second, puzzles for it, and folders as bytes."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 
-from rrjax.cells import Arch, Config, param_shapes
+from rrjax.cells import Arch, Config, bind, param_shapes, unflatten
+from rrjax.contract import Dynamics
 from rrjax.models import save_model
 from rrjax.puzzles import PuzzleSet, build, generate
 
@@ -29,6 +32,13 @@ def weights(config: Config = CONFIG, seed: int = 0) -> dict[str, np.ndarray]:
 def write_model(folder: Path, seed: int = 0) -> Path:
     save_model(folder, weights(seed=seed), CONFIG, {"made": "by a test"})
     return folder
+
+
+def dynamics64() -> Dynamics:
+    """The tiny model on one puzzle, 256 components in float64, which must be enabled."""
+    config = replace(CONFIG, arch=replace(CONFIG.arch, forward_dtype="float64"))
+    params = unflatten({name: jnp.asarray(leaf, float) for name, leaf in weights().items()})
+    return bind(params, config, jnp.asarray(puzzles(1).inputs[0], jnp.int32))
 
 
 def puzzles(number: int, size: int = 4) -> PuzzleSet:

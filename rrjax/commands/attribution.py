@@ -21,7 +21,7 @@ from rrjax.dynamics.participation import participation
 from rrjax.linalg import Frame
 from rrjax.plots import Board, unstable_cells
 from rrjax.puzzles import PuzzleSet
-from rrjax.puzzles.sudoku import BOX_SHAPES, SYMBOLS
+from rrjax.puzzles.sudoku import BOX_SHAPES, SYMBOLS, size_of
 from rrjax.sweep import Arrays
 
 _PREFIX = "participation_"
@@ -101,10 +101,8 @@ def _board(results: Arrays, puzzles: PuzzleSet, index: int) -> Board:
 
 def _box(num_cells: int, vocab_size: int) -> tuple[int, int] | None:
     """Rows and columns of a Sudoku's boxes; None for other puzzles."""
-    for size, box in BOX_SHAPES.items():
-        if (num_cells, vocab_size) == (size * size, size + 2):
-            return box
-    return None
+    size = size_of(num_cells, vocab_size)
+    return None if size is None else BOX_SHAPES[size]
 
 
 def _classes(puzzles: PuzzleSet, index: Any, answers: np.ndarray) -> Cells:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import jax
+import numpy as np
 import tyro
 
 from rrjax.devices import OnDevices, parse_share, use_cpu_devices
@@ -150,12 +151,11 @@ def output_folder(command: str, options: Options, model: Model) -> Path:
     return options.out or Path("runs") / f"{command}-{model.name}"
 
 
-def solved(puzzles: PuzzleSet, answers: Any) -> Any:
-    """Which answers (N, ..., seq) agree with all labels that are known, (N, ...)."""
-    shape = (len(puzzles), *(1,) * (answers.ndim - 2), -1)
-    known = (puzzles.labels != puzzles.metadata.ignore_label_id).reshape(shape)
-    right = (answers == puzzles.labels.reshape(shape)) | ~known
-    return right.all(axis=-1) & known.any(axis=-1)
+def solved(puzzles: PuzzleSet, answers: np.ndarray) -> np.ndarray:
+    """Which answers (N, seq) agree with all labels that are known; (N,)."""
+    known = puzzles.labels != puzzles.metadata.ignore_label_id
+    right = (answers == puzzles.labels) | ~known
+    return right.all(axis=1) & known.any(axis=1)
 
 
 def record(options: Options, model: Model, **more: Any) -> dict[str, Any]:

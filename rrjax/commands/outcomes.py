@@ -9,7 +9,7 @@ from jax import Array
 from rrjax.contract import Dynamics, State
 from rrjax.dynamics.rollout import drift, residual
 from rrjax.puzzles import PuzzleSet, geometry
-from rrjax.puzzles.sudoku import BOX_SHAPES
+from rrjax.puzzles.sudoku import size_of
 
 _FIRST_DIGIT = 2
 """Tokens of a Sudoku: padding 0, blank 1, digit d → d + 1."""
@@ -40,11 +40,8 @@ def tasks(puzzles: PuzzleSet, items: np.ndarray) -> Task:
 
 def sudoku_units(puzzles: PuzzleSet) -> np.ndarray | None:
     """The (3n, n) cells of rows, columns and boxes of n × n Sudokus; None for other puzzles."""
-    meta = puzzles.metadata
-    for size in BOX_SHAPES:
-        if (meta.seq_len, meta.vocab_size) == (size * size, size + 2):
-            return geometry(size).units
-    return None
+    size = size_of(puzzles.metadata.seq_len, puzzles.metadata.vocab_size)
+    return None if size is None else geometry(size).units
 
 
 def observe(

@@ -10,20 +10,19 @@ import jax
 import numpy as np
 import tyro
 from jax.tree_util import Partial
-from rich.console import Console
-from rich.table import Table
 
 from rrjax.analysis.rollout_report import format_rollout, summarize_rollout
 from rrjax.cells import Config, bind
 from rrjax.commands import job
 from rrjax.commands.outcomes import Task, observe, sudoku_units, tasks
+from rrjax.commands.tables import print_table
 from rrjax.contract import count_updates
 from rrjax.devices import OnDevices
 from rrjax.dynamics.rollout import observe_segments
 from rrjax.models import Model
 from rrjax.puzzles import PuzzleSet
 from rrjax.store import write_result
-from rrjax.sweep import Arrays, Unfinished
+from rrjax.sweep import Arrays
 
 _UNITS = {
     "token_accuracy": "share of the known tokens that are right",
@@ -62,11 +61,7 @@ def main(arguments: list[str]) -> None:
     model = job.start(options)
     puzzles = job.choose_puzzles(options, model)
     folder = job.output_folder("rollout", options, model)
-    try:
-        results = measure(options, model, puzzles)
-    except Unfinished as rest:
-        print(rest)
-        return
+    results = measure(options, model, puzzles)
     updates = count_updates(model.bind(puzzles.inputs[0]).schedule)
     rules = halting_rules(options, results)
     summary = summarize_rollout(results, updates, options.readout_segment, rules)
@@ -78,7 +73,8 @@ def main(arguments: list[str]) -> None:
         "summary": asdict(summary),
     }
     write_result(folder / "results.npz", results, job.record(options, model, **facts))
-    _print(format_rollout(summary))
+    for table in format_rollout(summary):
+        print_table(table)
     _draw(folder, results["solved"], updates, options.readout_segment)
 
 
@@ -138,17 +134,6 @@ def _check(options: Options) -> None:
         if threshold is not None and not (np.isfinite(threshold) and threshold > lowest):
             wanted = "a number" if lowest < 0 else "a positive number"
             raise ValueError(f"{name} must be {wanted}, got {threshold}")
-
-
-def _print(tables: list[Any]) -> None:
-    console = Console()
-    for words in tables:
-        table = Table(*words.headers, title=words.headline)
-        for row in words.rows:
-            table.add_row(*row)
-        console.print(table)
-        for note in words.notes:
-            console.print(note, highlight=False, markup=False)
 
 
 def _draw(folder: Path, solved: np.ndarray, updates: int, readout_segment: int) -> None:

@@ -10,20 +10,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
-from rich.console import Console
-from rich.table import Table
 
 from rrjax.analysis.attribution import attribution_notes
-from rrjax.analysis.report import Summary, format_summary, summarize, usable_runs
+from rrjax.analysis.report import format_summary, summarize, usable_runs
 from rrjax.cells import Config, bind
 from rrjax.commands import attribution, job
+from rrjax.commands.tables import print_table
 from rrjax.devices import OnDevices
 from rrjax.dynamics.lyapunov import spectrum
 from rrjax.linalg import dimension
 from rrjax.models import Model
 from rrjax.puzzles import PuzzleSet
 from rrjax.store import write_result
-from rrjax.sweep import Arrays, Unfinished
+from rrjax.sweep import Arrays
 
 
 @dataclass(frozen=True)
@@ -50,11 +49,7 @@ def main(arguments: list[str]) -> None:
     puzzles = job.choose_puzzles(options, model)
     _check(options, puzzles)
     folder = job.output_folder("spectrum", options, model)
-    try:
-        results = measure(options, model, puzzles)
-    except Unfinished as rest:
-        print(rest)
-        return
+    results = measure(options, model, puzzles)
     summary = summarize(
         results["exponents"],
         results["solved"],
@@ -71,7 +66,7 @@ def main(arguments: list[str]) -> None:
         record["attribution"] = attribution.describe(found, model.config.puzzle_tokens)
         notes = attribution_notes(found, options.num_segments)
     write_result(folder / "results.npz", results, record)
-    _print(summary, notes)
+    print_table(format_summary(summary), notes)
     if options.attribution:
         _draw_board(folder, results, puzzles, options.board)
     _draw(folder, results)
@@ -157,17 +152,6 @@ def _check(options: Options, puzzles: PuzzleSet) -> None:
 
 def _answer_drift(results: Arrays) -> str:
     return "drift_z_H" if "drift_z_H" in results else "drift_z_L"
-
-
-def _print(summary: Summary, more_notes: list[str]) -> None:
-    words = format_summary(summary)
-    table = Table(*words.headers, title=words.headline)
-    for row in words.rows:
-        table.add_row(*row)
-    console = Console()
-    console.print(table)
-    for note in (*words.notes, *more_notes):
-        console.print(note, highlight=False, markup=False)
 
 
 def _draw_board(folder: Path, results: Arrays, puzzles: PuzzleSet, chosen: int | None) -> None:

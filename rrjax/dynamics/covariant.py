@@ -9,8 +9,8 @@ from jaxtyping import Array, Float
 
 from rrjax.contract import Dynamics, State, count_updates
 from rrjax.dynamics.ginelli import Carry, Plan, Record, count_vectors, ginelli
-from rrjax.dynamics.lyapunov import check_dtypes, check_frame
-from rrjax.linalg import Frame, dimension, random_frame
+from rrjax.dynamics.lyapunov import initial_frame, mean_growth
+from rrjax.linalg import Frame, dimension
 
 
 @jax.tree_util.register_dataclass
@@ -185,25 +185,7 @@ def _start(
     initial: State | None,
 ) -> Carry:
     start = dynamics.start(initial)
-    check_dtypes(start)
-    if (key is None) == (frame is None):
-        raise ValueError("give exactly one of key and frame: it sets the initial tangent vectors")
-    if frame is not None:
-        frame = jax.tree.map(jnp.asarray, frame)
-        check_frame(frame, start)
-        return start, jax.tree.map(lambda row, leaf: row.astype(leaf.dtype), frame, start)
-    if not 1 <= num_vectors <= dimension(start):
-        raise ValueError(
-            f"num_vectors must lie in 1..{dimension(start)}, the dimension of the state; "
-            f"got {num_vectors}"
-        )
-    return start, _draw_frame(key, start, num_vectors)
-
-
-@partial(jax.jit, static_argnums=2)
-def _draw_frame(key: jax.Array, start: State, num_vectors: int) -> Frame:
-    with jax.default_matmul_precision("highest"):
-        return random_frame(key, start, num_vectors)
+    return start, initial_frame(start, key, frame, num_vectors, "num_vectors")
 
 
 def _check_lengths(segments: int, forward: int, backward: int) -> tuple[int, int, int]:
@@ -252,8 +234,7 @@ def _covariant(
 ) -> tuple[CovariantGrowth, tuple[State | None, Frame | None]]:
     (log_growth, resolved, pairs, kept), sound = ginelli(dynamics, start, plan, record)
     log_growth, resolved = log_growth.reshape(-1, log_growth.shape[-1]), resolved.all(0)
-    mean = log_growth.mean(0)
-    exponents = jnp.where(resolved | jnp.isneginf(mean), mean, jnp.nan)
+    exponents = mean_growth(log_growth, resolved)
     finite = sound & (log_growth < jnp.inf).all() & jnp.isfinite(pairs).all()
     error = _sine(pairs[:, 0], pairs[:, 1])
     return CovariantGrowth(exponents, log_growth, pairs[:, 0], error, resolved, finite), kept

@@ -9,7 +9,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from rrjax.contract import Drive, Dynamics, State, Update, fold
-from rrjax.dynamics.lyapunov import above_round_off, check_dtypes, check_frame
+from rrjax.dynamics.lyapunov import above_round_off, check_dtypes, check_frame, mean_growth
 from rrjax.linalg import Frame, dimension
 
 MAX_DIMENSION = 4096
@@ -122,8 +122,8 @@ def _full_spectrum(
             segment, (flat, rows.T), dynamics.drives(num_segments), length=num_segments
         )
     growth, volume, resolved = (leaf.reshape(-1, *leaf.shape[2:]) for leaf in steps)
-    mean, resolved = growth.mean(0), resolved.all(0)
-    exponents = jnp.where(resolved | jnp.isneginf(mean), mean, jnp.nan)
+    resolved = resolved.all(0)
+    exponents = mean_growth(growth, resolved)
     finite = jnp.isfinite(z).all() & (growth < jnp.inf).all()  # NaN is not below anything
     end = jax.vmap(unravel)(Q.T)
     return FullSpectrum(exponents, growth, volume, unravel(z), end, resolved, finite)

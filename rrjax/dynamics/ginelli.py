@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from rrjax.contract import Drive, Dynamics, State, Update, count_updates, fold
-from rrjax.dynamics.lyapunov import above_round_off, tangent_step
+from rrjax.dynamics.lyapunov import above_round_off, all_finite, tangent_step
 from rrjax.linalg import Frame
 
 Carry = tuple[State, Frame]
@@ -146,8 +146,7 @@ def _checked_step(
 ) -> tuple[Carry, Float[Array, "k k"]]:
     """`tangent_step`, its R not a number where the state is not finite."""
     carry, R = tangent_step(dynamics.context, drive, update, carry)
-    finite = jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(carry[0])]).all()
-    return carry, jnp.where(finite, R, jnp.nan)
+    return carry, jnp.where(all_finite(carry[0]), R, jnp.nan)
 
 
 def _step_block_back(

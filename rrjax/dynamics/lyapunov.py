@@ -12,7 +12,8 @@ from jaxtyping import Array, Bool, Float
 
 from rrjax.contract import Context, Drive, Dynamics, State, Update, fold, run_segment
 from rrjax.dynamics.products import PRODUCTS, with_products
-from rrjax.linalg import Frame, dimension, gram, norms, orthonormalize, random_frame
+from rrjax.dynamics.rollout import drift
+from rrjax.linalg import Frame, dimension, gram, orthonormalize, random_frame
 
 Observe = Callable[[Context, State, Frame], Any]
 
@@ -137,23 +138,45 @@ def spectrum(
       Benettin et al. 1980; for recurrent networks Engelken, Wolf & Abbott 2023.
     """
     start = dynamics.start(initial)
-    check_dtypes(start)
     plan = _Plan(num_segments, state_transient, frame_transient, products, observe)
+    return _spectrum(dynamics, start, initial_frame(start, key, frame, num_exponents), plan)
+
+
+def initial_frame(
+    start: State,
+    key: jax.Array | None,
+    frame: Frame | None,
+    num_vectors: int,
+    name: str = "num_exponents",
+) -> Frame:
+    """The frame given, checked, or one drawn from the key.
+
+    Args:
+      start: the state that the vectors are tangent to.
+      key: draws the frame. Exactly one of `key` and `frame` is given.
+      frame: a state with a leading axis k.
+      num_vectors: k of a frame that is drawn.
+      name: what the caller calls k.
+
+    Raises:
+      ValueError: for a k beyond the state's dimension, both or neither of `key` and `frame`, states
+        that are too coarse, or a frame that is not orthonormal.
+    """
+    check_dtypes(start)
     if (key is None) == (frame is None):
         raise ValueError("give exactly one of key and frame: it sets the initial tangent vectors")
     if frame is None:
-        check_size(num_exponents, start)
-        return _spectrum_from_key(dynamics, start, key, num_exponents, plan)
+        check_size(num_vectors, start, name)
+        return _draw_frame(key, start, num_vectors)
     frame = jax.tree.map(jnp.asarray, frame)
     check_frame(frame, start)
-    return _spectrum(dynamics, start, frame, plan)
+    return jax.tree.map(lambda row, leaf: row.astype(leaf.dtype), frame, start)
 
 
-@partial(jax.jit, static_argnums=(3, 4))
-def _spectrum_from_key(dynamics, start, key, num_exponents, plan) -> Spectrum:
+@partial(jax.jit, static_argnums=2)
+def _draw_frame(key: jax.Array, start: State, num_vectors: int) -> Frame:
     with jax.default_matmul_precision("highest"):
-        frame = random_frame(key, start, num_exponents)
-    return _spectrum(dynamics, start, frame, plan)
+        return random_frame(key, start, num_vectors)
 
 
 @partial(jax.jit, static_argnums=3)
@@ -166,15 +189,22 @@ def _spectrum(dynamics: Dynamics, start: State, frame: Frame, plan: _Plan) -> Sp
             carry = (_run(partial(run_segment, dynamics), start, before), frame)
         if plan.frame_transient:
             carry = _run(lambda carry, drive: measure(carry, drive)[0], carry, turning)
-        (state, frame), (steps, drift, observed) = jax.lax.scan(
+        (state, frame), (steps, moved, observed) = jax.lax.scan(
             measure, carry, measured, length=plan.num_segments
         )
     growth, resolved, sound = (leaf.reshape(-1, *leaf.shape[2:]) for leaf in steps)
     resolved = resolved.all(0)
-    mean = growth.mean(0)
-    exponents = jnp.where(resolved | jnp.isneginf(mean), mean, jnp.nan)
     failed_at = jnp.where(sound.all(), -1, jnp.argmin(sound)).astype(jnp.int32)
-    return Spectrum(exponents, growth, drift, state, frame, failed_at, resolved, observed)
+    exponents = mean_growth(growth, resolved)
+    return Spectrum(exponents, growth, moved, state, frame, failed_at, resolved, observed)
+
+
+def mean_growth(
+    log_growth: Float[Array, "updates k"], resolved: Bool[Array, " k"]
+) -> Float[Array, " k"]:
+    """The exponents: NaN where a direction is not resolved, −inf where it is annihilated."""
+    mean = log_growth.mean(0)
+    return jnp.where(resolved | jnp.isneginf(mean), mean, jnp.nan)
 
 
 def _run(step: Callable, carry: Any, drives: tuple[Drive, int]) -> Any:
@@ -205,12 +235,12 @@ def _segment(
     def step(update: Update, carry: tuple[State, Frame]) -> tuple[tuple[State, Frame], Any]:
         carry, R = tangent_step(dynamics.context, drive, update, carry, plan.products)
         growth = jnp.log(jnp.diagonal(R))
-        sound = _all_finite(carry[0]) & (growth < jnp.inf).all()  # NaN is not below anything
+        sound = all_finite(carry[0]) & (growth < jnp.inf).all()  # NaN is not below anything
         return carry, (growth, above_round_off(R), sound)
 
     after, steps = fold(dynamics.schedule, step, carry)
-    drift = norms(jax.tree.map(jnp.subtract, after[0], carry[0]))
-    return after, (steps, drift, plan.observe(dynamics.context, *after) if plan.observe else None)
+    observed = plan.observe(dynamics.context, *after) if plan.observe else None
+    return after, (steps, drift(carry[0], after[0]), observed)
 
 
 def tangent_step(
@@ -237,7 +267,8 @@ def above_round_off(R: Float[Array, "k k"]) -> Bool[Array, " k"]:
     return jnp.diagonal(R) > FLOOR * jnp.finfo(R.dtype).eps * largest
 
 
-def _all_finite(tree: Any) -> Bool[Array, ""]:
+def all_finite(tree: Any) -> Bool[Array, ""]:
+    """Whether every number of a pytree is finite."""
     return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all()
 
 
@@ -251,12 +282,12 @@ def check_dtypes(start: State) -> None:
             )
 
 
-def check_size(num_exponents: int, start: State) -> None:
+def check_size(num_vectors: int, start: State, name: str = "num_exponents") -> None:
     """Refuse a k that the state's tangent space does not have room for."""
-    if not 1 <= num_exponents <= dimension(start):
+    if not 1 <= num_vectors <= dimension(start):
         raise ValueError(
-            f"num_exponents must lie in 1..{dimension(start)}, the dimension of the state; "
-            f"got {num_exponents}"
+            f"{name} must lie in 1..{dimension(start)}, the dimension of the state; "
+            f"got {num_vectors}"
         )
 
 

@@ -74,6 +74,12 @@ def board_size(boards: np.ndarray) -> int:
     raise ValueError(f"boards: expected a last axis of {known} cells, found shape {boards.shape}")
 
 
+def size_of(seq_len: int, vocab_size: int) -> int | None:
+    """Returns n of the Sudokus with so many tokens and token values; None for other puzzles."""
+    sizes = (size for size in BOX_SHAPES if (seq_len, vocab_size) == (size * size, size + 2))
+    return next(sizes, None)
+
+
 def check_boards(boards: ArrayLike) -> np.ndarray:
     """Returns boards (..., n * n) as an array after checking type, shape and range.
 

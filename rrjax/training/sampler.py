@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rrjax.puzzles import PuzzleSet, apply_to_tokens, random_symmetries
-from rrjax.puzzles.sudoku import BOX_SHAPES
+from rrjax.puzzles.sudoku import BOX_SHAPES, size_of
 from rrjax.training.act import Batch
 from rrjax.training.losses import IGNORE_LABEL
 
@@ -32,7 +32,7 @@ class Sampler:
     def __post_init__(self):
         meta = self.puzzles.metadata
         found = meta.seq_len, meta.vocab_size
-        if self.augment and found not in [(size * size, size + 2) for size in BOX_SHAPES]:
+        if self.augment and size_of(*found) is None:
             raise ValueError(
                 f"augment moves Sudokus alone: {self.puzzles.source} has {found[0]} tokens a "
                 f"puzzle and {found[1]} token values; expected n² and n + 2, n of {[*BOX_SHAPES]}"

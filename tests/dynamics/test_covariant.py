@@ -9,7 +9,6 @@ import pytest
 import scipy.linalg
 
 import rrjax
-from rrjax.cells import bind, unflatten
 from rrjax.contract import Dynamics, Repeat, Update, run_segment
 from rrjax.dynamics.covariant import CovariantGrowth, covariant_growth, covariant_vectors
 from tests import tiny
@@ -215,16 +214,8 @@ def test_a_periodic_drive_has_the_eigenvectors_of_its_period():
         covariant_vectors(dynamics, 3, 81, key=KEY, forward_transient=0, backward_transient=0)
 
 
-def tiny_model():
-    """A two-field state of 256 components, six updates a segment in nested repeats."""
-    arch = dataclasses.replace(tiny.CONFIG.arch, forward_dtype="float64")
-    config = dataclasses.replace(tiny.CONFIG, arch=arch)
-    params = unflatten({name: jnp.asarray(leaf, float) for name, leaf in tiny.weights().items()})
-    return bind(params, config, jnp.asarray(tiny.puzzles(1).inputs[0], jnp.int32))
-
-
 def test_vectors_of_a_recursive_reasoner_are_covariant():
-    dynamics = tiny_model()
+    dynamics = tiny.dynamics64()
     assert any(isinstance(item, Repeat) for item in dynamics.schedule)
     result = covariant_vectors(
         dynamics, 4, 8, key=KEY, forward_transient=2, backward_transient=2,

@@ -1,7 +1,5 @@
 """The full spectrum from dense Jacobians: against the tangent frames and the sum rule."""
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +7,6 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 import rrjax
-from rrjax.cells import bind, unflatten
 from rrjax.contract import Dynamics, Repeat, Update
 from rrjax.dynamics.full import MAX_DIMENSION, full_spectrum
 from tests import tiny
@@ -84,10 +81,7 @@ def test_a_singular_jacobian_has_an_exponent_and_a_volume_of_minus_infinity():
 
 
 def test_a_recursive_reasoner_has_its_leading_exponents_and_obeys_the_sum_rule():
-    arch = dataclasses.replace(tiny.CONFIG.arch, forward_dtype="float64")
-    config = dataclasses.replace(tiny.CONFIG, arch=arch)
-    params = unflatten({name: jnp.asarray(leaf, float) for name, leaf in tiny.weights().items()})
-    dynamics = bind(params, config, jnp.asarray(tiny.puzzles(1).inputs[0], jnp.int32))
+    dynamics = tiny.dynamics64()
     frame = random_frame(dynamics)
     full = full_spectrum(dynamics, 3, frame=frame)
     leading = jax.tree.map(lambda leaf: leaf[:4], frame)
