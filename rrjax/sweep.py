@@ -164,14 +164,7 @@ def collect(sweep: Sweep) -> Arrays:
 
 def _claim(sweep: Sweep) -> None:
     whole = {"num_items": sweep.num_items, "chunk_size": sweep.chunk_size, **sweep.identity}
-    claim = (sweep.folder, "sweep.json", whole, {"made_by": describe_run()})
-    try:
-        claim_folder(*claim)
-    except ValueError:
-        if not (sweep.folder / "sweep.json").exists():
-            raise
-        # another worker of this sweep may have filled the folder between two looks at it
-        claim_folder(*claim)
+    claim_folder(sweep.folder, "sweep.json", whole, {"made_by": describe_run()})
     (sweep.folder / "chunks").mkdir(exist_ok=True)
 
 

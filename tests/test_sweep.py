@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rrjax import store, sweep
+from rrjax import sweep
+from rrjax.store import claims
 from rrjax.sweep import Share, Sweep, Unfinished
 from tests.tiny import snapshot
 
@@ -279,7 +280,7 @@ def test_a_chunk_finished_just_before_its_lock_was_had_is_not_computed_again(tmp
 
     with monkeypatch.context() as patch:
         patch.setattr(sweep, "_lock", late)
-        patch.setattr(store, "_is_free", lambda *_: True)
+        patch.setattr(claims, "_is_free", lambda *_: True)
         assert_values(sweep.run(job, must_not_run, ignore))
 
 
@@ -320,14 +321,15 @@ def test_going_on_after_many_chunks_opens_few_files(tmp_path):
 
 
 def test_two_workers_may_begin_in_a_new_folder_at_the_same_moment(tmp_path, monkeypatch):
-    is_free = store._is_free
+    is_free = claims._is_free
 
     def other_was_faster(folder: Path, name: str) -> bool:
-        monkeypatch.setattr(store, "_is_free", is_free)
+        free = is_free(folder, name)
+        monkeypatch.setattr(claims, "_is_free", is_free)
         sweep.run(make(tmp_path), Work(), ignore)
-        return is_free(folder, name)
+        return free
 
-    monkeypatch.setattr(store, "_is_free", other_was_faster)
+    monkeypatch.setattr(claims, "_is_free", other_was_faster)
     assert_values(sweep.run(make(tmp_path), must_not_run, ignore))
 
 
@@ -405,8 +407,8 @@ def test_three_workers_killed_at_random_moments_give_the_same_bits(tmp_path):
 
 def test_a_sweep_killed_before_its_folder_was_claimed_can_start_again(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        # a kill between writing and renaming runs neither the rename nor the clean-up
-        patch.setattr(store.os, "replace", full_disk)
+        # a kill between writing and naming runs neither the naming nor the clean-up
+        patch.setattr(os, "link", full_disk)
         patch.setattr(Path, "unlink", lambda *_, **__: None)
         with pytest.raises(OSError, match="No space"):
             sweep.run(make(tmp_path), must_not_run, ignore)

@@ -1,0 +1,92 @@
+"""Folders that belong to one job."""
+
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from rrjax.store.files import HIDDEN_NAME, write_bytes_once
+from rrjax.store.records import encode_json, plain, read_json
+
+STRAY_SECONDS = 3600
+"""Age from which a temporary file or folder is what a kill left behind. Nobody takes an hour from
+one write to the next, and the clocks of machines that share a disk differ by less."""
+
+
+def claim_folder(
+    folder: str | Path, name: str, identity: Mapping[str, Any], record: Mapping[str, Any]
+) -> None:
+    """Take a folder for a job: a new or empty one, or that of the same job, to be continued.
+
+    What killed writers left in it more than `STRAY_SECONDS` ago is removed.
+
+    Args:
+      folder: made where it does not exist.
+      name: of the JSON file in it that says what job it belongs to.
+      identity: what makes two jobs the same; JSON-able.
+      record: what else a new file says.
+
+    Raises:
+      ValueError: if the folder holds another job, naming what differs, or anything else.
+    """
+    folder, mine = Path(folder), plain(identity)
+    if _is_free(folder, name):
+        folder.mkdir(parents=True, exist_ok=True)
+        # of two jobs that find it free at the same moment one is first, and the other finds it here
+        write_bytes_once(folder / name, encode_json({"identity": mine, **record}))
+    if not (folder / name).exists():
+        raise ValueError(
+            f"{folder} is not empty and holds no run (no {name}): choose another --out"
+        )
+    _check_same(folder, mine, read_json(folder / name).get("identity", {}))
+    _remove_strays(folder)
+
+
+def _check_same(folder: Path, mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
+    differences = list(_differences(mine, theirs, ""))
+    if differences:
+        raise ValueError(
+            f"{folder} holds another run: " + "; ".join(differences[:3]) + "; "
+            "choose another --out or remove that folder"
+        )
+
+
+def _is_free(folder: Path, name: str) -> bool:
+    """Whether nothing is there but what a kill may have left of writing `name`."""
+    if not folder.is_dir():
+        return not folder.exists()
+    found = (HIDDEN_NAME.fullmatch(path.name) for path in folder.iterdir())
+    return all(match is not None and match[1] == name for match in found)
+
+
+def _differences(mine: Any, theirs: Any, path: str) -> Iterator[str]:
+    """One phrase for each leaf that differs."""
+    if not (isinstance(mine, Mapping) and isinstance(theirs, Mapping)):
+        if mine != theirs:
+            yield f"its {path or 'identity'} is {theirs}, asked for {mine}"
+        return
+    for key in [*mine, *(key for key in theirs if key not in mine)]:
+        yield from _differences(mine.get(key), theirs.get(key), f"{path}.{key}".lstrip("."))
+
+
+def _remove_strays(folder: Path) -> None:
+    """Remove what killed writers left in a folder and below it."""
+    for above, folders, files in os.walk(folder):
+        for path in (Path(above, name) for name in (*folders, *files)):
+            # another worker may be at the same: what cannot be removed does no harm
+            with suppress(OSError):
+                if _is_stray(path):
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+        folders[:] = [name for name in folders if not HIDDEN_NAME.fullmatch(name)]
+
+
+def _is_stray(path: Path) -> bool:
+    """Whether it is ours and abandoned; an `.old` is needed until its successor stands."""
+    match = HIDDEN_NAME.fullmatch(path.name)
+    if match is None or (match[2] == "old" and not path.with_name(match[1]).exists()):
+        return False
+    newest = max(item.stat().st_mtime for item in (path, *path.rglob("*")))
+    return time.time() - newest > STRAY_SECONDS

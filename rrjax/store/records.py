@@ -1,0 +1,185 @@
+"""Arrays and JSON records in files that carry their own check."""
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from rrjax.store.files import write_bytes_atomically
+
+DIGEST_KEY = "sha256"
+DIGEST_LENGTH = 64
+
+
+def write_json(path: str | Path, record: Mapping[str, Any]) -> None:
+    """Write a record as JSON, atomically; see `encode_json`.
+
+    Raises:
+      TypeError: for a value that JSON cannot hold.
+      OSError: as `write_bytes_atomically`.
+    """
+    write_bytes_atomically(path, encode_json(record))
+
+
+def encode_json(record: Mapping[str, Any]) -> bytes:
+    """A record as JSON.
+
+    NumPy numbers and arrays become plain ones. JSON has neither NaN nor infinities: NaN becomes
+    null, an infinity the string "Infinity" or "-Infinity", which `float` reads back.
+
+    Raises:
+      TypeError: for a value that JSON cannot hold.
+    """
+    text = json.dumps(plain(record), indent=2, ensure_ascii=False, allow_nan=False)
+    return (text + "\n").encode()
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON gives it back: arrays as lists, NaN as None, infinities as words."""
+    if isinstance(value, np.ndarray | np.generic):
+        return plain(value.tolist())
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, float) and not np.isfinite(value):
+        return None if np.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+    return value
+
+
+def read_json(path: str | Path) -> dict[str, Any]:
+    """Read a record that `write_json` wrote.
+
+    Raises:
+      FileNotFoundError: if there is no such file.
+      ValueError: if it is damaged or holds no record.
+    """
+    try:
+        record = json.loads(Path(path).read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path} is no JSON, or damaged: {error}") from error
+    if not isinstance(record, dict):
+        raise ValueError(f"{path} must hold a record {{...}}; found a {type(record).__name__}")
+    return record
+
+
+def write_arrays(path: str | Path, arrays: Mapping[str, ArrayLike]) -> str:
+    """Write named arrays as an `.npz` file, atomically; equal arrays give equal bytes.
+
+    The file carries its own check: the comment at the very end of the zip is the SHA-256 of all
+    bytes before it. `numpy.load` reads the file like any other.
+
+    Args:
+      path: ends in `.npz`.
+      arrays: names (not empty) and arrays of the types NumPy itself has.
+
+    Returns:
+      The SHA-256 of the whole file.
+
+    Raises:
+      ValueError: for another ending, or an array of objects or of a type foreign to NumPy, such
+        as bfloat16, which would come back as raw bytes.
+      OSError: as `write_bytes_atomically`.
+    """
+    _check_npz_name(path)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.comment = b"0" * DIGEST_LENGTH
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, _storable(name, array), allow_pickle=False)
+    content = buffer.getvalue()[:-DIGEST_LENGTH]
+    data = content + _digest(content).encode()
+    write_bytes_atomically(path, data)
+    return _digest(data)
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _check_npz_name(path: str | Path) -> None:
+    if Path(path).suffix != ".npz":
+        raise ValueError(f"path must end in .npz; got {path}")
+
+
+def _storable(name: str, array: ArrayLike) -> np.ndarray:
+    array = np.asarray(array)
+    if array.dtype.kind not in "biufcUSmM":
+        raise ValueError(
+            f"arrays[{name!r}] has type {array.dtype}, which an .npz file cannot keep: convert it "
+            "first, bfloat16 for instance to float32"
+        )
+    return array
+
+
+def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
+    """Read what `write_arrays` wrote; nothing in the file can run code.
+
+    Raises:
+      FileNotFoundError: if there is no such file.
+      ValueError: if a byte is missing or changed, or the file was written by something else.
+    """
+    _check_npz_name(path)
+    return _decode(path, Path(path).read_bytes())
+
+
+def _decode(path: str | Path, data: bytes) -> dict[str, np.ndarray]:
+    content, digest = data[:-DIGEST_LENGTH], data[-DIGEST_LENGTH:]
+    if digest != _digest(content).encode():
+        raise ValueError(
+            f"{path} is truncated or damaged, or was not written by rrjax: its bytes do not have "
+            "the SHA-256 at its end; delete it to have it computed again"
+        )
+    with np.load(io.BytesIO(data), allow_pickle=False) as file:
+        return dict(file.items())
+
+
+def write_result(
+    path: str | Path, arrays: Mapping[str, ArrayLike], record: Mapping[str, Any]
+) -> None:
+    """Write arrays as `.npz`, then their record as the `.json` beside it.
+
+    The record comes last and holds the file's digest under "sha256": once it is there and the
+    digest fits, the pair is complete.
+
+    Raises:
+      ValueError, TypeError, OSError: as `write_arrays` and `write_json`.
+    """
+    digest = write_arrays(path, arrays)
+    write_json(Path(path).with_suffix(".json"), {**record, DIGEST_KEY: digest})
+
+
+def read_result(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Read the arrays and the record that `write_result` wrote.
+
+    Raises:
+      FileNotFoundError: if one of the two files is absent.
+      ValueError: as `read_arrays` and `read_json`, or if the record is that of other arrays.
+    """
+    _check_npz_name(path)
+    record_path = Path(path).with_suffix(".json")
+    record, data = read_json(record_path), Path(path).read_bytes()
+    wanted, found = record.get(DIGEST_KEY), _digest(data)
+    arrays = _decode(path, data)
+    if wanted != found:
+        raise ValueError(
+            f"{path} is not the file that {record_path.name} describes: expected SHA-256 {wanted}, "
+            f"found {found}; delete both to have them computed again"
+        )
+    return arrays, record
+
+
+def digest_arrays(*arrays: ArrayLike) -> str:
+    """sha256 over dtypes, shapes and contents, in order: tells whether two inputs are the same."""
+    digest = hashlib.sha256()
+    for array in map(np.ascontiguousarray, arrays):
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
