@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import jax
-import numpy as np
 import tyro
 
 from rrjax.devices import OnDevices, parse_share, use_cpu_devices
@@ -25,14 +24,13 @@ _WHERE = ("model", "puzzles", "out", "shard", "cpu_devices")
 
 
 @dataclass(frozen=True)
-class Options:
+class RunOptions:
     """Which model and puzzles, and how they are run.
 
     Attributes:
       model: a bundled name, a model folder, or hf://user/repo/sub/folder.
       puzzles: a data-set folder, Sudoku-Extreme's CSV or a list of puzzles; without it the
         held-out puzzles that come with a bundled model.
-      num_puzzles: how many, from the first; without it 64, or all if there are fewer.
       num_segments: segments each puzzle runs.
       out: folder for results and figures; without it runs/COMMAND-MODEL.
       seed: of everything that is drawn.
@@ -44,7 +42,6 @@ class Options:
 
     model: Annotated[str, tyro.conf.Positional] = "trm-sudoku9"
     puzzles: Path | None = None
-    num_puzzles: int | None = None
     num_segments: int = 16
     out: Path | None = None
     seed: int = 0
@@ -54,13 +51,24 @@ class Options:
     cpu_devices: int | None = None
 
 
-def start(options: Options) -> Model:
+@dataclass(frozen=True)
+class Options(RunOptions):
+    """Many puzzles.
+
+    Attributes:
+      num_puzzles: how many, from the first; without it 64, or all if there are fewer.
+    """
+
+    num_puzzles: int | None = None
+
+
+def start(options: RunOptions) -> Model:
     """Set up JAX as asked, and load the model.
 
     Raises:
       ValueError: for numbers out of range, or a model that cannot be loaded.
     """
-    check_positive(options, ("num_puzzles", "num_segments", "chunk_size", "cpu_devices"))
+    check_positive(options, ("num_segments", "chunk_size", "cpu_devices"))
     # JAX drops higher bits of a seed, NumPy knows no sign
     if not 0 <= options.seed < 2**32:
         raise ValueError(f"seed must lie in 0..{2**32 - 1}, got {options.seed}")
@@ -84,6 +92,7 @@ def choose_puzzles(options: Options, model: Model) -> PuzzleSet:
     Raises:
       ValueError: for files that cannot be read, too few puzzles, or such that do not fit.
     """
+    check_positive(options, ("num_puzzles",))
     number = options.num_puzzles
     found = read_puzzles(options.puzzles) if options.puzzles else model.test_puzzles()
     if number is not None and number > len(found):
@@ -102,7 +111,7 @@ def default_chunk(model: Model, num_tangents: int) -> int:
 
 def sweep(
     command: str,
-    options: Options,
+    options: RunOptions,
     model: Model,
     work: OnDevices,
     num_items: int,
@@ -146,19 +155,12 @@ def sweep(
     return results
 
 
-def output_folder(command: str, options: Options, model: Model) -> Path:
+def output_folder(command: str, options: RunOptions, model: Model) -> Path:
     """Where results go: as asked, else runs/COMMAND-MODEL."""
     return options.out or Path("runs") / f"{command}-{model.name}"
 
 
-def solved(puzzles: PuzzleSet, answers: np.ndarray) -> np.ndarray:
-    """Which answers (N, seq) agree with all labels that are known; (N,)."""
-    known = puzzles.labels != puzzles.metadata.ignore_label_id
-    right = (answers == puzzles.labels) | ~known
-    return right.all(axis=1) & known.any(axis=1)
-
-
-def record(options: Options, model: Model, **more: Any) -> dict[str, Any]:
+def record(options: RunOptions, model: Model, **more: Any) -> dict[str, Any]:
     """How a result was made, for the JSON beside it."""
     return {
         "model": {"name": model.name, "sha256": model.digest, "provenance": model.provenance},

@@ -77,3 +77,8 @@ def changed_clues(tokens: Array, answers: Array) -> Array:
     """How many clues of a Sudoku (cells,) an answer (cells,) does not keep; int16."""
     clues = tokens >= _FIRST_DIGIT
     return jnp.sum(clues & (answers != tokens)).astype(jnp.int16)
+
+
+def is_right(task: Task, answers: Array) -> Array:
+    """Which answers (..., seq) of one puzzle agree with all labels that are known, if any is."""
+    return ((answers == task.labels) | ~task.known).all(-1) & task.known.any()

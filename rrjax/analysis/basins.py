@@ -1,0 +1,289 @@
+"""How mixed the basins on a grid are: basin entropy and uncertainty exponent."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import special, stats
+
+from rrjax.analysis.intervals import (
+    Interval,
+    check_level,
+    check_num_resamples,
+    percentile_interval,
+)
+
+LN_2 = float(np.log(2))
+"""A boundary basin entropy above it shows a fractal boundary; one below it shows nothing."""
+
+MOVING = -1
+"""The class of runs whose answer has not settled."""
+
+WIDEST = 8
+"""Points are compared up to this fraction, 1/8, of the grid's width: for those nearer to the edge
+than the distance a neighbour is missing."""
+
+MIN_SCALES = 3
+"""A line through two points has no error."""
+
+MAX_FRACTION = 0.99
+"""Where more points than this have a neighbour of another basin, more distance can add none."""
+
+INDEPENDENT = 0.8
+"""From this part of the fraction that independent points would show on, f no longer scales."""
+
+
+def answer_classes(answers: ArrayLike, settled: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Runs by their final answer: the settled ones by what they answer, the others together.
+
+    Args:
+      answers: (N, seq) tokens after the last segment.
+      settled: (N,) booleans.
+
+    Returns:
+      (N,) the index of each run's answer, −1 for runs that are not settled; and the (n, seq)
+      distinct answers of the settled runs, the most frequent first, ties by their tokens.
+
+    Raises:
+      ValueError: for shapes that do not fit each other.
+    """
+    answers, settled = np.asarray(answers), np.asarray(settled, bool)
+    if answers.ndim != 2 or settled.shape != answers.shape[:1]:
+        raise ValueError(
+            f"answers must be (N, seq) and settled (N,); got {answers.shape} and {settled.shape}"
+        )
+    index = np.full(len(answers), MOVING)
+    if not settled.any():
+        return index, answers[:0]
+    found, inverse, counts = np.unique(
+        answers[settled], axis=0, return_inverse=True, return_counts=True
+    )
+    order = np.argsort(-counts, kind="stable")
+    index[settled] = np.argsort(order)[inverse.ravel()]
+    return index, found[order]
+
+
+class BasinEntropy(NamedTuple):
+    """Basin entropy of a grid, in nats; see `basin_entropy`.
+
+    Attributes:
+      whole: S_b, over all boxes.
+      boundary: S_bb, over the boxes with more than one basin; NaN without such.
+      box_size: points along the edge of a box.
+      num_boxes: whole boxes on the grid.
+      num_boundary: of these, boxes with more than one basin.
+    """
+
+    whole: Interval
+    boundary: Interval
+    box_size: int
+    num_boxes: int
+    num_boundary: int
+
+
+def basin_entropy(
+    classes: ArrayLike,
+    box_size: int = 5,
+    seed: int = 0,
+    num_resamples: int = 1000,
+    level: float = 0.95,
+) -> BasinEntropy:
+    r"""How uncertain the basin of a point is, of which only the box is known.
+
+      S_i = −Σ_j p_ij ln p_ij,    S_b = Σ_i S_i / N,    S_bb = Σ_i S_i / N_b
+
+    p_ij is the fraction of box i's points in basin j, N the number of boxes, N_b of those with more
+    than one basin. S_b lies between 0 (one basin) and ln(number of basins). A smooth boundary
+    parts two basins in almost every box it meets, so S_bb > ln 2 shows a fractal boundary. The
+    criterion is sufficient and not necessary: fractal boundaries of two basins never exceed ln 2.
+    Both depend on the size of the boxes, and few points in a box bias S_i downwards.
+
+    Args:
+      classes: (G, G) the basin of each point, any integers or booleans.
+      box_size: points along the edge of a box. What does not fill a box at the far edges is left
+        out.
+      seed: of the resampling.
+      num_resamples: of the percentile bootstrap over boxes, which takes them as independent.
+      level: the coverage aimed at.
+
+    Raises:
+      ValueError: for classes of another shape or kind, boxes of fewer than 2 points along the edge
+        or larger than the grid, a level outside 0..1 or no resamples.
+
+    Source: Daza, Wagemakers, Georgeot, Guéry-Odelin & Sanjuán 2016, Sci. Rep. 6, 31416.
+    """
+    classes = check_classes(classes)
+    check_level(level)
+    check_num_resamples(num_resamples)
+    if not 2 <= box_size <= len(classes):
+        raise ValueError(f"box_size must lie in 2..{len(classes)}, the grid; got {box_size}")
+    entropies, mixed = _by_box(_boxes(classes, box_size))
+    resampled = _resample(entropies, mixed, num_resamples, seed)
+    whole, boundary = (
+        Interval(value, *percentile_interval(column[np.isfinite(column)], level))
+        for value, column in zip(_means(entropies, mixed), resampled.T, strict=True)
+    )
+    if not mixed.any():
+        boundary = Interval(np.nan, np.nan, np.nan)
+    return BasinEntropy(whole, boundary, box_size, len(mixed), int(mixed.sum()))
+
+
+def check_classes(classes: ArrayLike) -> np.ndarray:
+    """The classes of a square grid as integers.
+
+    Raises:
+      ValueError: for another shape, fewer than 2 × 2 points, or numbers that are no classes.
+    """
+    classes = np.asarray(classes)
+    if classes.ndim != 2 or classes.shape[0] != classes.shape[1] or len(classes) < 2:
+        raise ValueError(f"classes must be (G, G) with G at least 2; got shape {classes.shape}")
+    if classes.dtype.kind not in "biu":
+        raise ValueError(f"classes must be integers or booleans; got {classes.dtype}")
+    return classes.astype(np.int64)
+
+
+def _boxes(classes: np.ndarray, size: int) -> np.ndarray:
+    """(boxes, size²) the classes of each whole box."""
+    number = len(classes) // size
+    whole = classes[: number * size, : number * size]
+    return whole.reshape(number, size, number, size).swapaxes(1, 2).reshape(number**2, size**2)
+
+
+def _by_box(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(boxes,) S_i, and where a box has more than one basin."""
+    number, points = boxes.shape
+    basins, index = np.unique(boxes, return_inverse=True)
+    pairs = np.arange(number)[:, None] * len(basins) + index.reshape(boxes.shape)
+    found, counts = np.unique(pairs, return_counts=True)
+    shares, box = counts / points, found // len(basins)
+    entropies = np.bincount(box, special.entr(shares), minlength=number)
+    return entropies, np.bincount(box, minlength=number) > 1
+
+
+def _means(entropies: np.ndarray, mixed: np.ndarray) -> tuple[float, float]:
+    total, number = float(entropies.sum()), int(mixed.sum())
+    return total / len(entropies), total / number if number else np.nan
+
+
+def _resample(entropies: np.ndarray, mixed: np.ndarray, number: int, seed: int) -> np.ndarray:
+    """(number, 2) both means of boxes drawn with replacement."""
+    rng = np.random.default_rng(seed)
+    draws = (rng.integers(len(mixed), size=len(mixed)) for _ in range(number))
+    return np.array([_means(entropies[draw], mixed[draw]) for draw in draws])
+
+
+@dataclass(frozen=True)
+class UncertaintyExponent:
+    """How the fraction of uncertain points grows with the uncertainty; see `uncertainty_exponent`.
+
+    Attributes:
+      exponent: α with the t-interval of the regression; NaN, all three, where it is undefined.
+      standard_error: of the regression.
+      distances: (m,) ε in grid steps.
+      fractions: (m,) f(ε).
+      used: (m,) which of them the line was fitted to.
+      remark: why α is undefined, or what must be known to read it; empty if nothing.
+    """
+
+    exponent: Interval
+    standard_error: float
+    distances: np.ndarray
+    fractions: np.ndarray
+    used: np.ndarray
+    remark: str
+
+    @property
+    def dimension(self) -> Interval:
+        """The box dimension of the boundary in the plane, D = 2 − α."""
+        value, low, high = self.exponent
+        return Interval(2 - value, 2 - high, 2 - low)
+
+
+def uncertainty_exponent(classes: ArrayLike, level: float = 0.95) -> UncertaintyExponent:
+    r"""By which power of the uncertainty ε of a start its final state becomes uncertain.
+
+      f(ε) ~ ε^α,    D = 2 − α
+
+    f(ε) is the fraction of points that have another basin at distance ε to either side along
+    either axis. α = 1 for a smooth boundary; at α = 0.1 a start a thousand times more exact halves
+    f. α and its standard error are those of least squares on ln f against ln ε, over
+    distances from one grid step to 1/8 of the width, as evenly spaced in ln ε as whole steps
+    allow. All f are of the same points: the interval is that of the line, not of the sampling.
+
+    Left out of the fit are f > 0.99, and distances from which on f is more than 0.8 of 1 − Σ pᵢ⁵,
+    what five independent points would show for basins of shares pᵢ: there f saturates. If it is so
+    from the first step on, all distances are used, α comes out near 0 (down to −0.02, since near
+    the edge neighbours are missing), and a remark says that the grid cannot tell it from structure
+    finer than its step.
+
+    Args:
+      classes: (G, G) the basin of each point, any integers or booleans.
+      level: the coverage of the interval.
+
+    Returns:
+      An `UncertaintyExponent`; NaN with a remark for one basin, G < 24, no boundary away from the
+      edge, f > 0.99 throughout, or fewer than 3 distances before f saturates.
+
+    Raises:
+      ValueError: for classes of another shape or kind, or a level outside 0..1.
+
+    Source: Grebogi, McDonald, Ott & Yorke 1983, Phys. Lett. A 99, 415.
+    """
+    classes = check_classes(classes)
+    check_level(level)
+    distances = _distances(len(classes))
+    fractions = np.array([uncertain_points(classes, d).mean() for d in distances.tolist()])
+    used, remark = _range_to_fit(classes, fractions)
+    undefined = Interval(np.nan, np.nan, np.nan), np.nan
+    exponent, error = _slope(distances[used], fractions[used], level) if used.any() else undefined
+    return UncertaintyExponent(exponent, error, distances, fractions, used, remark)
+
+
+def uncertain_points(classes: np.ndarray, distance: int) -> np.ndarray:
+    """(G, G) which points have another class at a distance in grid steps along either axis."""
+    uncertain = np.zeros(classes.shape, bool)
+    differs = classes[distance:] != classes[:-distance]
+    uncertain[distance:] |= differs
+    uncertain[:-distance] |= differs
+    differs = classes[:, distance:] != classes[:, :-distance]
+    uncertain[:, distance:] |= differs
+    uncertain[:, :-distance] |= differs
+    return uncertain
+
+
+def _distances(grid: int) -> np.ndarray:
+    widest = grid // WIDEST
+    return np.unique(np.geomspace(1, max(1, widest), 12).round().astype(int))
+
+
+def _range_to_fit(classes: np.ndarray, fractions: np.ndarray) -> tuple[np.ndarray, str]:
+    """Which distances the line is fitted to, none where there is no line, and a remark."""
+    nothing = np.zeros(len(fractions), bool)
+    shares = np.unique(classes, return_counts=True)[1] / classes.size
+    if len(shares) == 1:
+        return nothing, "one basin alone"
+    if len(fractions) < MIN_SCALES:
+        return nothing, f"the grid is too small: at least {MIN_SCALES * WIDEST} points an axis"
+    if (fractions == 0).any():
+        return nothing, "at some distance no point is uncertain"
+    below = fractions <= MAX_FRACTION
+    if below.sum() < MIN_SCALES:
+        return nothing, "saturated: at nearly every point the neighbours are of other basins"
+    saturated = fractions >= INDEPENDENT * (1 - np.sum(shares**5))
+    if saturated[0]:
+        return below, (
+            "neighbours differ like independent points from the first grid step on: a finer grid "
+            "may show another exponent"
+        )
+    resolved = below & ~np.logical_or.accumulate(saturated)
+    if resolved.sum() < MIN_SCALES:
+        return nothing, "saturated within few grid steps: a finer grid is needed"
+    return resolved, ""
+
+
+def _slope(distances: np.ndarray, fractions: np.ndarray, level: float) -> tuple[Interval, float]:
+    fit: Any = stats.linregress(np.log(distances), np.log(fractions))
+    reach = stats.t.ppf((1 + level) / 2, len(distances) - 2) * fit.stderr
+    ends = (float(end) for end in (fit.slope, fit.slope - reach, fit.slope + reach))
+    return Interval(*ends), float(fit.stderr)

@@ -1,0 +1,89 @@
+"""Perturbed starts: Gaussian noise on an initial state, on all of it or on named fields."""
+
+from collections.abc import Collection
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from rrjax.contract import State
+
+
+def perturb(
+    key: jax.Array, state: State, scale: Any, fields: Collection[str] | None = None
+) -> State:
+    """z + scale · N(0, 1), independent in every component.
+
+    Every leaf has its own draws, which depend on `key` and the leaf's place in the state alone:
+    not on `scale`, on which fields are perturbed, or on the dtype (they are float32's, so that a
+    float64 run checks a float32 one from the same start).
+
+    Args:
+      key: of the noise.
+      state: z of one puzzle, each leaf in full shape (tokens, width): the noise differs from token
+        to token, also where z does not.
+      scale: a number ≥ 0, may be traced; its unit is that of z (see `start_scale`).
+      fields: of a NamedTuple state, which are perturbed; None: all.
+
+    Returns:
+      A state of the same structure, shapes and dtypes; z to the bit where `scale` is 0 or a field
+      is not named.
+
+    Raises:
+      ValueError: for fields that the state does not have, or fields of a state without any.
+    """
+    leaves, treedef = jax.tree.flatten(state)
+    keys = jax.random.split(key, len(leaves))
+    moved = [_perturb(*pair, scale) for pair in zip(keys, leaves, strict=True)]
+    return select_fields(fields, jax.tree.unflatten(treedef, moved), state)
+
+
+def start_scale(initial: State) -> Float[Array, ""]:
+    """std(H_init), the unit of a relative noise σ of initial states.
+
+    Every token of an initial state holds the same vector. That of the first field is H_init where
+    a cell has one, and its spread is used for all fields; a cell with a single state has its own.
+
+    Args:
+      initial: an initial state as `rrjax.cells.bind` makes it.
+
+    Returns:
+      The standard deviation over the vector's components (n − 1 in the denominator); NaN for a
+      width of 1.
+
+    Source: the basin experiments on TRM and HRM, z0 + σ · std(H_init) · N(0, 1) on both states.
+    """
+    vector = jax.tree.leaves(initial)[0][0]
+    return jnp.std(vector.astype(jnp.promote_types(vector.dtype, jnp.float32)), ddof=1)
+
+
+def select_fields(fields: Collection[str] | None, changed: State, state: State) -> State:
+    """`changed` in the named fields and `state` in the others; `changed` for None.
+
+    Raises:
+      ValueError: as `check_fields`.
+    """
+    if fields is None:
+        return changed
+    check_fields(fields, state)
+    return state._replace(**{name: getattr(changed, name) for name in fields})
+
+
+def check_fields(fields: Collection[str], state: State, name: str = "fields") -> None:
+    """Refuse names that are no fields of a state; `name` is what the caller calls them.
+
+    Raises:
+      ValueError: for no name, unknown names (they are listed), or a state without named fields.
+    """
+    known = getattr(state, "_fields", ())
+    if isinstance(fields, str) or not fields or not set(fields) <= set(known):
+        have = ", ".join(known) or "none: it is no NamedTuple"
+        raise ValueError(f"{name} must be a list of the state's fields ({have}), got {fields!r}")
+
+
+def _perturb(key: jax.Array, leaf: Array, scale: Any) -> Array:
+    noise = jax.random.normal(key, leaf.shape, jnp.float32)
+    wide = jnp.promote_types(leaf.dtype, jnp.float32)
+    moved = (leaf.astype(wide) + jnp.asarray(scale, wide) * noise.astype(wide)).astype(leaf.dtype)
+    return jnp.where(jnp.asarray(scale) == 0, leaf, moved)  # −0 + 0 is 0
