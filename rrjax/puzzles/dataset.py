@@ -3,6 +3,7 @@
 A puzzle has one or more examples (one in Sudoku); a group is a puzzle with its augmented copies.
 """
 
+import hashlib
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -16,15 +17,16 @@ from rrjax.puzzles.sudoku import (
     to_tokens,
 )
 from rrjax.puzzles.symmetry import apply_to_tokens, random_symmetries
-from rrjax.store import digest_arrays
+
+_ROWS_AT_ONCE = 2**16
 
 
 @dataclass(frozen=True)
 class Metadata:
     """The content of `dataset.json`, in its order.
 
-    `total_puzzles` counts the groups, as the official Sudoku builder writes it, and
-    `mean_puzzle_examples` examples per puzzle.
+    `total_puzzles` counts the groups, as the official Sudoku and Maze builders write it, or the
+    puzzles, as that of ARC does; `mean_puzzle_examples` is examples per puzzle.
     """
 
     pad_id: int
@@ -44,8 +46,9 @@ class PuzzleSet:
     """Tokenised puzzles.
 
     Attributes:
-        inputs: (N, seq) int32 tokens 0..vocab-1.
-        labels: (N, seq) int32 tokens; 0 is ignored by the loss.
+        inputs: (N, seq) tokens 0..vocab-1; int32, or uint8 where a large set is mapped from its
+            file instead of read (`read_folder`).
+        labels: As inputs; 0 is ignored by the loss.
         puzzle_ids: (N,) int32 row of the puzzle embedding; 0 throughout for Sudoku.
         puzzle_indices: (P + 1,) int32 first example of each puzzle, then N.
         group_indices: (G + 1,) int32 first puzzle of each group, then P.
@@ -79,17 +82,19 @@ class PuzzleSet:
         Sizes and special tokens follow from the arrays, are the model's, or fixed by the format.
         """
         bounds = self.puzzle_indices, self.group_indices
-        return digest_arrays(self.inputs, self.labels, self.puzzle_ids, *bounds)
+        return _digest(self.inputs, self.labels, self.puzzle_ids, *bounds)
 
     def first(self, number: int) -> "PuzzleSet":
-        """Returns the first `number` examples, puzzles and groups cut off where they end."""
+        """Returns the first `number` examples in int32, puzzles and groups cut where they end."""
         puzzles = np.unique(np.minimum(self.puzzle_indices, number))
         groups = np.unique(np.minimum(self.group_indices, len(puzzles) - 1))
-        counts = {"total_groups": len(groups) - 1, "total_puzzles": len(groups) - 1}
+        meta = self.metadata
+        counted = groups if meta.total_puzzles == meta.total_groups else puzzles
+        counts = {"total_groups": len(groups) - 1, "total_puzzles": len(counted) - 1}
         return replace(
             self,
-            inputs=self.inputs[:number],
-            labels=self.labels[:number],
+            inputs=self.inputs[:number].astype(np.int32),
+            labels=self.labels[:number].astype(np.int32),
             puzzle_ids=self.puzzle_ids[:number],
             puzzle_indices=puzzles.astype(np.int32),
             group_indices=groups.astype(np.int32),
@@ -175,17 +180,27 @@ def _sudoku_metadata(size: int, num_groups: int) -> Metadata:
     )
 
 
+def _digest(*arrays: np.ndarray) -> str:
+    """`rrjax.store.digest_arrays` of the arrays in int32, of which only a piece is ever made."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{np.dtype(np.int32).str}{array.shape}".encode())
+        for start in range(0, len(array), _ROWS_AT_ONCE):
+            digest.update(array[start : start + _ROWS_AT_ONCE].astype(np.int32).tobytes())
+    return digest.hexdigest()
+
+
 def _check_set(puzzles: PuzzleSet) -> None:
     meta = puzzles.metadata
     if puzzles.inputs.ndim != 2 or not len(puzzles.inputs):
         raise ValueError(f"inputs: expected (N >= 1, seq), found shape {puzzles.inputs.shape}")
     number = len(puzzles.inputs)
-    for name, shape, end in (
-        ("inputs", (number, meta.seq_len), meta.vocab_size),
-        ("labels", (number, meta.seq_len), meta.vocab_size),
-        ("puzzle_ids", (number,), meta.num_puzzle_identifiers),
-    ):
-        _check_array(name, getattr(puzzles, name), shape, end)
+    for name in ("inputs", "labels"):
+        tokens = getattr(puzzles, name)
+        _check_array(name, tokens, (number, meta.seq_len), "int32 or uint8")
+        _check_values(name, tokens, meta.vocab_size)
+    _check_array("puzzle_ids", puzzles.puzzle_ids, (number,), "int32")
+    _check_values("puzzle_ids", puzzles.puzzle_ids, meta.num_puzzle_identifiers)
     check_bounds("puzzle_indices", puzzles.puzzle_indices, number)
     num_puzzles = len(puzzles.puzzle_indices) - 1
     check_bounds("group_indices", puzzles.group_indices, num_puzzles)
@@ -198,12 +213,17 @@ def _check_set(puzzles: PuzzleSet) -> None:
         )
 
 
-def _check_array(name: str, array: np.ndarray, shape: tuple[int, ...], end: int) -> None:
-    if array.shape != shape or array.dtype != np.int32:
+def _check_array(name: str, array: np.ndarray, shape: tuple[int, ...], dtypes: str) -> None:
+    if array.shape != shape or array.dtype.name not in dtypes.split(" or "):
         raise ValueError(
-            f"{name}: expected int32 of shape {shape}, found {array.dtype} of shape {array.shape}"
+            f"{name}: expected {dtypes} of shape {shape}, "
+            f"found {array.dtype} of shape {array.shape}"
         )
-    wrong = (array < 0) | (array >= end)
-    if wrong.any():
-        place = tuple(np.argwhere(wrong)[0].tolist())
-        raise ValueError(f"{name}: expected values 0..{end - 1}, found {array[place]} at {place}")
+
+
+def _check_values(name: str, array: np.ndarray, end: int) -> None:
+    # the extremes first: they need no memory, and a set may be larger than that
+    if array.min() >= 0 and array.max() < end:
+        return
+    place = tuple(np.argwhere((array < 0) | (array >= end))[0].tolist())
+    raise ValueError(f"{name}: expected values 0..{end - 1}, found {array[place]} at {place}")

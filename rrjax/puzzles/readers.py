@@ -2,7 +2,8 @@
 
 import csv
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -92,6 +93,22 @@ def read_csv(
     return _listing(path, islice(_csv_entries(path, min_rating), max_puzzles))
 
 
+def csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yields the number of the line and the fields of every row of a CSV with the usual header.
+
+    Raises:
+        ValueError: No such file, no text, or another header.
+    """
+    with closing(_numbered_lines(path)) as lines:
+        rows = csv.reader(line for _, line in lines)
+        header = next(_readable(path, rows), [])
+        if header != HEADER:
+            wanted = ",".join(HEADER)
+            raise ValueError(f"{path}, line 1: expected the header {wanted}, found {header}")
+        for row in _readable(path, rows):
+            yield rows.line_num, row
+
+
 def fill_solutions(listing: Listing) -> Puzzles:
     """Solves the puzzles that came without a solution.
 
@@ -116,7 +133,7 @@ def _is_csv(path: Path) -> bool:
     return "question" in line.lower() or line.lower().startswith("source")
 
 
-def _numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
+def _numbered_lines(path: Path) -> Generator[tuple[int, str], None, None]:
     if not path.is_file():
         raise ValueError(f"{path}: expected a file or a data-set folder, found nothing there")
     with open(path, encoding="utf-8-sig", newline="") as file:
@@ -141,19 +158,14 @@ def _list_entries(path: Path) -> Iterator[_Entry]:
 
 
 def _csv_entries(path: Path, min_rating: int | None) -> Iterator[_Entry]:
-    lines = _numbered_lines(path)
-    rows = csv.reader(line for _, line in lines)
-    header = next(_readable(path, rows), [])
-    if header != HEADER:
-        raise ValueError(f"{path}, line 1: expected the header {','.join(HEADER)}, found {header}")
-    for row in _readable(path, rows):
+    for line, row in csv_rows(path):
         if len(row) != len(HEADER) or not re.fullmatch(r"-?\d+", row[3]):
             raise ValueError(
-                f"{path}, line {rows.line_num}: expected source,question,answer and an integer "
+                f"{path}, line {line}: expected source,question,answer and an integer "
                 f"rating, found {row}"
             )
         if min_rating is None or int(row[3]) >= min_rating:
-            yield _Entry(rows.line_num, row[1], row[2])
+            yield _Entry(line, row[1], row[2])
 
 
 def _readable(path: Path, rows: Iterator[list[str]]) -> Iterator[list[str]]:

