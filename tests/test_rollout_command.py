@@ -135,7 +135,6 @@ def test_violations_are_those_of_the_rules(size):
 def test_the_record_says_what_the_numbers_are(job, results):
     _, record = store.read_result(job.out / "results.npz")
     assert (record["clock"], record["updates_per_segment"]) == ("segment", UPDATES)
-    assert record["axes"] == ["puzzle", "segment"]
     assert record["options"]["readout_segment"] == READOUT
     summary, solved = record["summary"], results["solved"]
     assert summary["num_puzzles"] == NUMBER
@@ -151,6 +150,14 @@ def test_the_record_says_what_the_numbers_are(job, results):
     per_segment, per_update = escape["rate_per_segment"], escape["rate_per_update"]
     assert per_segment["value"] == pytest.approx(UPDATES * per_update["value"])
     assert summary["halting"] == []
+
+
+def test_every_array_has_axes_and_a_unit(job, results):
+    loaded = rrjax.load_results(job.out)
+    assert loaded.axes == dict.fromkeys(results, ("puzzle", "segment"))
+    assert loaded.units.keys() == results.keys()
+    assert all(loaded.units.values())
+    assert loaded.command == "rrjax rollout"
 
 
 def test_the_files_and_the_tables(job):

@@ -86,7 +86,10 @@ def test_the_arrays_of_the_result(results):
         "finite": ((NUMBER,), "bool"),
         "failed_at": ((NUMBER,), "int32"),
         "solved": ((NUMBER,), "bool"),
+        "solved_by_segment": ((NUMBER, SEGMENTS), "bool"),
+        "inputs": ((NUMBER, 16), "uint8"),
     }
+    np.testing.assert_array_equal(results["inputs"], PUZZLES.inputs)
     assert results["finite"].all()
     np.testing.assert_allclose(results["exponents"], results["log_growth"].mean(1), atol=1e-6)
     np.testing.assert_array_equal(
@@ -109,6 +112,43 @@ def test_the_record_of_the_result(job):
         "sha256": hashlib.sha256((job.model / "model.safetensors").read_bytes()).hexdigest(),
         "provenance": {"made": "by a test"},
     }
+
+
+def test_every_array_has_axes_and_a_unit(job):
+    results = rrjax.load_results(job.out)
+    sizes = {
+        "puzzle": NUMBER,
+        "segment": SEGMENTS,
+        "update": SEGMENTS * UPDATES,
+        "exponent": EXPONENTS,
+        "cell": 16,
+    }
+    assert results.axes.keys() == results.units.keys() == results.keys()
+    for name, array in results.items():
+        assert array.shape == tuple(sizes[axis] for axis in results.axes[name]), name
+        assert results.units[name], name
+    assert results.command == "rrjax spectrum"
+    assert results.record["puzzles"]["vocab_size"] == 6
+
+
+@pytest.mark.usefixtures("_no_figures")
+def test_solved_segments_are_those_of_a_rollout(job, tmp_path):
+    model = load_model(job.model)
+    runs = [rrjax.rollout(model.bind(tokens), SEGMENTS) for tokens in PUZZLES.inputs]
+    answers = np.array([found.logits.argmax(-1) for found in runs])
+    # a random model solves nothing: what it says after segment 1 or 2, or never, is right
+    labels = np.stack([answers[i, i % 2] for i in range(NUMBER)]).astype(np.int32)
+    labels[4, 0] = 1 + labels[4, 0] % 4
+    labels[5, 2:] = 0  # nothing is known of these cells
+    labels[6] = 0
+    data = write_data(tmp_path / "data", labels)
+    run(*arguments(job.model, data, tmp_path / "out"))
+    found = store.read_arrays(tmp_path / "out" / "results.npz")
+    known = labels != 0
+    right = ((answers == labels[:, None]) | ~known[:, None]).all(-1) & known.any(-1)[:, None]
+    np.testing.assert_array_equal(found["solved_by_segment"], right)
+    np.testing.assert_array_equal(found["solved"], right[:, -1])
+    assert 0 < right.sum() < right.size
 
 
 def test_the_files_and_the_table(job):
@@ -242,10 +282,13 @@ def test_another_model_into_the_same_folder_is_refused(job, capsys, tmp_path):
 
 
 @pytest.mark.usefixtures("_no_figures")
-@pytest.mark.parametrize("call", ["fsync", "replace"])
-def test_a_full_disk_is_one_message_and_a_run_to_continue(job, tmp_path, monkeypatch, capsys, call):
+# before the second chunk; sweep.json is flushed too, and comes by a link
+@pytest.mark.parametrize(("call", "left"), [("fsync", 2), ("replace", 1)])
+def test_a_full_disk_is_one_message_and_a_run_to_continue(
+    job, tmp_path, monkeypatch, capsys, call, left
+):
     command_line = arguments(job.model, job.data, tmp_path / "out")
-    real, left = getattr(os, call), 2  # sweep.json and the first chunk
+    real = getattr(os, call)
 
     def full_disk(*places):
         nonlocal left
@@ -255,7 +298,7 @@ def test_a_full_disk_is_one_message_and_a_run_to_continue(job, tmp_path, monkeyp
         return real(*places)
 
     with monkeypatch.context() as patch:
-        patch.setattr(store.os, call, full_disk)
+        patch.setattr(os, call, full_disk)
         assert cli.main(command_line) == 2
     message = capsys.readouterr().err.splitlines()[-1]
     assert message.startswith(f"rrjax: cannot write {tmp_path}/out/chunks/000001.npz: No space")
@@ -273,7 +316,7 @@ def test_an_interrupted_run_says_that_it_continues(job, tmp_path, monkeypatch, c
     with monkeypatch.context() as patch:
         patch.setattr(command.OnDevices, "__call__", interrupt)
         assert cli.main(command_line) == 130
-    message = "interrupted; given again, spectrum, rollout and train continue"
+    message = "interrupted; given again, sweeps and training go on"
     assert message in capsys.readouterr().err
     run(*command_line)
     assert_same_results(tmp_path / "out", job)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import rrjax
 from rrjax import cli, store
 from rrjax.commands.toy import Options, measure
 from rrjax.plots.toy import toy_message, toy_panel
@@ -39,6 +40,15 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 @pytest.fixture(scope="module")
 def results(job) -> dict[str, np.ndarray]:
     return store.read_result(job[0] / "results.npz")[0]
+
+
+def test_every_array_has_axes_and_a_unit(job, results):
+    loaded, sizes = rrjax.load_results(job[0]), {"run": RUNS, "readout": 7}
+    assert loaded.axes.keys() == loaded.units.keys() == results.keys()
+    for name, array in results.items():
+        assert array.shape == tuple(sizes[axis] for axis in loaded.axes[name]), name
+    assert all(loaded.units.values())
+    assert loaded.command == "rrjax toy"
 
 
 @pytest.mark.parametrize("time", [4, 16])

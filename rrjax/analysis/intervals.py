@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import betaincinv
 
 
 class Interval(NamedTuple):
@@ -53,6 +54,35 @@ def wilson_interval(num_successes: int, num_trials: int, level: float = 0.95) ->
     # The ends belong to p = 0 and p = 1 exactly; round-off must not push them out of 0..1.
     low, high = max(0.0, centre - reach), min(1.0, centre + reach)
     return Interval(p, min(p, float(low)), max(p, float(high)))
+
+
+def exact_interval(num_successes: int, num_trials: int, level: float = 0.95) -> Interval:
+    """A fraction with its Clopper–Pearson interval, which covers at least `level` whatever is true.
+
+      low: P(X ≥ k | p) = (1 − level)/2,   high: P(X ≤ k | p) = (1 − level)/2,   X ~ Binomial(n, p)
+
+    Args:
+      num_successes: k.
+      num_trials: n.
+      level: the coverage, between 0 and 1.
+
+    Returns:
+      Three numbers in 0..1; NaN, all three, for no trials.
+
+    Raises:
+      ValueError: for counts that do not fit each other, or a level outside 0..1.
+
+    Source: Clopper and Pearson 1934, Biometrika 26, 404.
+    """
+    check_level(level)
+    if not 0 <= num_successes <= num_trials:
+        raise ValueError(f"num_successes must lie in 0..{num_trials}; got {num_successes}")
+    if num_trials == 0:
+        return Interval(np.nan, np.nan, np.nan)
+    k, n, tail = num_successes, num_trials, (1 - level) / 2
+    low = float(betaincinv(k, n - k + 1, tail)) if k else 0.0
+    high = float(betaincinv(k + 1, n - k, 1 - tail)) if k < n else 1.0
+    return Interval(k / n, low, high)
 
 
 def bootstrap_median(

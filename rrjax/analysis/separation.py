@@ -55,7 +55,7 @@ def auc(scores: ArrayLike, positive: ArrayLike) -> Any:
     """
     scores, positive = _checked(scores, positive)
     once = np.ones((1, len(positive)), dtype=np.int64)
-    return _auc_of_resamples(scores, positive, once)[0].reshape(scores.shape[1:])[()]
+    return auc_of_resamples(scores, positive, once)[0].reshape(scores.shape[1:])[()]
 
 
 def bootstrap_auc(
@@ -95,7 +95,7 @@ def bootstrap_auc(
     rng = np.random.default_rng(seed)
     size = max(1, BLOCK // max(1, n))
     resampled = [
-        _auc_of_resamples(scores, positive, _draw_counts(rng, min(size, num_resamples - start), n))
+        auc_of_resamples(scores, positive, draw_counts(rng, min(size, num_resamples - start), n))
         for start in range(0, num_resamples, size)
     ]
     defined = np.concatenate([block[~np.isnan(block).any(axis=1)] for block in resampled])
@@ -119,7 +119,7 @@ def _checked(scores: ArrayLike, positive: ArrayLike) -> tuple[np.ndarray, np.nda
     return scores, positive
 
 
-def _draw_counts(rng: np.random.Generator, num_resamples: int, n: int) -> np.ndarray:
+def draw_counts(rng: np.random.Generator, num_resamples: int, n: int) -> np.ndarray:
     """How often each of n puzzles occurs in each resample, (num_resamples, n)."""
     if n == 0:
         return np.zeros((num_resamples, 0), dtype=np.int64)
@@ -127,7 +127,7 @@ def _draw_counts(rng: np.random.Generator, num_resamples: int, n: int) -> np.nda
     return np.bincount(drawn.ravel(), minlength=num_resamples * n).reshape(num_resamples, n)
 
 
-def _auc_of_resamples(scores: np.ndarray, positive: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def auc_of_resamples(scores: np.ndarray, positive: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """AUC of each resample (B, n) and column, (B, columns); NaN if a resample misses a group."""
     num_positive = counts[:, positive].sum(axis=1, keepdims=True)
     num_negative = counts[:, ~positive].sum(axis=1, keepdims=True)

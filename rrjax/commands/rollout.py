@@ -14,6 +14,7 @@ from jax.tree_util import Partial
 from rrjax.analysis.rollout_report import format_rollout, summarize_rollout
 from rrjax.cells import Config, bind
 from rrjax.commands import job
+from rrjax.commands.arrays import Meaning, describe_arrays
 from rrjax.commands.outcomes import Task, observe, sudoku_units, tasks
 from rrjax.commands.tables import print_table
 from rrjax.contract import count_updates
@@ -25,13 +26,15 @@ from rrjax.store import write_result
 from rrjax.sweep import Arrays
 
 _UNITS = {
+    "solved": "whether the answer after the segment is right",
     "token_accuracy": "share of the known tokens that are right",
     "violations": "digits missing in rows, columns and boxes",
     "changed_clues": "clues that the answer does not keep",
     "q_halt": "logit of 'the answer is right'",
     "residual": "norm of the change over a segment / norm of the state after it",
-    "drift": "norm of the change of a state over a segment",
+    "drift_": "norm of the change of a state over a segment",
 }
+_MEANINGS = {name: Meaning(("puzzle", "segment"), unit) for name, unit in _UNITS.items()}
 
 
 @dataclass(frozen=True)
@@ -66,10 +69,10 @@ def main(arguments: list[str]) -> None:
     rules = halting_rules(options, results)
     summary = summarize_rollout(results, updates, options.readout_segment, rules)
     facts = {
+        "command": "rollout",
         "clock": "segment",
         "updates_per_segment": updates,
-        "axes": ["puzzle", "segment"],
-        "units": _UNITS,
+        **describe_arrays(results, _MEANINGS),
         "summary": asdict(summary),
     }
     write_result(folder / "results.npz", results, job.record(options, model, **facts))

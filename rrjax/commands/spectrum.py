@@ -1,6 +1,7 @@
 """`rrjax spectrum`, the main job: are the puzzles that a model fails on the chaotic ones?"""
 
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -14,15 +15,36 @@ import tyro
 from rrjax.analysis.attribution import attribution_notes
 from rrjax.analysis.report import format_summary, summarize, usable_runs
 from rrjax.cells import Config, bind
+from rrjax.cells.io import Readout
 from rrjax.commands import attribution, job
+from rrjax.commands.arrays import Meaning, answer_drift, describe_arrays
+from rrjax.commands.outcomes import Task, tasks
 from rrjax.commands.tables import print_table
+from rrjax.contract import Context, State
 from rrjax.devices import OnDevices
 from rrjax.dynamics.lyapunov import spectrum
-from rrjax.linalg import dimension
+from rrjax.linalg import Frame, dimension
 from rrjax.models import Model
 from rrjax.puzzles import PuzzleSet
 from rrjax.store import write_result
 from rrjax.sweep import Arrays
+
+_MEANINGS = {
+    "exponents": Meaning(("puzzle", "exponent"), "nats per update"),
+    "log_growth": Meaning(("puzzle", "update", "exponent"), "nats"),
+    "drift_": Meaning(("puzzle", "segment"), "norm of the change of a state over a segment"),
+    "answers": Meaning(("puzzle", "cell"), "token"),
+    "q_halt": Meaning(("puzzle",), "logit of 'the answer is right'"),
+    "finite": Meaning(("puzzle",), "whether no number of the run was NaN or infinite"),
+    "failed_at": Meaning(("puzzle",), "update, from 0, at which the run was not finite; -1: none"),
+    "solved": Meaning(("puzzle",), "whether the last answer is right"),
+    "solved_by_segment": Meaning(("puzzle", "segment"), "whether the answer after it is right"),
+    "inputs": Meaning(("puzzle", "cell"), "token"),
+    "participation_": Meaning(
+        ("puzzle", "segment", "exponent", "token"), "share of a vector's squared norm"
+    ),
+    "answers_by_segment": Meaning(("puzzle", "segment", "cell"), "token"),
+}
 
 
 @dataclass(frozen=True)
@@ -53,13 +75,20 @@ def main(arguments: list[str]) -> None:
     summary = summarize(
         results["exponents"],
         results["solved"],
-        results[_answer_drift(results)],
+        results[answer_drift(results)],
         results["finite"],
         log_growth=results["log_growth"],
         dimension=dimension(model.bind(puzzles.inputs[0]).initial),
         seed=options.seed,
     )
-    facts = {"clock": "update", "unit": "nats per update", "summary": asdict(summary)}
+    facts = {
+        "command": "spectrum",
+        "clock": "update",
+        "unit": "nats per update",
+        "puzzles": {"sha256": puzzles.digest(), "vocab_size": puzzles.metadata.vocab_size},
+        **describe_arrays(results, _MEANINGS),
+        "summary": asdict(summary),
+    }
     record, notes = job.record(options, model, **facts), []
     if options.attribution:
         found = attribution.summarize_attribution(results, puzzles, options.seed)
@@ -77,9 +106,10 @@ def measure(options: Options, model: Model, puzzles: PuzzleSet) -> Arrays:
 
     Returns:
       `exponents` (N, k) and `log_growth` (N, updates, k) in nats per update and nats; `drift_z_H`
-      and so on (N, segments); `answers` (N, seq) tokens; `solved`, `finite`, `failed_at` (N,);
-      `q_halt` (N,). With attribution also `participation_z_H` and so on (N, segments, k, tokens)
-      and `answers_by_segment` (N, segments, seq).
+      and so on (N, segments); `inputs` and `answers` (N, seq) tokens; `solved_by_segment`
+      (N, segments); `solved`, `finite`, `failed_at`, `q_halt` (N,). With attribution also
+      `participation_z_H` and so on (N, segments, k, tokens) and `answers_by_segment`
+      (N, segments, seq).
 
     Raises:
       ValueError: for puzzles or sizes that do not fit the model, or a folder of another run.
@@ -93,16 +123,18 @@ def measure(options: Options, model: Model, puzzles: PuzzleSet) -> Arrays:
     work = _work(options, model, puzzles)
     chunk = job.default_chunk(model, options.num_exponents)
     results = job.sweep("spectrum", options, model, work, len(puzzles), chunk, identity)
-    return results | {"solved": job.solved(puzzles, results["answers"])}
+    # which difficulty is read from; as narrow as the tokens allow
+    inputs = puzzles.inputs.astype(np.min_scalar_type(puzzles.metadata.vocab_size))
+    return results | {"solved": results["solved_by_segment"][:, -1], "inputs": inputs}
 
 
 def _work(options: Options, model: Model, puzzles: PuzzleSet) -> OnDevices:
     key = jax.random.key(options.seed)
 
-    def prepare(items: np.ndarray) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def prepare(items: np.ndarray) -> tuple[Task, jax.Array]:
         # a puzzle's frame depends on its place in the list alone, not on how chunks are cut
         keys = jax.vmap(lambda item: jax.random.fold_in(key, item))(jnp.asarray(items))
-        return jnp.asarray(puzzles.inputs[items]), jnp.asarray(puzzles.puzzle_ids[items]), keys
+        return tasks(puzzles, items), keys
 
     fixed = (model.config, options.num_exponents, options.num_segments, options.attribution)
     return OnDevices(partial(_measure, *fixed), model.params, prepare)
@@ -114,20 +146,22 @@ def _measure(
     num_segments: int,
     attributed: bool,
     params: Any,
-    chunk: tuple[jax.Array, jax.Array, jax.Array],
+    chunk: tuple[Task, jax.Array],
 ) -> dict[str, jax.Array]:
-    """One chunk of puzzles: tokens, puzzle ids and keys."""
+    """One chunk of puzzles and their keys."""
 
-    def one(tokens: jax.Array, puzzle_id: jax.Array, key: jax.Array) -> dict[str, jax.Array]:
-        dynamics = bind(params, config, tokens, puzzle_id)
-        observe = partial(attribution.observe, dynamics.readout) if attributed else None
+    def one(task: Task, key: jax.Array) -> dict[str, jax.Array]:
+        dynamics = bind(params, config, task.tokens, task.puzzle_id)
+        see = attribution.observe if attributed else _answer
+        observe = partial(see, dynamics.readout)
         result = spectrum(dynamics, num_exponents, num_segments, key=key, observe=observe)
         readout = dynamics.readout(dynamics.context, result.state)
         named = {f"drift_{name}": norm for name, norm in result.drift._asdict().items()}
         return (
             named
-            | (result.observed or {})
+            | (result.observed if attributed else {})
             | {
+                "solved_by_segment": _right(task, result.observed["answers_by_segment"]),
                 "exponents": result.exponents,
                 "log_growth": result.log_growth,
                 "answers": readout.logits.argmax(-1),
@@ -140,6 +174,17 @@ def _measure(
     return jax.vmap(one)(*chunk)
 
 
+def _answer(
+    readout: Callable[[Context, State], Readout], context: Context, state: State, frame: Frame
+) -> dict[str, jax.Array]:
+    return {"answers_by_segment": readout(context, state).logits.argmax(-1)}
+
+
+def _right(task: Task, answers: jax.Array) -> jax.Array:
+    """Which answers (segments, seq) agree with all labels that are known, if any is."""
+    return ((answers == task.labels) | ~task.known).all(-1) & task.known.any()
+
+
 def _check(options: Options, puzzles: PuzzleSet) -> None:
     job.check_positive(options, ("num_exponents",))
     if options.board is None:
@@ -148,10 +193,6 @@ def _check(options: Options, puzzles: PuzzleSet) -> None:
         raise ValueError("board is drawn with attribution only: add --attribution")
     if not 0 <= options.board < len(puzzles):
         raise ValueError(f"board must lie in 0..{len(puzzles) - 1}, got {options.board}")
-
-
-def _answer_drift(results: Arrays) -> str:
-    return "drift_z_H" if "drift_z_H" in results else "drift_z_L"
 
 
 def _draw_board(folder: Path, results: Arrays, puzzles: PuzzleSet, chosen: int | None) -> None:
@@ -170,7 +211,7 @@ def _draw_board(folder: Path, results: Arrays, puzzles: PuzzleSet, chosen: int |
 def _draw(folder: Path, results: Arrays) -> None:
     from rrjax import plots
 
-    drift = results[_answer_drift(results)]
+    drift = results[answer_drift(results)]
     keep = usable_runs(results["exponents"], drift, results["finite"])
     exponents, solved = results["exponents"][keep], results["solved"][keep]
     try:

@@ -13,11 +13,23 @@ from rich.console import Console
 from rich.table import Table
 
 from rrjax.analysis.separation import auc
+from rrjax.commands.arrays import Meaning, describe_arrays
 from rrjax.dynamics.lyapunov import spectrum
 from rrjax.store import describe_run, write_result
 from rrjax.systems.toy import CAPTURE_RADIUS, search_and_capture
 
 Arrays = dict[str, np.ndarray]
+
+_MEANINGS = {
+    "start": Meaning(("run",), "position"),
+    "solution": Meaning(("run",), "position"),
+    "capture_time": Meaning(("run",), "updates"),
+    "readout_times": Meaning(("readout",), "updates"),
+    "exponents": Meaning(("run", "readout"), "nats per update"),
+    "solved": Meaning(("run", "readout"), "whether the run is captured by then"),
+    "auc": Meaning(("readout",), "AUC of -exponent for solved"),
+    "failed": Meaning(("readout",), "share of the runs"),
+}
 
 
 @dataclass(frozen=True)
@@ -120,9 +132,11 @@ def _check(options: Options) -> None:
 
 def _save(options: Options, results: Arrays) -> None:
     record = {
+        "command": "toy",
         "options": {key: value for key, value in asdict(options).items() if key != "out"},
         "clock": "update",
         "unit": "nats per update",
+        **describe_arrays(results, _MEANINGS),
         "made_by": describe_run(),
     }
     write_result(options.out / "results.npz", results, record)

@@ -1,5 +1,7 @@
 """Intervals against SciPy, plain resampling and exact order statistics."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.stats import binom, binomtest
 
-from rrjax.analysis.intervals import bootstrap_median, wilson_interval
+from rrjax.analysis.intervals import bootstrap_median, exact_interval, wilson_interval
 
 
 @given(st.data(), st.integers(1, 10_000), st.sampled_from([0.5, 0.9, 0.95, 0.999]))
@@ -85,3 +87,26 @@ def test_nan_and_empty_bootstraps_are_refused():
         bootstrap_median([[0.0, np.nan], [1.0, 2.0]], seed=0)
     with pytest.raises(ValueError, match="num_resamples must be at least 1"):
         bootstrap_median([0.0], seed=0, num_resamples=0)
+
+
+def tail(k: int, n: int, p: float) -> float:
+    """P(X ≥ k)."""
+    return sum(math.comb(n, j) * p**j * (1 - p) ** (n - j) for j in range(k, n + 1))
+
+
+@given(st.integers(1, 30).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_the_exact_interval_leaves_out_half_the_rest_on_each_side(counts):
+    k, n = counts
+    value, low, high = exact_interval(k, n, level=0.9)
+    assert 0 <= low <= value == k / n <= high <= 1
+    assert low == 0 if k == 0 else tail(k, n, low) == pytest.approx(0.05)
+    assert high == 1 if k == n else 1 - tail(k + 1, n, high) == pytest.approx(0.05)
+
+
+def test_the_exact_interval_of_no_trials_and_of_bad_counts():
+    assert np.isnan(exact_interval(0, 0)).all()
+    assert exact_interval(0, 10).high == pytest.approx(1 - 0.025 ** (1 / 10))
+    with pytest.raises(ValueError, match=r"num_successes must lie in 0\.\.3"):
+        exact_interval(4, 3)
+    with pytest.raises(ValueError, match="level must lie between"):
+        exact_interval(1, 3, level=1.0)

@@ -1,0 +1,133 @@
+"""What the beginning of a run knows of its end: windows from the first segment to each other."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from rrjax.analysis.compute import check_solved
+from rrjax.analysis.controls import enough_or_nan
+from rrjax.analysis.intervals import Interval, bootstrap_median
+from rrjax.analysis.separation import AucEstimate
+
+
+@dataclass(frozen=True)
+class EarlyWindow:
+    """How well the segments up to one tell which of the runs unsolved there will be solved.
+
+    Attributes:
+      segment: the last of the window, counted from 1.
+      lambda1: AUC of −λ₁ of the window for "solved at the end", among the runs not solved at
+        `segment`; NaN, but for the sizes, where a group is too small (`controls.MIN_GROUP`).
+      drift: the same of −(mean drift of the window).
+    """
+
+    segment: int
+    lambda1: AucEstimate
+    drift: AucEstimate
+
+
+def early_windows(
+    growth: ArrayLike, drift: ArrayLike, solved_by_segment: ArrayLike, seed: int = 0
+) -> list[EarlyWindow]:
+    """The test at every horizon: segments 1..s of the runs not yet solved at s, for each s < S.
+
+    A score from the end of a run can only say that it has found the answer. Here the runs that
+    have it at s are left out, and what counts is whether they have it after the last segment S.
+
+    Args:
+      growth: (N, updates) ln R₁₁ of each update, in nats; whole segments.
+      drift: (N, S) ‖Δz‖ over each segment.
+      solved_by_segment: (N, S) booleans, whether the answer read out there is right.
+      seed: of the bootstraps.
+
+    Returns:
+      S − 1 of them, in order. They share runs: of many intervals one in twenty misses ½ by chance.
+
+    Raises:
+      ValueError: for shapes that do not fit each other, or NaN.
+    """
+    solved, drift = check_solved(solved_by_segment), np.asarray(drift, np.float64)
+    num_segments = solved.shape[1]
+    running = running_mean(growth)[:, segment_ends(growth, num_segments)]
+    if drift.shape != solved.shape:
+        raise ValueError(f"drift must have the shape {solved.shape}; got {drift.shape}")
+    moved = running_mean(drift)
+    windows = []
+    for column in range(num_segments - 1):
+        open_runs = ~solved[:, column]
+        later = solved[open_runs, -1]
+        auc_of = [
+            enough_or_nan(-score[open_runs, column], later, seed) for score in (running, moved)
+        ]
+        windows.append(EarlyWindow(column + 1, *auc_of))
+    return windows
+
+
+@dataclass(frozen=True)
+class HorizonCurve:
+    """λ₁ of the first t updates, by the final outcome.
+
+    Attributes:
+      updates: (T,) t = 1, 2, …
+      solved: arrays (T,), median of the solved runs with its interval, in nats per update.
+      failed: the same of the failed ones.
+      num_solved: size of the group.
+      num_failed: size of the other.
+    """
+
+    updates: np.ndarray
+    solved: Interval
+    failed: Interval
+    num_solved: int
+    num_failed: int
+
+
+def horizon_curve(growth: ArrayLike, solved: ArrayLike, seed: int = 0) -> HorizonCurve:
+    """Median λ₁ of every horizon, from one pass.
+
+      λ₁(t) = (1/t) Σ_{u ≤ t} ln R₁₁(u)
+
+    Args:
+      growth: (N, T) ln R₁₁ of each update, in nats.
+      solved: (N,) booleans, the final outcome.
+      seed: of the bootstrap; the bands are for each t alone.
+
+    Returns:
+      The curve; NaN for an empty group.
+
+    Raises:
+      ValueError: for NaN, or shapes that do not fit each other.
+    """
+    running, solved = running_mean(growth), np.asarray(solved)
+    if solved.dtype != bool or solved.shape != running.shape[:1]:
+        raise ValueError(
+            f"solved must be booleans of shape ({len(running)},); "
+            f"got {solved.dtype} of {solved.shape}"
+        )
+    return HorizonCurve(
+        updates=np.arange(1, running.shape[1] + 1),
+        solved=bootstrap_median(running[solved], seed),
+        failed=bootstrap_median(running[~solved], seed),
+        num_solved=int(solved.sum()),
+        num_failed=int(np.sum(~solved)),
+    )
+
+
+def running_mean(values: ArrayLike) -> np.ndarray:
+    """(N, T): the mean over the first t columns, for each t."""
+    values = np.asarray(values, dtype=np.float64)
+    if values.ndim != 2 or values.shape[1] == 0:
+        raise ValueError(f"values must be (N, T), T at least 1; got {values.shape}")
+    return np.cumsum(values, axis=1) / np.arange(1, values.shape[1] + 1)
+
+
+def segment_ends(growth: ArrayLike, num_segments: int) -> np.ndarray:
+    """The columns of `growth` (N, updates) that end a segment."""
+    per_segment, rest = divmod(np.shape(growth)[1], num_segments)
+    if rest or per_segment == 0:
+        raise ValueError(
+            f"growth must have whole segments of {num_segments}; it has {np.shape(growth)[1]} "
+            "updates"
+        )
+    return np.arange(1, num_segments + 1) * per_segment - 1

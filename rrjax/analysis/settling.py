@@ -1,0 +1,188 @@
+"""Has a run come to rest? Late drift cut in two, and settled against solved."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from rrjax.analysis.intervals import Interval, exact_interval
+from rrjax.analysis.separation import AucEstimate, bootstrap_auc
+
+ROUND_OFF = float(np.finfo(np.float32).eps)
+"""What a drift of exactly 0 counts as at most: one unit in the last place of a float32 near 1, the
+size that the norms of the models give the numbers of a state."""
+
+NUM_BINS = 256
+PERCENTILES = tuple(range(5, 100, 5))
+BELOW = (50, 90, 100)
+
+
+def log10_drift(drift: ArrayLike) -> np.ndarray:
+    """log₁₀ of late drifts, with a place for runs that are settled to the bit.
+
+    A drift of 0 counts as `ROUND_OFF`, or as the smallest positive drift if that is smaller: below
+    every run that moves, and not infinitely far from it.
+
+    Args:
+      drift: (N,) ‖Δz‖, not negative.
+
+    Returns:
+      (N,), all finite.
+
+    Raises:
+      ValueError: for a negative drift, NaN or an infinity.
+    """
+    drift = np.asarray(drift, dtype=np.float64)
+    bad = ~(np.isfinite(drift) & (drift >= 0))
+    if drift.ndim != 1 or bad.any():
+        raise ValueError(
+            f"drift must be (N,) numbers, at least 0; got shape {drift.shape} with "
+            f"{int(bad.sum())} negative or not finite: leave those runs out"
+        )
+    smallest = drift[drift > 0].min(initial=ROUND_OFF)
+    return np.log10(np.where(drift > 0, drift, smallest))
+
+
+def otsu_threshold(log10_drift: ArrayLike) -> float:
+    """The cut between two groups of runs that makes the variance between their means largest.
+
+      argmax_t  w₀(t) w₁(t) (μ₀(t) − μ₁(t))²   over the bins t of a histogram of 256
+
+    w are the numbers of runs up to bin t and above it, μ the means of their bin centres. Of equal
+    maxima, as within an empty gap, the first counts.
+
+    Args:
+      log10_drift: (N,) log₁₀ of late drift (`log10_drift` for drifts of 0).
+
+    Returns:
+      The upper edge of bin t; settled runs are those not above it. Values that are all equal are
+      their own threshold, so that all count as settled. It always cuts, also where there is one
+      group only: read it with the sweep of `settling`. scikit-image returns the centre of bin t,
+      half a bin lower, and so counts what lies in the bin's upper half to the other group.
+
+    Raises:
+      ValueError: for no values, NaN or infinities.
+
+    Source: Otsu 1979, IEEE Trans. Syst. Man Cybern. 9, 62.
+    """
+    values = np.asarray(log10_drift, dtype=np.float64)
+    if values.ndim != 1 or values.size == 0 or not np.isfinite(values).all():
+        raise ValueError(
+            "log10_drift must be (N,) finite numbers, at least one; "
+            f"got shape {values.shape} with {int((~np.isfinite(values)).sum())} not finite"
+        )
+    if values.min() == values.max():
+        return float(values[0])
+    counts, edges = np.histogram(values, NUM_BINS)
+    centres = (edges[1:] + edges[:-1]) / 2
+    return float(edges[1 + _best_cut(counts, centres)])
+
+
+def _best_cut(counts: np.ndarray, centres: np.ndarray) -> int:
+    """The bin after which the variance between the two parts is largest."""
+    total = counts * centres
+    below, above = np.cumsum(counts)[:-1], np.cumsum(counts[::-1])[::-1][1:]
+    # the first and last bin hold the extremes: neither part is ever empty
+    mean_below = np.cumsum(total)[:-1] / below
+    mean_above = np.cumsum(total[::-1])[::-1][1:] / above
+    return int(np.argmax(below * above * (mean_below - mean_above) ** 2))
+
+
+@dataclass(frozen=True)
+class Counts:
+    """The runs of a 2 × 2 table; settled runs are those not above the threshold.
+
+    Attributes:
+      threshold: of log₁₀ late drift.
+      settled_solved: how many are both.
+      settled_failed: how many stand still at a wrong answer.
+      unsettled_solved: how many still move and are right.
+      unsettled_failed: how many are neither.
+      solved_if_settled: share of the settled runs that are solved, with its exact interval.
+      solved_if_unsettled: the same of the unsettled ones.
+    """
+
+    threshold: float
+    settled_solved: int
+    settled_failed: int
+    unsettled_solved: int
+    unsettled_failed: int
+    solved_if_settled: Interval
+    solved_if_unsettled: Interval
+
+
+def settled_counts(log10_drift: ArrayLike, solved: ArrayLike, threshold: float) -> Counts:
+    """Settled × solved at one threshold.
+
+    Args:
+      log10_drift: (N,) log₁₀ of late drift.
+      solved: (N,) booleans.
+      threshold: settled runs are those not above it.
+    """
+    settled, solved = np.asarray(log10_drift) <= threshold, np.asarray(solved)
+    groups = (settled & solved, settled & ~solved, ~settled & solved, ~settled & ~solved)
+    a, b, c, d = (int(group.sum()) for group in groups)
+    return Counts(threshold, a, b, c, d, exact_interval(a, a + b), exact_interval(c, c + d))
+
+
+@dataclass(frozen=True)
+class Settling:
+    """Settled against solved: at Otsu's threshold, at others, and without one.
+
+    Attributes:
+      otsu: at Otsu's threshold.
+      percentiles: of the sweep.
+      sweep: the table with that percentile of all runs settled, for each.
+      drift_auc: of −(late drift) for "solved", with its bootstrap interval.
+      failed_below: for each q of `BELOW` the share of the failed runs whose drift is not above the
+        q-th percentile of the solved ones, with its exact interval (the percentile taken as given).
+    """
+
+    otsu: Counts
+    percentiles: tuple[int, ...]
+    sweep: list[Counts]
+    drift_auc: AucEstimate
+    failed_below: dict[int, Interval]
+
+
+def settling(drift: ArrayLike, solved: ArrayLike, seed: int = 0) -> Settling:
+    """Do the settled runs have the right answer, and only they?
+
+    Args:
+      drift: (N,) late drift, at least 0.
+      solved: (N,) booleans, some of each.
+      seed: of the bootstrap.
+
+    Raises:
+      ValueError: for drifts that are negative or not finite, or one group only.
+    """
+    logs, solved = log10_drift(drift), np.asarray(solved)
+    check_outcomes(solved, len(logs))
+    threshold = otsu_threshold(logs)
+    cuts = np.percentile(logs, PERCENTILES, method="inverted_cdf")
+    limits = np.percentile(logs[solved], BELOW, method="inverted_cdf")
+    failed = logs[~solved]
+    return Settling(
+        otsu=settled_counts(logs, solved, threshold),
+        percentiles=PERCENTILES,
+        sweep=[settled_counts(logs, solved, float(cut)) for cut in cuts],
+        drift_auc=bootstrap_auc(-logs, solved, seed),
+        failed_below={
+            q: exact_interval(int(np.sum(failed <= limit)), len(failed))
+            for q, limit in zip(BELOW, limits, strict=True)
+        },
+    )
+
+
+def check_outcomes(solved: np.ndarray, number: int) -> None:
+    """Refuse what is no outcome of so many runs, and outcomes that are all the same."""
+    if solved.dtype != bool or solved.shape != (number,):
+        raise ValueError(
+            f"solved must be booleans of shape ({number},); got {solved.dtype} of {solved.shape}"
+        )
+    if solved.all() or not solved.any():
+        what = "no" if number == 0 else "all" if solved.all() else "none of the"
+        raise ValueError(
+            f"{what} {number} runs were solved: solved and failed ones are needed to compare; take "
+            "more puzzles, harder ones or another number of segments"
+        )
