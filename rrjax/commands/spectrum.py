@@ -18,7 +18,7 @@ from rrjax.cells import Config, bind
 from rrjax.cells.io import Readout
 from rrjax.commands import attribution, job
 from rrjax.commands.arrays import Meaning, answer_drift, describe_arrays
-from rrjax.commands.outcomes import Task, tasks
+from rrjax.commands.outcomes import Task, is_right, tasks
 from rrjax.commands.tables import print_table
 from rrjax.contract import Context, State
 from rrjax.devices import OnDevices
@@ -161,7 +161,7 @@ def _measure(
             named
             | (result.observed if attributed else {})
             | {
-                "solved_by_segment": _right(task, result.observed["answers_by_segment"]),
+                "solved_by_segment": is_right(task, result.observed["answers_by_segment"]),
                 "exponents": result.exponents,
                 "log_growth": result.log_growth,
                 "answers": readout.logits.argmax(-1),
@@ -178,11 +178,6 @@ def _answer(
     readout: Callable[[Context, State], Readout], context: Context, state: State, frame: Frame
 ) -> dict[str, jax.Array]:
     return {"answers_by_segment": readout(context, state).logits.argmax(-1)}
-
-
-def _right(task: Task, answers: jax.Array) -> jax.Array:
-    """Which answers (segments, seq) agree with all labels that are known, if any is."""
-    return ((answers == task.labels) | ~task.known).all(-1) & task.known.any()
 
 
 def _check(options: Options, puzzles: PuzzleSet) -> None:

@@ -1,0 +1,278 @@
+"""The tables of restarts: what perturbed starts solve, and which puzzles the start decides."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from rrjax.analysis.report import SMALL_GROUP, Estimate, Table
+from rrjax.analysis.selection import (
+    LEGEND,
+    Selection,
+    describe,
+    fraction_of_puzzles,
+    mean_fraction,
+    percent,
+    select,
+)
+from rrjax.analysis.settling import log10_drift, otsu_threshold
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What becomes of the runs of one σ from some puzzles.
+
+    Attributes:
+      num_puzzles: N.
+      at_readout: fraction of runs solved at the readout segment. Fractions of runs are
+        `rrjax.analysis.selection.mean_fraction`, with intervals over puzzles.
+      at_end: of runs solved after the last segment.
+      at_some: of runs solved after any segment; of puzzles that fail from z0 this is the fraction
+        of runs that escaped.
+      settled: of runs whose late drift is not above the threshold.
+      some_run: fraction of puzzles that any of their runs solved after any segment, with Wilson's
+        interval.
+    """
+
+    num_puzzles: int
+    at_readout: Estimate
+    at_end: Estimate
+    at_some: Estimate
+    settled: Estimate
+    some_run: Estimate
+
+
+@dataclass(frozen=True)
+class Restarts:
+    """All of one σ: of all puzzles, and of those that fail from z0 at the readout.
+
+    Attributes:
+      sigma: noise of the start / std(H_init); 0 is z0.
+      num_runs: K of each puzzle; 1 for z0, from where all runs are the same.
+      outcomes: of all puzzles.
+      failures: of those that fail.
+      selection: by the answers after the last segment, of all puzzles.
+      selection_of_failures: of those that fail.
+    """
+
+    sigma: float
+    num_runs: int
+    outcomes: Outcomes
+    failures: Outcomes
+    selection: Selection
+    selection_of_failures: Selection
+
+
+@dataclass(frozen=True)
+class BasinSummary:
+    """A sweep of starts in numbers.
+
+    Whether a run solves its puzzle is here: after any of its segments. Every start counts alike,
+    z0 and the restarts of all σ.
+
+    Attributes:
+      num_puzzles: N.
+      num_segments: of a run.
+      readout_segment: counted from 1.
+      num_runs: of each puzzle, over all σ.
+      num_not_finite: runs that blew up; they count as not solved and not settled.
+      settled_below: late drift up to which a run is settled: Otsu's threshold of log₁₀ late drift
+        over all finite runs of the sweep; NaN without one.
+      failures: puzzles (places in the list, from 0) that fail from z0 at the readout.
+      never_solved: input-determined: no start solves them.
+      always_solved: input-determined: every start solves them.
+      start_determined: the others: whether they are solved depends on the start.
+      by_sigma: ascending, the first of z0.
+      seed: of the bootstrap.
+    """
+
+    num_puzzles: int
+    num_segments: int
+    readout_segment: int
+    num_runs: int
+    num_not_finite: int
+    settled_below: float
+    failures: list[int]
+    never_solved: list[int]
+    always_solved: list[int]
+    start_determined: list[int]
+    by_sigma: list[Restarts]
+    seed: int
+
+
+def summarize_basin(
+    arrays: Mapping[str, np.ndarray], readout_segment: int, seed: int
+) -> BasinSummary:
+    """All numbers of the tables.
+
+    Args:
+      arrays: `sigma` (runs,), of which exactly one is 0, the start z0; `solved`
+        (N, runs, segments) booleans; `answers` (N, runs, seq); `q_halt`, `residual`, `late_drift`
+        (N, runs); if measured, `exponents` (N, runs, k).
+      readout_segment: counted from 1.
+      seed: of the bootstrap.
+
+    Raises:
+      ValueError: for a segment that is none, or other than one run from z0.
+    """
+    solved, sigma = arrays["solved"], np.asarray(arrays["sigma"], np.float64)
+    if not 1 <= readout_segment <= solved.shape[2]:
+        raise ValueError(
+            f"readout_segment must lie in 1..{solved.shape[2]}, the segments of a run; "
+            f"got {readout_segment}"
+        )
+    if np.sum(sigma == 0) != 1:
+        raise ValueError(f"sigma must be 0 for exactly one run, from z0; got {sigma.tolist()}")
+    failed = ~solved[:, sigma == 0, readout_segment - 1].ravel()
+    some = np.asarray(solved.any(axis=2))
+    ever, always = np.asarray(some.any(axis=1)), np.asarray(some.all(axis=1))
+    runs = _runs(arrays, readout_segment)
+    return BasinSummary(
+        num_puzzles=len(solved),
+        num_segments=solved.shape[2],
+        readout_segment=readout_segment,
+        num_runs=solved.shape[1],
+        num_not_finite=int(np.sum(~np.isfinite(arrays["late_drift"]))),
+        settled_below=_threshold(arrays["late_drift"]),
+        failures=_places(failed),
+        never_solved=_places(~ever),
+        always_solved=_places(always),
+        start_determined=_places(ever & ~always),
+        by_sigma=[_restarts(runs, sigma, size, failed, seed) for size in np.unique(sigma).tolist()],
+        seed=seed,
+    )
+
+
+def format_basin(summary: BasinSummary) -> list[Table]:
+    """The tables in words: outcomes and selection, of the failures and of all puzzles."""
+    return [
+        _outcome_table(summary),
+        _failure_table(summary),
+        _selection_table(summary),
+        _puzzle_table(summary),
+    ]
+
+
+def _runs(arrays: Mapping[str, np.ndarray], readout_segment: int) -> dict[str, np.ndarray]:
+    """One entry a run (N, runs, ...): what `select` reads, and the other outcomes."""
+    by_segment = arrays["solved"]
+    runs = {name: arrays[name] for name in ("answers", "q_halt", "residual")} | {
+        "solved": by_segment[:, :, -1],
+        "at_readout": by_segment[:, :, readout_segment - 1],
+        "at_some": by_segment.any(axis=2),
+        "settled": _settled(arrays["late_drift"]),
+    }
+    if "exponents" in arrays:
+        runs["lambda1"] = arrays["exponents"][:, :, 0]
+    return runs
+
+
+def _settled(late_drift: np.ndarray) -> np.ndarray:
+    """Which runs are not above the threshold, compared where it was found: in log₁₀."""
+    settled, finite = np.zeros(late_drift.shape, bool), np.isfinite(late_drift)
+    if finite.any():
+        logs = log10_drift(late_drift[finite])
+        settled[finite] = logs <= otsu_threshold(logs)
+    return settled
+
+
+def _threshold(late_drift: np.ndarray) -> float:
+    finite = late_drift[np.isfinite(late_drift)]
+    return 10 ** otsu_threshold(log10_drift(finite)) if len(finite) else np.nan
+
+
+def _restarts(
+    runs: Mapping[str, np.ndarray], sigma: np.ndarray, size: float, failed: np.ndarray, seed: int
+) -> Restarts:
+    mine = {name: array[:, sigma == size] for name, array in runs.items()}
+    failing = {name: array[failed] for name, array in mine.items()}
+    return Restarts(
+        sigma=size,
+        num_runs=int(np.sum(sigma == size)),
+        outcomes=_outcomes(mine, seed),
+        failures=_outcomes(failing, seed),
+        selection=select(mine, seed),
+        selection_of_failures=select(failing, seed),
+    )
+
+
+def _outcomes(runs: Mapping[str, np.ndarray], seed: int) -> Outcomes:
+    at_readout, at_end, at_some, settled = (
+        mean_fraction(runs[name].mean(axis=1), seed)
+        for name in ("at_readout", "solved", "at_some", "settled")
+    )
+    some_run = fraction_of_puzzles(runs["at_some"].any(axis=1))
+    return Outcomes(len(runs["solved"]), at_readout, at_end, at_some, settled, some_run)
+
+
+def _places(flags: np.ndarray) -> list[int]:
+    return np.flatnonzero(flags).tolist()
+
+
+def _outcome_table(summary: BasinSummary) -> Table:
+    headline = (
+        f"{summary.num_puzzles} puzzles, {summary.num_runs} starts each: % of runs solved and "
+        "settled"
+    )
+    headers = ("σ", "runs", f"at segment {summary.readout_segment}", *_ends(summary), "settled")
+    rows = []
+    for row in summary.by_sigma:
+        found = row.outcomes
+        estimates = (found.at_readout, found.at_end, found.at_some, found.settled)
+        rows.append((f"{row.sigma:g}", str(row.num_runs), *map(percent, estimates)))
+    notes = []
+    if summary.num_not_finite:
+        total = summary.num_puzzles * summary.num_runs
+        notes.append(f"{summary.num_not_finite} of {total} runs were not finite: not solved")
+    legend = (
+        "σ: noise of the start / std(H_init); settled: late drift up to "
+        f"{summary.settled_below:.2g} (Otsu, all runs); 95 % intervals, whole puzzles resampled"
+    )
+    return Table(headline, headers, rows, [*notes, legend])
+
+
+def _failure_table(summary: BasinSummary) -> Table:
+    number, readout = len(summary.failures), summary.readout_segment
+    headline = f"Of the {number} that fail from z0 at segment {readout}: % solved from other starts"
+    headers = ("σ", "escaped runs", "some run escapes", f"runs {_ends(summary)[0]}", "settled")
+    rows = []
+    for row in summary.by_sigma:
+        found = row.failures
+        estimates = (found.at_some, found.some_run, found.at_end, found.settled)
+        rows.append((f"{row.sigma:g}", *map(percent, estimates)))
+    notes = []
+    if number < SMALL_GROUP:
+        notes.append(f"only {number} failures: too few for the intervals of runs")
+    legend = (
+        "escaped: solved after any segment; some run: of all runs of a puzzle at this σ, with "
+        "Wilson's interval; fractions of runs: whole puzzles resampled"
+    )
+    return Table(headline, headers, rows, [*notes, legend])
+
+
+def _selection_table(summary: BasinSummary) -> Table:
+    restarts = [row for row in summary.by_sigma if row.sigma > 0]
+    headline = f"% of {summary.num_puzzles} puzzles solved by the answers {_ends(summary)[0]}"
+    headers = ("", *(f"σ = {row.sigma:g}" for row in restarts))
+    columns = [describe(row.selection) for row in restarts]
+    rows = [(name, *(column[name] for column in columns)) for name in columns[0]]
+    return Table(headline, headers, rows, [LEGEND.format(K=restarts[0].num_runs)])
+
+
+def _puzzle_table(summary: BasinSummary) -> Table:
+    groups = {
+        "solved from every start (input-determined)": summary.always_solved,
+        "solved from none (input-determined)": summary.never_solved,
+        "from some (start-determined)": summary.start_determined,
+    }
+    failures = set(summary.failures)
+    rows = [
+        (name, str(len(group)), str(len(failures & set(group)))) for name, group in groups.items()
+    ]
+    headers = ("puzzles", "all", f"fail from z0 at {summary.readout_segment}")
+    note = "solved: after any segment, of all starts at all σ; the record lists the puzzles"
+    return Table("Does the start decide, or the puzzle?", headers, rows, [note])
+
+
+def _ends(summary: BasinSummary) -> tuple[str, str]:
+    return f"at segment {summary.num_segments}", "at some segment"

@@ -1,0 +1,301 @@
+"""Several runs of each puzzle: what one solves, what any solves, and which one to believe.
+
+Arrays have a row per puzzle and a column per run. Runs of one puzzle are not independent of each
+other: intervals resample puzzles, or count each puzzle once.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from rrjax.analysis.intervals import (
+    Interval,
+    check_level,
+    check_num_resamples,
+    percentile_interval,
+    wilson_interval,
+)
+from rrjax.analysis.report import Estimate
+from rrjax.analysis.separation import BLOCK
+
+RULES = {
+    "majority": "majority vote",
+    "best_q": "highest q_halt",
+    "smallest_residual": "smallest residual",
+    "smallest_lambda1": "smallest λ1",
+}
+"""Rules that choose one run without knowing the answer, in words; the last if λ1 was measured."""
+
+LEGEND = (
+    "pass@k: some of k runs is right; majority: of whole answers; agreement: % of pairs of runs "
+    "with the same answer; 95 % intervals: Wilson's for pass@{K} and rules, where a puzzle is one "
+    "trial, else whole puzzles resampled"
+)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What K runs of each puzzle are worth, by the answers at their ends.
+
+    Attributes:
+      num_puzzles: N.
+      num_runs: K.
+      pass_at: by k = 1, 2, 4, …, K in digits, the `mean_fraction` of `pass_at_k`: for k = 1 the
+        fraction of all runs that are right. That of K, where each puzzle counts as solved or not,
+        has Wilson's interval.
+      rules: by name (`RULES`), fraction of puzzles whose chosen run is right, with Wilson's.
+      agreement: the `mean_fraction` of `agreement`; NaN for K = 1.
+    """
+
+    num_puzzles: int
+    num_runs: int
+    pass_at: dict[str, Estimate]
+    rules: dict[str, Estimate]
+    agreement: Estimate
+
+
+def select(runs: Mapping[str, np.ndarray], seed: int) -> Selection:
+    """All of a `Selection`.
+
+    Args:
+      runs: `solved` (N, K) booleans, `answers` (N, K, seq), `q_halt`, `residual` and, if measured,
+        `lambda1` (N, K), all at the ends of the runs.
+      seed: of the bootstrap.
+
+    Raises:
+      ValueError: for `solved` of another kind, or no run.
+    """
+    solved = check_runs(runs["solved"])
+    number, K = solved.shape
+    passed = {str(k): _pass_at(solved, k, seed) for k in powers_of_two(K)}
+    return Selection(
+        num_puzzles=number,
+        num_runs=K,
+        pass_at=passed,
+        rules={name: fraction_of_puzzles(right) for name, right in chosen(runs).items()},
+        agreement=mean_fraction(agreement(runs["answers"]), seed),
+    )
+
+
+def chosen(runs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """By rule, (N,) whether the run that it chooses is right; the arrays are those of `select`."""
+    picks = {
+        "majority": majority(runs["answers"]),
+        "best_q": highest(runs["q_halt"]),
+        "smallest_residual": highest(-np.asarray(runs["residual"])),
+    }
+    if "lambda1" in runs:
+        picks["smallest_lambda1"] = highest(-np.asarray(runs["lambda1"]))
+    solved = check_runs(runs["solved"])
+    return {name: solved[np.arange(len(solved)), pick] for name, pick in picks.items()}
+
+
+def describe(selection: Selection) -> dict[str, str]:
+    """The rows of a table: by what is believed, % of puzzles, or of runs, with its interval."""
+    rows = {_passed(k): estimate for k, estimate in selection.pass_at.items()}
+    rows |= {RULES[name]: estimate for name, estimate in selection.rules.items()}
+    rows |= {"agreement": selection.agreement}
+    return {name: percent(estimate) for name, estimate in rows.items()}
+
+
+def percent(estimate: Estimate) -> str:
+    """In %, without the sign."""
+    if np.isnan(estimate.value):
+        return "undefined"
+    value, low, high = (100 * end for end in (estimate.value, estimate.low, estimate.high))
+    return f"{value:.1f} [{low:.1f}, {high:.1f}]"
+
+
+def pass_at_k(solved: ArrayLike, k: int) -> np.ndarray:
+    """The probability that one of k of the K runs solves a puzzle, drawn without replacement.
+
+      pass@k = 1 − C(K − c, k) / C(K, k) = 1 − Π_{i=K−c+1..K} (1 − k/i),  c = solved runs
+
+    Unbiased for k fresh runs; the product has no large numbers.
+
+    Args:
+      solved: (N, K) booleans.
+      k: in 1..K.
+
+    Returns:
+      (N,) probabilities: the fraction of solved runs for k = 1, whether any is for k = K.
+
+    Raises:
+      ValueError: for another k, or arrays of another kind.
+
+    Source: Chen et al. 2021, arXiv 2107.03374.
+    """
+    solved = check_runs(solved)
+    K = solved.shape[1]
+    if not 1 <= k <= K:
+        raise ValueError(f"k must lie in 1..{K}, the runs of a puzzle; got {k}")
+    i = np.arange(1, K + 1)
+    missing = np.maximum(0.0, 1 - k / i)  # C(K − c, k) is 0 for c > K − k
+    # products from the right: that of the last c factors stands at c
+    products = np.append(1.0, np.cumprod(missing[::-1]))
+    return 1 - products[solved.sum(axis=1)]
+
+
+def majority(answers: ArrayLike) -> np.ndarray:
+    """Which run gives the answer that most runs of a puzzle give: the mode of whole answers.
+
+    Of answers with equally many votes that of the earliest run is taken.
+
+    Args:
+      answers: (N, K, seq) tokens.
+
+    Returns:
+      (N,) the first run with that answer, counted from 0.
+    """
+    return _equal_pairs(answers).sum(axis=2).argmax(axis=1)
+
+
+def agreement(answers: ArrayLike) -> np.ndarray:
+    """The share of a puzzle's pairs of runs that give the same answer.
+
+    Args:
+      answers: (N, K, seq) tokens.
+
+    Returns:
+      (N,) in 0..1: 1 if all agree, NaN for one run, which has no pair.
+    """
+    same = _equal_pairs(answers)
+    K = same.shape[1]
+    if K == 1:
+        return np.full(len(same), np.nan)
+    return (same.sum(axis=(1, 2)) - K) / (K * (K - 1))
+
+
+def highest(scores: ArrayLike) -> np.ndarray:
+    """Which run has the highest score.
+
+    Args:
+      scores: (N, K); infinities are ordered like other numbers.
+
+    Returns:
+      (N,) the earliest of equals, counted from 0. NaN is never chosen, unless there is nothing
+      else: then it is run 0.
+    """
+    scores = np.asarray(scores, dtype=np.float64)
+    best = np.where(np.isnan(scores), -np.inf, scores).max(axis=1, keepdims=True)
+    return (scores == best).argmax(axis=1)
+
+
+def mean_over_puzzles(
+    values: ArrayLike, seed: int, level: float = 0.95, num_resamples: int = 2000
+) -> Estimate:
+    """The mean of one number a puzzle, with the percentile bootstrap interval over puzzles.
+
+    Args:
+      values: (N,); NaN is undefined and left out.
+      seed: of the resampling.
+      level: the coverage aimed at, between 0 and 1.
+      num_resamples: how many resamples of N puzzles.
+
+    Returns:
+      The mean and its interval; NaN without a value, and no width where all are equal.
+
+    Raises:
+      ValueError: for a level outside 0..1 or no resamples.
+    """
+    check_level(level)
+    check_num_resamples(num_resamples)
+    values = np.asarray(values, dtype=np.float64)
+    values = values[~np.isnan(values)]
+    n = len(values)
+    if n == 0:
+        return Estimate(np.nan, np.nan, np.nan)
+    rng, size = np.random.default_rng(seed), max(1, BLOCK // n)
+    means = [
+        values[rng.integers(n, size=(min(size, num_resamples - start), n))].mean(axis=1)
+        for start in range(0, num_resamples, size)
+    ]
+    low, high = percentile_interval(np.concatenate(means), level)
+    return _estimate(Interval(values.mean(), low, high))
+
+
+def mean_fraction(fractions: ArrayLike, seed: int, level: float = 0.95) -> Estimate:
+    """The mean over puzzles of a fraction that each puzzle has, of its runs for instance.
+
+    Whole puzzles are resampled (a cluster bootstrap), since the runs of one are alike. Where all
+    puzzles have the same fraction that would give no width: the ends are then Wilson's of as many
+    trials as puzzles, too far apart rather than too close.
+
+    Args:
+      fractions: (N,) in 0..1; NaN is undefined and left out.
+      seed: of the resampling.
+      level: the coverage aimed at, between 0 and 1.
+
+    Returns:
+      The mean and its interval; NaN without a fraction.
+
+    Source: Davison and Hinkley 1997, Bootstrap Methods and their Application, section 3.8.
+    """
+    fractions = np.asarray(fractions, dtype=np.float64)
+    fractions = fractions[~np.isnan(fractions)]
+    if len(fractions) == 0 or np.ptp(fractions) > 0:
+        return mean_over_puzzles(fractions, seed, level)
+    n, fraction = len(fractions), float(fractions[0])
+    low = wilson_interval(int(np.floor(fraction * n)), n, level).low
+    high = wilson_interval(int(np.ceil(fraction * n)), n, level).high
+    return Estimate(fraction, float(low), float(high))
+
+
+def fraction_of_puzzles(flags: ArrayLike, level: float = 0.95) -> Estimate:
+    """The fraction of puzzles for which something holds, (N,) booleans, with Wilson's interval."""
+    flags = np.asarray(flags, dtype=bool)
+    return _estimate(wilson_interval(int(flags.sum()), len(flags), level))
+
+
+def powers_of_two(last: int) -> list[int]:
+    """1, 2, 4, … and `last`."""
+    return [*(2**i for i in range((last - 1).bit_length())), last]
+
+
+def check_runs(solved: ArrayLike) -> np.ndarray:
+    """Booleans (N, K) of at least one run.
+
+    Raises:
+      ValueError: for others.
+    """
+    solved = np.asarray(solved)
+    if solved.dtype != bool or solved.ndim != 2 or solved.shape[1] == 0:
+        raise ValueError(
+            "runs must be booleans of shape (puzzles, runs) with at least one run; "
+            f"got {solved.dtype} of {solved.shape}"
+        )
+    return solved
+
+
+def _pass_at(solved: np.ndarray, k: int, seed: int) -> Estimate:
+    if k == solved.shape[1]:
+        return fraction_of_puzzles(solved.any(axis=1))
+    return mean_fraction(pass_at_k(solved, k), seed)
+
+
+def _passed(k: str) -> str:
+    return "one run" if k == "1" else f"pass@{k}"
+
+
+def _equal_pairs(answers: ArrayLike) -> np.ndarray:
+    """(N, K, K) which runs of a puzzle give the same answer."""
+    answers = np.asarray(answers)
+    if answers.ndim != 3 or answers.shape[1] == 0:
+        raise ValueError(
+            "answers must have shape (puzzles, runs, seq) with at least one run; "
+            f"got {answers.shape}"
+        )
+    return np.array([_equal_rows(rows) for rows in answers]).reshape(
+        len(answers), answers.shape[1], answers.shape[1]
+    )
+
+
+def _equal_rows(rows: np.ndarray) -> np.ndarray:
+    names = np.unique(rows, axis=0, return_inverse=True)[1].ravel()
+    return names[:, None] == names
+
+
+def _estimate(interval: Interval) -> Estimate:
+    return Estimate(*(float(end) for end in interval))

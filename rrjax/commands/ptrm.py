@@ -1,0 +1,116 @@
+"""`rrjax ptrm`: many rollouts with noise before every segment, and which of them to believe."""
+
+import sys
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import jax
+import tyro
+
+from rrjax.analysis.ptrm_report import format_ptrm, summarize_ptrm
+from rrjax.commands import job, runs
+from rrjax.commands.arrays import Meaning, describe_arrays
+from rrjax.commands.tables import print_table
+from rrjax.contract import Dynamics, count_updates
+from rrjax.dynamics.noise import with_noise
+from rrjax.models import Model
+from rrjax.puzzles import PuzzleSet
+from rrjax.store import write_result
+from rrjax.sweep import Arrays
+
+_MEANINGS = runs.MEANINGS | {
+    "sigma": Meaning(("run",), "standard deviation of the noise, in the unit of the state")
+}
+
+
+@dataclass(frozen=True)
+class Options(runs.Options):
+    """Rollouts with noise on the state before every segment (PTRM, arXiv 2605.19943).
+
+    A killed run continues when the same command is given again. Beside the noisy rollouts each
+    puzzle has one without noise, in the same program. Exponents are those of the noisy run: the
+    noise is held fixed, and tangents do not see it.
+
+    Attributes:
+      num_segments: segments D of each rollout.
+      states: the fields of the state that are disturbed, such as z_H z_L.
+      num_exponents: leading exponents measured along every rollout; 0 for none.
+      num_rollouts: K for each puzzle.
+      sigma: standard deviation of the noise, in the unit of the state.
+    """
+
+    states: tuple[str, ...] = ("z_L",)
+    num_exponents: int = 1
+    num_rollouts: int = 8
+    sigma: float = 0.3
+
+
+def main(arguments: list[str]) -> None:
+    """Parse, run, print the table, write results and the figure."""
+    options = tyro.cli(Options, args=arguments, prog="rrjax ptrm")
+    _check(options)
+    model = job.start(options)
+    puzzles = job.choose_puzzles(options, model)
+    runs.check(options, model, puzzles)
+    folder = job.output_folder("ptrm", options, model)
+    results = measure(options, model, puzzles)
+    summary = summarize_ptrm(results, options.seed)
+    facts = {
+        "clock": "segment",
+        "updates_per_segment": count_updates(model.bind(puzzles.inputs[0]).schedule),
+        **describe_arrays(results, _MEANINGS),
+        "summary": asdict(summary),
+    }
+    write_result(folder / "results.npz", results, job.record(options, model, **facts))
+    print_table(format_ptrm(summary))
+    _draw(folder, results, options.seed)
+
+
+def measure(options: Options, model: Model, puzzles: PuzzleSet) -> Arrays:
+    """The rollouts of every puzzle, as `rrjax.commands.runs.measure`, and which these are.
+
+    Returns:
+      Its arrays (N, runs, ...), and of each run `sigma` and `repeat` (runs,); run 0 has no noise.
+
+    Raises:
+      ValueError: as it does.
+      Unfinished: as it does.
+    """
+    grid = runs.grid((options.sigma,), options.num_rollouts)
+    disturb = partial(_noisy, options.num_segments, options.states or None)
+    found = runs.measure("ptrm", options, model, puzzles, grid, disturb)
+    return found | grid._asdict()
+
+
+def _noisy(
+    num_segments: int,
+    states: tuple[str, ...] | None,
+    dynamics: Dynamics,
+    key: jax.Array,
+    sigma: jax.Array,
+) -> Dynamics:
+    return with_noise(dynamics, key, sigma, num_segments, states)
+
+
+def _check(options: Options) -> None:
+    job.check_positive(options, ("num_segments", "num_rollouts"))
+    runs.check_sigma("sigma", options.sigma)
+    if options.sigma == 0:
+        raise ValueError("sigma must be above 0: without noise all rollouts are the same")
+
+
+def _draw(folder: Path, results: Arrays, seed: int) -> None:
+    if "exponents" not in results:
+        print(f"results are in {folder}; a figure needs --num-exponents 1")
+        return
+    from rrjax.plots.canvas import save_figure
+    from rrjax.plots.ptrm import q_against_lambda1
+
+    try:
+        figure = q_against_lambda1(results, seed)
+    except ModuleNotFoundError as error:
+        print(f"no figure: {error}; results are in {folder}", file=sys.stderr)
+        return
+    save_figure(figure, folder / "q_against_lambda1.png")
+    print(f"results and a figure are in {folder}")

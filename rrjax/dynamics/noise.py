@@ -1,0 +1,97 @@
+"""Noise before every segment, held fixed: a driven system, so that tangents do not see it."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from rrjax.contract import (
+    Context,
+    Dynamics,
+    Schedule,
+    State,
+    Update,
+    count_updates,
+    split_last,
+    updates,
+)
+from rrjax.dynamics.starts import check_fields, perturb
+
+
+class Noise(NamedTuple):
+    """What draws the noise of a segment; with a leading axis of segments a drive.
+
+    Attributes:
+      key: a key; the noise itself, as large as a state, is never kept.
+      scale: standard deviation, in the unit of the state.
+    """
+
+    key: jax.Array
+    scale: Array
+
+
+def with_noise(
+    dynamics: Dynamics,
+    key: jax.Array,
+    sigma: Any,
+    num_segments: int,
+    fields: Collection[str] | None = None,
+) -> Dynamics:
+    """The dynamics with N(0, σ²) added to the state before every segment, the first one too.
+
+      z(s + 1) = F(z(s) + σ ξ(s)),   ξ(s) ~ N(0, 1) independent in every component
+
+    The noise is drawn by the first update of a segment, from a key in the drive: trajectories with
+    the same key are the same, the tangent of the segment is DF at z + σξ, and a segment has as many
+    updates as without noise. ξ(s) depends on `key` and s alone: a longer run begins as a shorter
+    one, and another σ has the same directions.
+
+    Args:
+      dynamics: without a drive.
+      key: of the noise.
+      sigma: σ ≥ 0 in the unit of the state, may be traced. 0 changes no bit of a state, yet the
+        program is another than that of the undisturbed dynamics and may round differently: for
+        comparisons run σ = 0 in the same program.
+      num_segments: for how many there is noise, and the most that can be run.
+      fields: of a NamedTuple state, which are disturbed; None: all.
+
+    Returns:
+      Dynamics that compile once for all keys, σ, puzzles and equal schedules.
+
+    Raises:
+      ValueError: for dynamics that have a drive, no segments, or unknown fields.
+
+    Source: PTRM (arXiv 2605.19943), which disturbs z_L.
+    """
+    if dynamics.drive is not None:
+        raise ValueError("dynamics must have no drive: noise takes its place")
+    if num_segments < 1:
+        raise ValueError(f"num_segments must be at least 1, got {num_segments}")
+    if fields is not None:
+        check_fields(fields, dynamics.initial)
+    keys = jax.vmap(lambda segment: jax.random.fold_in(key, segment))(jnp.arange(num_segments))
+    drive = Noise(keys, jnp.broadcast_to(jnp.asarray(sigma, jnp.float32), (num_segments,)))
+    chosen = None if fields is None else tuple(fields)
+    return replace(dynamics, schedule=_noisy_schedule(dynamics.schedule, chosen), drive=drive)
+
+
+def _noisy_schedule(schedule: Schedule, fields: tuple[str, ...] | None) -> Schedule:
+    """The schedule with its first update peeled off, to draw the noise and be itself."""
+    first = next(updates(schedule))
+    rest = split_last(schedule, count_updates(schedule) - 1)[1]
+    return (Update(first.name, _DisturbFirst(first, fields)), *rest)
+
+
+@dataclass(frozen=True)
+class _DisturbFirst:
+    """Equal for equal updates and fields, so that equal schedules compile once."""
+
+    update: Update
+    fields: tuple[str, ...] | None
+
+    def __call__(self, context: Context, state: State, drive: Noise) -> State:
+        disturbed = perturb(drive.key, state, drive.scale, self.fields)
+        return self.update(context, disturbed, None)

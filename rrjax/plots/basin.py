@@ -1,0 +1,71 @@
+"""Restarts from perturbed starts: what becomes of the puzzles that fail from z0."""
+
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from rrjax.analysis.basin_report import BasinSummary
+from rrjax.analysis.report import Estimate
+from rrjax.plots.canvas import FAILED, SOLVED, Look, new_axes
+
+if TYPE_CHECKING:
+    import matplotlib.axes
+    import matplotlib.figure
+
+
+def solve_rate_of_failures(summary: BasinSummary) -> "matplotlib.figure.Figure":
+    """Of the puzzles that fail from z0, what restarts solve after some segment, against σ.
+
+    Args:
+      summary: of a sweep of starts.
+
+    Returns:
+      The figure: the fraction of single runs, and of puzzles that some run solves; it says so
+      where nothing fails.
+
+    Raises:
+      ModuleNotFoundError: without matplotlib, saying how to install it.
+    """
+    ax = new_axes()
+    number, rows = len(summary.failures), summary.by_sigma
+    restarts = rows[-1].num_runs
+    ax.set_xlabel("noise of the start σ / std(H_init)")
+    ax.set_ylabel("share solved at some segment")
+    ax.set_ylim(-0.03, 1.03)
+    ax.set_xticks(range(len(rows)), [f"{row.sigma:g}" for row in rows])
+    ax.set_xlim(-0.5, len(rows) - 0.5)
+    if not number:
+        return _titled(ax, f"Nothing to restart: all solved at segment {summary.readout_segment}")
+    single = Look("one run", FAILED.color, "", "--", "o")
+    any_run = Look(f"some of {restarts} runs (at σ = 0 the one)", SOLVED.color, "", "-", "s")
+    _series(ax, single, [row.failures.at_some for row in rows], -0.05)
+    _series(ax, any_run, [row.failures.some_run for row in rows], 0.05)
+    title = f"n = {number} puzzles, 95 % intervals"
+    ax.legend(loc="best", framealpha=1, edgecolor="white", title=title)
+    freed = len(set(summary.failures) - set(summary.never_solved))
+    return _titled(
+        ax,
+        f"{freed} of {number} puzzles that fail from z0 at segment {summary.readout_segment}\n"
+        f"are solved within {summary.num_segments} segments from some start",
+    )
+
+
+def _series(
+    ax: "matplotlib.axes.Axes", look: Look, estimates: list[Estimate], shift: float
+) -> None:
+    value, low, high = np.array([(e.value, e.low, e.high) for e in estimates]).T
+    ax.errorbar(
+        np.arange(len(value)) + shift,
+        value,
+        yerr=(value - low, high - value),
+        color=look.color,
+        linestyle=look.line,
+        marker=look.marker,
+        capsize=3,
+        label=look.name,
+    )
+
+
+def _titled(ax: "matplotlib.axes.Axes", title: str) -> "matplotlib.figure.Figure":
+    ax.set_title(title, loc="left", fontsize="medium")
+    return cast("matplotlib.figure.Figure", ax.figure)
