@@ -3,7 +3,7 @@
 import functools
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +14,7 @@ from rrjax.cells import Arch, Config, parse_arch
 from rrjax.cells.config import nearest
 from rrjax.progress import progress
 from rrjax.puzzles import read_folder
+from rrjax.training.augment import CHOICES, Augmentation, check_choice
 from rrjax.training.loop import Rhythm, Task, train
 from rrjax.training.recipe import Recipe
 
@@ -24,9 +25,10 @@ class Options:
 
     Attributes:
       data: data-set folder with `train/` and `test/` (see `rrjax sudoku`).
-      out: run folder: config.json, metrics.jsonl, checkpoints/, models/step_N/.
+      out: run folder: config.json, metrics.jsonl, checkpoints/, models/step_N/, models/best/.
       augment: move every training Sudoku by a random validity-preserving symmetry.
-      config: a YAML file of defaults: `arch:` and the recipe's keys, as in `all_config.yaml`.
+      config: a YAML file of defaults: `arch:` and the recipe's keys, as in `all_config.yaml`,
+        and `augmentation:`.
     """
 
     data: Path
@@ -106,12 +108,14 @@ def read_yaml(path: Path) -> tuple[Arch, Recipe]:
     for key, value in mapping.items():
         if key in _WITHOUT_EFFECT:
             print(f"{path.name}: {key} has no effect here; see the options", file=sys.stderr)
+        elif key == "augmentation":
+            values["augmentation"] = _augmentation(path, value)
         elif key in known:
             values[key] = _coerced(str(key), value, known[key])
         elif key != "arch":
             raise ValueError(f"{path} has no use for {key!r}{nearest(str(key), known)}")
     # upstream keeps no average where its config does not ask for one
-    return _arch(path, mapping), Recipe(**{**asdict(Recipe()), "ema": False, **values})
+    return _arch(path, mapping), Recipe(**{"ema": False, **values})
 
 
 def _arch(path: Path, mapping: Mapping[Any, Any]) -> Arch:
@@ -120,6 +124,31 @@ def _arch(path: Path, mapping: Mapping[Any, Any]) -> Arch:
     if not isinstance(mapping["arch"], Mapping):
         raise ValueError(f"arch in {path} must be a mapping, got {mapping['arch']!r}")
     return parse_arch(mapping["arch"])
+
+
+def _augmentation(path: Path, block: Any) -> Augmentation:
+    if not isinstance(block, Mapping):
+        raise ValueError(f"augmentation in {path} must be a mapping, got {block!r}")
+    known = {f.name: f.type for f in fields(Augmentation)}
+    values: dict[str, Any] = {}
+    for key, value in block.items():
+        if key not in known:
+            raise ValueError(f"augmentation has no key {key!r}{nearest(str(key), known)}")
+        if key in CHOICES:
+            check_choice(key, value)
+            values[key] = value
+        elif key == "sigma":
+            values[key] = _interval(value)
+        else:
+            values[key] = _coerced(f"augmentation.{key}", value, known[key])
+    return Augmentation(**values)
+
+
+def _interval(value: Any) -> tuple[float, float]:
+    if not isinstance(value, list) or len(value) != 2:
+        raise ValueError(f"augmentation.sigma must be a list of two numbers, got {value!r}")
+    low, high = (_coerced("augmentation.sigma", end, float) for end in value)
+    return low, high
 
 
 def _coerced(key: str, value: Any, kind: Any) -> Any:

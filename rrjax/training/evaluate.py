@@ -1,7 +1,7 @@
 """Evaluation as upstream does it: every puzzle runs all segments, none halts early."""
 
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,17 +9,42 @@ import numpy as np
 from jaxtyping import Array
 
 from rrjax.cells import Config, bind, unflatten
+from rrjax.contract import State
 from rrjax.dynamics.rollout import rollout
+from rrjax.dynamics.starts import perturb
 from rrjax.puzzles import PuzzleSet
 from rrjax.training.act import Batch
 from rrjax.training.losses import IGNORE_LABEL, is_solved
 from rrjax.training.sampler import as_batch
 
 
+class Noise(NamedTuple):
+    """Perturbed starts: z0 + σ·N(0, 1) in every field, drawn once for each row of a set.
+
+    The same seed gives the same draws for every σ and every model.
+    """
+
+    sigma: float
+    seed: int
+
+
 def evaluate(
-    flat: dict[str, Any], config: Config, puzzles: PuzzleSet, batch_size: int, number: int
+    flat: dict[str, Any],
+    config: Config,
+    puzzles: PuzzleSet,
+    batch_size: int,
+    number: int,
+    noise: Noise | None = None,
 ) -> dict[str, float]:
     """Metrics of the answers after `halt_max_steps` segments, on the first `number` puzzles.
+
+    Args:
+      flat: parameters.
+      config: the cell.
+      puzzles: the set.
+      batch_size: puzzles at a time.
+      number: puzzles evaluated; more than there are: all.
+      noise: what is added to the initial states; None: nothing.
 
     Returns:
       `exact_accuracy` (fraction of puzzles solved), `accuracy` (mean fraction of labelled tokens
@@ -35,7 +60,8 @@ def evaluate(
     number = min(number, len(puzzles))
     for start in range(0, number, batch_size):
         batch = _padded(puzzles, start, min(start + batch_size, number), batch_size)
-        for name, value in _outcomes(config, flat, batch).items():
+        rows = np.arange(start, start + batch_size)
+        for name, value in _outcomes(config, flat, batch, rows, noise).items():
             totals[name] = totals.get(name, 0.0) + float(value)
     count = max(totals["count"], 1.0)
     return {name: total if name == "count" else total / count for name, total in totals.items()}
@@ -52,15 +78,18 @@ def _padded(puzzles: PuzzleSet, start: int, stop: int, batch_size: int) -> Batch
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _outcomes(config: Config, flat: dict[str, Array], batch: Batch) -> dict[str, Array]:
+def _outcomes(
+    config: Config, flat: dict[str, Array], batch: Batch, rows: Array, noise: Noise | None
+) -> dict[str, Array]:
     params = unflatten(flat)
 
-    def answer(tokens: Array, puzzle_id: Array) -> tuple[Array, Array]:
+    def answer(tokens: Array, puzzle_id: Array, row: Array) -> tuple[Array, Array]:
         dynamics = bind(params, config, tokens, puzzle_id)
-        trajectory = rollout(dynamics, config.arch.halt_max_steps)
+        start = None if noise is None else _perturbed(dynamics.initial, noise, row)
+        trajectory = rollout(dynamics, config.arch.halt_max_steps, start)
         return trajectory.logits[-1], trajectory.q_halt[-1]
 
-    logits, q_halt = jax.vmap(answer)(batch.inputs, batch.puzzle_ids)
+    logits, q_halt = jax.vmap(answer)(batch.inputs, batch.puzzle_ids, rows)
     labelled = batch.labels != IGNORE_LABEL
     counted = labelled.any(-1)
     solved = counted & is_solved(logits, batch.labels)
@@ -71,3 +100,7 @@ def _outcomes(config: Config, flat: dict[str, Array], batch: Batch) -> dict[str,
         "accuracy": (right / jnp.maximum(labelled.sum(-1), 1)).sum(),
         "q_halt_accuracy": (counted & ((q_halt >= 0) == solved)).sum(),
     }
+
+
+def _perturbed(start: State, noise: Noise, row: Array) -> State:
+    return perturb(jax.random.fold_in(jax.random.key(noise.seed), row), start, noise.sigma)

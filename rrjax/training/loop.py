@@ -1,5 +1,6 @@
 """The training loop: reads top to bottom, logs, evaluates, checkpoints, resumes."""
 
+import functools
 import json
 import math
 import time
@@ -13,11 +14,13 @@ import jax
 import numpy as np
 
 from rrjax.cells import Config, config_to_dict
+from rrjax.cells.params import INITIAL_VECTORS
 from rrjax.models import save_model
 from rrjax.puzzles import PuzzleSet
 from rrjax.store import claim_folder, describe_run, write_bytes_atomically
+from rrjax.training.augment import perturbed_fields
 from rrjax.training.checkpoints import Checkpoints
-from rrjax.training.evaluate import evaluate
+from rrjax.training.evaluate import Noise, evaluate
 from rrjax.training.recipe import Recipe
 from rrjax.training.sampler import Sampler
 from rrjax.training.step import TrainState, init_train_state, model_params, train_step
@@ -29,15 +32,18 @@ class Rhythm:
 
     Attributes:
       log_every: a line of training metrics.
-      eval_every: an evaluation on the test set, and the model as a folder in `models/`.
+      eval_every: an evaluation on the test set, and the model as a folder in `models/`; the best
+        so far is also in `models/best`.
       checkpoint_every: a checkpoint to resume from; a multiple of `log_every`.
       eval_puzzles: test puzzles evaluated (the first ones); 0: all.
+      eval_sigmas: also evaluate from z0 + σ·N(0, 1), for each of these σ.
     """
 
     log_every: int = 10
     eval_every: int = 250
     checkpoint_every: int = 100
     eval_puzzles: int = 0
+    eval_sigmas: tuple[float, ...] = ()
 
     def __post_init__(self):
         for name in ("log_every", "eval_every", "checkpoint_every"):
@@ -51,6 +57,9 @@ class Rhythm:
                 )
         if self.eval_puzzles < 0:
             raise ValueError(f"eval_puzzles must not be negative, got {self.eval_puzzles}")
+        for sigma in self.eval_sigmas:
+            if not 0 <= sigma < math.inf:
+                raise ValueError(f"eval_sigmas must be finite and not negative, got {sigma}")
 
 
 @dataclass(frozen=True)
@@ -71,18 +80,19 @@ Report = Callable[[int, dict[str, float]], None]
 def train(task: Task, rhythm: Rhythm, folder: Path, report: Report) -> dict[str, float]:
     """Train a cell, resuming where an earlier run of the same task in `folder` stopped.
 
-    Writes `config.json`, `metrics.jsonl`, `checkpoints/` and `models/step_N/`.
+    Writes `config.json`, `metrics.jsonl`, `checkpoints/`, `models/step_N/` and `models/best/`.
 
     Returns:
       The last evaluation.
 
     Raises:
-      ValueError: if `folder` holds another run or anything else, or a set that is no Sudoku is to
-        be augmented.
+      ValueError: if `folder` holds another run or anything else, a set that is no Sudoku is to be
+        augmented, or a latent is to be perturbed that the cell does not have.
       FloatingPointError: if the loss is no longer finite; names the last checkpoint.
     """
     recipe = task.recipe
     sampler = Sampler(task.train, recipe.global_batch_size, recipe.seed, task.augment)
+    perturbed_fields(recipe.augmentation, INITIAL_VECTORS[task.config.arch.name])
     record = {"rhythm": asdict(rhythm), "made_by": describe_run()}
     claim_folder(folder, "config.json", identity(task), record)
     log = Log(folder / "metrics.jsonl")
@@ -97,7 +107,8 @@ def train(task: Task, rhythm: Rhythm, folder: Path, report: Report) -> dict[str,
             means = window.close(recipe.global_batch_size)
             _check_finite(means, step, folder)
             if last or step % rhythm.eval_every == 0:
-                outcome = _evaluate_and_save(task, rhythm, folder, state, step)
+                outcome = _evaluate(task, rhythm, state)
+                _save(task, folder, state, step, outcome, log.best())
                 means |= {f"test/{name}": value for name, value in outcome.items()}
             log.write(step, means)
             report(step, means)
@@ -117,16 +128,34 @@ def _resume(task: Task, checkpoints: Checkpoints, log: "Log") -> TrainState:
     return state
 
 
-def _evaluate_and_save(
-    task: Task, rhythm: Rhythm, folder: Path, state: TrainState, step: int
-) -> dict[str, float]:
-    flat = model_params(state, task.recipe)
-    number = rhythm.eval_puzzles or len(task.test)
-    outcome = evaluate(flat, task.config, task.test, task.recipe.global_batch_size, number)
-    arrays = {name: np.asarray(leaf) for name, leaf in flat.items()}
-    made_by = {"trained": identity(task), "step": step, "test": outcome}
-    save_model(folder / "models" / f"step_{step:06d}", arrays, task.config, made_by, replace=True)
+def _evaluate(task: Task, rhythm: Rhythm, state: TrainState) -> dict[str, float]:
+    """The test metrics from the clean start, then those from perturbed ones under names of σ."""
+    flat, number = model_params(state, task.recipe), rhythm.eval_puzzles or len(task.test)
+    run = functools.partial(
+        evaluate, flat, task.config, task.test, task.recipe.global_batch_size, number
+    )
+    outcome = run()
+    for sigma in rhythm.eval_sigmas:
+        noisy = run(Noise(sigma, task.recipe.seed))
+        del noisy["count"]
+        outcome |= {f"{name}@sigma={sigma:g}": value for name, value in noisy.items()}
     return outcome
+
+
+def _save(
+    task: Task,
+    folder: Path,
+    state: TrainState,
+    step: int,
+    outcome: dict[str, float],
+    best: float,
+) -> None:
+    """The model as a folder, and again as `best` where it solves more than all before it."""
+    arrays = {name: np.asarray(leaf) for name, leaf in model_params(state, task.recipe).items()}
+    made_by = {"trained": identity(task), "step": step, "test": outcome}
+    names = [f"step_{step:06d}", *(["best"] if outcome["exact_accuracy"] > best else [])]
+    for name in names:
+        save_model(folder / "models" / name, arrays, task.config, made_by, replace=True)
 
 
 def identity(task: Task) -> dict[str, Any]:
@@ -192,6 +221,14 @@ class Log:
         with self._path.open("a") as file:
             file.write(json.dumps({"step": step, **means}) + "\n")
         self.lines += 1
+
+    def best(self) -> float:
+        """The highest exact accuracy on the test set so far; −1 before the first evaluation.
+
+        Read from the log, so that a resumed run knows what the checkpoint's run knew.
+        """
+        lines = map(json.loads, self._path.read_text().splitlines())
+        return max((line.get("test/exact_accuracy", -1.0) for line in lines), default=-1.0)
 
     def last_evaluation(self) -> dict[str, float]:
         """The test metrics logged last; empty where there are none."""

@@ -1,6 +1,8 @@
 """The hyperparameters of a training run, with the official names and defaults."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from rrjax.training.augment import Augmentation
 
 
 @dataclass(frozen=True)
@@ -8,8 +10,9 @@ class Recipe:
     """How a cell is trained.
 
     Attributes:
-      global_batch_size: slots, over all devices.
-      steps: optimizer steps in all; one step is one segment of every slot.
+      global_batch_size: slots (puzzles at a time), over all devices.
+      steps: optimizer steps in all; one step is one segment of every slot, or what
+        `augmentation.rollout` says.
       lr: peak learning rate of AdamATan2.
       lr_min_ratio: final learning rate of the cosine, as a fraction of the peak.
       lr_warmup_steps: steps of linear warm-up.
@@ -21,6 +24,7 @@ class Recipe:
       ema: evaluate and save the exponential moving average of the weights.
       ema_rate: its decay per step.
       seed: of initial weights, sampling, augmentation and exploration.
+      augmentation: perturbed starts; none as it stands.
     """
 
     global_batch_size: int = 768
@@ -36,6 +40,7 @@ class Recipe:
     ema: bool = True
     ema_rate: float = 0.999
     seed: int = 0
+    augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self):
         for name in ("global_batch_size", "steps"):

@@ -1,4 +1,4 @@
-"""One optimizer step: refill the slots, run a segment, update weights, puzzle rows and EMA."""
+"""One optimizer step: refill the slots, run them, update weights, puzzle rows and EMA."""
 
 import functools
 from typing import Any, NamedTuple
@@ -6,15 +6,20 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Int
 
 from rrjax.cells import Config, flatten, init_params, initial_state, is_trained, unflatten
-from rrjax.training.act import Batch, Slots, empty_slots, refill, run_slots
-from rrjax.training.losses import Scores, score
+from rrjax.training.act import Batch, Slots, empty_slots, refill
+from rrjax.training.augment import starts
+from rrjax.training.gradients import (
+    Flat,
+    Weights,
+    of_fixed_rollout,
+    of_masked_rollout,
+    of_segment,
+)
 from rrjax.training.optimizers import adam_atan2, sign_sgd_rows, warmup_cosine
 from rrjax.training.recipe import Recipe
-
-Flat = dict[str, Array]
 
 
 class TrainState(NamedTuple):
@@ -25,7 +30,8 @@ class TrainState(NamedTuple):
       fixed: flat initial vectors and the puzzle-embedding table.
       optimizer: the main optimizer's state.
       average: exponential moving average of `trained`.
-      slots: the streaming carry.
+      slots: the streaming carry, those of a puzzle's trajectories side by side; after a step
+        that ran whole rollouts they have all halted.
       step: optimizer steps done.
     """
 
@@ -42,7 +48,8 @@ def init_train_state(config: Config, recipe: Recipe, params: Any = None) -> Trai
     if params is None:
         params = init_params(jax.random.key(recipe.seed), config)
     trained, fixed = partition(params)
-    blank = jnp.zeros((recipe.global_batch_size, config.seq_len), jnp.int32)
+    num_slots = recipe.global_batch_size * recipe.augmentation.trajectories
+    blank = jnp.zeros((num_slots, config.seq_len), jnp.int32)
     batch = Batch(blank, blank, blank[:, 0])
     state = TrainState(
         trained=trained,
@@ -73,7 +80,7 @@ def optimizer(recipe: Recipe) -> optax.GradientTransformation:
 def train_step(
     config: Config, recipe: Recipe, state: TrainState, batch: Batch
 ) -> tuple[TrainState, dict[str, Array]]:
-    """One segment of every slot and one update of the weights.
+    """One segment of every slot (or what the recipe's rollout says) and one update of the weights.
 
     Args:
       config: the cell (static).
@@ -82,46 +89,54 @@ def train_step(
       batch: rows for the slots that have halted; the other rows are discarded.
 
     Returns:
-      The next state, and the metrics of `losses.score` (sums over the batch) with `loss`.
+      The next state, and the metrics of `losses.score` (sums over the batch) with `loss`; for
+      several trajectories or segments see `Gradients`.
     """
-    params = unflatten(state.trained | state.fixed)
-    slots = refill(state.slots, batch, initial_state(params, config))
-    vectors = _vectors(state.fixed, slots.batch.puzzle_ids)
     key = jax.random.fold_in(jax.random.key(recipe.seed), state.step)
-
-    def loss(trained: Flat, vectors: Float[Array, "batch ndim"] | None):
-        segment = run_slots(unflatten(trained | state.fixed), vectors, config, slots, key)
-        scores = score(
-            segment.readout,
-            slots.batch.labels,
-            segment.slots.halted,
-            segment.slots.steps,
-            segment.target_q_continue,
-            config.arch.loss_type,
-        )
-        return scores.loss / recipe.global_batch_size, (scores, segment.slots)
-
-    grads, (scores, slots) = jax.grad(loss, argnums=(0, 1), has_aux=True)(state.trained, vectors)
-    return _apply(recipe, state, slots, grads), _metrics(scores)
+    slots = _refilled(config, recipe, state, batch, key)
+    weights = Weights(state.trained, _vectors(state.fixed, slots.batch.puzzle_ids))
+    of = _GRADIENTS[recipe.augmentation.rollout]
+    found = of(weights, state.fixed, config, slots, key, recipe.global_batch_size)
+    return _apply(recipe, state, found.slots, found.weights), found.metrics
 
 
-def _apply(
-    recipe: Recipe, state: TrainState, slots: Slots, grads: tuple[Flat, Array | None]
-) -> TrainState:
-    updates, opt_state = optimizer(recipe).update(grads[0], state.optimizer, state.trained)
+_GRADIENTS = {
+    "serial_act": of_segment,
+    "parallel_fixed": of_fixed_rollout,
+    "masked_act": of_masked_rollout,
+}
+
+
+def _refilled(
+    config: Config, recipe: Recipe, state: TrainState, batch: Batch, key: jax.Array
+) -> Slots:
+    """Halted slots start anew: a row of the batch for all trajectories of a puzzle."""
+    augmentation, params = recipe.augmentation, unflatten(state.trained | state.fixed)
+    start = initial_state(params, config)
+    if augmentation.objective == "clean_ce":
+        return refill(state.slots, batch, start)
+    number = augmentation.trajectories
+    rows = Batch(*(jnp.repeat(jnp.asarray(leaf), number, axis=0) for leaf in batch))
+    key_noise = jax.random.fold_in(key, _NOISE)
+    perturbed = starts(key_noise, start, augmentation, state.step, recipe.global_batch_size)
+    return refill(state.slots, rows, perturbed)
+
+
+_NOISE = 2**31
+"""The step's key gives exploration its own keys by small numbers."""
+
+
+def _apply(recipe: Recipe, state: TrainState, slots: Slots, grads: Weights) -> TrainState:
+    updates, opt_state = optimizer(recipe).update(grads.trained, state.optimizer, state.trained)
     trained = optax.apply_updates(state.trained, updates)
     fixed = state.fixed
-    if grads[1] is not None:
+    if grads.vectors is not None:
         rate = jnp.asarray(_schedule(recipe, recipe.puzzle_emb_lr)(state.step))
         table, decay = fixed["puzzle_emb.weights"], recipe.puzzle_emb_weight_decay
-        rows = sign_sgd_rows(table, slots.batch.puzzle_ids, grads[1], rate, decay)
+        rows = sign_sgd_rows(table, slots.batch.puzzle_ids, grads.vectors, rate, decay)
         fixed = fixed | {"puzzle_emb.weights": rows}
     average = optax.incremental_update(trained, state.average, 1 - recipe.ema_rate)
     return TrainState(trained, fixed, opt_state, average, slots, state.step + 1)  # pyright: ignore
-
-
-def _metrics(scores: Scores) -> dict[str, Array]:
-    return scores.metrics | {"loss": scores.loss}
 
 
 def _vectors(fixed: Flat, puzzle_ids: Array) -> Array | None:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from rrjax.cells import flatten, init_params, initial_state
+from rrjax.dynamics.starts import perturb
 from rrjax.puzzles import PuzzleSet
-from rrjax.training.evaluate import evaluate
+from rrjax.training.evaluate import Noise, evaluate
 from tests.training import tiny
 from tests.training.tiny import CONFIG, one_segment
 
@@ -87,3 +88,33 @@ def test_the_example_tells_solved_from_failed():
 def test_no_puzzles_are_refused():
     with pytest.raises(ValueError, match="number must be at least 1, got 0"):
         evaluate(flatten(params()), CONFIG, puzzles(), BATCH, 0)
+
+
+def test_perturbed_starts_are_the_plain_loop_from_there():
+    """Each puzzle has a draw of its own, whatever the batch it is evaluated in."""
+    test, arch = tiny.sets()[1], CONFIG.arch
+    noise = Noise(0.5, seed=7)
+    start = initial_state(params(), CONFIG)
+    keys = [jax.random.fold_in(jax.random.key(7), row) for row in range(12)]
+    states = [perturb(key, start, 0.5) for key in keys]
+    state = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+    for _ in range(arch.halt_max_steps):
+        state, readout = one_segment(CONFIG, params(), test.inputs, test.puzzle_ids, state)
+    answer = np.asarray(readout.logits).argmax(-1)
+    assert (answer != answers()[0]).any()
+    labels = answers()[0].copy()
+    labels[::2] = answer[::2]
+    judged = dataclasses.replace(test, labels=np.where(labels == 0, 1, labels).astype(np.int32))
+    expected = np.mean((answer == judged.labels).all(-1))
+    found = [evaluate(flatten(params()), CONFIG, judged, size, 12, noise) for size in (8, 5)]
+    assert found[0]["exact_accuracy"] == pytest.approx(expected)
+    assert found[1]["exact_accuracy"] == pytest.approx(expected)
+
+
+def test_no_noise_is_the_clean_start_and_another_seed_another_one():
+    flat = flatten(params())
+    run = functools.partial(evaluate, flat, CONFIG, puzzles(), BATCH, 12)
+    assert run(Noise(0.0, seed=1)) == run()
+    one, other = run(Noise(1.0, seed=1)), run(Noise(1.0, seed=2))
+    assert one["accuracy"] != other["accuracy"]
+    assert one == run(Noise(1.0, seed=1))

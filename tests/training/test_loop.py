@@ -1,5 +1,6 @@
 """Runs of `rrjax train`: resumed to the same bits, whole files, refusals."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -16,9 +17,11 @@ from rrjax.cells import flatten
 from rrjax.cli import main
 from rrjax.models import load_model
 from rrjax.training import loop
+from rrjax.training.augment import Augmentation
 from rrjax.training.checkpoints import Checkpoints
 from rrjax.training.evaluate import evaluate
 from rrjax.training.loop import identity, train
+from rrjax.training.recipe import Recipe
 from rrjax.training.step import TrainState, init_train_state, train_step
 from tests.training import tiny
 
@@ -71,10 +74,10 @@ def lines(out: Path) -> list[dict]:
     return records
 
 
-def last_state(out: Path) -> TrainState:
+def last_state(out: Path, recipe: Recipe = tiny.RECIPE) -> TrainState:
     checkpoints = Checkpoints(out / "checkpoints")
     try:
-        found = checkpoints.restore(init_train_state(tiny.CONFIG, tiny.RECIPE))
+        found = checkpoints.restore(init_train_state(tiny.CONFIG, recipe))
     finally:
         checkpoints.close()
     assert found is not None
@@ -174,6 +177,54 @@ def test_an_interrupted_run_goes_on_to_the_same_bits_and_compiles_once(
     assert_same_run(tmp_path / "run", whole)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("rollout", ["serial_act", "parallel_fixed"])
+def test_an_interrupted_augmented_run_goes_on_to_the_same_bits(tmp_path, rollout):
+    """Noise, its size and the ramp are functions of seed, step, slot and trajectory."""
+    augmentation = Augmentation(
+        "multi_perturbed_ce", rollout, num_trajectories=2, sigma=(0.1, 1.0), ramp_steps=12
+    )
+    task = tiny.task(steps=15, augmentation=augmentation)
+    rhythm = dataclasses.replace(tiny.RHYTHM, eval_sigmas=(0.5,))
+
+    def stop(step: int, means: dict[str, float]):
+        if step == 10:
+            raise _StopError
+
+    train(task, rhythm, tmp_path / "whole", lambda step, means: None)
+    with pytest.raises(_StopError):
+        train(task, rhythm, tmp_path / "run", stop)
+    train(task, rhythm, tmp_path / "run", lambda step, means: None)
+    assert lines(tmp_path / "run") == lines(tmp_path / "whole")
+    states = [last_state(tmp_path / name, task.recipe) for name in ("run", "whole")]
+    chex.assert_trees_all_equal(*states)
+    for name in ("step_000010", "step_000015", "best"):
+        files = [tmp_path / run / "models" / name / "model.safetensors" for run in ("run", "whole")]
+        assert files[0].read_bytes() == files[1].read_bytes()
+    assert "test/exact_accuracy@sigma=0.5" in lines(tmp_path / "run")[-1]
+
+
+def test_the_best_model_is_the_first_of_the_highest_accuracy(tmp_path, monkeypatch):
+    accuracies = iter((0.25, 0.5, 0.5))
+    monkeypatch.setattr(loop, "evaluate", lambda *_: {"exact_accuracy": next(accuracies)})
+    train(tiny.task(), tiny.RHYTHM, tmp_path / "run", lambda step, means: None)
+    best = load_model(tmp_path / "run" / "models" / "best")
+    assert best.provenance["step"] == 20
+    assert best.provenance["test"] == {"exact_accuracy": 0.5}
+    models = tmp_path / "run" / "models"
+    files = [models / name / "model.safetensors" for name in ("best", "step_000020")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_a_latent_that_the_cell_lacks_is_refused_before_anything_is_written(tmp_path):
+    task = tiny.task(augmentation=Augmentation("single_perturbed_ce", latents="z_H"))
+    single = dataclasses.replace(tiny.ARCH, name="trm_singlez")
+    task = dataclasses.replace(task, config=dataclasses.replace(tiny.CONFIG, arch=single))
+    with pytest.raises(ValueError, match=r"augmentation\.latents must .*has z_L; got z_H"):
+        train(task, tiny.RHYTHM, tmp_path / "run", lambda step, means: None)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_finished_run_is_left_as_it_is(data, whole, capsys):
     before = contents(whole / "models") | {"log": (whole / "metrics.jsonl").read_bytes()}
     assert main(command(data, whole)) == 0
@@ -189,6 +240,10 @@ def test_a_finished_run_is_left_as_it_is(data, whole, capsys):
         (["--seed", "2"], "its recipe.seed is 1, asked for 2"),
         (["--arch.halt-max-steps", "5"], "its config.arch.halt_max_steps is 4, asked for 5"),
         (["--no-augment"], "its augment is True, asked for False"),
+        (
+            ["--augmentation.rollout", "masked_act"],
+            "its recipe.augmentation.rollout is serial_act, asked for masked_act",
+        ),
     ],
 )
 def test_the_folder_of_another_run_is_refused(data, whole, capsys, more, difference):

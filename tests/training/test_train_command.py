@@ -9,6 +9,7 @@ from rrjax.cli import main
 from rrjax.commands import train as command
 from rrjax.commands.train import read_yaml
 from rrjax.puzzles import build, generate, write_folder
+from rrjax.training.augment import Augmentation
 from rrjax.training.loop import Task
 from rrjax.training.recipe import Recipe
 from tests.training import tiny
@@ -78,9 +79,46 @@ def test_numbers_that_yaml_reads_as_text_are_numbers(tmp_path):
     assert read_yaml(path)[1] == expected
 
 
+def test_options_and_a_yaml_file_say_how_trajectories_are_perturbed(data, tasks, tmp_path):
+    text = "augmentation: {objective: multi_perturbed_ce, sigma: [3e-5, 3e-3], ramp_steps: 20}"
+    path = yaml_file(tmp_path, text)
+    arguments = ["--data", str(data), "--out", str(tmp_path / "run"), "--config", str(path)]
+    more = ("--augmentation.sigma", "1e-4", "1e-2", "--augmentation.p-clean", "0.5")
+    assert main(["train", *arguments, *more]) == 0
+    assert tasks[0].recipe.augmentation == Augmentation(
+        "multi_perturbed_ce", sigma=(1e-4, 1e-2), ramp_steps=20, p_clean=0.5
+    )
+    assert read_yaml(path)[1].augmentation.sigma == (3e-5, 3e-3)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--augmentation.num-trajectories", "0"], "num_trajectories must be at least 1"),
+        (["--augmentation.sigma", "2", "1"], "sigma must be two finite numbers"),
+        (["--eval-sigmas", "0.3", "-1"], "eval_sigmas must be finite and not negative"),
+        (["--augmentation.rollout", "parallel"], "parallel"),
+    ],
+)
+def test_wrong_noise_is_refused_by_name(data, tmp_path, capsys, more, message):
+    try:
+        status = main(["train", "--data", str(data), "--out", str(tmp_path / "run"), *more])
+    except SystemExit as stopped:
+        status = stopped.code
+    assert status == 2
+    assert message in " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("augmentation: [multi]", "must be a mapping, got ['multi']"),
+        ("augmentation: {objectiv: clean_ce}", "did you mean 'objective'?"),
+        ("augmentation: {objective: kl}", "objective must be one of clean_ce"),
+        ("augmentation: {sigma: 1e-3}", "sigma must be a list of two numbers, got '1e-3'"),
+        ("augmentation: {sigma: [1, two]}", "sigma must be of type float, got 'two'"),
+        ("augmentation: {ramp_steps: 1.5}", "ramp_steps must be of type int, got 1.5"),
         ("lr_warmup_step: 5", "did you mean 'lr_warmup_steps'?"),
         ("arch: {name: trm, hiden_size: 32}", "did you mean 'hidden_size'?"),
         ("arch:", "must be a mapping, got None"),

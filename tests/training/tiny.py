@@ -47,9 +47,13 @@ def task(**changes: Any) -> Task:
 def options(record: Any, prefix: str = "") -> list[str]:
     """The command-line options that give a dataclass's fields their values."""
     found = []
-    for name, value in dataclasses.asdict(record).items():
+    for name, value in ((f.name, getattr(record, f.name)) for f in dataclasses.fields(record)):
         flag = prefix + name.replace("_", "-")
-        if isinstance(value, bool):
+        if dataclasses.is_dataclass(value):
+            found += options(value, f"{flag}.")
+        elif isinstance(value, tuple):
+            found += [f"--{flag}", *map(str, value)]
+        elif isinstance(value, bool):
             found.append(f"--{flag}" if value else f"--{prefix}no-{name.replace('_', '-')}")
         else:
             found += [f"--{flag}", str(value)]
