@@ -33,9 +33,10 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from sizes import bundled, official_mlp, parameters
 
 from rrjax.cells import Config, bind
+from rrjax.commands import basin, runs
+from rrjax.commands.outcomes import Task
 from rrjax.devices import AXIS, sharded
 from rrjax.dynamics.lyapunov import spectrum
-from rrjax.dynamics.rollout import rollout
 from rrjax.store import describe_run, write_json
 from rrjax.training.act import Batch
 from rrjax.training.recipe import Recipe
@@ -61,7 +62,7 @@ class Options:
       programs: which programs.
       bundled: name of the bundled model.
       num_exponents: k of the spectrum.
-      num_segments: segments of spectra and rollouts; they cost no compile time.
+      num_segments: segments of spectra and restarts; they cost no compile time.
       puzzles_per_chip: puzzles whose spectra run together on a chip.
       points_per_chip: starting points of the basin sweep on a chip.
       slots_per_chip: slots of the training batch on a chip.
@@ -142,21 +143,15 @@ def trace_spectrum(products: str, config: Config, mesh: Mesh, options: Options) 
 
 
 def trace_basins(config: Config, mesh: Mesh, options: Options) -> Any:
-    """Answers and last drift from many starting points z0 + noise of one puzzle."""
-
-    def one(shared: Any, key: jax.Array) -> dict[str, Any]:
-        params, tokens = shared
-        dynamics = bind(params, config, tokens)
-        leaves, treedef = jax.tree.flatten(dynamics.initial)
-        keys = jax.random.split(key, len(leaves))
-        noise = [jax.random.normal(k, z.shape) for z, k in zip(leaves, keys, strict=True)]
-        start = jax.tree.map(jnp.add, dynamics.initial, jax.tree.unflatten(treedef, noise))
-        path = rollout(dynamics, options.num_segments, start)
-        return {"answer": path.logits[-1].argmax(-1), "drift": path.drift}
-
-    tokens = jax.ShapeDtypeStruct((config.seq_len,), jnp.int32)
-    keys = abstract_keys(options.points_per_chip * mesh.size)
-    return _trace_apart(one, mesh, (parameters(config), tokens), keys)
+    """Restarts of a basin sweep, as `rrjax basin` runs them, every chip its own."""
+    disturb = functools.partial(basin.perturbed, None)
+    compute = functools.partial(runs.measure_chunk, config, options.num_segments, 0, disturb)
+    number = options.points_per_chip * mesh.size
+    tokens = jax.ShapeDtypeStruct((number, config.seq_len), jnp.int32)
+    known = jax.ShapeDtypeStruct(tokens.shape, bool)
+    task = Task(tokens, jax.ShapeDtypeStruct((number,), jnp.int32), tokens, known)
+    keys, sigma = abstract_keys(number), jax.ShapeDtypeStruct((number,), jnp.float32)
+    return _trace_chunks(compute, mesh, parameters(config), runs.Chunk(task, keys, keys, sigma))
 
 
 def trace_training(config: Config, mesh: Mesh, options: Options) -> Any:
@@ -177,7 +172,12 @@ def _trace_apart(one: Callable, mesh: Mesh, shared: Any, items: Any) -> Any:
     Automatic sharding would turn the choice between the two QR algorithms, made for all frames
     that run together, into an all-reduce at every update.
     """
-    work = sharded(jax.vmap(one, in_axes=(None, 0)), list(mesh.devices.flat))
+    return _trace_chunks(jax.vmap(one, in_axes=(None, 0)), mesh, shared, items)
+
+
+def _trace_chunks(compute: Callable, mesh: Mesh, shared: Any, items: Any) -> Any:
+    """Trace `compute(shared, chunk)`, a chunk on every chip."""
+    work = sharded(compute, list(mesh.devices.flat))
     everywhere, apart = PartitionSpec(), PartitionSpec(AXIS)
     return jax.jit(work).trace(_placed(shared, mesh, everywhere), _placed(items, mesh, apart))
 

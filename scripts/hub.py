@@ -1,17 +1,17 @@
 """The models of the story: official ones where the Hub can be reached, else those in the box."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from huggingface_hub import hf_hub_download
 
-from converters.convert import convert
 from rrjax.store import write_bytes_atomically
 
 REPOSITORY = "blackhao0426/recursive-reasoning-chaos"
 BUNDLED = {"trm": "trm-sudoku9", "hrm": "hrm-sudoku6"}
-_SIZES = {"seq_len": None, "vocab_size": None, "num_puzzle_identifiers": None}
 
 
 class Chosen(NamedTuple):
@@ -39,11 +39,24 @@ def model_and_puzzles(name: str, folder: Path, num_puzzles: int, hub: bool) -> C
 def _official(name: str, folder: Path, num_puzzles: int) -> Chosen:
     model, puzzles = folder / f"official-{name}", folder / f"official-{num_puzzles}.txt"
     if not model.exists():
-        convert(f"hf://{REPOSITORY}/{name}_sudoku", model, sizes=_SIZES)
+        convert(f"hf://{REPOSITORY}/{name}_sudoku", model)
     if not puzzles.exists():
         inputs = np.load(hf_hub_download(REPOSITORY, "data/sudoku_test_inputs.npy"))
         write_bytes_atomically(puzzles, sudoku_lines(inputs[:num_puzzles]).encode())
     return Chosen(model.name, (str(model), "--puzzles", str(puzzles)))
+
+
+def convert(source: str, folder: Path) -> None:
+    """`python -m converters`, which is no part of the installed package.
+
+    Raises:
+      ValueError: with its message, where it refuses.
+    """
+    command = [sys.executable, "-m", "converters", source, str(folder.absolute())]
+    root = Path(__file__).parents[1]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    if done.returncode:
+        raise ValueError(done.stderr.strip().removeprefix("error: "))
 
 
 def sudoku_lines(inputs: np.ndarray) -> str:

@@ -137,7 +137,9 @@ def make_work(
     options: Options, model: Model, puzzles: PuzzleSet, runs: Runs, disturb: Disturb
 ) -> OnDevices:
     """What computes chunks of the runs of all puzzles, the runs of a puzzle one after the other."""
-    compute = partial(_measure, model.config, options.num_segments, options.num_exponents, disturb)
+    compute = partial(
+        measure_chunk, model.config, options.num_segments, options.num_exponents, disturb
+    )
     return OnDevices(compute, model.params, partial(_prepare, puzzles, runs, options.seed))
 
 
@@ -166,7 +168,7 @@ def _prepare(puzzles: PuzzleSet, runs: Runs, seed: int, items: np.ndarray) -> Ch
     return Chunk(tasks(puzzles, puzzle), fold(key, puzzle), own, sigma)
 
 
-def _measure(
+def measure_chunk(
     config: Config,
     num_segments: int,
     num_exponents: int,
@@ -174,6 +176,8 @@ def _measure(
     params: Any,
     chunk: Chunk,
 ) -> dict[str, Array]:
+    """What is kept of the runs of a chunk; the arrays of `measure`, by run."""
+
     def one(run: Chunk) -> dict[str, Array]:
         quiet = bind(params, config, run.task.tokens, run.task.puzzle_id)
         dynamics = disturb(quiet, run.key_noise, run.sigma)
