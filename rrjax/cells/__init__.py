@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from rrjax.cells import hrm, transformer, trm
+from rrjax.cells import hrm, lstm, srm, transformer, trm
 from rrjax.cells.config import Arch, Config, config_from_dict, config_to_dict, parse_arch
 from rrjax.cells.io import Readout, input_embeddings, puzzle_vector, read
 from rrjax.cells.layers import Params
@@ -47,6 +47,9 @@ _MODULES = {
     "trm_hier6": trm,
     "hrm": hrm,
     "transformer": transformer,
+    "srm": srm,
+    "lstm": lstm,
+    "mixer": transformer,
 }
 _STATES = {
     "trm": trm.TwoStates,
@@ -54,6 +57,9 @@ _STATES = {
     "trm_hier6": trm.SixLatents,
     "hrm": trm.TwoStates,
     "transformer": transformer.AnswerState,
+    "srm": trm.TwoStates,
+    "lstm": transformer.AnswerState,
+    "mixer": transformer.AnswerState,
 }
 
 
@@ -83,8 +89,11 @@ def bind_vector(
 ) -> Dynamics:
     """`bind`, with the puzzle's embedding vector given: training differentiates it by row."""
     dtype = jnp.dtype(config.arch.forward_dtype)
-    parts = [part for part in ("H_level", "L_level", "lm_head", "q_head") if part in params]
-    context = jax.tree.map(lambda weight: weight.astype(dtype), {p: params[p] for p in parts})
+    names = ("H_level", "L_level", "lm_head", "q_head")
+    parts = {name: params[name] for name in names if name in params}
+    if config.arch.name == "srm":
+        parts["L_level"] = srm.operators(parts["L_level"], config.arch)
+    context: dict[str, Any] = jax.tree.map(lambda weight: weight.astype(dtype), parts)
     context["x"] = input_embeddings(params, config, tokens, vector)
     module = _MODULES[config.arch.name]
     return Dynamics(

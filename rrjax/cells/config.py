@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-CellName = Literal["trm", "trm_singlez", "trm_hier6", "hrm", "transformer"]
+CellName = Literal["trm", "trm_singlez", "trm_hier6", "hrm", "transformer", "srm", "lstm", "mixer"]
 Positions = Literal["rope", "learned", "none"]
 LossType = Literal["stablemax_cross_entropy", "softmax_cross_entropy"]
 Dtype = Literal["bfloat16", "float32", "float64"]
@@ -29,23 +29,30 @@ class Arch:
     Attributes:
       name: the cell.
       hidden_size: width of a token's vector.
-      num_heads: attention heads; unused with `mlp_t`.
-      expansion: SwiGLU expansion before the factor 2/3 and the rounding up to 256.
-      H_cycles: cycles in one segment (ignored by the transformer, which has one update).
-      L_cycles: latent updates in one cycle.
-      H_layers: blocks of the H level (HRM, transformer); TRM shares the L level and ignores it.
-      L_layers: blocks of the L level.
+      num_heads: attention heads; unused where tokens are mixed otherwise.
+      expansion: SwiGLU expansion before the factor 2/3 and the rounding up to 256; unused by SRM
+        and LSTM.
+      H_cycles: cycles in one segment (ignored by the baselines, which have one update).
+      L_cycles: latent updates in one cycle; SRM: updates.
+      H_layers: blocks of the H level (HRM, baselines); TRM shares the L level and ignores it.
+      L_layers: blocks of the L level (TRM, HRM, SRM).
       pos_encodings: `rope`, `learned` or `none`.
-      mlp_t: mix tokens by a SwiGLU over the token axis in place of attention.
+      mlp_t: mix tokens by a SwiGLU over the token axis in place of attention, as the mixer always
+        does.
       puzzle_emb_ndim: length of a puzzle's embedding vector; 0: none.
-      puzzle_emb_len: TRM only: tokens that vector is zero-padded to; 0: as few as hold it.
-      no_ACT_continue: TRM only: halt on q_halt > 0 and leave q_continue untrained.
+      puzzle_emb_len: not HRM or transformer: tokens that vector is zero-padded to; 0: as few as
+        hold it.
+      no_ACT_continue: likewise: halt on q_halt > 0 and leave q_continue untrained.
       forward_dtype: dtype of states and matrix products; weights are cast at use.
       halt_max_steps: segments a training slot runs at most, and evaluation always runs.
       halt_exploration_prob: probability of demanding a random minimum of segments.
       rms_norm_eps: epsilon of the RMS norms.
       rope_theta: base of the rotary frequencies.
       loss_type: cross-entropy over stablemax (the official recipe) or softmax.
+      kappa: SRM only: the gain κ of the coupling, in (0, 1); where it is learned, its start.
+      kappa_max: SRM only: learn κ in (0, kappa_max); 0: κ is fixed.
+      alpha: SRM only: the part α of a state that one update replaces, in (0, 1].
+      eta: SRM only: the weight η of z_L in the norm that contracts.
     """
 
     name: CellName = "trm"
@@ -67,6 +74,10 @@ class Arch:
     rms_norm_eps: float = 1e-5
     rope_theta: float = 10000.0
     loss_type: LossType = "stablemax_cross_entropy"
+    kappa: float = 0.86  # ln κ = −0.15 nats per update
+    kappa_max: float = 0.0
+    alpha: float = 1.0
+    eta: float = 1.0
 
     def __post_init__(self):
         for key in _CHOICES:
@@ -77,12 +88,18 @@ class Arch:
     @property
     def halts_on_sign(self) -> bool:
         """Whether a training slot halts on q_halt > 0, rather than on q_halt > q_continue."""
-        return self.name.startswith("trm") and self.no_ACT_continue
+        return self.name not in _WITHOUT_TRM_KEYS and self.no_ACT_continue
 
     @property
     def bootstraps_q_continue(self) -> bool:
         """Whether q_continue is trained on the next segment's q values."""
-        return self.name == "hrm" or (self.name.startswith("trm") and not self.no_ACT_continue)
+        learns = self.name not in _WITHOUT_TRM_KEYS and not self.no_ACT_continue
+        return self.name == "hrm" or learns
+
+    @property
+    def mixes_along_tokens(self) -> bool:
+        """Whether tokens are mixed by a map over the token axis, which has no heads."""
+        return self.mlp_t or self.name in ("mixer", "srm")
 
 
 @dataclass(frozen=True)
@@ -143,7 +160,10 @@ def parse_arch(block: Mapping[Any, Any]) -> Arch:
 
 def config_to_dict(config: Config) -> dict[str, Any]:
     """A JSON-able mapping from which `config_from_dict` makes an equal config."""
-    return dataclasses.asdict(config)
+    mapping = dataclasses.asdict(config)
+    if config.arch.name != "srm":
+        mapping["arch"] = {k: v for k, v in mapping["arch"].items() if k not in _SRM}
+    return mapping
 
 
 def config_from_dict(mapping: Mapping[Any, Any]) -> Config:
@@ -183,13 +203,29 @@ _REQUIRED = {"hidden_size", "num_heads", "expansion", "H_cycles", "pos_encodings
 _REQUIRED |= {"halt_max_steps", "halt_exploration_prob"}
 
 
+_TRM = _SHARED | {"L_cycles", "L_layers", "mlp_t", "puzzle_emb_len", "no_ACT_continue"}
+_WITHOUT_HEADS = _TRM - {"mlp_t", "num_heads", "rope_theta"}
+_BASELINE = _WITHOUT_HEADS - {"H_cycles", "L_cycles", "L_layers"}
+_SRM = ("kappa", "kappa_max", "alpha", "eta")
+_KEYS: dict[CellName, set[str]] = {
+    **dict.fromkeys(("trm", "trm_singlez", "trm_hier6"), _TRM),
+    "hrm": _SHARED | {"L_cycles", "L_layers", "mlp_t"},
+    "transformer": _SHARED,
+    "srm": (_WITHOUT_HEADS - {"H_layers", "expansion", "rms_norm_eps"}) | {*_SRM},
+    "lstm": _BASELINE - {"expansion"},
+    "mixer": _BASELINE,
+}
+"""The keys that a block of each cell may have."""
+
+_HAVE_H_LEVEL = ("hrm", "transformer", "lstm", "mixer")
+_HAVE_L_LEVEL = ("trm", "trm_singlez", "trm_hier6", "hrm", "srm")
+_WITHOUT_TRM_KEYS = ("hrm", "transformer")
+"""Upstream's cells that know neither `puzzle_emb_len` nor `no_ACT_continue`."""
+
+
 def _keys_of(name: CellName, upstream: str) -> set[str]:
-    if name == "transformer":
-        return _SHARED
-    if name == "hrm":
-        plain = upstream.startswith("hrm.hrm_act_v1")
-        return _SHARED | {"L_cycles", "L_layers"} | (set() if plain else {"mlp_t"})
-    return _SHARED | {"L_cycles", "L_layers", "mlp_t", "puzzle_emb_len", "no_ACT_continue"}
+    plain = upstream.startswith("hrm.hrm_act_v1")
+    return _KEYS[name] - ({"mlp_t"} if plain else set())
 
 
 def _upstream_defaults(name: CellName, known: Mapping[str, Any]) -> dict[str, Any]:
@@ -208,9 +244,8 @@ def _drop_act_switches(block: dict[str, Any]) -> None:
 
 
 def _check_complete(name: CellName, known: Mapping[str, Any]) -> None:
-    required = set(_REQUIRED)
-    required |= {"H_layers"} if name == "transformer" else {"L_cycles", "L_layers"}
-    required |= {"H_layers"} if name == "hrm" else set()
+    required = (_REQUIRED | {"L_cycles", "L_layers"}) & _KEYS[name]
+    required |= {"H_layers"} if name in _HAVE_H_LEVEL else set()
     missing = sorted(required - set(known))
     if missing:
         raise ValueError(f"the arch block of {name} lacks {', '.join(missing)}")
@@ -295,16 +330,19 @@ def _check_numbers(arch: Arch) -> None:
 
 
 def _check_combination(arch: Arch) -> None:
-    trm = arch.name.startswith("trm")
-    if arch.name != "transformer":
+    if arch.name in _HAVE_L_LEVEL:
         _check_at_least("arch.L_layers", arch.L_layers, 1)
-    if not trm:
+    if arch.name in _HAVE_H_LEVEL:
         _check_at_least("arch.H_layers", arch.H_layers, 1)
     if arch.name == "trm_hier6" and arch.L_cycles > 6:
         raise ValueError(f"arch.L_cycles of trm_hier6 is at most 6, got {arch.L_cycles}")
     if arch.name == "transformer" and arch.mlp_t:
         raise ValueError("arch.mlp_t: the transformer baseline mixes tokens by attention only")
-    if arch.puzzle_emb_len and not trm:
+    if arch.name == "lstm" and arch.mlp_t:
+        raise ValueError("arch.mlp_t: the LSTM baseline mixes tokens by its recurrence only")
+    if arch.name == "lstm" and arch.hidden_size % 2:
+        raise ValueError(f"arch.hidden_size of lstm must be even, got {arch.hidden_size}")
+    if arch.puzzle_emb_len and arch.name in _WITHOUT_TRM_KEYS:
         raise ValueError(f"arch.puzzle_emb_len belongs to TRM; {arch.name} derives it")
     if arch.puzzle_emb_len and not arch.puzzle_emb_ndim:
         raise ValueError("arch.puzzle_emb_len must be 0 where puzzle_emb_ndim is 0")
@@ -313,12 +351,47 @@ def _check_combination(arch: Arch) -> None:
             f"arch.puzzle_emb_len {arch.puzzle_emb_len} tokens of width {arch.hidden_size} "
             f"cannot hold puzzle_emb_ndim {arch.puzzle_emb_ndim}"
         )
+    _check_heads(arch)
+    _check_srm(arch)
+
+
+def _check_heads(arch: Arch) -> None:
     head_dim = arch.hidden_size // arch.num_heads
-    if not arch.mlp_t and (head_dim < 1 or (arch.pos_encodings == "rope" and head_dim % 2)):
+    attends = arch.name != "lstm" and not arch.mixes_along_tokens
+    if attends and (head_dim < 1 or (arch.pos_encodings == "rope" and head_dim % 2)):
         raise ValueError(
             f"arch.num_heads {arch.num_heads} splits hidden_size {arch.hidden_size} into heads of "
             f"{head_dim}; rotary attention needs a positive even number"
         )
+
+
+_ETA = (1e-6, 1e6)
+
+
+def _check_srm(arch: Arch) -> None:
+    if arch.name != "srm":
+        _refuse_srm_keys(arch)
+    if not 0 < arch.kappa < 1:
+        raise ValueError(f"arch.kappa must lie between 0 and 1, got {arch.kappa}")
+    if arch.kappa_max and not arch.kappa < arch.kappa_max < 1:
+        raise ValueError(
+            f"arch.kappa_max must be 0 (κ is fixed) or lie between arch.kappa {arch.kappa} and 1, "
+            f"got {arch.kappa_max}"
+        )
+    if not 0 < arch.alpha <= 1:
+        raise ValueError(f"arch.alpha must lie in 0..1 and not be 0, got {arch.alpha}")
+    low, high = _ETA  # the excess of finite times over the certificate grows with |ln η|
+    if not low <= arch.eta <= high:
+        raise ValueError(f"arch.eta must lie in {low:.0e}..{high:.0e}, got {arch.eta}")
+
+
+def _refuse_srm_keys(arch: Arch) -> None:
+    for key in _SRM:
+        if getattr(arch, key) != getattr(Arch, key):
+            raise ValueError(
+                f"arch.{key} belongs to srm; {arch.name} leaves it at {getattr(Arch, key)}, "
+                f"got {getattr(arch, key)}"
+            )
 
 
 def _check_at_least(key: str, value: int, least: int) -> None:

@@ -82,10 +82,10 @@ def block(
 ) -> Float[Array, "tokens width"]:
     """Post-norm block: h ← rms(h + mix(h)), h ← rms(h + swiglu(h)).
 
-    With `mlp_t` both the mixing and its norm run over tokens.
+    With `mlp_t` (and in the mixer) both the mixing and its norm run over tokens.
     """
     eps = config.arch.rms_norm_eps
-    if config.arch.mlp_t:
+    if config.arch.mixes_along_tokens:
         channels = x.T  # (width, tokens): mixing and norm run along the last axis
         x = rms_norm(channels + swiglu(layer["mlp_t"], channels), eps).T
     else:

@@ -1,5 +1,6 @@
 """The parameters of a cell: names, shapes, initial values, and flat against nested."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,8 +15,23 @@ INITIAL_VECTORS: dict[str, dict[str, str]] = {
     "trm_hier6": {"z_H": "H_init", **{f"z_L{i}": f"L{i}_init" for i in range(1, 7)}},
     "hrm": {"z_H": "H_init", "z_L": "L_init"},
     "transformer": {"z_H": "H_init"},
+    "srm": {"z_H": "H_init", "z_L": "L_init"},
+    "lstm": {"z_H": "H_init"},
+    "mixer": {"z_H": "H_init"},
 }
 """For each cell and field of its state, the name of the vector that starts it."""
+
+# Sandwich layers start close to relu(x): at Y = tan(π/8)·I and X = 0 both A and B are I/√2. The
+# rest of X and Y is noise of this part of LeCun's scale: with .3, states contract four times as
+# fast at first.
+_ISOMETRY, _CAYLEY_NOISE = math.tan(math.pi / 8), 0.1
+
+_SRM_STARTS = {
+    "L_level.coupling.gains": [[1.0, 0.5], [0.5, 1.0]],
+    "L_level.coupling.kappa": 0.0,
+    "L_level.inject.H": 0.0,
+    "L_level.inject.L": 1.0,
+}
 
 # Standard deviation of a unit normal truncated to [-2, 2]; upstream divides by it.
 _TRUNCATED_STD = 0.87962566103423978
@@ -35,23 +51,59 @@ def param_shapes(config: Config) -> dict[str, tuple[int, ...]]:
         shapes["embed_pos.embedding_weight"] = (config.num_tokens, width)
     for level, depth in _levels(arch).items():
         for index in range(depth):
-            for name, shape in _block_shapes(config).items():
-                shapes[f"{level}.layers.{index}.{name}.weight"] = shape
+            for name, shape in _layer_shapes(config).items():
+                shapes[f"{level}.layers.{index}.{name}"] = shape
+    if arch.name == "srm":
+        shapes |= _coupling_shapes(arch)
     return shapes
 
 
 def _levels(arch: Arch) -> dict[str, int]:
-    if arch.name == "transformer":
+    if arch.name in ("transformer", "lstm", "mixer"):
         return {"H_level": arch.H_layers}
     if arch.name == "hrm":
         return {"H_level": arch.H_layers, "L_level": arch.L_layers}
     return {"L_level": arch.L_layers}
 
 
+def _layer_shapes(config: Config) -> dict[str, tuple[int, ...]]:
+    width = config.arch.hidden_size
+    if config.arch.name == "srm":
+        return _sandwich_shapes("mlp_t", config.num_tokens) | _sandwich_shapes("mlp", width)
+    if config.arch.name == "lstm":
+        return _lstm_shapes("ahead", width) | _lstm_shapes("back", width)
+    return {f"{name}.weight": shape for name, shape in _block_shapes(config).items()}
+
+
+def _sandwich_shapes(name: str, size: int) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.X": (size, size), f"{name}.Y": (size, size), f"{name}.bias": (size,)}
+
+
+def _lstm_shapes(name: str, width: int) -> dict[str, tuple[int, ...]]:
+    gates = 4 * (width // 2)
+    return {
+        f"{name}.input_proj.weight": (gates, width),
+        f"{name}.input_proj.bias": (gates,),
+        f"{name}.state_proj.weight": (gates, width // 2),
+    }
+
+
+def _coupling_shapes(arch: Arch) -> dict[str, tuple[int, ...]]:
+    width = arch.hidden_size
+    shapes: dict[str, tuple[int, ...]] = {
+        "L_level.coupling.gains": (2, 2),
+        "L_level.coupling.U_HL.X": (width, width),
+        "L_level.coupling.U_LH.X": (width, width),
+        "L_level.inject.H": (width,),
+        "L_level.inject.L": (width,),
+    }
+    return shapes | ({"L_level.coupling.kappa": (1,)} if arch.kappa_max else {})
+
+
 def _block_shapes(config: Config) -> dict[str, tuple[int, int]]:
     arch, width = config.arch, config.arch.hidden_size
     shapes = _swiglu_shapes("mlp", width, arch.expansion)
-    if arch.mlp_t:
+    if arch.mixes_along_tokens:
         return _swiglu_shapes("mlp_t", config.num_tokens, arch.expansion) | shapes
     heads = width // arch.num_heads * arch.num_heads
     return {"self_attn.qkv_proj": (3 * heads, width), "self_attn.o_proj": (width, heads)} | shapes
@@ -94,7 +146,9 @@ def init_params(key: jax.Array, config: Config) -> dict[str, Any]:
     """Initial float32 parameters as upstream draws them.
 
     Truncated LeCun normal for linear layers, std 1/√width for embeddings, 1 for the initial
-    vectors, zeros for puzzle embeddings and the q head, whose bias starts at −5.
+    vectors, zeros for puzzle embeddings and the q head, whose bias starts at −5. Biases of other
+    layers start at zero; the
+    stable recursion model starts close to κ-scaled isometries.
     """
     shapes = param_shapes(config)
     keys = jax.random.split(key, len(shapes))
@@ -108,8 +162,17 @@ def init_params(key: jax.Array, config: Config) -> dict[str, Any]:
 def _init_leaf(key: jax.Array, name: str, shape: tuple[int, ...]) -> jax.Array:
     if name == "q_head.bias":
         return jnp.full(shape, -5.0, jnp.float32)
-    if name in ("q_head.weight", "puzzle_emb.weights"):
+    if name in ("q_head.weight", "puzzle_emb.weights") or name.endswith(".bias"):
         return jnp.zeros(shape)
+    if name in _SRM_STARTS:
+        return jnp.broadcast_to(jnp.asarray(_SRM_STARTS[name], jnp.float32), shape)
+    if name.endswith((".X", ".Y")):
+        noise = _CAYLEY_NOISE * _truncated_normal(key, name, shape)
+        return noise + _ISOMETRY * jnp.eye(shape[0]) if name.endswith(".Y") else noise
+    return _truncated_normal(key, name, shape)
+
+
+def _truncated_normal(key: jax.Array, name: str, shape: tuple[int, ...]) -> jax.Array:
     std = 1.0 if name.endswith("_init") else shape[-1] ** -0.5
     draw = jax.random.truncated_normal(key, -2.0, 2.0, shape, jnp.float32)
     return draw * jnp.float32(std / _TRUNCATED_STD)

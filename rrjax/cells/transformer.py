@@ -1,5 +1,6 @@
-"""The transformer baseline: one deep level, applied once a segment.
+"""The transformer and MLP-mixer baselines: one deep level, applied once a segment.
 
+With `halt_max_steps` 1 a puzzle is one pass through it, without recursion.
 Source: TinyRecursiveModels, `transformers_baseline.py`.
 """
 

@@ -133,6 +133,61 @@ def test_keys_of_other_cells_are_unknown(case, key):
         parse_arch(official(case) | {key: 1})
 
 
+OURS: dict[str, dict] = {
+    "srm": {"L_cycles": 2, "L_layers": 3, "H_cycles": 1, "kappa": "9e-1", "kappa_max": 0.95},
+    "lstm": {"H_layers": 3},
+    "mixer": {"H_layers": 2, "expansion": 4},
+}
+COMMON = {
+    "hidden_size": 8,
+    "pos_encodings": "learned",
+    "halt_max_steps": 1,
+    "halt_exploration_prob": 0,
+}
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_blocks_of_the_cells_without_an_upstream(name):
+    block = {"name": name} | COMMON | OURS[name]
+    arch = parse_arch(block)
+    found = {key: getattr(arch, key) for key in block}
+    assert found == block | ({"kappa": 0.9} if name == "srm" else {})
+    for key in OURS[name]:
+        if not key.startswith("kappa"):
+            with pytest.raises(ValueError, match=f"block of {name} lacks {key}$"):
+                parse_arch({k: v for k, v in block.items() if k != key})
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "message"),
+    [
+        ("srm", "num_heads", "no key 'num_heads' for srm"),
+        ("srm", "expansion", "no key 'expansion' for srm"),
+        ("srm", "kapa", "no key 'kapa' for srm; did you mean 'kappa'"),
+        ("lstm", "L_layers", "no key 'L_layers' for lstm; did you mean 'H_layers'"),
+        ("lstm", "kappa", "no key 'kappa' for lstm"),
+        ("mixer", "mlp_t", "no key 'mlp_t' for mixer"),
+    ],
+)
+def test_keys_that_they_do_not_read_are_unknown(name, key, message):
+    with pytest.raises(ValueError, match=message):
+        parse_arch({"name": name} | COMMON | OURS[name] | {key: 1})
+
+
+@pytest.mark.parametrize("case", ["trm_mlp", "hrm", "transformer"])
+def test_srm_keys_are_unknown_to_upstreams_cells(case):
+    with pytest.raises(ValueError, match="arch has no key 'alpha'"):
+        parse_arch(official(case) | {"alpha": 0.5})
+
+
+def test_only_an_srm_writes_its_keys():
+    srm = config_to_dict(Config(Arch("srm", kappa=0.5)))["arch"]
+    trm = config_to_dict(Config())["arch"]
+    assert set(srm) - set(trm) == {"kappa", "kappa_max", "alpha", "eta"}
+    config = Config(Arch("srm", kappa=0.5, eta=2.0))
+    assert config_from_dict(json.loads(json.dumps(config_to_dict(config)))) == config
+
+
 @pytest.mark.parametrize(("switch", "default"), [("act_enabled", True), ("act_inference", False)])
 def test_the_baselines_other_ways_of_halting_are_refused(switch, default):
     block = official("transformer")
@@ -152,6 +207,24 @@ def test_the_baselines_other_ways_of_halting_are_refused(switch, default):
             {"name": "hrm", "H_layers": 1, "puzzle_emb_ndim": 512, "puzzle_emb_len": 2},
             "puzzle_emb_len belongs to TRM; hrm derives it",
         ),
+        ({"name": "transformer", "H_layers": 1, "puzzle_emb_len": 2}, "transformer derives it"),
+        ({"name": "lstm"}, "arch.H_layers must be an integer of at least 1"),
+        ({"name": "mixer"}, "arch.H_layers must be an integer of at least 1"),
+        ({"name": "srm", "L_layers": 0}, "arch.L_layers must be an integer of at least 1"),
+        ({"name": "lstm", "H_layers": 1, "mlp_t": True}, "LSTM .* by its recurrence only"),
+        ({"name": "lstm", "H_layers": 1, "hidden_size": 7}, "of lstm must be even, got 7"),
+        ({"kappa": 0.9}, "arch.kappa belongs to srm; trm leaves it at 0.86, got 0.9"),
+        ({"eta": 2.0}, "arch.eta belongs to srm; trm leaves it at 1.0, got 2.0"),
+        ({"name": "hrm", "H_layers": 1, "alpha": 0.5}, "arch.alpha belongs to srm; hrm"),
+        ({"name": "srm", "kappa": 1.0}, "arch.kappa must lie between 0 and 1, got 1.0"),
+        ({"name": "srm", "kappa": 0.0}, "arch.kappa must lie between 0 and 1, got 0.0"),
+        ({"name": "srm", "kappa": float("nan")}, "arch.kappa must lie between 0 and 1, got nan"),
+        ({"name": "srm", "kappa_max": 0.86}, "or lie between arch.kappa 0.86 and 1, got 0.86"),
+        ({"name": "srm", "kappa_max": 1.0}, "or lie between arch.kappa 0.86 and 1, got 1.0"),
+        ({"name": "srm", "alpha": 0.0}, "arch.alpha must lie in 0..1 and not be 0, got 0.0"),
+        ({"name": "srm", "alpha": 1.5}, "arch.alpha must lie in 0..1 and not be 0, got 1.5"),
+        ({"name": "srm", "eta": 0.0}, "arch.eta must lie in 1e-06..1e.06, got 0.0"),
+        ({"name": "srm", "eta": float("inf")}, "arch.eta must lie in 1e-06..1e.06, got inf"),
         ({"puzzle_emb_len": 2}, "puzzle_emb_len must be 0 where puzzle_emb_ndim is 0"),
         ({"puzzle_emb_len": 2, "puzzle_emb_ndim": 1025}, "cannot hold puzzle_emb_ndim 1025"),
         ({"num_heads": 1024}, "splits hidden_size 512 into heads of 0"),
@@ -169,6 +242,10 @@ def test_their_neighbours_are_fine():
     assert Arch(hidden_size=24, num_heads=8, mlp_t=True).mlp_t
     assert Arch(name="trm_hier6", L_cycles=6).L_cycles == 6
     assert Arch(L_layers=1000).L_layers == 1000
+    assert Arch("lstm", hidden_size=6, num_heads=4, H_layers=1).hidden_size == 6
+    assert Arch("mixer", hidden_size=7, num_heads=8, H_layers=1).mixes_along_tokens
+    assert Arch("srm", hidden_size=7, num_heads=8, kappa_max=0.87).mixes_along_tokens
+    assert Arch("lstm", H_layers=1, puzzle_emb_ndim=8, puzzle_emb_len=3).puzzle_emb_len == 3
 
 
 @pytest.mark.parametrize(
@@ -228,6 +305,10 @@ def test_puzzle_tokens_are_as_many_as_hold_the_vector(fields, tokens):
         (Arch(no_ACT_continue=False), False, True),
         (Arch("hrm", H_layers=1), False, True),
         (Arch("transformer", H_layers=1), False, False),
+        (Arch("srm"), True, False),
+        (Arch("srm", no_ACT_continue=False), False, True),
+        (Arch("lstm", H_layers=1), True, False),
+        (Arch("mixer", H_layers=1), True, False),
     ],
 )
 def test_how_slots_halt(arch, on_sign, bootstraps):

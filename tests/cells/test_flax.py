@@ -28,7 +28,11 @@ SMALL: dict[str, Any] = {"hidden_size": 8, "num_heads": 2, "H_cycles": 1, "L_cyc
 TRM = Arch("trm", **SMALL, L_layers=2, mlp_t=True, puzzle_emb_ndim=8, puzzle_emb_len=2)
 HRM = Arch("hrm", **SMALL, H_layers=1, L_layers=1, puzzle_emb_ndim=12, pos_encodings="learned")
 TRANSFORMER = Arch("transformer", **SMALL, H_layers=2)
-CONFIGS = {arch.name: Config(arch, **SIZES) for arch in (TRM, HRM, TRANSFORMER)}
+SRM = Arch("srm", **SMALL, L_layers=1, eta=2.0, kappa_max=0.95)
+LSTM = Arch("lstm", **SMALL, H_layers=2)
+MIXER = Arch("mixer", **SMALL, H_layers=1)
+CELLS = (TRM, HRM, TRANSFORMER, SRM, LSTM, MIXER)
+CONFIGS = {arch.name: Config(arch, **SIZES) for arch in CELLS}
 TOKENS = jnp.array([1, 4, 0, 2, 3, 1])
 
 

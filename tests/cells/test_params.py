@@ -1,6 +1,7 @@
 """Parameters: their number at official sizes, their initial distribution, and their names."""
 
 import math
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -36,6 +37,54 @@ def test_published_numbers_of_weights(arch, number):
     assert trained == number - 2 * 512 - 512
 
 
+def test_the_numbers_of_weights_of_comparable_baselines():
+    """At the official sizes: within 7 % of TRM-MLP, whose blocks the mixer has."""
+    counts = {
+        arch.name: sum(math.prod(shape) for shape in param_shapes(Config(arch)).values())
+        for arch in (
+            replace(TRM_MLP, name="lstm", H_layers=3, mlp_t=False),
+            replace(TRM_MLP, name="mixer", H_layers=2),
+        )
+    }
+    # one of TRM's two initial vectors
+    assert counts == {"mixer": 5_030_402 - 512, "lstm": 4_738_050}
+
+
+def test_lstm_layers_have_the_gates_of_two_directions():
+    shapes = param_shapes(Config(Arch("lstm", hidden_size=6, H_layers=2)))
+    layer = {n: s for n, s in shapes.items() if n.startswith("H_level.layers.1.ahead.")}
+    assert layer == {
+        "H_level.layers.1.ahead.input_proj.weight": (12, 6),
+        "H_level.layers.1.ahead.input_proj.bias": (12,),
+        "H_level.layers.1.ahead.state_proj.weight": (12, 3),
+    }
+    assert {n.replace("ahead", "back") for n in layer} < set(shapes)
+
+
+def test_the_learned_gain_alone_adds_a_parameter_to_srm():
+    fixed, learned = (
+        param_shapes(Config(Arch("srm", hidden_size=6, L_layers=1, kappa_max=most)))
+        for most in (0.0, 0.95)
+    )
+    assert set(learned) - set(fixed) == {"L_level.coupling.kappa"}
+    assert fixed["L_level.layers.0.mlp_t.Y"] == (81, 81)
+    assert fixed["L_level.layers.0.mlp.X"] == (6, 6)
+    assert fixed["L_level.coupling.gains"] == (2, 2)
+
+
+def test_srm_starts_near_isometries_and_biases_at_zero():
+    config = Config(Arch("srm", hidden_size=8, L_layers=1, kappa_max=0.95), seq_len=8)
+    flat = flatten(init_params(jax.random.key(0), config))
+    for name, leaf in flat.items():
+        if name.endswith(".Y"):
+            assert np.allclose(leaf, math.tan(math.pi / 8) * np.eye(8), atol=0.1), name
+        if name.endswith(".bias") and name != "q_head.bias":
+            assert not np.any(leaf), name
+    assert np.array_equal(flat["L_level.coupling.gains"], [[1, 0.5], [0.5, 1]])
+    assert np.array_equal(flat["L_level.inject.L"], np.ones(8))
+    assert not np.any(flat["L_level.inject.H"])
+
+
 def test_swiglu_widths_are_rounded_up_to_256():
     shapes = param_shapes(Config(TRM_MLP))
     prefix = "L_level.layers.0."
@@ -53,6 +102,9 @@ def test_swiglu_widths_are_rounded_up_to_256():
         (Arch("trm_hier6"), {"z_H", *(f"z_L{i}" for i in range(1, 7))}),
         (Arch("hrm", H_layers=1), {"z_H", "z_L"}),
         (Arch("transformer", H_layers=1), {"z_H"}),
+        (Arch("srm"), {"z_H", "z_L"}),
+        (Arch("lstm", H_layers=1), {"z_H"}),
+        (Arch("mixer", H_layers=1), {"z_H"}),
     ],
 )
 def test_a_state_field_is_its_vector_at_every_token(arch, fields):
