@@ -26,7 +26,7 @@ from sizes import bundled, official_mlp
 
 from rrjax.cells import Config, init_params
 from rrjax.cli import COMMANDS
-from rrjax.commands import basin, job, runs
+from rrjax.commands import basin, job, repeats
 from rrjax.devices import OnDevices, use_cpu_devices
 from rrjax.models import Model, load_model
 from rrjax.store import describe_run, write_json
@@ -65,11 +65,11 @@ def basin_work(config: Config, num_segments: int) -> OnDevices:
     """Starts of a basin sweep, as `rrjax basin` runs them."""
     params = init_params(jax.random.key(0), config)
     model = Model(config, params, {}, "random", "", Path())
-    grid = runs.grid((0.3,), 7)
+    grid = repeats.grid((0.3,), 7)
     puzzles = load_model("trm-sudoku9").test_puzzles()
     disturb = functools.partial(basin.perturbed, None)
     options = basin.Options(num_segments=num_segments)
-    return runs.make_work(options, model, puzzles, grid, disturb)
+    return repeats.make_work(options, model, puzzles, grid, disturb)
 
 
 def chunk_of(work: OnDevices, size: int) -> Callable[[], Any]:

@@ -33,7 +33,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from sizes import bundled, official_mlp, parameters
 
 from rrjax.cells import Config, bind
-from rrjax.commands import basin, runs
+from rrjax.commands import basin, repeats
 from rrjax.commands.outcomes import Task
 from rrjax.devices import AXIS, sharded
 from rrjax.dynamics.lyapunov import spectrum
@@ -145,13 +145,13 @@ def trace_spectrum(products: str, config: Config, mesh: Mesh, options: Options) 
 def trace_basins(config: Config, mesh: Mesh, options: Options) -> Any:
     """Restarts of a basin sweep, as `rrjax basin` runs them, every chip its own."""
     disturb = functools.partial(basin.perturbed, None)
-    compute = functools.partial(runs.measure_chunk, config, options.num_segments, 0, disturb)
+    compute = functools.partial(repeats.measure_chunk, config, options.num_segments, 0, disturb)
     number = options.points_per_chip * mesh.size
     tokens = jax.ShapeDtypeStruct((number, config.seq_len), jnp.int32)
     known = jax.ShapeDtypeStruct(tokens.shape, bool)
     task = Task(tokens, jax.ShapeDtypeStruct((number,), jnp.int32), tokens, known)
     keys, sigma = abstract_keys(number), jax.ShapeDtypeStruct((number,), jnp.float32)
-    return _trace_chunks(compute, mesh, parameters(config), runs.Chunk(task, keys, keys, sigma))
+    return _trace_chunks(compute, mesh, parameters(config), repeats.Chunk(task, keys, keys, sigma))
 
 
 def trace_training(config: Config, mesh: Mesh, options: Options) -> Any:

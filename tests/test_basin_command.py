@@ -16,7 +16,7 @@ import pytest
 import rrjax
 from rrjax import store
 from rrjax.commands import basin as command
-from rrjax.commands import runs
+from rrjax.commands import repeats
 from rrjax.dynamics.starts import perturb
 from rrjax.models import load_model, save_model
 from rrjax.puzzles import write_folder
@@ -190,7 +190,7 @@ def test_another_readout_runs_nothing_again(job, tmp_path, monkeypatch):
         raise AssertionError("computed again")
 
     monkeypatch.setattr(command, "_draw", lambda *_: None)
-    monkeypatch.setattr(runs.OnDevices, "__call__", never)
+    monkeypatch.setattr(repeats.OnDevices, "__call__", never)
     out = shutil.copytree(job.out, tmp_path / "out")
     run(*arguments(job.model, job.data, out, "--readout-segment", "6"))
     _, record = store.read_result(out / "results.npz")

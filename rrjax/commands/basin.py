@@ -10,7 +10,7 @@ import jax
 import tyro
 
 from rrjax.analysis.basin_report import BasinSummary, format_basin, summarize_basin
-from rrjax.commands import job, runs
+from rrjax.commands import job, repeats
 from rrjax.commands.arrays import Meaning, describe_arrays
 from rrjax.commands.tables import print_table
 from rrjax.contract import Dynamics, count_updates
@@ -20,11 +20,11 @@ from rrjax.puzzles import PuzzleSet
 from rrjax.store import write_result
 from rrjax.sweep import Arrays
 
-_MEANINGS = runs.MEANINGS | {"sigma": Meaning(("run",), "noise of the start / std(H_init)")}
+_MEANINGS = repeats.MEANINGS | {"sigma": Meaning(("run",), "noise of the start / std(H_init)")}
 
 
 @dataclass(frozen=True)
-class Options(runs.Options):
+class Options(repeats.Options):
     """Restarts from z0 + σ · std(H_init) · noise: which failures the start decides, which not.
 
     A killed run continues when the same command is given again; with another readout segment
@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> None:
     _check(options)
     model = job.start(options)
     puzzles = job.choose_puzzles(options, model)
-    runs.check(options, model, puzzles)
+    repeats.check(options, model, puzzles)
     _check_scale(model, puzzles)
     folder = job.output_folder("basin", options, model)
     results = measure(options, model, puzzles)
@@ -68,7 +68,7 @@ def main(arguments: list[str]) -> None:
 
 
 def measure(options: Options, model: Model, puzzles: PuzzleSet) -> Arrays:
-    """The runs from every start, as `rrjax.commands.runs.measure`, and which starts these are.
+    """The runs from every start, as `rrjax.commands.repeats.measure`, and which starts these are.
 
     Returns:
       Its arrays (N, runs, ...), and of each run `sigma` and `repeat` (runs,); run 0 starts at z0.
@@ -77,9 +77,9 @@ def measure(options: Options, model: Model, puzzles: PuzzleSet) -> Arrays:
       ValueError: as it does.
       Unfinished: as it does.
     """
-    grid = runs.grid(tuple(sorted(options.sigmas)), options.num_restarts)
+    grid = repeats.grid(tuple(sorted(options.sigmas)), options.num_restarts)
     disturb = partial(perturbed, options.states or None)
-    found = runs.measure("basin", options, model, puzzles, grid, disturb)
+    found = repeats.measure("basin", options, model, puzzles, grid, disturb)
     return found | grid._asdict()
 
 
@@ -99,7 +99,7 @@ def _check(options: Options) -> None:
             f"{options.readout_segment}"
         )
     for sigma in options.sigmas:
-        runs.check_sigma("sigmas", sigma)
+        repeats.check_sigma("sigmas", sigma)
     if len(set(options.sigmas)) < len(options.sigmas):
         raise ValueError(f"sigmas must differ from each other, got {_listed(options.sigmas)}")
     if not any(options.sigmas):

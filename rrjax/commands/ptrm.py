@@ -9,7 +9,7 @@ import jax
 import tyro
 
 from rrjax.analysis.ptrm_report import format_ptrm, summarize_ptrm
-from rrjax.commands import job, runs
+from rrjax.commands import job, repeats
 from rrjax.commands.arrays import Meaning, describe_arrays
 from rrjax.commands.tables import print_table
 from rrjax.contract import Dynamics, count_updates
@@ -19,13 +19,13 @@ from rrjax.puzzles import PuzzleSet
 from rrjax.store import write_result
 from rrjax.sweep import Arrays
 
-_MEANINGS = runs.MEANINGS | {
+_MEANINGS = repeats.MEANINGS | {
     "sigma": Meaning(("run",), "standard deviation of the noise, in the unit of the state")
 }
 
 
 @dataclass(frozen=True)
-class Options(runs.Options):
+class Options(repeats.Options):
     """Rollouts with noise on the state before every segment (PTRM, arXiv 2605.19943).
 
     A killed run continues when the same command is given again. Beside the noisy rollouts each
@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> None:
     _check(options)
     model = job.start(options)
     puzzles = job.choose_puzzles(options, model)
-    runs.check(options, model, puzzles)
+    repeats.check(options, model, puzzles)
     folder = job.output_folder("ptrm", options, model)
     results = measure(options, model, puzzles)
     summary = summarize_ptrm(results, options.seed)
@@ -68,7 +68,7 @@ def main(arguments: list[str]) -> None:
 
 
 def measure(options: Options, model: Model, puzzles: PuzzleSet) -> Arrays:
-    """The rollouts of every puzzle, as `rrjax.commands.runs.measure`, and which these are.
+    """The rollouts of every puzzle, as `rrjax.commands.repeats.measure`, and which these are.
 
     Returns:
       Its arrays (N, runs, ...), and of each run `sigma` and `repeat` (runs,); run 0 has no noise.
@@ -77,9 +77,9 @@ def measure(options: Options, model: Model, puzzles: PuzzleSet) -> Arrays:
       ValueError: as it does.
       Unfinished: as it does.
     """
-    grid = runs.grid((options.sigma,), options.num_rollouts)
+    grid = repeats.grid((options.sigma,), options.num_rollouts)
     disturb = partial(_noisy, options.num_segments, options.states or None)
-    found = runs.measure("ptrm", options, model, puzzles, grid, disturb)
+    found = repeats.measure("ptrm", options, model, puzzles, grid, disturb)
     return found | grid._asdict()
 
 
@@ -95,7 +95,7 @@ def _noisy(
 
 def _check(options: Options) -> None:
     job.check_positive(options, ("num_segments", "num_rollouts"))
-    runs.check_sigma("sigma", options.sigma)
+    repeats.check_sigma("sigma", options.sigma)
     if options.sigma == 0:
         raise ValueError("sigma must be above 0: without noise all rollouts are the same")
 
