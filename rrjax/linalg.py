@@ -5,6 +5,7 @@ A frame of k vectors in the tangent space of a state is a state with a leading a
 
 import operator
 from functools import reduce
+from itertools import accumulate
 
 import jax
 import jax.numpy as jnp
@@ -42,17 +43,99 @@ def orthonormalize(frame: Frame) -> tuple[Frame, Float[Array, "k k"]]:
     skew for the second to mend, Householder reflections take over. Under `vmap` they are computed
     only if some frame of the batch needs them, and used for those alone.
 
+    Differentiable, forwards and in reverse, by the differential in closed form: with
+    M = Qᵀ dV R⁻¹ and Ω the skew matrix that has M's entries below its diagonal,
+
+        dR = (M − Ω) R,    dQ = dV R⁻¹ − Q (M − Ω).
+
+    It has a pole where Rᵢᵢ → 0. A direction i that round-off leaves open (`above_round_off`) is
+    taken as given: it does not depend on V, and no other direction does through it. The derivative
+    of its Rᵢᵢ is then 0, which must not be mistaken for a gradient.
+
     Returns:
       The frame Q, and R as an upper triangular (k, k) matrix. A vanishing direction has 0 on the
       diagonal of R; non-finite vectors make R non-finite.
 
     References:
-      Yamamoto et al. 2015, "Roundoff error analysis of the CholeskyQR2 algorithm".
+      Yamamoto et al. 2015, "Roundoff error analysis of the CholeskyQR2 algorithm"; for the
+      differential Walter & Lehmann 2013, "Algorithmic differentiation of linear algebra functions".
     """
+    return _orthonormalize(frame)
+
+
+def orthonormalize_dense(frame: Frame) -> tuple[Frame, Float[Array, "k k"]]:
+    """The same, by the QR of the platform's library (LAPACK on a CPU).
+
+    Faster for a frame of many vectors of a small state, e.g. 75 of 80 components: 25 times there,
+    while for 8 vectors of a large state it is the slower one.
+    """
+    return _orthonormalize_dense(frame)
+
+
+@jax.custom_jvp
+def _orthonormalize(frame: Frame) -> tuple[Frame, Float[Array, "k k"]]:
     leaves, treedef = jax.tree.flatten(frame)
     rows, r = _batched_qr([leaf.reshape(1, leaf.shape[0], -1) for leaf in leaves])
     shaped = [row.reshape(leaf.shape) for row, leaf in zip(rows, leaves, strict=True)]
     return jax.tree.unflatten(treedef, shaped), r[0]
+
+
+@jax.custom_jvp
+def _orthonormalize_dense(frame: Frame) -> tuple[Frame, Float[Array, "k k"]]:
+    q, r = jnp.linalg.qr(_as_matrix(frame).T)
+    signs = jnp.where(jnp.diagonal(r) < 0, -1, 1).astype(r.dtype)
+    return _as_frame(q.T * signs[:, None], frame), r * signs[:, None]
+
+
+@_orthonormalize.defjvp
+def _differential(primals: tuple[Frame], tangents: tuple[Frame]) -> tuple:
+    return _qr_differential(orthonormalize(*primals), *tangents)
+
+
+@_orthonormalize_dense.defjvp
+def _differential_dense(primals: tuple[Frame], tangents: tuple[Frame]) -> tuple:
+    return _qr_differential(orthonormalize_dense(*primals), *tangents)
+
+
+def _qr_differential(out: tuple[Frame, Array], tangent: Frame) -> tuple:
+    """Q, R and their differentials for V moved by the tangent."""
+    q, r = _as_matrix(out[0]), out[1]
+    resolved = above_round_off(r)
+    moved = jnp.where(resolved[:, None], _as_matrix(tangent), 0)  # also where the tangent is NaN
+    both = resolved[:, None] & resolved
+    safe = jnp.where(both, r, jnp.eye(len(r), dtype=r.dtype))
+    with jax.default_matmul_precision("highest"):
+        slopes = jax.lax.linalg.triangular_solve(
+            safe, moved, lower=False, transpose_a=True, left_side=True
+        )
+        m = q @ slopes.T
+        upper = jnp.triu(m) + jnp.tril(m, -1).T
+        dq, dr = slopes - upper.T @ q, upper @ r
+    return out, (_as_frame(dq, out[0]), dr)
+
+
+def _as_matrix(frame: Frame) -> Float[Array, "k n"]:
+    return jnp.concatenate([leaf.reshape(leaf.shape[0], -1) for leaf in jax.tree.leaves(frame)], 1)
+
+
+def _as_frame(matrix: Float[Array, "k n"], like: Frame) -> Frame:
+    leaves, treedef = jax.tree.flatten(like)
+    ends = list(accumulate(leaf[0].size for leaf in leaves))[:-1]
+    parts = jnp.split(matrix, ends, axis=1)
+    return jax.tree.unflatten(
+        treedef, [part.reshape(leaf.shape) for part, leaf in zip(parts, leaves, strict=True)]
+    )
+
+
+FLOOR = 32
+"""Rᵢᵢ counts as round-off when it is below this many units in the last place of the largest
+growth of the same frame: the products behind it are sums of some hundred rounded terms."""
+
+
+def above_round_off(R: Float[Array, "k k"]) -> Bool[Array, " k"]:
+    """Which Rᵢᵢ are numbers, not the round-off of the products behind them (`FLOOR`)."""
+    largest = jnp.sqrt(jnp.sum(jnp.square(R), axis=0).max())
+    return jnp.diagonal(R) > FLOOR * jnp.finfo(R.dtype).eps * largest
 
 
 def gram(frame: Frame) -> Float[Array, "k k"]:

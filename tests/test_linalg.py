@@ -6,8 +6,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jax.test_util import check_grads
 
-from rrjax.linalg import dimension, gram, norms, orthonormalize, random_frame
+from rrjax.linalg import (
+    dimension,
+    gram,
+    norms,
+    orthonormalize,
+    orthonormalize_dense,
+    random_frame,
+)
 
 
 def dense(frame):
@@ -86,3 +94,47 @@ def test_random_frames_are_orthonormal_and_differ_by_key():
 def test_norms_by_leaf():
     found = norms({"a": jnp.full((2, 2), 3.0), "b": jnp.zeros(5)})
     assert (float(found["a"]), float(found["b"])) == (6.0, 0.0)
+
+
+@pytest.mark.parametrize("qr", [orthonormalize, orthonormalize_dense])
+def test_the_differential_agrees_with_differences_in_both_modes(qr):
+    with jax.enable_x64(True):
+        frame = jax.tree.map(lambda leaf: leaf.astype(float), gaussian(0, 5))
+        check_grads(qr, (frame,), order=2, modes=("fwd", "rev"), atol=1e-6, rtol=1e-6)
+
+
+def test_the_differential_under_vmap_equals_a_loop():
+    frames = jax.random.normal(jax.random.key(0), (3, 4, 20))
+    gradient = jax.grad(lambda frame: jnp.sum(jnp.sin(orthonormalize(frame)[0])))
+    batched = jax.grad(lambda f: jnp.sum(jnp.sin(jax.vmap(orthonormalize)(f)[0])))(frames)
+    loop = np.stack([gradient(frame) for frame in frames])
+    np.testing.assert_allclose(jax.vmap(gradient)(frames), loop, atol=1e-5)
+    np.testing.assert_allclose(batched, loop, atol=1e-5)
+
+
+@pytest.mark.parametrize("qr", [orthonormalize, orthonormalize_dense])
+@pytest.mark.parametrize("vanishing", [0, 1, 3])
+def test_a_vanishing_direction_gives_no_nan_and_moves_no_other(qr, vanishing):
+    with jax.enable_x64(True):
+        frame = jax.random.normal(jax.random.key(1), (4, 9)).at[vanishing].set(0.0)
+        others = np.delete(np.arange(4), vanishing)
+
+        def growth(frame, kept):
+            return jnp.log(jnp.diagonal(qr(frame)[1])[kept])
+
+        found = jax.jacrev(growth)(frame, others)
+        assert np.isfinite(found).all()
+        # Rᵢᵢ of the directions before it, and, without it, of those after: as if it were not there
+        alone = jax.jacrev(growth)(frame[others], np.arange(3))
+        np.testing.assert_array_equal(found[:, vanishing], 0)
+        np.testing.assert_allclose(found[:vanishing, others], alone[:vanishing], atol=1e-12)
+
+
+def test_the_library_qr_is_the_same():
+    frame = gaussian(3, 8)
+    for ours, library in zip(
+        jax.tree.leaves(orthonormalize(frame)),
+        jax.tree.leaves(orthonormalize_dense(frame)),
+        strict=True,
+    ):
+        np.testing.assert_allclose(ours, library, atol=5e-6)

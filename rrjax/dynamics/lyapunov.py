@@ -13,13 +13,16 @@ from jaxtyping import Array, Bool, Float
 from rrjax.contract import Context, Drive, Dynamics, State, Update, fold, run_segment
 from rrjax.dynamics.products import PRODUCTS, with_products
 from rrjax.dynamics.rollout import drift
-from rrjax.linalg import Frame, dimension, gram, orthonormalize, random_frame
+from rrjax.linalg import (
+    Frame,
+    above_round_off,
+    dimension,
+    gram,
+    orthonormalize,
+    random_frame,
+)
 
 Observe = Callable[[Context, State, Frame], Any]
-
-FLOOR = 32
-"""ln Rᵢᵢ counts as round-off when Rᵢᵢ is below this many units in the last place of the largest
-growth of the same update: the products behind it are sums of some hundred rounded terms."""
 
 
 @jax.tree_util.register_dataclass
@@ -255,16 +258,22 @@ def tangent_step(
     Returns:
       The new state and frame, and R, upper triangular with a diagonal ≥ 0.
     """
-    z, Q = carry
-    z, jacobian = jax.linearize(lambda z: update(context, z, drive), z)
-    Q, R = orthonormalize(jax.vmap(with_products(jacobian, z, products))(Q))
+    z, V = push_forward(context, drive, update, carry, products)
+    Q, R = orthonormalize(V)
     return (z, Q), R
 
 
-def above_round_off(R: Float[Array, "k k"]) -> Bool[Array, " k"]:
-    """Which Rᵢᵢ are numbers, not the round-off of the products behind them (`FLOOR`)."""
-    largest = jnp.sqrt(jnp.sum(jnp.square(R), axis=0).max())
-    return jnp.diagonal(R) > FLOOR * jnp.finfo(R.dtype).eps * largest
+def push_forward(
+    context: Context,
+    drive: Drive,
+    update: Update,
+    carry: tuple[State, Frame],
+    products: str = "exact",
+) -> tuple[State, Frame]:
+    """Move the state by an update and tangent vectors by its Jacobian."""
+    z, V = carry
+    z, jacobian = jax.linearize(lambda z: update(context, z, drive), z)
+    return z, jax.vmap(with_products(jacobian, z, products))(V)
 
 
 def all_finite(tree: Any) -> Bool[Array, ""]:
@@ -301,7 +310,8 @@ def check_frame(frame: Frame, start: State) -> None:
     check_size(max(sizes), start)
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(frame)):
         return  # inside a transformation values are unknown
-    skew = float(jnp.max(jnp.abs(gram(frame) - jnp.eye(max(sizes)))))
+    with jax.ensure_compile_time_eval():  # a frame from outside of a `jit` is known in it too
+        skew = float(jnp.max(jnp.abs(gram(frame) - jnp.eye(max(sizes)))))
     if not skew < 1e-3:
         raise ValueError(
             f"frame must be orthonormal; its Gram matrix differs from the identity by {skew:.2g}; "

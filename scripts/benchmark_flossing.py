@@ -1,0 +1,221 @@
+"""Speed of flossing on this machine, as ratios within one run.
+
+The step of Engelken's experiment (80 neurons, 75 exponents, horizon 55) against the same step in
+eager PyTorch, and a flossing step of a small TRM against its forward. Cases take turns, and medians
+of ratios are taken. Several LAPACK threads only wait for each other at this size: one each.
+
+Usage: OPENBLAS_NUM_THREADS=1 python scripts/benchmark_flossing.py [--out benchmark_flossing.json]
+(a minute; PyTorch is optional)
+"""
+
+import importlib
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import engelken_runs
+import jax
+import jax.numpy as jnp
+import memory_task
+import numpy as np
+import tyro
+from sizes import bundled
+
+from rrjax.cells import bind, init_params
+from rrjax.contract import run_segment
+from rrjax.dynamics.flossing import EVERYTHING, FRAMES, engelken_l2, exponents, top1_cf
+from rrjax.linalg import random_frame
+from rrjax.store import describe_run, write_json
+from rrjax.training.flossing import flossing_step
+from rrjax.transforms import log_exponents, penalized
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is measured.
+
+    Attributes:
+      out: JSON file for the result.
+      repeats: rounds over the cases.
+      model: the TRM, a bundled name.
+      k: exponents of the TRM.
+      size: neurons of the toy network.
+      num_exponents: of the toy network.
+    """
+
+    out: Path = Path("benchmark_flossing.json")
+    repeats: int = 15
+    model: str = "trm-sudoku6"
+    k: int = 8
+    size: int = 80
+    num_exponents: int = 75
+
+
+Cases = dict[str, Callable[[], Any]]
+
+
+def toy_cases(options: Options) -> Cases:
+    """A flossing step with QR after every step, and after every second one."""
+    setting = engelken_runs.Setting(size=options.size, num_exponents=options.num_exponents)
+    key = jax.random.key(0)
+    params = memory_task.init_params(key, setting.size, 1)
+    frame = random_frame(key, params["initial"][0], setting.num_exponents)
+    bits = memory_task.draw_bits(key, setting.horizon)
+    optimizer = engelken_runs.optimizers(setting, params)[1]
+    state = optimizer.init(params)
+    found: Cases = {}
+    for every in (None, 2):
+
+        def loss(params: Any, bits: Any, frame: Any, every: int | None = every) -> Any:
+            dynamics = memory_task.bind(params, params["initial"][0], bits)
+            window = range(setting.uncounted, setting.horizon)
+            measured = exponents(dynamics, frame, window, segments_per_qr=every, policy=EVERYTHING)
+            return engelken_l2(measured)
+
+        step = jax.jit(partial(flossing_step, loss, optimizer))
+        found[f"toy, QR every {every or 1}"] = partial(step, params, state, bits, frame)
+    host = {name: np.asarray(leaf) for name, leaf in params.items()}
+    torch_case = torch_step(setting, host, np.asarray(bits), np.asarray(frame))
+    return found | ({"toy, PyTorch": torch_case} if torch_case else {})
+
+
+def torch_step(
+    setting: engelken_runs.Setting, params: dict[str, np.ndarray], bits: Any, frame: Any
+) -> Callable[[], Any] | None:
+    """The same step in eager PyTorch, one thread; None without PyTorch."""
+    try:
+        torch = importlib.import_module("torch")
+    except ImportError:
+        return None
+    torch.set_num_threads(1)
+    J, w, b = (torch.tensor(params[name], requires_grad=True) for name in ("J", "w", "b"))
+    start, inputs = torch.tensor(params["initial"][0]), torch.tensor(bits)
+    columns = torch.tensor(frame).T.contiguous()
+    adam = torch.optim.AdamW([J, w, b], lr=setting.learning_rate, weight_decay=0.0)
+
+    def run() -> Any:
+        x, Q, growth = start, columns, torch.zeros(setting.num_exponents)
+        for time_step in range(setting.horizon):
+            rate = torch.tanh(x)
+            Q, R = torch.linalg.qr(J @ ((1 - rate**2)[:, None] * Q))
+            x = J @ rate + b + w @ inputs[time_step]
+            if time_step >= setting.uncounted:
+                growth = growth + torch.diagonal(R).abs().log()
+        loss = (growth / (setting.horizon - setting.uncounted)).square().mean()
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+        return loss.detach()
+
+    return run
+
+
+def trm_cases(options: Options) -> Cases:
+    """One segment of a TRM on one puzzle: forward, exponents, and their gradients."""
+    config = bundled(options.model)
+    params = init_params(jax.random.key(0), config)
+    tokens = jnp.ones(config.seq_len, jnp.int32)
+    dynamics = bind(params, config, tokens)
+    frame = random_frame(jax.random.key(1), dynamics.initial, options.k)
+
+    def floss(params: Any, frame: Any, **chosen: Any) -> Any:
+        dynamics = bind(params, config, tokens)
+        return engelken_l2(exponents(dynamics, frame, range(1), **chosen))
+
+    forward = jax.jit(lambda params: run_segment(bind(params, config, tokens), dynamics.initial))
+    found: Cases = {
+        "TRM forward": partial(forward, params),
+        "TRM exponents": partial(jax.jit(floss), params, frame),
+    }
+    choices = {
+        "frames stored": {"policy": FRAMES},
+        "everything stored": {"policy": EVERYTHING},
+        "everything stored, one QR": {"policy": EVERYTHING, "segments_per_qr": 1},
+    }
+    for name, chosen in choices.items():
+        step = jax.jit(jax.grad(partial(floss, **chosen)))
+        found[f"TRM flossing, {name}"] = partial(step, params, frame)
+    return found
+
+
+def training_cases(options: Options) -> Cases:
+    """A step on a batch of 16 puzzles, plain, with λ₁ logged and penalised at every tenth step."""
+    config = bundled(options.model)
+    params = init_params(jax.random.key(0), config)
+    tokens = jnp.ones((16, config.seq_len), jnp.int32)
+    frame = random_frame(jax.random.key(1), bind(params, config, tokens[0]).initial, 1)
+
+    def loss(params: Any, tokens: Any) -> Any:
+        def one(tokens: Any) -> Any:
+            dynamics = bind(params, config, tokens)
+            return dynamics.readout(
+                dynamics.context, run_segment(dynamics, dynamics.initial)
+            ).logits
+
+        return jnp.mean(jnp.square(jax.vmap(one)(tokens)))
+
+    def measure(params: Any, tokens: Any) -> Any:
+        return exponents(bind(params, config, tokens[0]), frame, range(1))
+
+    penalty = penalized(loss, measure, top1_cf, 1.0, every=10)
+    logger = log_exponents(measure, 1, every=10)
+
+    def logged(params: Any, state: Any, tokens: Any) -> Any:
+        return logger.update(jax.grad(loss)(params, tokens), state, params, batch=tokens)
+
+    plain, adding = jax.jit(jax.grad(loss)), jax.jit(jax.grad(penalty, has_aux=True))
+    logging = jax.jit(logged)
+    state: Any = logger.init(params)
+    off = state._replace(step=jnp.asarray(1))
+    return {
+        "training": partial(plain, params, tokens),
+        "training, λ₁ penalised": partial(adding, params, tokens, 0),
+        "training, penalty not due": partial(adding, params, tokens, 1),
+        "training, λ₁ logged": partial(logging, params, state, tokens),
+        "training, log not due": partial(logging, params, off, tokens),
+    }
+
+
+def measure_all(cases: Cases, rounds: int) -> dict[str, np.ndarray]:
+    """CPU seconds of every case in every round, the cases taking turns."""
+    for case in cases.values():
+        jax.block_until_ready(case())
+    seconds: dict[str, list[float]] = {name: [] for name in cases}
+    for _ in range(rounds):
+        for name, case in cases.items():
+            start = time.process_time()
+            jax.block_until_ready(case())
+            seconds[name].append(time.process_time() - start)
+    return {name: np.array(values) for name, values in seconds.items()}
+
+
+def summarize(options: Options, seconds: dict[str, np.ndarray]) -> dict[str, float]:
+    """Medians over the rounds."""
+    rows = {f"{name}, ms": 1e3 * values for name, values in seconds.items()}
+    for name, values in seconds.items():
+        if name.startswith("toy, QR") and "toy, PyTorch" in seconds:
+            rows[f"PyTorch / rrjax, {name}"] = seconds["toy, PyTorch"] / values
+        if name.startswith(("TRM flossing", "TRM exponents")):
+            rows[f"{name} / forward / (1 + k)"] = values / seconds["TRM forward"] / (1 + options.k)
+        if name.startswith("training,"):
+            rows[f"{name} / training"] = values / seconds["training"]
+    return {name: float(np.median(values)) for name, values in rows.items()}
+
+
+def main(options: Options) -> None:
+    """Measure, print, write the JSON file."""
+    rows = {}
+    for cases in (toy_cases, trm_cases, training_cases):
+        row = summarize(options, measure_all(cases(options), options.repeats))
+        for name, value in row.items():
+            print(f"{name:60}{value:10.3g}", flush=True)
+        rows |= row
+    settings = {**asdict(options), "out": options.out.name}
+    write_json(options.out, {"options": settings, "run": describe_run(), "results": rows})
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options, description=__doc__))
