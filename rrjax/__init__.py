@@ -5,6 +5,7 @@ from rrjax.dynamics.lyapunov import Spectrum, spectrum
 from rrjax.dynamics.rollout import Trajectory, rollout
 from rrjax.models import Model, bundled_names, load_model
 from rrjax.results import Results, load_results
+from rrjax.runs import aggregate_runs, load_run
 
 __all__ = [
     "Dynamics",
@@ -12,9 +13,11 @@ __all__ = [
     "Results",
     "Spectrum",
     "Trajectory",
+    "aggregate_runs",
     "bundled_names",
     "load_model",
     "load_results",
+    "load_run",
     "rollout",
     "spectrum",
 ]

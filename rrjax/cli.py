@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from rrjax.commands.errors import is_out_of_memory, memory_message
 from rrjax.sweep import Unfinished
 
 COMMANDS = {
@@ -15,13 +16,13 @@ COMMANDS = {
     "ptrm": "noise before every segment: what many noisy runs solve, and which one to choose",
     "analyse": "settling, difficulty, early warning and horizons, of finished spectra",
     "train": "train a cell with the official recipe",
+    "search": "search over fields of a training run, by Optuna",
+    "runs": "training runs of a folder, averaged over seeds",
     "sudoku": "make a data set of Sudokus with exactly one solution",
     "maze": "make a data set of mazes with long shortest paths",
     "arc": "make a data set of ARC-AGI tasks",
     "toy": "transient chaos in one dimension: why failures are the chaotic runs",
 }
-
-_EXHAUSTED = "RESOURCE_EXHAUSTED"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,9 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, FloatingPointError) as error:
         return _refuse(str(error))
     except (MemoryError, RuntimeError) as error:
-        if not _is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
-        return _refuse(_memory_message(error))
+        return _refuse(memory_message(error))
     except KeyboardInterrupt:
         return _refuse("interrupted; given again, sweeps and training go on", code=130)
     return 0
@@ -64,22 +65,6 @@ def _message(error: OSError) -> str:
     if error.strerror is None:
         return str(error)
     return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    # XLA's error is a RuntimeError, on every device, that only its text tells apart
-    return isinstance(error, MemoryError) or _EXHAUSTED in str(error)
-
-
-def _memory_message(error: Exception) -> str:
-    """With the first line of the error alone: XLA may append a list of its buffers."""
-    line = str(error).partition("\n")[0].rstrip(".")
-    found = line.removeprefix(f"{_EXHAUSTED}: ").removeprefix("Out of memory ")
-    return (
-        f"out of memory{': ' if found else ''}{found}; a smaller --chunk-size or --num-exponents "
-        "(of a sweep) or --global-batch-size (rrjax train) needs less; it is another "
-        "run, for a new --out"
-    )
 
 
 def _refuse(message: str, code: int = 2) -> int:

@@ -6,12 +6,14 @@ RUN is a folder of `rrjax train`, STEP one of its evaluations, DATA its data-set
 appears as `rrjax/bundled/NAME`; what it achieves on all held-out puzzles is in its `config.json`.
 """
 
-import json
 import sys
 from pathlib import Path
 
+import numpy as np
+
 from rrjax.models import read_model, save_model
 from rrjax.puzzles import read_folder, write_folder
+from rrjax.runs import load_run
 from rrjax.training.evaluate import evaluate
 
 BUNDLED = Path(__file__).parent.parent / "rrjax" / "bundled"
@@ -30,13 +32,10 @@ def main(run: Path, step: int, data: Path, name: str) -> None:
 
 def _seconds(run: Path, step: int) -> float:
     """Wall-clock time of the optimizer steps up to `step`."""
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    known = [line for line in lines if line["step"] <= step]
-    before = [0, *(line["step"] for line in known)]
-    return sum(
-        line["seconds_per_step"] * (line["step"] - start)
-        for line, start in zip(known, before, strict=False)
-    )
+    metrics = load_run(run).metrics
+    known = metrics["step"] <= step
+    steps = np.diff(metrics["step"][known], prepend=0)
+    return float(steps @ metrics["seconds_per_step"][known])
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ Runs are folders of `rrjax train`: the same command goes on where a killed one s
 Usage: python scripts/compare_augmentation.py OUT [--num-seeds 3] [--arms baseline multi4 batch4]
 """
 
-import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -34,6 +33,7 @@ from rrjax.progress import progress
 from rrjax.puzzles import PuzzleSet
 from rrjax.store import describe_run, write_json
 from rrjax.training.augment import Augmentation
+from rrjax.training.logs import METRICS, Table
 from rrjax.training.loop import Rhythm, Task, train
 from rrjax.training.recipe import Recipe
 
@@ -142,9 +142,8 @@ def run_all(options: Options) -> dict[Arm, list[list[dict[str, float]]]]:
 
 
 def evaluations(folder: Path) -> list[dict[str, float]]:
-    """The lines of a run's log that hold test metrics."""
-    lines = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
-    return [line for line in lines if f"test/{CLEAN}" in line]
+    """The rows of a run's log that hold test metrics."""
+    return [row for row in Table(folder / METRICS).rows() if f"test/{CLEAN}" in row]
 
 
 def summarize(runs: list[list[dict[str, float]]], metric: str) -> dict[str, list[float]]:

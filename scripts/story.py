@@ -11,8 +11,8 @@
 # for Jupytext and for editors that run them one by one.
 #
 # `python scripts/story.py --folder runs/story` takes some 45 minutes on two cores with the models
-# in the box. With a network it takes the official models from the Hub instead, which are several times
-# as large: `--no-hub` keeps to the box.
+# in the box. With a network it takes the official models from the Hub instead, which are several
+# times as large: `--no-hub` keeps to the box.
 
 # %%
 import sys

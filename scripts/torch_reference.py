@@ -1,4 +1,5 @@
-"""What one would run instead: the token-mixing TRM and its spectrum in PyTorch, as fast as we can.
+"""What one would run instead: the token-mixing TRM in PyTorch, as fast as we can: forward, spectrum
+and training step.
 
 Lean functions, not the official modules, which are slower. Needs the extra `torch`.
 """
@@ -9,7 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from rrjax.cells import Config, flatten
+from rrjax.cells import Config, flatten, is_trained
+from rrjax.training.act import Batch
+from rrjax.training.losses import IGNORE_LABEL
+from rrjax.training.recipe import Recipe
 
 Weights = dict[str, Any]
 
@@ -24,12 +28,71 @@ def forward(
         z_H, z_L = (weights[name].expand_as(x) for name in ("H_init", "L_init"))
         with torch.inference_mode():
             for _ in range(num_segments * config.arch.H_cycles):
-                for _ in range(config.arch.L_cycles):
-                    z_L = reason(torch, weights, config, z_L + (z_H + x))
-                z_H = reason(torch, weights, config, z_H + z_L)
+                z_H, z_L = cycle(torch, weights, config, (z_H, z_L), x)
         return z_H
 
     return run
+
+
+def training_step(
+    torch: Any, config: Config, recipe: Recipe, params: Any, batch: Batch
+) -> Callable[[], Any]:
+    """An optimizer step on the first segment of a batch; it returns the summed loss.
+
+    The last cycle alone carries gradient; the cross-entropy of stablemax in float64, the binary one
+    of q_halt, AdamATan2 at the peak rate on every weight, EMA. No puzzle embeddings, no refilling.
+    """
+    weights = _tensors(torch, params)
+    trained = [weights[name].requires_grad_() for name in weights if is_trained(name)]
+    means, squares = ([torch.zeros_like(w) for w in trained] for _ in range(2))
+    averages = [w.detach().clone() for w in trained]
+    tokens, labels = (torch.tensor(np.asarray(leaf)).long() for leaf in batch[:2])
+    done = 0
+
+    def run() -> Any:
+        nonlocal done
+        done += 1
+        total = _loss(torch, weights, config, tokens, labels)
+        grads = torch.autograd.grad(total / len(tokens), trained)
+        with torch.no_grad():
+            _adam_atan2(torch, recipe, done, trained, grads, means, squares)
+            torch._foreach_lerp_(averages, trained, 1 - recipe.ema_rate)
+        return total.detach()
+
+    return run
+
+
+def _loss(torch: Any, weights: Weights, config: Config, tokens: Any, labels: Any) -> Any:
+    x = _embed(torch, weights, config, tokens)
+    z = tuple(weights[name].expand_as(x) for name in ("H_init", "L_init"))
+    with torch.no_grad():
+        for _ in range(config.arch.H_cycles - 1):
+            z = cycle(torch, weights, config, z, x)
+    z_H, _ = cycle(torch, weights, config, z, x)
+    linear = torch.nn.functional.linear
+    logits = linear(z_H[:, config.puzzle_tokens :], weights["lm_head.weight"]).double()
+    q_halt = linear(z_H[:, 0], weights["q_head.weight"], weights["q_head.bias"])[:, 0]
+    s = torch.where(logits < 0, 1 / (1 - logits + 1e-30), logits + 1)
+    log_p = torch.log(s / s.sum(-1, keepdim=True))
+    valid = labels != IGNORE_LABEL
+    picked = log_p.gather(-1, torch.where(valid, labels, 0)[..., None])[..., 0]
+    lm_loss = -(torch.where(valid, picked, 0).sum(-1) / valid.sum(-1).clamp_min(1)).sum()
+    solved = ((logits.argmax(-1) == labels) | ~valid).all(-1).to(q_halt.dtype)
+    binary = torch.nn.functional.binary_cross_entropy_with_logits
+    return lm_loss + 0.5 * binary(q_halt, solved, reduction="sum")
+
+
+def _adam_atan2(
+    torch: Any, recipe: Recipe, t: int, weights: Any, grads: Any, means: Any, squares: Any
+) -> None:
+    """p ← p(1 − lr·wd) − lr/(1 − β1ᵗ)·atan2(m, √v/√(1 − β2ᵗ)), for all weights at once."""
+    c1, c2 = 1 - recipe.beta1**t, 1 - recipe.beta2**t
+    torch._foreach_lerp_(means, grads, 1 - recipe.beta1)
+    torch._foreach_mul_(squares, recipe.beta2)
+    torch._foreach_addcmul_(squares, grads, grads, 1 - recipe.beta2)
+    torch._foreach_mul_(weights, 1 - recipe.lr * recipe.weight_decay)
+    for weight, m, v in zip(weights, means, squares, strict=True):
+        weight.sub_(torch.atan2(m, v.sqrt() / c2**0.5), alpha=recipe.lr / c1)
 
 
 def spectrum(
@@ -73,6 +136,14 @@ def spectrum(
     return run
 
 
+def cycle(torch: Any, weights: Weights, config: Config, z: tuple[Any, Any], x: Any) -> tuple:
+    """z_H and z_L after a cycle."""
+    z_H, z_L = z
+    for _ in range(config.arch.L_cycles):
+        z_L = reason(torch, weights, config, z_L + (z_H + x))
+    return reason(torch, weights, config, z_H + z_L), z_L
+
+
 def reason(torch: Any, weights: Weights, config: Config, x: Any) -> Any:
     """All token-mixing blocks of the L level, on (..., tokens, width)."""
     linear, silu = torch.nn.functional.linear, torch.nn.functional.silu
@@ -94,7 +165,14 @@ def reason(torch: Any, weights: Weights, config: Config, x: Any) -> Any:
 
 
 def _prepare(torch: Any, config: Config, params: Any, tokens: np.ndarray) -> tuple[Weights, Any]:
-    weights = {name: torch.tensor(np.asarray(leaf)) for name, leaf in flatten(params).items()}
+    weights = _tensors(torch, params)
+    return weights, _embed(torch, weights, config, torch.tensor(tokens))
+
+
+def _tensors(torch: Any, params: Any) -> Weights:
+    return {name: torch.tensor(np.asarray(leaf)) for name, leaf in flatten(params).items()}
+
+
+def _embed(torch: Any, weights: Weights, config: Config, tokens: Any) -> Any:
     embedded = math.sqrt(config.arch.hidden_size) * weights["embed_tokens.embedding_weight"]
-    padding = (0, 0, config.puzzle_tokens, 0)
-    return weights, torch.nn.functional.pad(embedded[torch.tensor(tokens)], padding)
+    return torch.nn.functional.pad(embedded[tokens], (0, 0, config.puzzle_tokens, 0))

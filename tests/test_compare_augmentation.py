@@ -41,7 +41,7 @@ def test_a_tiny_comparison_is_written_and_goes_on_from_its_runs(options, capsys)
     augmentation = config["identity"]["recipe"]["augmentation"]
     assert augmentation["objective"] == "multi_perturbed_ce"
     assert augmentation["sigma"] == [3e-5, 3e-3]
-    log = options.out / "multi4_seed0" / "metrics.jsonl"
+    log = options.out / "multi4_seed0" / "metrics.csv"
     before = log.read_bytes()
     script.main(options)
     assert capsys.readouterr().out == printed

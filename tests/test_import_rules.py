@@ -15,8 +15,8 @@ PACKAGE = Path(__file__).parents[1] / "rrjax"
 TIERS = (
     {"contract", "linalg", "store"},
     {"cells", "dynamics", "puzzles", "systems"},
-    {"models", "training", "analysis", "results"},
-    {"sweep", "devices", "plots", "progress"},
+    {"models", "training", "analysis", "results", "transforms"},
+    {"sweep", "devices", "plots", "progress", "runs"},
     {"commands", "cli"},
 )
 # The only imports within a tier.
@@ -36,11 +36,13 @@ OTHER_PACKAGES = {
     "training": {"jax", "jaxtyping", "numpy", "optax", "orbax"},
     "analysis": {"numpy", "scipy"},
     "results": {"h5netcdf", "numpy", "xarray"},
+    "runs": {"numpy", "scipy"},
+    "transforms": {"jax", "jaxtyping", "optax"},
     "sweep": {"numpy"},
     "devices": {"jax", "numpy"},
     "plots": {"matplotlib", "numpy"},
     "progress": {"rich"},
-    "commands": {"jax", "numpy", "rich", "tyro", "yaml"},
+    "commands": {"jax", "numpy", "optuna", "rich", "tyro", "yaml"},
     "cli": set(),
     "__init__": set(),
     "flax": set(),

@@ -31,11 +31,14 @@ def gaussian(seed, k, shapes=((3, 4), (5,))):
     return dict(enumerate(draws))
 
 
+COMPILED = jax.jit(orthonormalize)
+
+
 # few sizes, since each is compiled
 @given(seed=st.integers(0, 2**31), k=st.sampled_from([1, 2, 8, 17]))
 def test_equals_dense_qr_with_positive_diagonal(seed, k):
     frame = gaussian(seed, k)
-    q, r = orthonormalize(frame)
+    q, r = COMPILED(frame)
     q_dense, r_dense = np.linalg.qr(dense(frame).astype(np.float64))
     signs = np.sign(np.diag(r_dense))
     condition = np.linalg.cond(dense(frame))
@@ -100,20 +103,20 @@ def test_norms_by_leaf():
 def test_the_differential_agrees_with_differences_in_both_modes(qr):
     with jax.enable_x64(True):
         frame = jax.tree.map(lambda leaf: leaf.astype(float), gaussian(0, 5))
-        check_grads(qr, (frame,), order=2, modes=("fwd", "rev"), atol=1e-6, rtol=1e-6)
+        check_grads(jax.jit(qr), (frame,), order=2, modes=("fwd", "rev"), atol=1e-6, rtol=1e-6)
 
 
 def test_the_differential_under_vmap_equals_a_loop():
     frames = jax.random.normal(jax.random.key(0), (3, 4, 20))
-    gradient = jax.grad(lambda frame: jnp.sum(jnp.sin(orthonormalize(frame)[0])))
-    batched = jax.grad(lambda f: jnp.sum(jnp.sin(jax.vmap(orthonormalize)(f)[0])))(frames)
+    gradient = jax.jit(jax.grad(lambda frame: jnp.sum(jnp.sin(orthonormalize(frame)[0]))))
+    batched = jax.jit(jax.grad(lambda f: jnp.sum(jnp.sin(jax.vmap(orthonormalize)(f)[0]))))(frames)
     loop = np.stack([gradient(frame) for frame in frames])
     np.testing.assert_allclose(jax.vmap(gradient)(frames), loop, atol=1e-5)
     np.testing.assert_allclose(batched, loop, atol=1e-5)
 
 
 @pytest.mark.parametrize("qr", [orthonormalize, orthonormalize_dense])
-@pytest.mark.parametrize("vanishing", [0, 1, 3])
+@pytest.mark.parametrize("vanishing", [0, 2])
 def test_a_vanishing_direction_gives_no_nan_and_moves_no_other(qr, vanishing):
     with jax.enable_x64(True):
         frame = jax.random.normal(jax.random.key(1), (4, 9)).at[vanishing].set(0.0)
@@ -122,10 +125,11 @@ def test_a_vanishing_direction_gives_no_nan_and_moves_no_other(qr, vanishing):
         def growth(frame, kept):
             return jnp.log(jnp.diagonal(qr(frame)[1])[kept])
 
-        found = jax.jacrev(growth)(frame, others)
+        jacobian = jax.jit(jax.jacrev(growth))
+        found = jacobian(frame, others)
         assert np.isfinite(found).all()
         # Rᵢᵢ of the directions before it, and, without it, of those after: as if it were not there
-        alone = jax.jacrev(growth)(frame[others], np.arange(3))
+        alone = jacobian(frame[others], np.arange(3))
         np.testing.assert_array_equal(found[:, vanishing], 0)
         np.testing.assert_allclose(found[:vanishing, others], alone[:vanishing], atol=1e-12)
 

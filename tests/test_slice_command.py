@@ -241,4 +241,4 @@ def test_a_number_of_puzzles_is_no_option(job, tmp_path, capsys):
     with pytest.raises(SystemExit):
         command.main(arguments(job.model, job.data, tmp_path / "out", "--num-puzzles", "2"))
     assert "num-puzzles" in capsys.readouterr().err
-    assert issubclass(command.Options, jobs.Options)
+    assert not issubclass(command.Options, jobs.Options)

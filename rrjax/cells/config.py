@@ -149,7 +149,7 @@ def parse_arch(block: Mapping[Any, Any]) -> Arch:
     loss = _parse_loss(block.pop("loss", {}))
     if name == "transformer":
         _drop_act_switches(block)
-    allowed = _keys_of(name, str(upstream))
+    allowed = keys_of(name, str(upstream))
     for key in block:
         if key not in allowed:
             raise ValueError(f"arch has no key {key!r} for {name}{nearest(key, allowed)}")
@@ -223,7 +223,8 @@ _WITHOUT_TRM_KEYS = ("hrm", "transformer")
 """Upstream's cells that know neither `puzzle_emb_len` nor `no_ACT_continue`."""
 
 
-def _keys_of(name: CellName, upstream: str) -> set[str]:
+def keys_of(name: CellName, upstream: str) -> set[str]:
+    """The keys that an official `arch:` block of a cell may have, under the name it has there."""
     plain = upstream.startswith("hrm.hrm_act_v1")
     return _KEYS[name] - ({"mlp_t"} if plain else set())
 

@@ -12,11 +12,14 @@ import yaml
 
 from rrjax.cells import Arch, Config, parse_arch
 from rrjax.cells.config import nearest
+from rrjax.devices import use_cpu_devices
 from rrjax.progress import progress
 from rrjax.puzzles import read_folder
 from rrjax.training.augment import CHOICES, Augmentation, check_choice
-from rrjax.training.loop import Rhythm, Task, train
+from rrjax.training.loop import Rhythm, Task, identity, train, writes
+from rrjax.training.placement import Device, training_devices
 from rrjax.training.recipe import Recipe
+from rrjax.training.track import Tracker, tracking
 
 
 @dataclass(frozen=True)
@@ -25,16 +28,21 @@ class Options:
 
     Attributes:
       data: data-set folder with `train/` and `test/` (see `rrjax sudoku`).
-      out: run folder: config.json, metrics.jsonl, checkpoints/, models/step_N/, models/best/.
+      out: run folder: config.json, metrics.csv, checkpoints/, models/step_N/, models/best/.
       augment: move every training Sudoku by a random validity-preserving symmetry.
       config: a YAML file of defaults: `arch:` and the recipe's keys, as in `all_config.yaml`,
         and `augmentation:`.
+      track: also write the logged numbers for TensorBoard or W&B, into the run folder.
+      cpu_devices: share each batch among so many devices of the processor; without it one, which
+        uses all cores. Accelerators are all used.
     """
 
     data: Path
     out: Path
     augment: bool = False
     config: Path | None = None
+    track: Tracker = "none"
+    cpu_devices: int | None = None
     arch: Arch = field(default_factory=Arch)
     recipe: Annotated[Recipe, tyro.conf.arg(name="")] = field(default_factory=Recipe)
     rhythm: Annotated[Rhythm, tyro.conf.arg(name="")] = field(default_factory=Rhythm)
@@ -43,20 +51,40 @@ class Options:
 def main(arguments: list[str]) -> None:
     """Parse, train with a progress bar, print the outcome."""
     options = _parse(arguments)
-    task = _task(options)
-    with progress("training", task.recipe.steps) as bar:
-        outcome = train(task, options.rhythm, options.out, bar.report)
-    print(f"{options.out}: " + ", ".join(f"{name} {value:.4g}" for name, value in outcome.items()))
+    devices = _devices(options.cpu_devices)
+    task = make_task(options)
+    with (
+        progress("training", task.recipe.steps) as bar,
+        tracking(options.track, options.out, identity(task)) as track,
+    ):
+
+        def report(step: int, numbers: dict[str, float]) -> None:
+            track(step, numbers)
+            bar.report(step, numbers)
+
+        outcome = train(task, options.rhythm, options.out, report, devices)
+    if writes():
+        numbers = ", ".join(f"{name} {value:.4g}" for name, value in outcome.items())
+        print(f"{options.out}: {numbers}")
+
+
+def _devices(number: int | None) -> list[Device]:
+    if number is not None:
+        if number < 1:
+            raise ValueError(f"cpu_devices must be at least 1, got {number}")
+        use_cpu_devices(number)
+    return training_devices(number)
 
 
 def _parse(arguments: list[str]) -> Options:
-    path = _config_path(arguments)
+    path = config_path(arguments)
     arch, recipe = read_yaml(path) if path else (Arch(), Recipe())
     defaults = functools.partial(Options, config=path, arch=arch, recipe=recipe, rhythm=Rhythm())
     return tyro.cli(defaults, args=arguments, prog="rrjax train")
 
 
-def _config_path(arguments: list[str]) -> Path | None:
+def config_path(arguments: list[str]) -> Path | None:
+    """The file that --config names; read before the options are, whose defaults it holds."""
     for index, argument in enumerate(arguments):
         if argument == "--config" and index + 1 < len(arguments):
             return Path(arguments[index + 1])
@@ -65,7 +93,8 @@ def _config_path(arguments: list[str]) -> Path | None:
     return None
 
 
-def _task(options: Options) -> Task:
+def make_task(options: Options) -> Task:
+    """What is trained on what, checked."""
     if (options.data / "dataset.json").is_file():
         raise ValueError(
             f"{options.data} is one split; pass the folder that holds train/ and test/"

@@ -1,6 +1,7 @@
 """Evaluation as upstream does it: every puzzle runs all segments, none halts early."""
 
 import functools
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -16,6 +17,8 @@ from rrjax.puzzles import PuzzleSet
 from rrjax.training.act import Batch
 from rrjax.training.losses import IGNORE_LABEL, is_solved
 from rrjax.training.sampler import as_batch
+
+Place = Callable[[Any], Any]
 
 
 class Noise(NamedTuple):
@@ -35,6 +38,7 @@ def evaluate(
     batch_size: int,
     number: int,
     noise: Noise | None = None,
+    place: Place = lambda tree: tree,
 ) -> dict[str, float]:
     """Metrics of the answers after `halt_max_steps` segments, on the first `number` puzzles.
 
@@ -45,6 +49,7 @@ def evaluate(
       batch_size: puzzles at a time.
       number: puzzles evaluated; more than there are: all.
       noise: what is added to the initial states; None: nothing.
+      place: puts the arrays of a batch beside the parameters (`Placement.rows`).
 
     Returns:
       `exact_accuracy` (fraction of puzzles solved), `accuracy` (mean fraction of labelled tokens
@@ -57,14 +62,22 @@ def evaluate(
     if number < 1:
         raise ValueError(f"number must be at least 1, got {number}")
     totals: dict[str, float] = {}
-    number = min(number, len(puzzles))
-    for start in range(0, number, batch_size):
-        batch = _padded(puzzles, start, min(start + batch_size, number), batch_size)
-        rows = np.arange(start, start + batch_size)
+    for batch, rows in map(place, batches(puzzles, batch_size, number)):
         for name, value in _outcomes(config, flat, batch, rows, noise).items():
             totals[name] = totals.get(name, 0.0) + float(value)
     count = max(totals["count"], 1.0)
     return {name: total if name == "count" else total / count for name, total in totals.items()}
+
+
+def batches(puzzles: PuzzleSet, batch_size: int, number: int) -> Iterator[tuple[Batch, np.ndarray]]:
+    """The first `number` puzzles in batches, and which rows of the set they are.
+
+    Rows that pad the last batch have no labels.
+    """
+    number = min(number, len(puzzles))
+    for start in range(0, number, batch_size):
+        batch = _padded(puzzles, start, min(start + batch_size, number), batch_size)
+        yield batch, np.arange(start, start + batch_size)
 
 
 def _padded(puzzles: PuzzleSet, start: int, stop: int, batch_size: int) -> Batch:

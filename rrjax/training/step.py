@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Int
 
@@ -13,6 +14,7 @@ from rrjax.training.act import Batch, Slots, empty_slots, refill
 from rrjax.training.augment import starts
 from rrjax.training.gradients import (
     Flat,
+    Gradients,
     Weights,
     of_fixed_rollout,
     of_masked_rollout,
@@ -76,7 +78,10 @@ def optimizer(recipe: Recipe) -> optax.GradientTransformation:
     return adam_atan2(rate, recipe.beta1, recipe.beta2, recipe.weight_decay)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
+_jit_step = functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
+
+
+@_jit_step
 def train_step(
     config: Config, recipe: Recipe, state: TrainState, batch: Batch
 ) -> tuple[TrainState, dict[str, Array]]:
@@ -92,12 +97,31 @@ def train_step(
       The next state, and the metrics of `losses.score` (sums over the batch) with `loss`; for
       several trajectories or segments see `Gradients`.
     """
+    state, found = _step(config, recipe, state, batch)
+    return state, found.metrics
+
+
+@_jit_step
+def logged_step(
+    config: Config, recipe: Recipe, state: TrainState, batch: Batch
+) -> tuple[TrainState, dict[str, Array]]:
+    """`train_step`, with `gradient_norm` among the metrics: ‖∂loss/∂trained‖₂.
+
+    It is finite only if all gradients are.
+    """
+    state, found = _step(config, recipe, state, batch)
+    return state, found.metrics | {"gradient_norm": optax.tree.norm(found.weights.trained)}
+
+
+def _step(
+    config: Config, recipe: Recipe, state: TrainState, batch: Batch
+) -> tuple[TrainState, Gradients]:
     key = jax.random.fold_in(jax.random.key(recipe.seed), state.step)
     slots = _refilled(config, recipe, state, batch, key)
     weights = Weights(state.trained, _vectors(state.fixed, slots.batch.puzzle_ids))
     of = _GRADIENTS[recipe.augmentation.rollout]
     found = of(weights, state.fixed, config, slots, key, recipe.global_batch_size)
-    return _apply(recipe, state, found.slots, found.weights), found.metrics
+    return _apply(recipe, state, found.slots, found.weights), found
 
 
 _GRADIENTS = {
@@ -145,6 +169,11 @@ def _vectors(fixed: Flat, puzzle_ids: Array) -> Array | None:
 
 def _schedule(recipe: Recipe, peak: float) -> optax.Schedule:
     return warmup_cosine(peak, recipe.lr_warmup_steps, recipe.steps, recipe.lr_min_ratio)
+
+
+def learning_rate(recipe: Recipe, step: int) -> float:
+    """The main optimizer's rate in optimizer step `step`, counted from 1."""
+    return float(np.asarray(_schedule(recipe, recipe.lr)(step - 1)))
 
 
 def model_params(state: TrainState, recipe: Recipe) -> Flat:

@@ -2,10 +2,14 @@
 
 import chex
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
-from rrjax.training.checkpoints import Checkpoints
+from rrjax.training.checkpoints import Checkpoints, _checksum, _described
 from rrjax.training.step import TrainState, init_train_state
 from tests.training import tiny
 
@@ -20,6 +24,42 @@ def scaled(state: TrainState, factor: int) -> TrainState:
     return jax.tree.map(lambda leaf: leaf if leaf.dtype == bool else leaf * factor, state)
 
 
+def test_any_changed_word_changes_its_checksum_however_the_array_is_split(state):
+    before = _described(state)
+    for name, factor in (("step", 1), ("slots/halted", 1), ("trained/lm_head.weight", 7)):
+        changed = jax.tree_util.tree_map_with_path(
+            lambda path, leaf, name=name, factor=factor: (
+                flipped(leaf, factor)
+                if jax.tree_util.keystr(path, simple=True, separator="/") == name
+                else leaf
+            ),
+            state,
+        )
+        after = _described(changed)
+        assert [key for key in before if before[key] != after[key]] == [name]
+
+
+def flipped(leaf: jax.Array, place: int) -> jax.Array:
+    """The lowest bit of one word turned over."""
+    array = np.array(leaf)
+    words = array.reshape(-1).view(np.uint8)
+    words[place % words.size] ^= 1
+    return jnp.asarray(array)
+
+
+@given(hnp.arrays(np.uint32, 16), st.integers(0, 15), st.integers(1, 2**32 - 1))
+def test_one_changed_word_always_shows(words, place, change):
+    other = words.copy()
+    other[place] ^= np.uint32(change)
+    assert int(_checksum(jnp.asarray(words))) != int(_checksum(jnp.asarray(other)))
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "bfloat16", "int32", "float32"])
+def test_every_type_has_a_checksum_and_swapped_values_another(dtype):
+    one, other = jnp.array([0, 1, 0], dtype), jnp.array([1, 0, 0], dtype)
+    assert int(_checksum(one)) != int(_checksum(other))
+
+
 def test_an_empty_folder_has_no_checkpoint(state, tmp_path):
     checkpoints = Checkpoints(tmp_path / "checkpoints")
     assert checkpoints.restore(state) is None
@@ -29,7 +69,7 @@ def test_an_empty_folder_has_no_checkpoint(state, tmp_path):
 def test_the_newest_state_comes_back_and_two_are_kept(state, tmp_path):
     checkpoints = Checkpoints(tmp_path)
     for step in (1, 2, 3):
-        checkpoints.save(step, scaled(state, step), {"lines": 10 * step})
+        checkpoints.save(step, scaled(state, step), {"losses": [10 * step]})
     checkpoints.close()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["2", "3"]
 
@@ -38,7 +78,7 @@ def test_the_newest_state_comes_back_and_two_are_kept(state, tmp_path):
     checkpoints.close()
     assert found is not None
     restored, record = found
-    assert record == {"lines": 30}
+    assert record == {"losses": [30]}
     chex.assert_trees_all_equal(restored, scaled(state, 3))
 
 

@@ -3,44 +3,52 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import chex
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from rrjax.cells import flatten
 from rrjax.cli import main
 from rrjax.models import load_model
-from rrjax.training import loop
+from rrjax.runs import load_run
+from rrjax.training import loop, placement
 from rrjax.training.augment import Augmentation
 from rrjax.training.checkpoints import Checkpoints
 from rrjax.training.evaluate import evaluate
+from rrjax.training.logs import LATENTS, RECURSION, read_table
 from rrjax.training.loop import identity, train
 from rrjax.training.recipe import Recipe
-from rrjax.training.step import TrainState, init_train_state, train_step
+from rrjax.training.step import TrainState, init_train_state, logged_step
 from tests.training import tiny
 
 ROOT = Path(__file__).parents[2]
-KILLED_AT_15 = """
+# `rrjax train`, killed before it takes the batch of a step.
+KILLED = """
 import os, signal, sys
 from rrjax.cli import main
-from rrjax.training.loop import Log
+from rrjax.training.sampler import Sampler
 
-write = Log.write
+batch = Sampler.batch
 
-def write_and_die(log, step, means):
-    write(log, step, means)
-    if step == 15:
+def batch_or_die(sampler, step):
+    if step == int(sys.argv[1]):
         os.kill(os.getpid(), signal.SIGKILL)
+    return batch(sampler, step)
 
-Log.write = write_and_die
-main(sys.argv[1:])
+Sampler.batch = batch_or_die
+main(sys.argv[2:])
 """
+KILLS = sorted(np.random.default_rng(8).choice(np.arange(2, 30), 3, replace=False).tolist())
+"""Steps chosen at random, of thirty with a checkpoint every five."""
 
 
 @pytest.fixture(scope="module")
@@ -68,10 +76,12 @@ def whole(data, tmp_path_factory) -> Path:
 
 
 def lines(out: Path) -> list[dict]:
-    """The logged lines without the one number that is not reproducible."""
-    records = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    assert all(record.pop("seconds_per_step") > 0 for record in records)
-    return records
+    """The logged rows without the numbers that are not reproducible, and without empty cells."""
+    metrics = load_run(out).metrics
+    for name in ("seconds_per_step", "examples_per_second"):
+        assert (metrics.pop(name) > 0).all()
+    rows = [dict(zip(metrics, row, strict=True)) for row in np.transpose([*metrics.values()])]
+    return [{name: float(v) for name, v in row.items() if not np.isnan(v)} for row in rows]
 
 
 def last_state(out: Path, recipe: Recipe = tiny.RECIPE) -> TrainState:
@@ -131,25 +141,55 @@ def test_saved_model_is_the_averaged_one_that_was_evaluated(whole):
 
 
 @pytest.mark.slow
-def test_a_killed_run_goes_on_to_the_same_bits(data, whole, tmp_path, capsys):
+def test_a_run_killed_at_random_steps_goes_on_to_the_same_bits(data, whole, tmp_path, capsys):
     out = tmp_path / "killed"
     arguments = command(data, out)
-    killed = subprocess.run(
-        [sys.executable, "-c", KILLED_AT_15, *arguments],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        timeout=300,
-    )
-    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
-    assert [record["step"] for record in lines(out)] == [5, 10, 15]
-    # the line of step 15 has no checkpoint, so it must go; so must half a line
-    assert any((out / "checkpoints" / step).is_dir() for step in ("5", "10"))
-    with (out / "metrics.jsonl").open("a") as file:
-        file.write('{"step": 2')
+    for step in KILLS:
+        killed = subprocess.run(
+            [sys.executable, "-c", KILLED, str(step), *arguments],
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            timeout=300,
+        )
+        assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+        assert load_run(out).metrics["step"].tolist() == list(range(5, step + 1, 5))
+    with (out / "metrics.csv").open("a") as file:
+        file.write("2")  # of a row of step 25
     assert main(arguments) == 0
     assert_same_run(out, whole)
+    assert sorted(int(path.name) for path in (out / "checkpoints").iterdir()) == [25, 30]
     assert "exact_accuracy" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("damaged", [1, 2])
+def test_a_run_goes_on_from_the_last_whole_checkpoint(data, whole, tmp_path, capsys, damaged):
+    out = tmp_path / "run"
+    shutil.copytree(whole, out)
+    newest = sorted((out / "checkpoints").iterdir(), key=lambda path: -int(path.name))
+    for folder in newest[:damaged]:
+        file = max(folder.rglob("*"), key=lambda path: path.stat().st_size)
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 1
+        file.write_bytes(content)
+    if damaged == len(newest):
+        assert main(command(data, out)) == 2
+        assert "no checkpoint is whole" in capsys.readouterr().err
+        return
+    with pytest.warns(UserWarning, match=r"checkpoints/30 .*goes on from step 25"):
+        assert main(command(data, out)) == 0
+    assert_same_run(out, whole)
+
+
+def test_a_checkpoint_of_another_architecture_is_refused(whole, tmp_path):
+    shutil.copytree(whole / "checkpoints", tmp_path / "checkpoints")
+    config = dataclasses.replace(tiny.CONFIG, arch=dataclasses.replace(tiny.ARCH, hidden_size=16))
+    message = r"30 is of another architecture or recipe: trained/\S+ is float32 \(\d+, \d+\) in it"
+    with (
+        closing(Checkpoints(tmp_path / "checkpoints")) as checkpoints,
+        pytest.raises(ValueError, match=message),
+    ):
+        checkpoints.restore(init_train_state(config, tiny.RECIPE))
 
 
 class _StopError(Exception):
@@ -161,9 +201,9 @@ def test_an_interrupted_run_goes_on_to_the_same_bits_and_compiles_once(
 ):
     """The state that a checkpoint gives back has the very types of the state that a step gives."""
     chex.clear_trace_counter()
-    counted = chex.assert_max_traces(train_step.__wrapped__, n=1)
+    counted = chex.assert_max_traces(logged_step.__wrapped__, n=1)
     step = jax.jit(counted, static_argnums=(0, 1), donate_argnums=2)
-    monkeypatch.setattr(loop, "train_step", step)
+    monkeypatch.setattr(placement, "logged_step", step)
 
     def stop(step: int, means: dict[str, float]):
         if step == 20:
@@ -206,7 +246,7 @@ def test_an_interrupted_augmented_run_goes_on_to_the_same_bits(tmp_path, rollout
 
 def test_the_best_model_is_the_first_of_the_highest_accuracy(tmp_path, monkeypatch):
     accuracies = iter((0.25, 0.5, 0.5))
-    monkeypatch.setattr(loop, "evaluate", lambda *_: {"exact_accuracy": next(accuracies)})
+    monkeypatch.setattr(loop, "evaluate", lambda *_, **__: {"exact_accuracy": next(accuracies)})
     train(tiny.task(), tiny.RHYTHM, tmp_path / "run", lambda step, means: None)
     best = load_model(tmp_path / "run" / "models" / "best")
     assert best.provenance["step"] == 20
@@ -226,9 +266,9 @@ def test_a_latent_that_the_cell_lacks_is_refused_before_anything_is_written(tmp_
 
 
 def test_a_finished_run_is_left_as_it_is(data, whole, capsys):
-    before = contents(whole / "models") | {"log": (whole / "metrics.jsonl").read_bytes()}
+    before = contents(whole / "models") | {"log": (whole / "metrics.csv").read_bytes()}
     assert main(command(data, whole)) == 0
-    assert contents(whole / "models") | {"log": (whole / "metrics.jsonl").read_bytes()} == before
+    assert contents(whole / "models") | {"log": (whole / "metrics.csv").read_bytes()} == before
     assert (
         f"exact_accuracy {lines(whole)[-1]['test/exact_accuracy']:.4g}" in capsys.readouterr().out
     )
@@ -247,12 +287,12 @@ def test_a_finished_run_is_left_as_it_is(data, whole, capsys):
     ],
 )
 def test_the_folder_of_another_run_is_refused(data, whole, capsys, more, difference):
-    before = (whole / "metrics.jsonl").read_bytes()
+    before = (whole / "metrics.csv").read_bytes()
     assert main(command(data, whole, *more)) == 2
     error = capsys.readouterr().err
     assert "holds another run" in error
     assert difference in error
-    assert (whole / "metrics.jsonl").read_bytes() == before
+    assert (whole / "metrics.csv").read_bytes() == before
 
 
 def test_other_groups_of_the_same_puzzles_are_another_run():
@@ -278,6 +318,64 @@ def test_a_loss_that_is_not_finite_stops_the_run(data, tmp_path, capsys):
     assert main(command(data, out, "--lr", "1e30", "--lr-warmup-steps", "0")) == 2
     error = capsys.readouterr().err
     assert "at step 5" in error
-    assert str(out / "checkpoints") in error
+    assert f"there is none yet in {out / 'checkpoints'}" in error
     assert "Traceback" not in error
-    assert lines(out) == []
+    assert not (out / "metrics.csv").exists()
+
+
+def test_a_gradient_that_is_not_finite_stops_the_run_and_names_the_last_checkpoint(
+    tmp_path, monkeypatch
+):
+    """The loss of that step is still finite; the weights after it are not."""
+    step = placement.logged_step
+
+    def poisoned(config, recipe, state, batch):
+        state, metrics = step(config, recipe, state, batch)
+        bad = jnp.where(state.step == 12, jnp.nan, 0)
+        return state, metrics | {"gradient_norm": metrics["gradient_norm"] + bad}
+
+    monkeypatch.setattr(placement, "logged_step", poisoned)
+    last = tmp_path / "run" / "checkpoints" / "10"
+    message = rf"norm of the gradient is nan at step 15; the last good checkpoint: it is {last};"
+    with pytest.raises(FloatingPointError, match=message):
+        train(tiny.task(), tiny.RHYTHM, tmp_path / "run", lambda step, means: None)
+    assert last.is_dir()
+
+
+def test_logged_norms_speed_and_rate_are_those_of_the_run(whole):
+    metrics = load_run(whole).metrics
+    state, recipe = last_state(whole), tiny.RECIPE
+    norm = np.sqrt(sum(float(np.sum(np.square(leaf))) for leaf in state.trained.values()))
+    assert metrics["parameter_norm"][-1] == pytest.approx(norm, rel=1e-5)
+    assert (metrics["gradient_norm"] > 0).all()
+    rates = [recipe.lr * min(1, step / recipe.lr_warmup_steps) for step in metrics["step"]]
+    np.testing.assert_allclose(metrics["learning_rate"], rates, rtol=1e-6)
+    np.testing.assert_allclose(
+        metrics["examples_per_second"] * metrics["seconds_per_step"], recipe.global_batch_size
+    )
+
+
+def test_config_counts_the_weights(whole):
+    state = last_state(whole)
+    expected = {
+        "trained": sum(leaf.size for leaf in state.trained.values()),
+        "fixed": sum(leaf.size for leaf in state.fixed.values()),
+    }
+    assert load_run(whole).config["num_weights"] == expected
+
+
+def test_segment_tables_end_where_the_evaluation_does(tmp_path):
+    rhythm = dataclasses.replace(tiny.RHYTHM, log_recursion=True, log_latents=True)
+    run = tmp_path / "run"
+    train(tiny.task(steps=20), rhythm, run, lambda step, means: None)
+    segments = [1, 2, 3, 4] * 2
+    recursion, latents = (read_table(run / name) for name in (RECURSION, LATENTS))
+    for table in (recursion, latents):
+        assert table["step"].tolist() == [10] * 4 + [20] * 4
+        assert table["segment"].tolist() == segments
+    metrics = load_run(run).metrics
+    for name in ("accuracy", "exact_accuracy"):
+        evaluated = metrics[f"test/{name}"]
+        np.testing.assert_allclose(recursion[name][3::4], evaluated[~np.isnan(evaluated)])
+    columns = ["l2_norm", "cosine_prev", "batch_variance"]
+    assert list(latents)[2:] == [f"{z}_{name}" for z in ("z_H", "z_L") for name in columns]

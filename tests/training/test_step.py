@@ -1,7 +1,10 @@
 """What an optimizer step moves, and what its average covers."""
 
+import dataclasses
+import functools
 import itertools
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +12,7 @@ import pytest
 
 from rrjax.cells import param_shapes
 from rrjax.training.sampler import Sampler
-from rrjax.training.step import TrainState, init_train_state, model_params, train_step
+from rrjax.training.step import TrainState, init_train_state, logged_step, model_params, train_step
 from tests.training import tiny
 
 UNAVERAGED = {"H_init", "L_init", "puzzle_emb.weights"}
@@ -72,3 +75,29 @@ def test_a_step_counts_itself_and_donates_its_state(states):
     sampler = Sampler(tiny.sets()[0], tiny.RECIPE.global_batch_size, seed=1)
     train_step(tiny.CONFIG, tiny.RECIPE, state, sampler.batch(0))
     assert state.trained["lm_head.weight"].is_deleted()
+
+
+@pytest.mark.slow
+def test_memory_of_a_step_does_not_grow_with_the_cycles_without_gradient():
+    assert temporaries(3) == temporaries(9)
+
+
+def temporaries(cycles: int) -> int:
+    """Bytes of a compiled step beside its arguments and results."""
+    config = dataclasses.replace(tiny.CONFIG, arch=dataclasses.replace(tiny.ARCH, H_cycles=cycles))
+    state = jax.eval_shape(functools.partial(init_train_state, config, tiny.RECIPE))
+    compiled = train_step.lower(config, tiny.RECIPE, state, state.slots.batch).compile()
+    return compiled.memory_analysis().temp_size_in_bytes
+
+
+def test_the_logged_norm_is_of_the_gradients_and_moves_nothing():
+    states = [init_train_state(tiny.CONFIG, tiny.RECIPE) for _ in range(2)]
+    batch = Sampler(tiny.sets()[0], tiny.RECIPE.global_batch_size, seed=1).batch(0)
+    plain, metrics = train_step(tiny.CONFIG, tiny.RECIPE, states[0], batch)
+    logged, more = logged_step(tiny.CONFIG, tiny.RECIPE, states[1], batch)
+    norm = more.pop("gradient_norm")
+    chex.assert_trees_all_equal((plain, metrics), (logged, more))
+    # the first moments of the first step are (1 − β1) times the gradients
+    moments = jax.tree.leaves(logged.optimizer[0].mu)
+    found = np.sqrt(sum(np.sum(np.square(m)) for m in moments)) / (1 - tiny.RECIPE.beta1)
+    np.testing.assert_allclose(norm, found, rtol=1e-5)

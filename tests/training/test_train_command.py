@@ -1,8 +1,10 @@
 """`rrjax train`: options, YAML files of defaults, and data sets that do not fit."""
 
 import dataclasses
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rrjax.cli import main
@@ -30,7 +32,7 @@ def tasks(monkeypatch) -> list[Task]:
     """The tasks that the command would train."""
     found = []
 
-    def record(task, rhythm, folder, report):
+    def record(task, rhythm, folder, report, devices):
         found.append(task)
         return {"count": 1.0}
 
@@ -177,6 +179,49 @@ def test_sets_of_different_puzzles_are_refused(tmp_path, capsys):
     out = tmp_path / "run"
     error = refusal(["--data", str(tmp_path / "data"), "--out", str(out)], capsys)
     assert "seq_len of train is 16, of test 36" in error
+    assert not out.exists()
+
+
+def edited(array: str, change):
+    """A folder's `train` with one of its arrays changed."""
+
+    def edit(folder: Path):
+        path = folder / "train" / f"all__{array}.npy"
+        np.save(path, change(np.load(path)))
+
+    return edit
+
+
+def with_vocabulary(folder: Path):
+    path = folder / "test" / "dataset.json"
+    path.write_text(path.read_text().replace('"vocab_size": 6', '"vocab_size": 7'))
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (edited("labels", lambda a: a[:-1]), "labels: expected int32 or uint8 of shape (24, 16)"),
+        (
+            edited("inputs", lambda a: a[:, :-1]),
+            "inputs: expected int32 or uint8 of shape (24, 16)",
+        ),
+        (edited("labels", lambda a: a + 1), "labels: expected values 0..5, found 6 at"),
+        (edited("inputs", lambda a: a[:0]), "found"),
+        (
+            edited("puzzle_identifiers", lambda a: a + 1),
+            "puzzle_ids: expected values 0..0, found 1",
+        ),
+        (edited("group_indices", lambda a: a[::-1]), "expected bounds that rise from 0 to 24"),
+        (with_vocabulary, "vocab_size of train is 6, of test 7"),
+    ],
+)
+def test_a_damaged_or_mixed_data_set_is_refused_by_name(data, tmp_path, capsys, edit, message):
+    folder, out = tmp_path / "data", tmp_path / "run"
+    shutil.copytree(data, folder)
+    edit(folder)
+    error = refusal(["--data", str(folder), "--out", str(out)], capsys)
+    assert message in error
+    assert str(folder) in error
     assert not out.exists()
 
 

@@ -1,0 +1,171 @@
+"""The space of `rrjax search`: a YAML file that names fields of a training and says what to try."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+import yaml
+
+from rrjax.cells import Arch
+from rrjax.cells.config import nearest
+from rrjax.training.augment import Augmentation
+from rrjax.training.loop import Task
+from rrjax.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Range:
+    """Every number from `low` to `high`, both included; with `log` uniform in the logarithm."""
+
+    low: int | float
+    high: int | float
+    log: bool = False
+
+
+@dataclass(frozen=True)
+class Choices:
+    """One of some values."""
+
+    choices: tuple[Any, ...]
+
+
+Domain = Range | Choices
+Space = dict[str, Domain]
+"""What may be tried for each field, by its name, such as `recipe.lr`."""
+
+
+def _fields() -> dict[str, Any]:
+    parts = {"arch": Arch, "recipe": Recipe, "augmentation": Augmentation}
+    found = {
+        f"{part}.{field.name}": field.type
+        for part, kind in parts.items()
+        for field in dataclasses.fields(kind)
+    }
+    # a record, and a pair of numbers: neither is one value that a trial could draw
+    return {
+        k: v for k, v in found.items() if k not in ("recipe.augmentation", "augmentation.sigma")
+    }
+
+
+FIELDS = _fields()
+"""The type of each field that can be searched, by its name."""
+
+
+def read_space(path: Path) -> Space:
+    """Reads a space: `recipe.lr: {low: 1e-5, high: 1e-2, log: true}`, `arch.mlp_t: {choices: …}`.
+
+    Raises:
+      ValueError: for a file that is no mapping or an empty one, a field that there is none of (with
+        the nearest known name), or a range that is none.
+    """
+    try:
+        mapping = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is no YAML: {error}") from None
+    if not isinstance(mapping, Mapping) or not mapping:
+        raise ValueError(
+            f"{path} must map names of fields to what is tried, such as "
+            f"recipe.lr: {{low: 1e-5, high: 1e-2, log: true}}; found {mapping!r}"
+        )
+    for name in mapping:
+        if name not in FIELDS:
+            raise ValueError(f"{path} names no field with {name!r}{_nearest_field(name)}")
+    space = {str(name): _domain(str(name), block) for name, block in mapping.items()}
+    _check_ends(space)
+    return space
+
+
+def _nearest_field(name: Any) -> str:
+    """As `nearest`; a name without its part, as recipes have it, is of the field that ends so."""
+    whole = (known for known in FIELDS if known.endswith(f".{name}"))
+    return nearest(next(whole, name), FIELDS)
+
+
+def _domain(name: str, block: Any) -> Domain:
+    if not isinstance(block, Mapping):
+        _refuse(name, "be {choices: [...]} or {low: ..., high: ...}", block)
+    known = {"choices"} if "choices" in block else {"low", "high", "log"}
+    for key in block:
+        if key not in known:
+            raise ValueError(f"{name} has no key {key!r}{nearest(key, known)}")
+    return _choices(name, block["choices"]) if "choices" in block else _range(name, block)
+
+
+def _choices(name: str, values: Any) -> Choices:
+    if not isinstance(values, list) or len(values) < 2:
+        _refuse(f"{name}.choices", "be a list of two values or more", values)
+    choices = tuple(_value(name, value) for value in values)
+    if len(set(choices)) < len(choices):
+        _refuse(f"{name}.choices", "name each value once", values)
+    return Choices(choices)
+
+
+def _range(name: str, block: Mapping[Any, Any]) -> Range:
+    if FIELDS[name] not in (int, float):
+        _refuse(name, "be {choices: [...]}, for it is no number", dict(block))
+    for key in ("low", "high"):
+        if key not in block:
+            raise ValueError(f"{name} lacks {key!r}")
+    low, high = (_value(name, block[key]) for key in ("low", "high"))
+    log = block.get("log", False)
+    if not isinstance(log, bool):
+        _refuse(f"{name}.log", "be true or false", log)
+    if not low < high or math.isinf(high - low):
+        _refuse(name, "have a low below its high, both finite", (low, high))
+    if log and low <= 0:
+        _refuse(name, "have a low above 0, for it is logarithmic", low)
+    return Range(low, high, log)
+
+
+def _value(name: str, value: Any) -> Any:
+    """As the field's type; PyYAML reads `1e-4` as a string."""
+    kind = FIELDS[name]
+    if get_origin(kind) is not None:
+        if value not in get_args(kind):
+            _refuse(name, f"be one of {', '.join(get_args(kind))}", f"{value!r}")
+        return value
+    fits = isinstance(value, bool) == (kind is bool) and (kind is float or isinstance(value, kind))
+    try:
+        if fits:
+            return kind(value)
+    except (TypeError, ValueError):
+        pass
+    return _refuse(name, f"be of type {kind.__name__}", f"{value!r}")
+
+
+def _check_ends(space: Space) -> None:
+    """Refuse what no recipe can have; what an architecture can have depends on its other fields."""
+    for name, domain in space.items():
+        ends = (domain.low, domain.high) if isinstance(domain, Range) else domain.choices
+        for value in ends:
+            part, field = name.split(".")
+            changes: dict[str, Any] = {field: value}
+            if part == "recipe":
+                Recipe(**changes)
+            elif part == "augmentation":
+                Augmentation(**changes)
+
+
+def _refuse(name: str, rule: str, found: Any) -> Any:
+    raise ValueError(f"{name} must {rule}; got {found}")
+
+
+def with_values(task: Task, values: Mapping[str, Any]) -> Task:
+    """A task in which some fields, by their names in a space, have other values.
+
+    Raises:
+      ValueError: if no architecture or recipe has those values together.
+    """
+    parts: dict[str, dict[str, Any]] = {"arch": {}, "recipe": {}, "augmentation": {}}
+    for name, value in values.items():
+        part, _, field = name.partition(".")
+        parts[part][field] = value
+    arch = dataclasses.replace(task.config.arch, **parts["arch"])
+    augmentation = dataclasses.replace(task.recipe.augmentation, **parts["augmentation"])
+    recipe = dataclasses.replace(task.recipe, augmentation=augmentation, **parts["recipe"])
+    return dataclasses.replace(
+        task, config=dataclasses.replace(task.config, arch=arch), recipe=recipe
+    )

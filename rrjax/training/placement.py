@@ -1,0 +1,111 @@
+"""Where a run's arrays live: on one device, or on a mesh with weights everywhere and slots split.
+
+The program of many devices is that of one with other shardings: sums over the batch, those of
+gradients by puzzle identifier among them, are over the batch of all devices.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from rrjax.cells import Config
+from rrjax.training.act import Batch
+from rrjax.training.recipe import Recipe
+from rrjax.training.step import TrainState, logged_step
+
+AXIS = "batch"
+
+Device = Any
+"""A `jax.Device`, which is a name and no type to type checkers."""
+
+
+def training_devices(number: int | None = None) -> list[Device]:
+    """The devices of a run, over all processes.
+
+    Args:
+      number: of the devices of a processor that each process uses; None: one, whose matrix
+        products use all cores. Accelerators are all used.
+
+    Raises:
+      ValueError: if there are fewer, or `number` is given where there are accelerators.
+    """
+    if jax.default_backend() != "cpu":
+        if number is not None:
+            raise ValueError(
+                f"cpu_devices is for processors, got {number}; all {jax.device_count()} devices of "
+                f"the {jax.default_backend()} are used"
+            )
+        return jax.devices()
+    number = number or 1
+    if number > jax.local_device_count():
+        raise ValueError(f"{number} devices asked for, JAX has {jax.local_device_count()}")
+    mine = (jax.local_devices(process_index=index) for index in range(jax.process_count()))
+    return [device for devices in mine for device in devices[:number]]
+
+
+class Placement:
+    """Puts a run's arrays where they belong; on one device it changes nothing.
+
+    Every process builds the same batch, as it is a function of seed and step, and places its part.
+    """
+
+    def __init__(self, devices: Sequence[Device], batch_size: int):
+        """Refuse what cannot be split.
+
+        Args:
+          devices: of all processes.
+          batch_size: rows of a batch.
+
+        Raises:
+          ValueError: if the devices cannot share the batch equally.
+        """
+        if batch_size % len(devices):
+            raise ValueError(
+                f"global_batch_size must be a multiple of the number of devices, {len(devices)}; "
+                f"got {batch_size}"
+            )
+        self._one = len(devices) == 1
+        mesh = Mesh(np.array(devices), (AXIS,), axis_types=(AxisType.Auto,))
+        self._everywhere = NamedSharding(mesh, PartitionSpec())
+        self._apart = NamedSharding(mesh, PartitionSpec(AXIS))
+        self._step = logged_step if self._one else self._sharded_step()
+
+    def state(self, state: TrainState) -> TrainState:
+        """Weights on every device, slots split."""
+        if self._one:
+            return state
+        weights = _placed(state._replace(slots=None), self._everywhere)  # pyright: ignore
+        return weights._replace(slots=self.rows(state.slots))
+
+    def rows(self, tree: Any) -> Any:
+        """Arrays with a leading batch axis, split along it."""
+        return tree if self._one else _placed(tree, self._apart)
+
+    def step(
+        self, config: Config, recipe: Recipe, state: TrainState, batch: Batch
+    ) -> tuple[TrainState, dict[str, jax.Array]]:
+        """`logged_step` on a placed state and a batch from the host."""
+        return self._step(config, recipe, state, self.rows(batch))
+
+    def _sharded_step(self) -> Callable:
+        whole = TrainState(*[self._everywhere] * len(TrainState._fields))  # pyright: ignore
+        return jax.jit(
+            logged_step.__wrapped__,  # pyright: ignore[reportAttributeAccessIssue]
+            static_argnums=(0, 1),
+            donate_argnums=2,
+            # left to the compiler, a state could come back split otherwise and be compiled for anew
+            out_shardings=(whole._replace(slots=self._apart), self._everywhere),  # pyright: ignore
+        )
+
+
+def _placed(tree: Any, sharding: NamedSharding) -> Any:
+    """Every process has the whole arrays and puts its part on its devices."""
+
+    def place(leaf: Any) -> jax.Array:
+        host = np.asarray(leaf)
+        return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
+
+    return jax.tree.map(place, tree)

@@ -1,0 +1,124 @@
+"""Every recipe is a configuration, its header's commands parse, and its arithmetic is right."""
+
+import re
+import shlex
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import tyro
+
+from rrjax.cells import Config
+from rrjax.commands import arc, maze, sudoku, train
+from rrjax.commands.train import read_yaml
+from rrjax.puzzles import build, generate
+from rrjax.training.loop import Rhythm, Task
+from rrjax.training.recipe import Recipe
+
+ROOT = Path(__file__).parents[1]
+RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
+NAMES = [path.stem for path in RECIPES]
+BUNDLED = ("trm_sudoku6", "trm_sudoku9", "hrm_sudoku6")
+PARSERS: dict[str, Callable[[list[str]], object]] = {
+    "sudoku": lambda arguments: tyro.cli(sudoku.Options, args=arguments),
+    "maze": lambda arguments: tyro.cli(maze.Options, args=arguments),
+    "arc": lambda arguments: tyro.cli(arc.Options, args=arguments),
+    "train": train._parse,
+}
+
+
+def header(path: Path) -> str:
+    """The comment at the top, without its marks."""
+    lines = path.read_text().splitlines()
+    end = next(number for number, line in enumerate(lines) if not line.startswith("#"))
+    return "\n".join(line[1:].removeprefix(" ") for line in lines[:end])
+
+
+def commands(path: Path) -> list[list[str]]:
+    """The indented commands of a header, as words."""
+    joined = header(path).replace("\\\n", " ")
+    return [shlex.split(line) for line in joined.splitlines() if line.startswith("  ")]
+
+
+def own_commands(path: Path, name: str) -> list[list[str]]:
+    """The arguments of one of our commands wherever the header gives it."""
+    return [words[2:] for words in commands(path) if words[:2] == ["rrjax", name]]
+
+
+def test_the_official_runs_and_those_for_a_cpu_are_there():
+    official = [f"{cell}_{task}" for cell in ("trm_att", "hrm") for task in ("arc1", "arc2")]
+    official += [f"{cell}_sudoku_extreme" for cell in ("trm_mlp", "trm_att", "hrm")]
+    official += [f"{cell}_maze_hard" for cell in ("trm_att", "hrm")]
+    small = [f"cpu_{task}" for task in ("sudoku4", "maze10", "arc1", *BUNDLED)]
+    assert sorted(NAMES) == sorted(official + small)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=NAMES)
+def test_a_recipe_is_read_without_a_complaint(path, capsys):
+    arch, recipe = read_yaml(path)
+    assert recipe.steps > recipe.lr_warmup_steps
+    assert (arch.forward_dtype == "float32") == path.stem.startswith("cpu_")
+    assert "no effect" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=NAMES)
+def test_the_commands_of_a_header_parse(path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    ours = [words for words in commands(path) if words[0] == "rrjax"]
+    for words in ours:
+        PARSERS[words[1]](words[2:])
+    (arguments,) = own_commands(path, "train")
+    options = train._parse(arguments)
+    assert options.config == path.relative_to(ROOT)
+    assert (options.arch, options.recipe) == read_yaml(path)
+    made = [str(words[2]) for words in ours[:-1]]
+    if not path.stem.endswith("sudoku_extreme"):  # that folder the official builder writes
+        assert str(options.data) in made
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=NAMES)
+def test_a_header_says_what_was_measured_here_and_what_was_only_published(path):
+    words = " ".join(header(path).split())
+    assert ("Measured" in words) == path.stem.startswith("cpu_")
+    assert ("Published, not run here: " in words) != path.stem.startswith("cpu_")
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=NAMES)
+def test_epochs_are_converted_to_steps_as_upstream_does(path):
+    arch, recipe = read_yaml(path)
+    number = r"([\d.]+)"
+    found = re.search(
+        rf"{number} epochs x {number} groups x {number} examples / {number} = (\d+)",
+        " ".join(header(path).split()),
+    )
+    if path.stem.startswith("cpu_"):
+        assert found is None
+        return
+    assert found is not None
+    epochs, groups, examples, batch, steps = map(float, found.groups())
+    assert int(epochs * groups * examples / batch) == steps == recipe.steps
+    assert (batch, arch.name == "trm") == (recipe.global_batch_size, recipe.ema)
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_a_bundled_models_script_trains_what_the_recipe_says(name, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    text = (ROOT / "scripts" / f"train_{name}.sh").read_text().replace("\\\n", " ")
+    words = [shlex.split(line) for line in text.splitlines() if line.startswith("rrjax train")]
+    script = train._parse(words[0][2:])
+    (arguments,) = own_commands(ROOT / "recipes" / f"cpu_{name}.yaml", "train")
+    recipe = train._parse(arguments)
+    assert (script.arch, script.recipe) == (recipe.arch, recipe.recipe)
+    assert (script.rhythm, script.augment) == (recipe.rhythm, recipe.augment)
+
+
+def test_the_small_recipe_trains(tmp_path):
+    arch, recipe = read_yaml(ROOT / "recipes" / "cpu_sudoku4.yaml")
+    few: Recipe = replace(recipe, steps=2, global_batch_size=4)
+    sets = build(generate(4, 8, seed=0)), build(generate(4, 4, seed=1))
+    meta = sets[0].metadata
+    task = Task(Config(arch, meta.seq_len, meta.vocab_size), few, *sets, augment=True)
+    outcome = train.train(task, Rhythm(1, 2, 2), tmp_path / "run", lambda step, numbers: None)
+    assert outcome["count"] == 4
+    assert (tmp_path / "run" / "models" / "best" / "model.safetensors").is_file()
