@@ -39,7 +39,8 @@ def test_four_steps_in_torch_have_the_losses_of_ours():
 
 def test_it_runs_at_a_tiny_size(tmp_path, capsys, monkeypatch):
     pytest.importorskip("torch")
-    monkeypatch.setattr(benchmark, "official_mlp", lambda width: config())
+    small = config()
+    monkeypatch.setattr(benchmark, "official_mlp", lambda width: small)
     few = benchmark.puzzles(4)
     monkeypatch.setattr(benchmark, "puzzles", lambda: few)
     monkeypatch.setattr(benchmark.jax.config, "update", lambda name, value: None)

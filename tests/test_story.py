@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tyro
 
+from rrjax.commands import ptrm
 from rrjax.results import Results
 from tests.scripts_path import SCRIPTS, load_script
 
@@ -77,11 +79,25 @@ def test_the_figures_are_drawn_from_the_runs_of_the_story(story, monkeypatch):
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("chunks/*.npz")} == chunks
 
 
-@pytest.mark.slow
-def test_the_figure_of_noisy_rollouts_is_drawn(tmp_path):
-    sizes = ("--num-rollouts", "2", "--num-segments", "1", "--model", "trm-sudoku6")
-    run_script("figure_q_stability.py", "--folder", str(tmp_path), *SMALL, *sizes)
+def test_the_figure_of_noisy_rollouts_is_drawn(tmp_path, monkeypatch):
+    script, asked = load_script("figure_q_stability"), []
+    rng = np.random.default_rng(0)
+    shape = (3, 4)
+    arrays = {
+        "sigma": np.array([0, 0.3, 0.3, 0.3]),
+        "repeat": np.array([0, 0, 1, 2]),
+        "solved": rng.random((*shape, 1)) < 0.5,
+        "answers": rng.integers(0, 9, (*shape, 5)),
+        "exponents": rng.normal(size=(*shape, 1)),
+        **{name: rng.normal(size=shape) for name in ("q_halt", "residual", "late_drift")},
+    }
+    result = Results(arrays, {}, tmp_path / "results.npz")
+    monkeypatch.setattr(script, "run", lambda folder, *words: asked.append(words) or result)
+    script.main(script.Options(folder=tmp_path))
     assert (tmp_path / "q_against_stability.png").stat().st_size > 5_000
+    # the command line takes these words
+    options = tyro.cli(ptrm.Options, args=[str(word) for word in asked[0][1:]])
+    assert (options.num_puzzles, options.num_rollouts, options.sigma) == (128, 8, 0.3)
 
 
 def test_a_command_that_is_refused_ends_the_script(tmp_path, capsys):

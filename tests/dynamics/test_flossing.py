@@ -137,7 +137,7 @@ def test_a_tiny_trm_by_differences():
     def loss(context):
         return weighted(replace(dynamics, context=context), frame, range(1, 3))
 
-    gradient = jax.grad(loss)(dynamics.context)
+    gradient = jax.jit(jax.grad(loss))(dynamics.context)
     direction = random_like(dynamics.context)
     numeric = difference(jax.jit(loss), dynamics.context, direction, 1e-7)
     np.testing.assert_allclose(along(gradient, direction), numeric, rtol=1e-4)
