@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import special, stats
+from scipy import special
 
 from rrjax.analysis.intervals import (
     Interval,
@@ -283,6 +283,8 @@ def _range_to_fit(classes: np.ndarray, fractions: np.ndarray) -> tuple[np.ndarra
 
 
 def _slope(distances: np.ndarray, fractions: np.ndarray, level: float) -> tuple[Interval, float]:
+    from scipy import stats  # takes a second, for which no --help should wait
+
     fit: Any = stats.linregress(np.log(distances), np.log(fractions))
     reach = stats.t.ppf((1 + level) / 2, len(distances) - 2) * fit.stderr
     ends = (float(end) for end in (fit.slope, fit.slope - reach, fit.slope + reach))

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import rankdata
 
 from rrjax.analysis.report import SMALL_GROUP, Estimate, Table
 from rrjax.analysis.selection import (
@@ -135,6 +134,8 @@ def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
     a, b = a[known], b[known]
     if len(a) < 3 or (a == a[0]).all() or (b == b[0]).all():
         return np.nan
+    from scipy.stats import rankdata  # takes a second, for which no --help should wait
+
     return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])
 
 
