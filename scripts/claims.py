@@ -6,8 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rrjax import Results
+from rrjax.analysis.drift import late_drift
 from rrjax.analysis.report import SMALL_GROUP, Table
 from rrjax.analysis.settling import log10_drift, otsu_threshold, settled_counts
+from rrjax.commands.arrays import answer_drift
 from rrjax.commands.tables import print_table
 from rrjax.store import describe_run, write_json
 
@@ -74,7 +76,8 @@ def _separation(name: str, spectrum: Results) -> list[Claim]:
 
 
 def _wrong_points(name: str, spectrum: Results) -> Claim:
-    drift = spectrum["drift_z_H"][:, -int(spectrum.record["summary"]["drift_window"]) :].mean(1)
+    window = int(spectrum.record["summary"]["drift_window"])
+    drift = late_drift(spectrum[answer_drift(spectrum)], window)
     finite = spectrum["finite"] & np.isfinite(drift)
     logs, solved = log10_drift(drift[finite]), spectrum["solved"][finite]
     counts = settled_counts(logs, solved, otsu_threshold(logs))

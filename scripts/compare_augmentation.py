@@ -24,13 +24,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import tyro
-from scipy import stats
 
 from rrjax.cells import Arch, Config
 from rrjax.commands import sudoku
 from rrjax.plots.canvas import new_figure, save_figure
 from rrjax.progress import progress
 from rrjax.puzzles import PuzzleSet
+from rrjax.runs import student_interval
 from rrjax.store import describe_run, write_json
 from rrjax.training.augment import Augmentation
 from rrjax.training.logs import METRICS, Table
@@ -155,11 +155,8 @@ def summarize(runs: list[list[dict[str, float]]], metric: str) -> dict[str, list
 
 def paired_interval(differences: list[float], level: float = 0.95) -> dict[str, Any]:
     """Mean of differences of runs with the same seed, with Student's interval; NaN ends for one."""
-    n, mean = len(differences), float(np.mean(differences))
-    if n < 2:
-        return {"mean": mean, "low": np.nan, "high": np.nan, "each": differences}
-    reach = stats.t.ppf((1 + level) / 2, n - 1) * np.std(differences, ddof=1) / np.sqrt(n)
-    return {"mean": mean, "low": mean - reach, "high": mean + reach, "each": differences}
+    low, high = student_interval(differences, level)
+    return {"mean": float(np.mean(differences)), "low": low, "high": high, "each": differences}
 
 
 def compare(options: Options, found: dict[Arm, list[list[dict[str, float]]]]) -> dict[str, Any]:

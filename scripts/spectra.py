@@ -9,6 +9,7 @@ from runs import run
 
 from rrjax import Results
 from rrjax.analysis.report import usable_runs
+from rrjax.commands.arrays import answer_drift
 from rrjax.plots.canvas import new_figure, save_figure
 
 
@@ -49,7 +50,7 @@ def draw_beside(options: Options, draw: Callable[..., Any], name: str) -> None:
     panels = figure.subplots(1, len(found), squeeze=False)[0]
     for ax, (model, results) in zip(panels, found.items(), strict=True):
         ax.spines[["top", "right"]].set_visible(False)
-        drift = results["drift_z_H"]
+        drift = results[answer_drift(results)]
         keep = usable_runs(results["exponents"], drift, results["finite"])
         draw(results["exponents"][keep], results["solved"][keep], ax)
         title = f"{Path(model).name}\n{ax.get_title(loc='left')}"

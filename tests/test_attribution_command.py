@@ -1,8 +1,6 @@
 """`rrjax spectrum --attribution` on a tiny random model: arrays, record, notes and figure."""
 
-import contextlib
 import dataclasses
-import io
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +14,7 @@ from rrjax.commands import attribution, spectrum
 from rrjax.dynamics.participation import participation
 from rrjax.models import load_model, save_model
 from rrjax.puzzles import PuzzleSet, write_folder
+from tests.jobs import run
 from tests.tiny import CONFIG, UPDATES, puzzles, snapshot, weights, write_model
 
 NUMBER, EXPONENTS, SEGMENTS = 4, 2, 2
@@ -30,12 +29,6 @@ class Job(NamedTuple):
     out: Path
     printed: str
     results: dict[str, np.ndarray]
-
-
-def run(*command_line: str) -> str:
-    with contextlib.redirect_stdout(io.StringIO()) as out:
-        assert cli.main(command_line) == 0
-    return " ".join(out.getvalue().split())
 
 
 def arguments(model: Path, data: PuzzleSet, folder: Path) -> list[str]:

@@ -2,11 +2,10 @@
 
 import contextlib
 import dataclasses
-import io
+import functools
 import itertools
 import shutil
 from pathlib import Path
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +20,7 @@ from rrjax.dynamics.starts import perturb
 from rrjax.models import load_model, save_model
 from rrjax.puzzles import write_folder
 from rrjax.sweep import Unfinished
+from tests.jobs import SMALL, Job, printed_by
 from tests.tiny import CONFIG, puzzles, snapshot, weights
 
 NUMBER, SEGMENTS, READOUT, RESTARTS, CHUNK = 5, 6, 2, 2, 4
@@ -28,17 +28,9 @@ SIGMA, REPEAT = (0.0, 0.5, 0.5, 2.0, 2.0), (0, 0, 1, 0, 1)
 RUNS = len(SIGMA)
 PUZZLES = puzzles(NUMBER)
 FILES = {"sweep.json", "results.npz", "results.json", "chunks", "restarts_of_failures.png"}
-SMALL = dataclasses.replace(CONFIG, arch=dataclasses.replace(CONFIG.arch, H_cycles=1, L_cycles=1))
-"""Two updates a segment: programs compile in no time."""
 
 
-class Job(NamedTuple):
-    """The inputs of a run, its output folder, and what it printed."""
-
-    model: Path
-    data: Path
-    out: Path
-    printed: str
+run = functools.partial(printed_by, command.main)
 
 
 def arguments(model: Path, data: Path, out: Path, *more: str) -> list[str]:
@@ -46,13 +38,6 @@ def arguments(model: Path, data: Path, out: Path, *more: str) -> list[str]:
     starts = ["--sigmas", "0", "2", "0.5", "--num-restarts", str(RESTARTS)]
     places = [str(model), "--puzzles", str(data), "--out", str(out)]
     return [*places, *sizes, *starts, "--chunk-size", str(CHUNK), *more]
-
-
-def run(*command_line: str) -> str:
-    """What a run prints, its white space evened out."""
-    with contextlib.redirect_stdout(io.StringIO()) as out:
-        command.main(list(command_line))
-    return " ".join(out.getvalue().split())
 
 
 def trajectories(folder: Path, fields: tuple[str, ...] | None = None) -> list[rrjax.Trajectory]:

@@ -1,7 +1,5 @@
 """The same bits on one device, on four, in shards and in processes that share a folder."""
 
-import contextlib
-import io
 import os
 import socket
 import subprocess
@@ -20,6 +18,8 @@ from rrjax.commands import spectrum as command
 from rrjax.devices import OnDevices, parse_share, use_cpu_devices
 from rrjax.puzzles import write_folder
 from rrjax.sweep import Share, Sweep
+from tests import jobs
+from tests.processes import begin, finish
 from tests.scripts_path import SCRIPTS
 from tests.tiny import puzzles, snapshot, write_model
 
@@ -60,34 +60,12 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
 
 
 def run(options: list[str]) -> str:
-    """What a run that must succeed prints, its white space evened out."""
-    with contextlib.redirect_stdout(io.StringIO()) as out:
-        assert cli.main(["spectrum", *options]) == 0
-    return " ".join(out.getvalue().split())
+    return jobs.run("spectrum", *options)
 
 
-def begin(arguments: list[str], **environment: str) -> subprocess.Popen[str]:
-    """Start a process that sees this checkout, and no job but the one of its arguments."""
-    outer = {name: value for name, value in os.environ.items() if "SLURM" not in name}
-    paths = {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
-    return subprocess.Popen(
-        arguments,
-        cwd=ROOT,
-        env=outer | paths | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def finish(process: subprocess.Popen[str]) -> str:
-    """What a process that must succeed printed."""
-    try:
-        out, err = process.communicate(timeout=300)
-    finally:
-        process.kill()
-    assert process.returncode == 0, err
-    return " ".join(out.split())
+def printed_by(process: subprocess.Popen[str]) -> str:
+    """What a process that must succeed printed, its white space evened out."""
+    return " ".join(finish(process).split())
 
 
 def assert_same_bits(found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) -> None:
@@ -128,7 +106,7 @@ sys.exit(code)
 
 def test_four_devices_give_the_bits_of_one(job, tmp_path):
     options = job.into(tmp_path, "--cpu-devices", "4")
-    printed = finish(begin([sys.executable, "-c", _ON_FOUR, *options]))
+    printed = printed_by(begin([sys.executable, "-c", _ON_FOUR, *options]))
     assert printed.endswith("[(4, 4, 2), (4, 1, 2)]")
     assert_same_results(tmp_path, job)
 
@@ -165,7 +143,7 @@ print(len(jax.devices()))
 
 
 def test_chunks_that_do_not_divide_the_devices_give_the_same_bits(tmp_path):
-    assert finish(begin([sys.executable, "-c", _CHAOS, str(tmp_path)])) == "4"
+    assert printed_by(begin([sys.executable, "-c", _CHAOS, str(tmp_path)])) == "4"
     one = snapshot(tmp_path / "1" / "chunks")
     assert len(one) == 6
     for number in "234":
@@ -215,14 +193,14 @@ def test_shards_one_after_another_then_all_together(job, tmp_path):
 @pytest.mark.slow
 def test_the_shell_script_is_one_and_a_task_of_an_array_does_its_share(job, tmp_path):
     script = SCRIPTS / "slurm_array.sh"
-    assert finish(begin(["bash", "-n", str(script)])) == ""
+    assert printed_by(begin(["bash", "-n", str(script)])) == ""
     (tmp_path / "bin").mkdir()
     installed = tmp_path / "bin" / "rrjax"
     installed.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m rrjax.cli "$@"\n')
     installed.chmod(0o755)
     path = f"{installed.parent}:{os.environ['PATH']}"
     tasks = [
-        finish(
+        printed_by(
             begin(
                 ["sh", str(script), str(tmp_path / "out"), *job.options, "--cpu-devices", "1"],
                 PATH=path,

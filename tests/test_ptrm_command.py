@@ -2,9 +2,8 @@
 
 import contextlib
 import dataclasses
-import io
+import functools
 from pathlib import Path
-from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -19,35 +18,21 @@ from rrjax.models import load_model, save_model
 from rrjax.plots.ptrm import q_against_lambda1
 from rrjax.puzzles import write_folder
 from rrjax.sweep import Unfinished
-from tests.tiny import CONFIG, puzzles, snapshot, weights
+from tests.jobs import SMALL, Job, printed_by
+from tests.tiny import puzzles, snapshot, weights
 
 NUMBER, SEGMENTS, ROLLOUTS, SIGMA, CHUNK = 4, 5, 4, 1.5, 6
 RUNS = 1 + ROLLOUTS
 PUZZLES = puzzles(NUMBER)
-SMALL = dataclasses.replace(CONFIG, arch=dataclasses.replace(CONFIG.arch, H_cycles=1, L_cycles=1))
-"""Two updates a segment: what is linearised compiles in no time."""
 
 
-class Job(NamedTuple):
-    """The inputs of a run, its output folder, and what it printed."""
-
-    model: Path
-    data: Path
-    out: Path
-    printed: str
+run = functools.partial(printed_by, command.main)
 
 
 def arguments(model: Path, data: Path, out: Path, *more: str) -> list[str]:
     sizes = ["--num-segments", str(SEGMENTS), "--num-rollouts", str(ROLLOUTS)]
     places = [str(model), "--puzzles", str(data), "--out", str(out)]
     return [*places, *sizes, "--sigma", str(SIGMA), "--chunk-size", str(CHUNK), *more]
-
-
-def run(*command_line: str) -> str:
-    """What a run prints, its white space evened out."""
-    with contextlib.redirect_stdout(io.StringIO()) as out:
-        command.main(list(command_line))
-    return " ".join(out.getvalue().split())
 
 
 def noisy(folder: Path, puzzle: int, repeat: int) -> rrjax.Dynamics:

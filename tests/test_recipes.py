@@ -24,7 +24,7 @@ PARSERS: dict[str, Callable[[list[str]], object]] = {
     "sudoku": lambda arguments: tyro.cli(sudoku.Options, args=arguments),
     "maze": lambda arguments: tyro.cli(maze.Options, args=arguments),
     "arc": lambda arguments: tyro.cli(arc.Options, args=arguments),
-    "train": train._parse,
+    "train": lambda words: train.parse(train.Options, words, "rrjax train"),
 }
 
 
@@ -69,7 +69,7 @@ def test_the_commands_of_a_header_parse(path, monkeypatch):
     for words in ours:
         PARSERS[words[1]](words[2:])
     (arguments,) = own_commands(path, "train")
-    options = train._parse(arguments)
+    options = train.parse(train.Options, arguments, "rrjax train")
     assert options.config == path.relative_to(ROOT)
     assert (options.arch, options.recipe) == read_yaml(path)
     made = [str(words[2]) for words in ours[:-1]]
@@ -106,9 +106,9 @@ def test_a_bundled_models_script_trains_what_the_recipe_says(name, monkeypatch):
     monkeypatch.chdir(ROOT)
     text = (ROOT / "scripts" / f"train_{name}.sh").read_text().replace("\\\n", " ")
     words = [shlex.split(line) for line in text.splitlines() if line.startswith("rrjax train")]
-    script = train._parse(words[0][2:])
+    script = train.parse(train.Options, words[0][2:], "rrjax train")
     (arguments,) = own_commands(ROOT / "recipes" / f"cpu_{name}.yaml", "train")
-    recipe = train._parse(arguments)
+    recipe = train.parse(train.Options, arguments, "rrjax train")
     assert (script.arch, script.recipe) == (recipe.arch, recipe.recipe)
     assert (script.rhythm, script.augment) == (recipe.rhythm, recipe.augment)
 

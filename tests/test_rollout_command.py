@@ -1,11 +1,8 @@
 """`rrjax rollout` from end to end on a tiny random model: numbers, files, tables, figures."""
 
-import contextlib
 import dataclasses
-import io
 import shutil
 from pathlib import Path
-from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -18,6 +15,7 @@ from rrjax.commands import rollout as command
 from rrjax.models import load_model, save_model
 from rrjax.puzzles import from_answers, generate, geometry, to_tokens, write_folder
 from rrjax.puzzles import violations as count_violations
+from tests.jobs import Job, run
 from tests.tiny import CONFIG, UPDATES, puzzles, snapshot, weights, write_model
 
 NUMBER, SEGMENTS, READOUT, CHUNK = 7, 6, 2, 4
@@ -25,26 +23,10 @@ PUZZLES = puzzles(NUMBER)
 FIGURES = {"accuracy_against_compute.png", "survival_of_failures.png"}
 
 
-class Job(NamedTuple):
-    """The inputs of a run, its output folder, and what it printed."""
-
-    model: Path
-    data: Path
-    out: Path
-    printed: str
-
-
 def arguments(model: Path, data: Path, out: Path, *more: str) -> list[str]:
     sizes = ["--num-segments", str(SEGMENTS), "--readout-segment", str(READOUT)]
     places = [str(model), "--puzzles", str(data), "--out", str(out)]
     return ["rollout", *places, *sizes, "--chunk-size", str(CHUNK), *more]
-
-
-def run(*command_line: str) -> str:
-    """What a run that must succeed prints, its white space evened out."""
-    with contextlib.redirect_stdout(io.StringIO()) as out:
-        assert cli.main(command_line) == 0
-    return " ".join(out.getvalue().split())
 
 
 def trajectories(model: Path) -> list[rrjax.Trajectory]:

@@ -90,7 +90,7 @@ def test_a_search_names_its_best_trial(data, tmp_path, runs, capsys):
     assert f"Trial {best['trial']} of a search" in text
     assert read_yaml(out / "best.yaml") == runs.seen[int(best["trial"])][1:]
     again = shlex.split(text.splitlines()[1].removeprefix("# rrjax train"))
-    options = train_command._parse(again)
+    options = train_command.parse(train_command.Options, again, "rrjax train")
     assert (options.arch, options.recipe) == runs.seen[int(best["trial"])][1:]
     assert options.augment
     assert "higher than new puzzles would show" in " ".join(capsys.readouterr().out.split())

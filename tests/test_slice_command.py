@@ -1,11 +1,9 @@
 """`rrjax slice` from end to end on a tiny model: points, answers, files, tables, figures."""
 
-import contextlib
 import dataclasses
-import io
+import functools
 import shutil
 from pathlib import Path
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +18,7 @@ from rrjax.dynamics.slices import forward_vectors
 from rrjax.dynamics.starts import start_scale
 from rrjax.models import load_model, save_model
 from rrjax.puzzles import write_folder
+from tests.jobs import Job, printed_by
 from tests.tiny import CONFIG, puzzles, weights
 
 PUZZLE, GRID, SEGMENTS, REST, EXTENT = 1, 5, 8, 2, 1.5
@@ -28,13 +27,7 @@ PUZZLES = puzzles(3)
 FIGURES = ("settling.png", "answers.png")
 
 
-class Job(NamedTuple):
-    """The inputs of a run, its output folder, and what it printed."""
-
-    model: Path
-    data: Path
-    out: Path
-    printed: str
+run = functools.partial(printed_by, command.main)
 
 
 def arguments(model: Path, data: Path, out: Path, *more: str) -> list[str]:
@@ -42,13 +35,6 @@ def arguments(model: Path, data: Path, out: Path, *more: str) -> list[str]:
     numbers |= {"extent": EXTENT, "box-size": 2, "residual": 0.2, "chunk-size": 8}
     places = [str(model), "--puzzles", str(data), "--out", str(out)]
     return [*places, *(part for k, v in numbers.items() for part in (f"--{k}", str(v))), *more]
-
-
-def run(*command_line: str) -> str:
-    """What a run prints, its white space evened out."""
-    with contextlib.redirect_stdout(io.StringIO()) as out:
-        command.main(list(command_line))
-    return " ".join(out.getvalue().split())
 
 
 def write_slow_model(folder: Path) -> Path:

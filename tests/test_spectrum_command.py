@@ -1,16 +1,13 @@
 """`rrjax spectrum` from end to end, on a tiny random model: numbers, files, resuming."""
 
-import contextlib
 import dataclasses
 import errno
 import hashlib
-import io
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -21,32 +18,17 @@ from rrjax import cli, store
 from rrjax.commands import spectrum as command
 from rrjax.models import load_model, save_model
 from rrjax.puzzles import write_folder
+from tests.jobs import Job, run
 from tests.tiny import CONFIG, UPDATES, puzzles, snapshot, weights, write_model
 
 NUMBER, EXPONENTS, SEGMENTS, CHUNK = 7, 2, 2, 3
 PUZZLES = puzzles(NUMBER)
 
 
-class Job(NamedTuple):
-    """The inputs of a run, its output folder when it ran undisturbed, and what it printed."""
-
-    model: Path
-    data: Path
-    out: Path
-    printed: str
-
-
 def arguments(model: Path, data: Path, out: Path, *more: str) -> list[str]:
     sizes = ["--num-exponents", str(EXPONENTS), "--num-segments", str(SEGMENTS)]
     places = [str(model), "--puzzles", str(data), "--out", str(out)]
     return ["spectrum", *places, *sizes, "--chunk-size", str(CHUNK), *more]
-
-
-def run(*command_line: str) -> str:
-    """What a run that must succeed prints, its white space evened out."""
-    with contextlib.redirect_stdout(io.StringIO()) as out:
-        assert cli.main(command_line) == 0
-    return " ".join(out.getvalue().split())
 
 
 def write_data(folder: Path, labels: np.ndarray) -> Path:

@@ -9,7 +9,7 @@ from rrjax.analysis.controls import Controlled, controlled_auc
 from rrjax.analysis.drift import late_drift
 from rrjax.analysis.early import EarlyWindow, HorizonCurve, early_windows, horizon_curve
 from rrjax.analysis.intervals import Interval, bootstrap_median
-from rrjax.analysis.report import DRIFT_WINDOW, SMALL_GROUP, Table, usable_runs
+from rrjax.analysis.report import DRIFT_WINDOW, SMALL_GROUP, Table, bracketed, usable_runs
 from rrjax.analysis.separation import AucEstimate, bootstrap_auc
 from rrjax.analysis.settling import Settling, check_outcomes, log10_drift, settling
 
@@ -328,10 +328,7 @@ def _pooled(controlled: Controlled | None) -> str:
 
 
 def _numbers(estimate: Interval | AucEstimate, precision: str) -> str:
-    value, low, high = estimate[:3]
-    if np.isnan(value):
-        return "undefined"
-    return f"{value:{precision}} [{low:{precision}}, {high:{precision}}]"
+    return bracketed(*estimate[:3], precision)
 
 
 def _percents(share: Interval) -> str:

@@ -126,14 +126,15 @@ def summarize_basin(
     failed = ~solved[:, sigma == 0, readout_segment - 1].ravel()
     some = np.asarray(solved.any(axis=2))
     ever, always = np.asarray(some.any(axis=1)), np.asarray(some.all(axis=1))
-    runs = _runs(arrays, readout_segment)
+    settled, threshold = _settled(arrays["late_drift"])
+    runs = _runs(arrays, readout_segment) | {"settled": settled}
     return BasinSummary(
         num_puzzles=len(solved),
         num_segments=solved.shape[2],
         readout_segment=readout_segment,
         num_runs=solved.shape[1],
         num_not_finite=int(np.sum(~np.isfinite(arrays["late_drift"]))),
-        settled_below=_threshold(arrays["late_drift"]),
+        settled_below=threshold,
         failures=_places(failed),
         never_solved=_places(~ever),
         always_solved=_places(always),
@@ -160,25 +161,21 @@ def _runs(arrays: Mapping[str, np.ndarray], readout_segment: int) -> dict[str, n
         "solved": by_segment[:, :, -1],
         "at_readout": by_segment[:, :, readout_segment - 1],
         "at_some": by_segment.any(axis=2),
-        "settled": _settled(arrays["late_drift"]),
     }
     if "exponents" in arrays:
         runs["lambda1"] = arrays["exponents"][:, :, 0]
     return runs
 
 
-def _settled(late_drift: np.ndarray) -> np.ndarray:
-    """Which runs are not above the threshold, compared where it was found: in log₁₀."""
+def _settled(late_drift: np.ndarray) -> tuple[np.ndarray, float]:
+    """Which runs are not above Otsu's threshold, compared where it was found: in log₁₀; and it."""
     settled, finite = np.zeros(late_drift.shape, bool), np.isfinite(late_drift)
-    if finite.any():
-        logs = log10_drift(late_drift[finite])
-        settled[finite] = logs <= otsu_threshold(logs)
-    return settled
-
-
-def _threshold(late_drift: np.ndarray) -> float:
-    finite = late_drift[np.isfinite(late_drift)]
-    return 10 ** otsu_threshold(log10_drift(finite)) if len(finite) else np.nan
+    if not finite.any():
+        return settled, np.nan
+    logs = log10_drift(late_drift[finite])
+    threshold = otsu_threshold(logs)
+    settled[finite] = logs <= threshold
+    return settled, 10**threshold
 
 
 def _restarts(

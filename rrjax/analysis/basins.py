@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import special
 
 from rrjax.analysis.intervals import (
     Interval,
@@ -157,7 +157,7 @@ def _by_box(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     pairs = np.arange(number)[:, None] * len(basins) + index.reshape(boxes.shape)
     found, counts = np.unique(pairs, return_counts=True)
     shares, box = counts / points, found // len(basins)
-    entropies = np.bincount(box, special.entr(shares), minlength=number)
+    entropies = np.bincount(box, scipy.special.entr(shares), minlength=number)
     return entropies, np.bincount(box, minlength=number) > 1
 
 
@@ -283,9 +283,7 @@ def _range_to_fit(classes: np.ndarray, fractions: np.ndarray) -> tuple[np.ndarra
 
 
 def _slope(distances: np.ndarray, fractions: np.ndarray, level: float) -> tuple[Interval, float]:
-    from scipy import stats  # takes a second, for which no --help should wait
-
-    fit: Any = stats.linregress(np.log(distances), np.log(fractions))
-    reach = stats.t.ppf((1 + level) / 2, len(distances) - 2) * fit.stderr
+    fit: Any = scipy.stats.linregress(np.log(distances), np.log(fractions))
+    reach = scipy.stats.t.ppf((1 + level) / 2, len(distances) - 2) * fit.stderr
     ends = (float(end) for end in (fit.slope, fit.slope - reach, fit.slope + reach))
     return Interval(*ends), float(fit.stderr)

@@ -4,8 +4,8 @@ from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy  # which loads its parts when they are first used: no --help waits for them
 from numpy.typing import ArrayLike
-from scipy.special import betaincinv
 
 
 class Interval(NamedTuple):
@@ -80,8 +80,8 @@ def exact_interval(num_successes: int, num_trials: int, level: float = 0.95) -> 
     if num_trials == 0:
         return Interval(np.nan, np.nan, np.nan)
     k, n, tail = num_successes, num_trials, (1 - level) / 2
-    low = float(betaincinv(k, n - k + 1, tail)) if k else 0.0
-    high = float(betaincinv(k + 1, n - k, 1 - tail)) if k < n else 1.0
+    low = float(scipy.special.betaincinv(k, n - k + 1, tail)) if k else 0.0
+    high = float(scipy.special.betaincinv(k + 1, n - k, 1 - tail)) if k < n else 1.0
     return Interval(k / n, low, high)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 
 from rrjax.analysis.report import SMALL_GROUP, Estimate, Table
 from rrjax.analysis.selection import (
@@ -134,9 +135,7 @@ def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
     a, b = a[known], b[known]
     if len(a) < 3 or (a == a[0]).all() or (b == b[0]).all():
         return np.nan
-    from scipy.stats import rankdata  # takes a second, for which no --help should wait
-
-    return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])
+    return float(np.corrcoef(scipy.stats.rankdata(a), scipy.stats.rankdata(b))[0, 1])
 
 
 def format_ptrm(summary: PtrmSummary) -> Table:

@@ -374,6 +374,18 @@ def _lambda1_growth(log_growth: ArrayLike, exponents: np.ndarray, num_segments: 
     return growth[..., 0]
 
 
+def to_estimate(interval: Interval) -> Estimate:
+    """An interval of plain numbers, for a report."""
+    return Estimate(*map(float, interval))
+
+
+def bracketed(value: float, low: float, high: float, precision: str) -> str:
+    """A number with its interval in words; `precision` is that of a format, such as `.3f`."""
+    if np.isnan(value):
+        return "undefined"
+    return f"{value:{precision}} [{low:{precision}}, {high:{precision}}]"
+
+
 def _estimates(interval: Interval | AucEstimate) -> list[Estimate]:
     columns: Any = zip(interval.value, interval.low, interval.high, strict=True)
     return [Estimate(float(value), float(low), float(high)) for value, low, high in columns]

@@ -7,7 +7,7 @@ import numpy as np
 
 from rrjax.analysis.compute import Halting, accuracy_curve, check_updates, early_halting
 from rrjax.analysis.intervals import Interval
-from rrjax.analysis.report import SMALL_GROUP, Estimate, Table
+from rrjax.analysis.report import SMALL_GROUP, Estimate, Table, bracketed, to_estimate
 from rrjax.analysis.survival import Waits, escapes, exponential_rate, kaplan_meier
 
 
@@ -178,10 +178,10 @@ def _escape(solved: np.ndarray, readout_segment: int, updates: int) -> Escape:
         num_kept=int(np.sum(waits.observed & solved[failed, -1])),
         segments_watched=watched,
         still_failing=_at(kaplan_meier(*waits).survival, -1),
-        rate_per_segment=_estimate(rate),
-        rate_per_update=_estimate(Interval(*(end / updates for end in rate))),
-        early_rate=_estimate(early),
-        late_rate=_estimate(late),
+        rate_per_segment=to_estimate(rate),
+        rate_per_update=to_estimate(Interval(*(end / updates for end in rate))),
+        early_rate=to_estimate(early),
+        late_rate=to_estimate(late),
     )
 
 
@@ -192,7 +192,7 @@ def _rate(waits: Waits, start: float, stop: float) -> Interval:
 
 
 def _rule(name: str, halting: Halting) -> HaltingRule:
-    accuracy = _estimate(halting.accuracy)
+    accuracy = to_estimate(halting.accuracy)
     return HaltingRule(name, halting.num_halted, accuracy, halting.mean_segments, halting.saved)
 
 
@@ -291,11 +291,7 @@ def _halting_table(summary: RolloutSummary) -> Table:
 
 
 def _at(interval: Interval, index: int) -> Estimate:
-    return _estimate(Interval(*(end[index] for end in interval)))
-
-
-def _estimate(interval: Interval) -> Estimate:
-    return Estimate(*(float(end) for end in interval))
+    return to_estimate(Interval(*(end[index] for end in interval)))
 
 
 def _percent(estimate: Estimate) -> str:
@@ -307,9 +303,7 @@ def _percent(estimate: Estimate) -> str:
 
 
 def _number(estimate: Estimate) -> str:
-    if np.isnan(estimate.value):
-        return "undefined"
-    return f"{estimate.value:.3g} [{estimate.low:.3g}, {estimate.high:.3g}]"
+    return bracketed(estimate.value, estimate.low, estimate.high, ".3g")
 
 
 def _share(fraction: float) -> str:

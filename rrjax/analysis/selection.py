@@ -17,7 +17,7 @@ from rrjax.analysis.intervals import (
     percentile_interval,
     wilson_interval,
 )
-from rrjax.analysis.report import Estimate
+from rrjax.analysis.report import Estimate, to_estimate
 from rrjax.analysis.separation import BLOCK
 
 RULES = {
@@ -213,7 +213,7 @@ def mean_over_puzzles(
         for start in range(0, num_resamples, size)
     ]
     low, high = percentile_interval(np.concatenate(means), level)
-    return _estimate(Interval(values.mean(), low, high))
+    return to_estimate(Interval(values.mean(), low, high))
 
 
 def mean_fraction(fractions: ArrayLike, seed: int, level: float = 0.95) -> Estimate:
@@ -246,7 +246,7 @@ def mean_fraction(fractions: ArrayLike, seed: int, level: float = 0.95) -> Estim
 def fraction_of_puzzles(flags: ArrayLike, level: float = 0.95) -> Estimate:
     """The fraction of puzzles for which something holds, (N,) booleans, with Wilson's interval."""
     flags = np.asarray(flags, dtype=bool)
-    return _estimate(wilson_interval(int(flags.sum()), len(flags), level))
+    return to_estimate(wilson_interval(int(flags.sum()), len(flags), level))
 
 
 def powers_of_two(last: int) -> list[int]:
@@ -295,7 +295,3 @@ def _equal_pairs(answers: ArrayLike) -> np.ndarray:
 def _equal_rows(rows: np.ndarray) -> np.ndarray:
     names = np.unique(rows, axis=0, return_inverse=True)[1].ravel()
     return names[:, None] == names
-
-
-def _estimate(interval: Interval) -> Estimate:
-    return Estimate(*(float(end) for end in interval))

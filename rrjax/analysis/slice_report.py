@@ -13,8 +13,7 @@ from rrjax.analysis.basins import (
     basin_entropy,
     uncertainty_exponent,
 )
-from rrjax.analysis.intervals import Interval
-from rrjax.analysis.report import Estimate, Table
+from rrjax.analysis.report import Estimate, Table, bracketed, to_estimate
 
 LARGEST = 5
 """Answers that have a row of their own."""
@@ -156,8 +155,8 @@ def mixing(classes: np.ndarray, box_size: int, seed: int) -> Mixing:
 
 def _of_entropy(found: BasinEntropy) -> dict:
     return {
-        "entropy": _estimate(found.whole),
-        "boundary_entropy": _estimate(found.boundary),
+        "entropy": to_estimate(found.whole),
+        "boundary_entropy": to_estimate(found.boundary),
         "box_size": found.box_size,
         "num_boxes": found.num_boxes,
         "num_boundary": found.num_boundary,
@@ -166,9 +165,9 @@ def _of_entropy(found: BasinEntropy) -> dict:
 
 def _of_exponent(found: UncertaintyExponent) -> dict:
     return {
-        "exponent": _estimate(found.exponent),
+        "exponent": to_estimate(found.exponent),
         "standard_error": found.standard_error,
-        "dimension": _estimate(found.dimension),
+        "dimension": to_estimate(found.dimension),
         "distances": found.distances.tolist(),
         "uncertain": found.fractions.tolist(),
         "used": found.used.tolist(),
@@ -286,14 +285,8 @@ def _share(total: int):
     return lambda count: (str(count), f"{100 * count / total:.1f} %")
 
 
-def _estimate(interval: Interval) -> Estimate:
-    return Estimate(*(float(end) for end in interval))
-
-
 def _number(estimate: Estimate) -> str:
-    if np.isnan(estimate.value):
-        return "undefined"
-    return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
+    return bracketed(estimate.value, estimate.low, estimate.high, ".3f")
 
 
 def _plain(value: float) -> str:

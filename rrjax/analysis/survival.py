@@ -5,8 +5,8 @@ from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy.special import gammaincinv
 
 from rrjax.analysis.compute import check_solved
 from rrjax.analysis.intervals import Interval, check_level
@@ -147,8 +147,8 @@ def exponential_rate(
         return Interval(np.nan, np.nan, np.nan)
     num_events = int(np.sum(observed & (durations > start) & (durations <= stop)))
     tail = (1 - level) / 2
-    low = float(gammaincinv(num_events, tail)) if num_events else 0.0
-    high = float(gammaincinv(num_events + 1, 1 - tail))
+    low = float(scipy.special.gammaincinv(num_events, tail)) if num_events else 0.0
+    high = float(scipy.special.gammaincinv(num_events + 1, 1 - tail))
     return Interval(num_events / exposure, low / exposure, high / exposure)
 
 

@@ -8,9 +8,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from rrjax.cells import hrm, lstm, srm, transformer, trm
-from rrjax.cells.config import Arch, Config, config_from_dict, config_to_dict, parse_arch
+from rrjax.cells.config import Arch, Config, config_from_dict, config_to_dict
 from rrjax.cells.io import Readout, input_embeddings, puzzle_vector, read
 from rrjax.cells.layers import Params
+from rrjax.cells.official import parse_arch
 from rrjax.cells.params import (
     INITIAL_VECTORS,
     check_arrays,

@@ -11,16 +11,6 @@ Positions = Literal["rope", "learned", "none"]
 LossType = Literal["stablemax_cross_entropy", "softmax_cross_entropy"]
 Dtype = Literal["bfloat16", "float32", "float64"]
 
-_NAMES_UPSTREAM: dict[str, CellName] = {
-    "recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1": "trm",
-    "recursive_reasoning.trm_singlez@TinyRecursiveReasoningModel_ACTV1": "trm_singlez",
-    "recursive_reasoning.trm_hier6@TinyRecursiveReasoningModel_ACTV1": "trm_hier6",
-    "recursive_reasoning.hrm@HierarchicalReasoningModel_ACTV1": "hrm",
-    "hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1": "hrm",
-    "recursive_reasoning.transformers_baseline@Model_ACTV2": "transformer",
-}
-_LOSS_HEAD_UPSTREAM = "losses@ACTLossHead"
-
 
 @dataclass(frozen=True)
 class Arch:
@@ -134,35 +124,11 @@ class Config:
         return self.puzzle_tokens + self.seq_len
 
 
-def parse_arch(block: Mapping[Any, Any]) -> Arch:
-    """The architecture that an official `arch:` block describes.
-
-    Raises:
-      ValueError: for an unknown key or value (with the nearest known name), a missing key that
-        upstream requires, or a combination that no cell can have.
-    """
-    block = dict(block)
-    upstream = block.pop("name", None)
-    if upstream is None:
-        raise ValueError("the arch block has no `name`; expected one of " + _listing())
-    name = _cell_name(str(upstream))
-    loss = _parse_loss(block.pop("loss", {}))
-    if name == "transformer":
-        _drop_act_switches(block)
-    allowed = keys_of(name, str(upstream))
-    for key in block:
-        if key not in allowed:
-            raise ValueError(f"arch has no key {key!r} for {name}{nearest(key, allowed)}")
-    known = {key: _coerce(key, value) for key, value in block.items()}
-    _check_complete(name, known)
-    return Arch(name=name, **{**_upstream_defaults(name, known), **loss, **known})
-
-
 def config_to_dict(config: Config) -> dict[str, Any]:
     """A JSON-able mapping from which `config_from_dict` makes an equal config."""
     mapping = dataclasses.asdict(config)
     if config.arch.name != "srm":
-        mapping["arch"] = {k: v for k, v in mapping["arch"].items() if k not in _SRM}
+        mapping["arch"] = {k: v for k, v in mapping["arch"].items() if k not in SRM_KEYS}
     return mapping
 
 
@@ -182,7 +148,7 @@ def config_from_dict(mapping: Mapping[Any, Any]) -> Config:
     for key in arch:
         if key not in _TYPES:
             raise ValueError(f"config.arch has no key {key!r}{nearest(key, _TYPES)}")
-    fields = {key: _coerce(key, value) for key, value in arch.items()}
+    fields = {key: coerce(key, value) for key, value in arch.items()}
     numbers = {key: _integer(key, mapping[key]) for key in sizes - {"arch"} if key in mapping}
     return Config(arch=Arch(**fields), **numbers)
 
@@ -194,87 +160,16 @@ _CHOICES["forward_dtype"] = Dtype
 # blocks are unrolled when compiled, and every one has entries in the table of parameters
 _MOST_LAYERS = 1000
 
-_SHARED = {
-    *("hidden_size", "num_heads", "expansion", "H_cycles", "H_layers", "pos_encodings"),
-    *("puzzle_emb_ndim", "forward_dtype", "halt_max_steps", "halt_exploration_prob"),
-    *("rms_norm_eps", "rope_theta"),
-}
-_REQUIRED = {"hidden_size", "num_heads", "expansion", "H_cycles", "pos_encodings"}
-_REQUIRED |= {"halt_max_steps", "halt_exploration_prob"}
+SRM_KEYS = ("kappa", "kappa_max", "alpha", "eta")
+"""What only `srm` has."""
 
-
-_TRM = _SHARED | {"L_cycles", "L_layers", "mlp_t", "puzzle_emb_len", "no_ACT_continue"}
-_WITHOUT_HEADS = _TRM - {"mlp_t", "num_heads", "rope_theta"}
-_BASELINE = _WITHOUT_HEADS - {"H_cycles", "L_cycles", "L_layers"}
-_SRM = ("kappa", "kappa_max", "alpha", "eta")
-_KEYS: dict[CellName, set[str]] = {
-    **dict.fromkeys(("trm", "trm_singlez", "trm_hier6"), _TRM),
-    "hrm": _SHARED | {"L_cycles", "L_layers", "mlp_t"},
-    "transformer": _SHARED,
-    "srm": (_WITHOUT_HEADS - {"H_layers", "expansion", "rms_norm_eps"}) | {*_SRM},
-    "lstm": _BASELINE - {"expansion"},
-    "mixer": _BASELINE,
-}
-"""The keys that a block of each cell may have."""
-
-_HAVE_H_LEVEL = ("hrm", "transformer", "lstm", "mixer")
+HAVE_H_LEVEL = ("hrm", "transformer", "lstm", "mixer")
 _HAVE_L_LEVEL = ("trm", "trm_singlez", "trm_hier6", "hrm", "srm")
 _WITHOUT_TRM_KEYS = ("hrm", "transformer")
 """Upstream's cells that know neither `puzzle_emb_len` nor `no_ACT_continue`."""
 
 
-def keys_of(name: CellName, upstream: str) -> set[str]:
-    """The keys that an official `arch:` block of a cell may have, under the name it has there."""
-    plain = upstream.startswith("hrm.hrm_act_v1")
-    return _KEYS[name] - ({"mlp_t"} if plain else set())
-
-
-def _upstream_defaults(name: CellName, known: Mapping[str, Any]) -> dict[str, Any]:
-    """Upstream's defaults of keys that a block may leave out, where they differ from ours."""
-    defaults: dict[str, Any] = {"forward_dtype": "bfloat16"}
-    if name.startswith("trm") and known.get("puzzle_emb_ndim", 0) > 0:
-        defaults["puzzle_emb_len"] = 16
-    return defaults
-
-
-def _drop_act_switches(block: dict[str, Any]) -> None:
-    """The baseline's switches of adaptive computation, of which only the defaults exist here."""
-    for key, default in (("act_enabled", True), ("act_inference", False)):
-        if block.pop(key, default) is not default:
-            raise ValueError(f"arch.{key} must be {default}: no other way of halting is offered")
-
-
-def _check_complete(name: CellName, known: Mapping[str, Any]) -> None:
-    required = (_REQUIRED | {"L_cycles", "L_layers"}) & _KEYS[name]
-    required |= {"H_layers"} if name in _HAVE_H_LEVEL else set()
-    missing = sorted(required - set(known))
-    if missing:
-        raise ValueError(f"the arch block of {name} lacks {', '.join(missing)}")
-
-
-def _parse_loss(block: Any) -> dict[str, Any]:
-    if not isinstance(block, Mapping):
-        raise ValueError(f"arch.loss must be a mapping, got {block!r}")
-    for key in block:
-        if key not in ("name", "loss_type"):
-            raise ValueError(f"arch.loss has no key {key!r}{nearest(key, ('name', 'loss_type'))}")
-    if block.get("name", _LOSS_HEAD_UPSTREAM) != _LOSS_HEAD_UPSTREAM:
-        raise ValueError(f"arch.loss.name must be {_LOSS_HEAD_UPSTREAM!r}, got {block['name']!r}")
-    if "loss_type" not in block:
-        return {}
-    return {"loss_type": _coerce("loss_type", block["loss_type"])}
-
-
-def _cell_name(upstream: str) -> CellName:
-    if upstream in get_args(CellName):
-        return upstream  # pyright: ignore[reportReturnType]
-    if upstream in _NAMES_UPSTREAM:
-        return _NAMES_UPSTREAM[upstream]
-    known = [*get_args(CellName), *_NAMES_UPSTREAM]
-    raise ValueError(f"arch.name {upstream!r} is no known cell{nearest(upstream, known)}")
-
-
-def _coerce(key: str, value: Any) -> Any:
+def coerce(key: str, value: Any) -> Any:
     """PyYAML reads `1e-4` as a string; the field's type says what was meant."""
     kind = _TYPES[key]
     if kind is bool:
@@ -333,7 +228,7 @@ def _check_numbers(arch: Arch) -> None:
 def _check_combination(arch: Arch) -> None:
     if arch.name in _HAVE_L_LEVEL:
         _check_at_least("arch.L_layers", arch.L_layers, 1)
-    if arch.name in _HAVE_H_LEVEL:
+    if arch.name in HAVE_H_LEVEL:
         _check_at_least("arch.H_layers", arch.H_layers, 1)
     if arch.name == "trm_hier6" and arch.L_cycles > 6:
         raise ValueError(f"arch.L_cycles of trm_hier6 is at most 6, got {arch.L_cycles}")
@@ -387,7 +282,7 @@ def _check_srm(arch: Arch) -> None:
 
 
 def _refuse_srm_keys(arch: Arch) -> None:
-    for key in _SRM:
+    for key in SRM_KEYS:
         if getattr(arch, key) != getattr(Arch, key):
             raise ValueError(
                 f"arch.{key} belongs to srm; {arch.name} leaves it at {getattr(Arch, key)}, "
@@ -404,7 +299,3 @@ def nearest(name: Any, known: Iterable[str]) -> str:
     """What to say of an unknown name: the closest known one, or else all of them."""
     close = difflib.get_close_matches(str(name), sorted(known), n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(sorted(known))}"
-
-
-def _listing() -> str:
-    return ", ".join(get_args(CellName))

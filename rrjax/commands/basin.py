@@ -1,21 +1,21 @@
 """`rrjax basin`: from which starts near z0 does a model find the answer?"""
 
-import sys
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import jax
 import tyro
 
-from rrjax.analysis.basin_report import BasinSummary, format_basin, summarize_basin
+from rrjax.analysis.basin_report import format_basin, summarize_basin
 from rrjax.commands import job, repeats
 from rrjax.commands.arrays import Meaning, describe_arrays
+from rrjax.commands.figures import draw_results
 from rrjax.commands.tables import print_table
 from rrjax.contract import Dynamics, count_updates
 from rrjax.dynamics.starts import perturb, start_scale
 from rrjax.models import Model
+from rrjax.plots.basin import solve_rate_of_failures
 from rrjax.puzzles import PuzzleSet
 from rrjax.store import write_result
 from rrjax.sweep import Arrays
@@ -64,7 +64,7 @@ def main(arguments: list[str]) -> None:
     write_result(folder / "results.npz", results, job.record(options, model, **facts))
     for table in format_basin(summary):
         print_table(table)
-    _draw(folder, summary)
+    draw_results(folder, {"restarts_of_failures": partial(solve_rate_of_failures, summary)})
 
 
 def measure(options: Options, model: Model, puzzles: PuzzleSet) -> Arrays:
@@ -93,11 +93,7 @@ def perturbed(
 
 def _check(options: Options) -> None:
     job.check_positive(options, ("num_segments", "num_restarts"))
-    if not 1 <= options.readout_segment <= options.num_segments:
-        raise ValueError(
-            f"readout_segment must lie in 1..{options.num_segments}, the segments of a run; got "
-            f"{options.readout_segment}"
-        )
+    job.check_readout(options.readout_segment, options.num_segments)
     for sigma in options.sigmas:
         repeats.check_sigma("sigmas", sigma)
     if len(set(options.sigmas)) < len(options.sigmas):
@@ -119,16 +115,3 @@ def _check_scale(model: Model, puzzles: PuzzleSet) -> None:
 
 def _listed(numbers: tuple[float, ...]) -> str:
     return " ".join(f"{number:g}" for number in numbers) or "none"
-
-
-def _draw(folder: Path, summary: BasinSummary) -> None:
-    from rrjax.plots.basin import solve_rate_of_failures
-    from rrjax.plots.canvas import save_figure
-
-    try:
-        figure = solve_rate_of_failures(summary)
-    except ModuleNotFoundError as error:
-        print(f"no figure: {error}; results are in {folder}", file=sys.stderr)
-        return
-    save_figure(figure, folder / "restarts_of_failures.png")
-    print(f"results and a figure are in {folder}")

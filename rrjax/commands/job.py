@@ -86,6 +86,14 @@ def check_positive(options: Any, names: Sequence[str]) -> None:
             raise ValueError(f"{name} must be at least 1, got {number}")
 
 
+def check_readout(segment: int, num_segments: int) -> None:
+    """Refuse a readout at a segment that is not run."""
+    if not 1 <= segment <= num_segments:
+        raise ValueError(
+            f"readout_segment must lie in 1..{num_segments}, the segments of the run; got {segment}"
+        )
+
+
 def choose_puzzles(options: Options, model: Model) -> PuzzleSet:
     """The puzzles that are asked for, checked against the model.
 

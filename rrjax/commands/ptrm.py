@@ -1,6 +1,5 @@
 """`rrjax ptrm`: many rollouts with noise before every segment, and which of them to believe."""
 
-import sys
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -11,10 +10,12 @@ import tyro
 from rrjax.analysis.ptrm_report import format_ptrm, summarize_ptrm
 from rrjax.commands import job, repeats
 from rrjax.commands.arrays import Meaning, describe_arrays
+from rrjax.commands.figures import draw_results
 from rrjax.commands.tables import print_table
 from rrjax.contract import Dynamics, count_updates
 from rrjax.dynamics.noise import with_noise
 from rrjax.models import Model
+from rrjax.plots.ptrm import q_against_lambda1
 from rrjax.puzzles import PuzzleSet
 from rrjax.store import write_result
 from rrjax.sweep import Arrays
@@ -104,13 +105,4 @@ def _draw(folder: Path, results: Arrays, seed: int) -> None:
     if "exponents" not in results:
         print(f"results are in {folder}; a figure needs --num-exponents 1")
         return
-    from rrjax.plots.canvas import save_figure
-    from rrjax.plots.ptrm import q_against_lambda1
-
-    try:
-        figure = q_against_lambda1(results, seed)
-    except ModuleNotFoundError as error:
-        print(f"no figure: {error}; results are in {folder}", file=sys.stderr)
-        return
-    save_figure(figure, folder / "q_against_lambda1.png")
-    print(f"results and a figure are in {folder}")
+    draw_results(folder, {"q_against_lambda1": partial(q_against_lambda1, results, seed)})

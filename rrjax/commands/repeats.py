@@ -20,7 +20,7 @@ from rrjax.commands.outcomes import Task, is_right, observe, tasks
 from rrjax.contract import Context, Dynamics, State
 from rrjax.devices import OnDevices
 from rrjax.dynamics.lyapunov import spectrum
-from rrjax.dynamics.rollout import observe_segments
+from rrjax.dynamics.rollout import observe_segments, whole_norm
 from rrjax.dynamics.starts import check_fields
 from rrjax.linalg import Frame, norms
 from rrjax.models import Model
@@ -207,7 +207,7 @@ def _along_tangents(
     with jax.default_matmul_precision("highest"):
         readout = dynamics.readout(dynamics.context, result.state)
     solved = is_right(run.task, result.observed["answers"])
-    residual = _whole(result.drift) / _whole(result.observed["sizes"])
+    residual = whole_norm(result.drift) / whole_norm(result.observed["sizes"])
     drift = getattr(result.drift, _answer_field(result.state))
     kept = _kept(readout, solved, residual, drift)
     return kept | {"exponents": result.exponents.astype(jnp.float32)}
@@ -233,11 +233,6 @@ def _kept(readout: Readout, solved: Array, residual: Array, drift: Array) -> dic
 def _tokens(logits: Array) -> Array:
     """Answers, as narrow as the vocabulary allows."""
     return logits.argmax(-1).astype(np.min_scalar_type(logits.shape[-1] - 1))
-
-
-def _whole(parts: State) -> Array:
-    """The (segments,) norms of a state from those of its fields."""
-    return jnp.linalg.norm(jnp.stack(jax.tree.leaves(parts)), axis=0)
 
 
 def _answer_field(state: State) -> str:

@@ -1,9 +1,7 @@
 """`rrjax rollout`: thousands of segments: what more compute gives, and where failures go."""
 
-import sys
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -15,12 +13,14 @@ from rrjax.analysis.rollout_report import format_rollout, summarize_rollout
 from rrjax.cells import Config, bind
 from rrjax.commands import job
 from rrjax.commands.arrays import Meaning, describe_arrays
+from rrjax.commands.figures import draw_results
 from rrjax.commands.outcomes import Task, observe, sudoku_units, tasks
 from rrjax.commands.tables import print_table
 from rrjax.contract import count_updates
 from rrjax.devices import OnDevices
 from rrjax.dynamics.rollout import observe_segments
 from rrjax.models import Model
+from rrjax.plots.rollout import accuracy_against_compute, survival_of_failures
 from rrjax.puzzles import PuzzleSet
 from rrjax.store import write_result
 from rrjax.sweep import Arrays
@@ -78,7 +78,14 @@ def main(arguments: list[str]) -> None:
     write_result(folder / "results.npz", results, job.record(options, model, **facts))
     for table in format_rollout(summary):
         print_table(table)
-    _draw(folder, results["solved"], updates, options.readout_segment)
+    seen = (results["solved"], updates, options.readout_segment)
+    draw_results(
+        folder,
+        {
+            "accuracy_against_compute": partial(accuracy_against_compute, *seen),
+            "survival_of_failures": partial(survival_of_failures, *seen),
+        },
+    )
 
 
 def measure(options: Options, model: Model, puzzles: PuzzleSet) -> Arrays:
@@ -127,28 +134,9 @@ def halting_rules(options: Options, results: Arrays) -> dict[str, np.ndarray]:
 
 def _check(options: Options) -> None:
     job.check_positive(options, ("num_segments",))
-    if not 1 <= options.readout_segment <= options.num_segments:
-        raise ValueError(
-            f"readout_segment must lie in 1..{options.num_segments}, the segments of the run; got "
-            f"{options.readout_segment}"
-        )
+    job.check_readout(options.readout_segment, options.num_segments)
     for name, lowest in (("halt_q", -np.inf), ("halt_residual", 0)):
         threshold = getattr(options, name)
         if threshold is not None and not (np.isfinite(threshold) and threshold > lowest):
             wanted = "a number" if lowest < 0 else "a positive number"
             raise ValueError(f"{name} must be {wanted}, got {threshold}")
-
-
-def _draw(folder: Path, solved: np.ndarray, updates: int, readout_segment: int) -> None:
-    from rrjax.plots.canvas import save_figure
-    from rrjax.plots.rollout import accuracy_against_compute, survival_of_failures
-
-    try:
-        accuracy = accuracy_against_compute(solved, updates, readout_segment)
-        survival = survival_of_failures(solved, updates, readout_segment)
-    except ModuleNotFoundError as error:
-        print(f"no figures: {error}; results are in {folder}", file=sys.stderr)
-        return
-    save_figure(accuracy, folder / "accuracy_against_compute.png")
-    save_figure(survival, folder / "survival_of_failures.png")
-    print(f"results and figures are in {folder}")

@@ -1,7 +1,6 @@
 """`rrjax search`: Optuna over fields of a training, by its accuracy on held-out puzzles."""
 
 import fcntl
-import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
@@ -29,13 +28,14 @@ from rrjax.commands.search_space import Choices, Domain, Space, read_space, with
 from rrjax.commands.tables import print_table
 from rrjax.progress import progress
 from rrjax.store import claim_folder, describe_run, write_bytes_atomically
+from rrjax.training.logs import EVALUATED
 from rrjax.training.loop import Report, Rhythm, Task, identity, train
 from rrjax.training.recipe import Recipe
 
 if TYPE_CHECKING:
     import optuna
 
-ACCURACY = "test/exact_accuracy"
+ACCURACY = f"{EVALUATED}exact_accuracy"
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Options:
 
 def main(arguments: list[str]) -> None:
     """Parse, run the trials that are missing, print the table."""
-    options = _parse(arguments)
+    options = train_command.parse(Options, arguments, "rrjax search")
     _check_optuna()
     space = read_space(options.space)
     base = _base(options)
@@ -111,13 +111,6 @@ def main(arguments: list[str]) -> None:
             _write(study, options, space, base)
             jax.clear_caches()  # the programs of a trial are no other trial's
         print_table(table(_trials(study), space, options.objective, options.out))
-
-
-def _parse(arguments: list[str]) -> Options:
-    path = train_command.config_path(arguments)
-    arch, recipe = train_command.read_yaml(path) if path else (Arch(), Recipe())
-    defaults = functools.partial(Options, config=path, arch=arch, recipe=recipe, rhythm=Rhythm())
-    return tyro.cli(defaults, args=arguments, prog="rrjax search")
 
 
 def _check_optuna() -> None:

@@ -12,7 +12,7 @@ import yaml
 
 from rrjax.analysis.report import Table
 from rrjax.cells import Arch
-from rrjax.cells.config import keys_of
+from rrjax.cells.official import keys_of
 from rrjax.commands.search_space import Space
 from rrjax.store import write_bytes_atomically
 from rrjax.training.recipe import Recipe

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
-import yaml
-
 from rrjax.cells import Arch
 from rrjax.cells.config import nearest
+from rrjax.commands.train import load_yaml
 from rrjax.training.augment import Augmentation
 from rrjax.training.loop import Task
 from rrjax.training.recipe import Recipe
@@ -61,10 +60,7 @@ def read_space(path: Path) -> Space:
       ValueError: for a file that is no mapping or an empty one, a field that there is none of (with
         the nearest known name), or a range that is none.
     """
-    try:
-        mapping = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} is no YAML: {error}") from None
+    mapping = load_yaml(path)
     if not isinstance(mapping, Mapping) or not mapping:
         raise ValueError(
             f"{path} must map names of fields to what is tried, such as "

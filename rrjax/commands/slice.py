@@ -1,6 +1,5 @@
 """`rrjax slice`: a plane of initial states of one puzzle: when runs settle, and on which answer."""
 
-import sys
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,7 @@ from rrjax.analysis.slice_report import format_slice, summarize_slice
 from rrjax.cells import Config, bind
 from rrjax.commands import job
 from rrjax.commands.arrays import Meaning, describe_arrays
+from rrjax.commands.figures import draw_results
 from rrjax.commands.outcomes import Task, tasks
 from rrjax.commands.tables import print_table
 from rrjax.contract import State
@@ -26,6 +26,7 @@ from rrjax.dynamics.slices import forward_vectors, on_plane, settle
 from rrjax.dynamics.starts import start_scale
 from rrjax.linalg import Frame, dimension, random_frame
 from rrjax.models import Model, check_tokens
+from rrjax.plots.slice import answer_map, settling_map
 from rrjax.puzzles import read_puzzles
 from rrjax.store import digest_arrays, write_result
 from rrjax.sweep import Arrays
@@ -284,18 +285,14 @@ def _check(options: Options) -> None:
 
 
 def _draw(folder: Path, results: Arrays, options: Options) -> None:
-    from rrjax.plots.canvas import save_figure
-    from rrjax.plots.slice import answer_map, settling_map
-
     kind = "random direction" if options.directions == "random" else "Lyapunov vector"
     labels = [f"{name} along {kind} {i + 1}, in units of {UNIT}" for i, name in enumerate("ab")]
-    index = results["answer_index"]
-    try:
-        settling = settling_map(results["a"], results["answer_at"], index == MOVING, labels)
-        answers = answer_map(results["a"], index, results.get("solved"), labels)
-    except ModuleNotFoundError as error:
-        print(f"no figures: {error}; results are in {folder}", file=sys.stderr)
-        return
-    save_figure(settling, folder / "settling.png")
-    save_figure(answers, folder / "answers.png")
-    print(f"results and figures are in {folder}")
+    places, index, solved = results["a"], results["answer_index"], results.get("solved")
+    settled_at, moving = results["answer_at"], index == MOVING
+    draw_results(
+        folder,
+        {
+            "settling": partial(settling_map, places, settled_at, moving, labels),
+            "answers": partial(answer_map, places, index, solved, labels),
+        },
+    )

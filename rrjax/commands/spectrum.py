@@ -18,6 +18,7 @@ from rrjax.cells import Config, bind
 from rrjax.cells.io import Readout
 from rrjax.commands import attribution, job
 from rrjax.commands.arrays import Meaning, answer_drift, describe_arrays
+from rrjax.commands.figures import draw_results
 from rrjax.commands.outcomes import Task, is_right, tasks
 from rrjax.commands.tables import print_table
 from rrjax.contract import Context, State
@@ -208,14 +209,11 @@ def _draw(folder: Path, results: Arrays) -> None:
 
     drift = results[answer_drift(results)]
     keep = usable_runs(results["exponents"], drift, results["finite"])
-    exponents, solved = results["exponents"][keep], results["solved"][keep]
-    try:
-        for name, draw in (
-            ("lambda1_by_outcome", plots.lambda1_histogram),
-            ("spectrum_by_outcome", plots.spectrum_by_outcome),
-        ):
-            plots.save_figure(draw(exponents, solved), folder / f"{name}.png")
-    except ModuleNotFoundError as error:
-        print(f"no figures: {error}; results are in {folder}", file=sys.stderr)
-        return
-    print(f"results and figures are in {folder}")
+    groups = results["exponents"][keep], results["solved"][keep]
+    draw_results(
+        folder,
+        {
+            "lambda1_by_outcome": partial(plots.lambda1_histogram, *groups),
+            "spectrum_by_outcome": partial(plots.spectrum_by_outcome, *groups),
+        },
+    )

@@ -2,10 +2,10 @@
 
 import functools
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import tyro
 import yaml
@@ -20,6 +20,8 @@ from rrjax.training.loop import Rhythm, Task, identity, train, writes
 from rrjax.training.placement import Device, training_devices
 from rrjax.training.recipe import Recipe
 from rrjax.training.track import Tracker, tracking
+
+Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Options:
 
 def main(arguments: list[str]) -> None:
     """Parse, train with a progress bar, print the outcome."""
-    options = _parse(arguments)
+    options = parse(Options, arguments, "rrjax train")
     devices = _devices(options.cpu_devices)
     task = make_task(options)
     with (
@@ -76,15 +78,15 @@ def _devices(number: int | None) -> list[Device]:
     return training_devices(number)
 
 
-def _parse(arguments: list[str]) -> Options:
-    path = config_path(arguments)
+def parse(kind: Callable[..., Kind], arguments: list[str], prog: str) -> Kind:
+    """Options of a class with `config`, `arch`, `recipe` and `rhythm`; --config has defaults."""
+    path = _config_path(arguments)
     arch, recipe = read_yaml(path) if path else (Arch(), Recipe())
-    defaults = functools.partial(Options, config=path, arch=arch, recipe=recipe, rhythm=Rhythm())
-    return tyro.cli(defaults, args=arguments, prog="rrjax train")
+    defaults = functools.partial(kind, config=path, arch=arch, recipe=recipe, rhythm=Rhythm())
+    return tyro.cli(defaults, args=arguments, prog=prog)
 
 
-def config_path(arguments: list[str]) -> Path | None:
-    """The file that --config names; read before the options are, whose defaults it holds."""
+def _config_path(arguments: list[str]) -> Path | None:
     for index, argument in enumerate(arguments):
         if argument == "--config" and index + 1 < len(arguments):
             return Path(arguments[index + 1])
@@ -126,10 +128,7 @@ def read_yaml(path: Path) -> tuple[Arch, Recipe]:
       ValueError: for a file that is no mapping, an unknown key (with the nearest known name), or
         a value of the wrong type.
     """
-    try:
-        mapping = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} is no YAML: {error}") from None
+    mapping = load_yaml(path)
     if not isinstance(mapping, Mapping):
         raise ValueError(f"{path} must hold a mapping, found {type(mapping).__name__}")
     known = {f.name: f.type for f in fields(Recipe)}
@@ -145,6 +144,18 @@ def read_yaml(path: Path) -> tuple[Arch, Recipe]:
             raise ValueError(f"{path} has no use for {key!r}{nearest(str(key), known)}")
     # upstream keeps no average where its config does not ask for one
     return _arch(path, mapping), Recipe(**{"ema": False, **values})
+
+
+def load_yaml(path: Path) -> Any:
+    """What a YAML file holds.
+
+    Raises:
+      ValueError: for a file that is none.
+    """
+    try:
+        return yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is no YAML: {error}") from None
 
 
 def _arch(path: Path, mapping: Mapping[Any, Any]) -> Arch:

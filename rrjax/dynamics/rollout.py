@@ -93,12 +93,12 @@ def drift(before: State, after: State) -> State:
 
 def residual(before: State, after: State) -> Array:
     """‖z′ − z‖ / ‖z′‖ of the whole state: 0 at a fixed point of the segment, NaN for z′ = z = 0."""
-    return _whole(drift(before, after)) / _whole(norms(after))
+    return whole_norm(drift(before, after)) / whole_norm(norms(after))
 
 
-def _whole(parts: State) -> Array:
-    """The norm of a state from those of its fields."""
-    return jnp.linalg.norm(jnp.stack(jax.tree.leaves(parts)))
+def whole_norm(parts: State) -> Array:
+    """The norm of a state from those of its fields, each an array of any one shape."""
+    return jnp.linalg.norm(jnp.stack(jax.tree.leaves(parts)), axis=0)
 
 
 def _readout_and_drift(dynamics: Dynamics, before: State, after: State) -> tuple[Any, State]:

@@ -12,7 +12,17 @@ from rrjax.analysis.early import EarlyWindow, HorizonCurve
 from rrjax.analysis.intervals import Interval
 from rrjax.analysis.separation import AucEstimate
 from rrjax.analysis.settling import Settling, log10_drift
-from rrjax.plots.canvas import FAILED, SOLVED, UNIT, Look, legend_entry, new_axes, new_figure
+from rrjax.plots.canvas import (
+    FAILED,
+    SOLVED,
+    UNIT,
+    Look,
+    area_style,
+    interval_style,
+    legend_entry,
+    new_axes,
+    new_figure,
+)
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -59,12 +69,7 @@ def late_drift_histogram(
         ax.hist(
             logs[member],
             edges.tolist(),
-            histtype="stepfilled",
-            facecolor=(look.color, 0.0 if look.hatch else 0.35),
-            edgecolor=look.color,
-            hatch=look.hatch,
-            linestyle=look.line,
-            linewidth=1.5,
+            **area_style(look),
             label=legend_entry(look, int(member.sum())),
         )
     ax.axvline(found.otsu.threshold, color="black", linestyle=":", label="Otsu's threshold")
@@ -176,11 +181,7 @@ def _draw_estimates(
         x,
         estimate.value,
         yerr=(estimate.value - estimate.low, estimate.high - estimate.value),
-        color=look.color,
-        linestyle=look.line,
-        marker=look.marker,
-        markerfacecolor="white" if look.hatch else look.color,
-        capsize=3,
+        **interval_style(look),
         label=look.name,
     )
 

@@ -5,8 +5,9 @@ print. Figures are made without pyplot: no window, no global state.
 """
 
 import io
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rrjax.store import write_bytes_atomically
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import matplotlib.figure
 
 UNIT = "nats per update"
+Draw = Callable[[], "matplotlib.figure.Figure"]
 
 
 class Look(NamedTuple):
@@ -60,6 +62,29 @@ def new_axes() -> "matplotlib.axes.Axes":
 def legend_entry(look: Look, size: int) -> str:
     """The name of a group with its size."""
     return f"{look.name} (n = {size})"
+
+
+def area_style(look: Look) -> dict[str, Any]:
+    """How `hist` draws a group: filled, or hatched, with its own outline."""
+    return {
+        "histtype": "stepfilled",
+        "facecolor": (look.color, 0.0 if look.hatch else 0.35),
+        "edgecolor": look.color,
+        "hatch": look.hatch,
+        "linestyle": look.line,
+        "linewidth": 1.5,
+    }
+
+
+def interval_style(look: Look) -> dict[str, Any]:
+    """How `errorbar` draws a group: full or hollow markers on its own line."""
+    return {
+        "color": look.color,
+        "linestyle": look.line,
+        "marker": look.marker,
+        "markerfacecolor": "white" if look.hatch else look.color,
+        "capsize": 3,
+    }
 
 
 def save_figure(figure: "matplotlib.figure.Figure", path: str | Path) -> None:

@@ -7,7 +7,16 @@ from numpy.typing import ArrayLike
 
 from rrjax.analysis.report import SMALL_GROUP
 from rrjax.analysis.separation import AucEstimate, bootstrap_auc
-from rrjax.plots.canvas import FAILED, SOLVED, UNIT, Look, legend_entry, new_axes
+from rrjax.plots.canvas import (
+    FAILED,
+    SOLVED,
+    UNIT,
+    Look,
+    area_style,
+    interval_style,
+    legend_entry,
+    new_axes,
+)
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -126,12 +135,7 @@ def _draw_histogram(
         lambda1,
         edges.tolist(),
         weights=np.full(len(lambda1), 1 / max(1, len(lambda1))),
-        histtype="stepfilled",
-        facecolor=(look.color, 0.0 if look.hatch else 0.35),
-        edgecolor=look.color,
-        hatch=look.hatch,
-        linestyle=look.line,
-        linewidth=1.5,
+        **area_style(look),
         label=legend_entry(look, len(lambda1)),
     )
 
@@ -154,11 +158,7 @@ def _draw_quartiles(
         index,
         median,
         yerr=(median - lower, upper - median),
-        color=look.color,
-        linestyle=look.line,
-        marker=look.marker,
-        markerfacecolor="white" if look.hatch else look.color,
-        capsize=3,
+        **interval_style(look),
         label=label,
     )
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from functools import partial
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -153,7 +154,7 @@ def test_the_spectrum_itself_can_be_differentiated():
 
     found = jax.grad(by_spectrum)(dynamics.context)
     judge = jax.grad(lambda c: weighted(replace(dynamics, context=c), frame))(dynamics.context)
-    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-8, atol=1e-12), found, judge)
+    chex.assert_trees_all_close(found, judge, rtol=1e-8, atol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -173,7 +174,7 @@ def test_neither_cadence_nor_storage_changes_values_or_gradients(options):
     one, other = (
         jax.value_and_grad(partial(loss, **chosen))(dynamics.context) for chosen in ({}, options)
     )
-    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-7, atol=1e-10), one, other)
+    chex.assert_trees_all_close(one, other, rtol=1e-7, atol=1e-10)
 
 
 @pytest.mark.parametrize("window", [range(4), range(8, 12), range(1, 12, 3)])
@@ -193,7 +194,7 @@ def test_a_batch_equals_a_loop():
     loop = [gradient(dynamics) for dynamics in batch]
     for index, one in enumerate(loop):
         found = jax.tree.map(lambda leaf, i=index: leaf[i], jax.vmap(gradient)(stacked))
-        jax.tree.map(partial(np.testing.assert_allclose, atol=1e-10), found, one)
+        chex.assert_trees_all_close(found, one, rtol=1e-7, atol=1e-10)
 
 
 def test_many_vectors_of_a_small_state():

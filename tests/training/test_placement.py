@@ -1,6 +1,5 @@
 """Many devices and processes against one: equal up to round-off, puzzle rows included."""
 
-import os
 import socket
 import subprocess
 import sys
@@ -16,32 +15,15 @@ from rrjax.models import read_model
 from rrjax.puzzles import write_folder
 from rrjax.runs import load_run
 from rrjax.training.placement import Placement, training_devices
+from tests.processes import begin, finish
 from tests.training import tiny
 
-ROOT = Path(__file__).parents[2]
 FAST = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 """Compile in less time: what is compared is equal up to round-off however it is compiled."""
 
 
-def begin(code: str, *arguments: str) -> subprocess.Popen[str]:
-    """A fresh process, since a processor's devices are counted when JAX starts."""
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *arguments],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu", "XLA_FLAGS": FAST},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def finish(process: subprocess.Popen[str]) -> str:
-    try:
-        out, err = process.communicate(timeout=500)
-    finally:
-        process.kill()
-    assert process.returncode == 0, err
-    return out
+def start(code: str, *arguments: str) -> subprocess.Popen[str]:
+    return begin([sys.executable, "-c", code, *arguments], XLA_FLAGS=FAST)
 
 
 # Four steps on random puzzles of three identifiers, an evaluation and a probe; in float64, where
@@ -96,7 +78,7 @@ for number in (1, 4):
 
 @pytest.mark.slow
 def test_four_devices_give_the_numbers_of_one(tmp_path):
-    printed = finish(begin(_STEPS, str(tmp_path))).splitlines()
+    printed = finish(start(_STEPS, str(tmp_path))).splitlines()
     assert printed == ["1 1 8 6 6", "4 1 2 6 6"]  # compiled once; slots split, weights whole
     one, four = (store.read_arrays(tmp_path / f"{number}.npz") for number in (1, 4))
     assert one.keys() == four.keys()
@@ -159,7 +141,7 @@ def test_two_processes_train_as_one_and_one_goes_on(data, tmp_path):
     assert main(["train", *command(data, tmp_path / "one")]) == 0
     where = address()
     both = [
-        begin(_PROCESS, where, "2", str(index), *command(data, tmp_path / "two"))
+        start(_PROCESS, where, "2", str(index), *command(data, tmp_path / "two"))
         for index in range(2)
     ]
     first, second = map(finish, both)
@@ -182,7 +164,7 @@ def test_two_processes_train_as_one_and_one_goes_on(data, tmp_path):
 def test_what_the_first_process_refuses_stops_all(data, tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     where = address()
-    both = [begin(_PROCESS, where, "2", str(index), *command(data, tmp_path)) for index in range(2)]
+    both = [start(_PROCESS, where, "2", str(index), *command(data, tmp_path)) for index in range(2)]
     errors = [process.communicate(timeout=120)[1] for process in both]
     assert [process.returncode for process in both] == [2, 2]
     assert "is not empty and holds no run" in errors[0]

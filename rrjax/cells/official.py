@@ -1,0 +1,115 @@
+"""Official `arch:` blocks: what upstream calls the cells, and which keys each of them reads."""
+
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from rrjax.cells.config import HAVE_H_LEVEL, SRM_KEYS, Arch, CellName, coerce, nearest
+
+_NAMES_UPSTREAM: dict[str, CellName] = {
+    "recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1": "trm",
+    "recursive_reasoning.trm_singlez@TinyRecursiveReasoningModel_ACTV1": "trm_singlez",
+    "recursive_reasoning.trm_hier6@TinyRecursiveReasoningModel_ACTV1": "trm_hier6",
+    "recursive_reasoning.hrm@HierarchicalReasoningModel_ACTV1": "hrm",
+    "hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1": "hrm",
+    "recursive_reasoning.transformers_baseline@Model_ACTV2": "transformer",
+}
+_LOSS_HEAD_UPSTREAM = "losses@ACTLossHead"
+
+_SHARED = {
+    *("hidden_size", "num_heads", "expansion", "H_cycles", "H_layers", "pos_encodings"),
+    *("puzzle_emb_ndim", "forward_dtype", "halt_max_steps", "halt_exploration_prob"),
+    *("rms_norm_eps", "rope_theta"),
+}
+_REQUIRED = {"hidden_size", "num_heads", "expansion", "H_cycles", "pos_encodings"}
+_REQUIRED |= {"halt_max_steps", "halt_exploration_prob"}
+_TRM = _SHARED | {"L_cycles", "L_layers", "mlp_t", "puzzle_emb_len", "no_ACT_continue"}
+_WITHOUT_HEADS = _TRM - {"mlp_t", "num_heads", "rope_theta"}
+_BASELINE = _WITHOUT_HEADS - {"H_cycles", "L_cycles", "L_layers"}
+_KEYS: dict[CellName, set[str]] = {
+    **dict.fromkeys(("trm", "trm_singlez", "trm_hier6"), _TRM),
+    "hrm": _SHARED | {"L_cycles", "L_layers", "mlp_t"},
+    "transformer": _SHARED,
+    "srm": (_WITHOUT_HEADS - {"H_layers", "expansion", "rms_norm_eps"}) | {*SRM_KEYS},
+    "lstm": _BASELINE - {"expansion"},
+    "mixer": _BASELINE,
+}
+"""The keys that a block of each cell may have."""
+
+
+def parse_arch(block: Mapping[Any, Any]) -> Arch:
+    """The architecture that an official `arch:` block describes.
+
+    Raises:
+      ValueError: for an unknown key or value (with the nearest known name), a missing key that
+        upstream requires, or a combination that no cell can have.
+    """
+    block = dict(block)
+    upstream = block.pop("name", None)
+    if upstream is None:
+        raise ValueError("the arch block has no `name`; expected one of " + _listing())
+    name = _cell_name(str(upstream))
+    loss = _parse_loss(block.pop("loss", {}))
+    if name == "transformer":
+        _drop_act_switches(block)
+    allowed = keys_of(name, str(upstream))
+    for key in block:
+        if key not in allowed:
+            raise ValueError(f"arch has no key {key!r} for {name}{nearest(key, allowed)}")
+    known = {key: coerce(key, value) for key, value in block.items()}
+    _check_complete(name, known)
+    return Arch(name=name, **{**_upstream_defaults(name, known), **loss, **known})
+
+
+def keys_of(name: CellName, upstream: str) -> set[str]:
+    """The keys that an official `arch:` block of a cell may have, under the name it has there."""
+    plain = upstream.startswith("hrm.hrm_act_v1")
+    return _KEYS[name] - ({"mlp_t"} if plain else set())
+
+
+def _upstream_defaults(name: CellName, known: Mapping[str, Any]) -> dict[str, Any]:
+    """Upstream's defaults of keys that a block may leave out, where they differ from ours."""
+    defaults: dict[str, Any] = {"forward_dtype": "bfloat16"}
+    if name.startswith("trm") and known.get("puzzle_emb_ndim", 0) > 0:
+        defaults["puzzle_emb_len"] = 16
+    return defaults
+
+
+def _drop_act_switches(block: dict[str, Any]) -> None:
+    """The baseline's switches of adaptive computation, of which only the defaults exist here."""
+    for key, default in (("act_enabled", True), ("act_inference", False)):
+        if block.pop(key, default) is not default:
+            raise ValueError(f"arch.{key} must be {default}: no other way of halting is offered")
+
+
+def _check_complete(name: CellName, known: Mapping[str, Any]) -> None:
+    required = (_REQUIRED | {"L_cycles", "L_layers"}) & _KEYS[name]
+    required |= {"H_layers"} if name in HAVE_H_LEVEL else set()
+    missing = sorted(required - set(known))
+    if missing:
+        raise ValueError(f"the arch block of {name} lacks {', '.join(missing)}")
+
+
+def _parse_loss(block: Any) -> dict[str, Any]:
+    if not isinstance(block, Mapping):
+        raise ValueError(f"arch.loss must be a mapping, got {block!r}")
+    for key in block:
+        if key not in ("name", "loss_type"):
+            raise ValueError(f"arch.loss has no key {key!r}{nearest(key, ('name', 'loss_type'))}")
+    if block.get("name", _LOSS_HEAD_UPSTREAM) != _LOSS_HEAD_UPSTREAM:
+        raise ValueError(f"arch.loss.name must be {_LOSS_HEAD_UPSTREAM!r}, got {block['name']!r}")
+    if "loss_type" not in block:
+        return {}
+    return {"loss_type": coerce("loss_type", block["loss_type"])}
+
+
+def _cell_name(upstream: str) -> CellName:
+    if upstream in get_args(CellName):
+        return upstream  # pyright: ignore[reportReturnType]
+    if upstream in _NAMES_UPSTREAM:
+        return _NAMES_UPSTREAM[upstream]
+    known = [*get_args(CellName), *_NAMES_UPSTREAM]
+    raise ValueError(f"arch.name {upstream!r} is no known cell{nearest(upstream, known)}")
+
+
+def _listing() -> str:
+    return ", ".join(get_args(CellName))
