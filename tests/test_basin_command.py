@@ -174,7 +174,7 @@ def test_another_readout_runs_nothing_again(job, tmp_path, monkeypatch):
     def never(self, items):
         raise AssertionError("computed again")
 
-    monkeypatch.setattr(command, "_draw", lambda *_: None)
+    monkeypatch.setattr(command, "draw_results", lambda *_: None)
     monkeypatch.setattr(repeats.OnDevices, "__call__", never)
     out = shutil.copytree(job.out, tmp_path / "out")
     run(*arguments(job.model, job.data, out, "--readout-segment", "6"))

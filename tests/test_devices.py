@@ -41,7 +41,7 @@ class Job(NamedTuple):
 @pytest.fixture(scope="module", autouse=True)
 def _no_figures() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(command, "_draw", lambda folder, results: None)
+        patch.setattr(command, "draw_results", lambda *_: None)
         yield
 
 
@@ -97,7 +97,7 @@ def counted(self, items):
     shapes.append((self.parallel, *items.shape))
     return call(self, items)
 OnDevices.__call__ = counted
-spectrum._draw = lambda folder, results: None
+spectrum.draw_results = lambda *_: None
 code = cli.main(["spectrum", *sys.argv[1:]])
 print(shapes)
 sys.exit(code)

@@ -48,7 +48,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
 @pytest.fixture
 def _no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests of numbers alone: drawing takes most of the time of a compiled run."""
-    monkeypatch.setattr(command, "_draw", lambda folder, results: None)
+    monkeypatch.setattr(command, "draw_results", lambda *_: None)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from rrjax.plots.canvas import (
     legend_entry,
     new_axes,
     new_figure,
+    titled,
 )
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def late_drift_histogram(
     ax.set_xlabel("log₁₀ of late drift (mean ‖Δz‖ of the last segments)")
     ax.set_ylabel("puzzles")
     ax.legend(frameon=False)
-    return _titled(
+    return titled(
         ax,
         f"Settled runs: {_share(found.otsu.solved_if_settled)} solved, "
         f"others: {_share(found.otsu.solved_if_unsettled)}\n"
@@ -244,7 +245,7 @@ def lambda1_by_horizon(curve: HorizonCurve, updates_per_segment: int) -> "matplo
         ),
     )
     upper.set_xlabel("segments")
-    return _titled(ax, _horizon_message(curve))
+    return titled(ax, _horizon_message(curve))
 
 
 def _horizon_message(curve: HorizonCurve) -> str:
@@ -255,11 +256,6 @@ def _horizon_message(curve: HorizonCurve) -> str:
         return f"{ends},\nbands overlap at the end"
     since = len(apart) - int(np.argmin(apart[::-1])) if not apart.all() else 0
     return f"{ends},\nbands apart from update {since + 1} on"
-
-
-def _titled(ax: "matplotlib.axes.Axes", title: str) -> "matplotlib.figure.Figure":
-    ax.set_title(title, loc="left", fontsize="medium")
-    return cast("matplotlib.figure.Figure", ax.figure)
 
 
 def _share(share: Interval) -> str:

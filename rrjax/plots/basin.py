@@ -1,12 +1,12 @@
 """Restarts from perturbed starts: what becomes of the puzzles that fail from z0."""
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rrjax.analysis.basin_report import BasinSummary
 from rrjax.analysis.report import Estimate
-from rrjax.plots.canvas import FAILED, SOLVED, Look, new_axes
+from rrjax.plots.canvas import FAILED, SOLVED, Look, new_axes, titled
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -35,7 +35,7 @@ def solve_rate_of_failures(summary: BasinSummary) -> "matplotlib.figure.Figure":
     ax.set_xticks(range(len(rows)), [f"{row.sigma:g}" for row in rows])
     ax.set_xlim(-0.5, len(rows) - 0.5)
     if not number:
-        return _titled(ax, f"Nothing to restart: all solved at segment {summary.readout_segment}")
+        return titled(ax, f"Nothing to restart: all solved at segment {summary.readout_segment}")
     single = Look("one run", FAILED.color, "", "--", "o")
     any_run = Look(f"some of {restarts} runs (at σ = 0 the one)", SOLVED.color, "", "-", "s")
     _series(ax, single, [row.failures.at_some for row in rows], -0.05)
@@ -43,7 +43,7 @@ def solve_rate_of_failures(summary: BasinSummary) -> "matplotlib.figure.Figure":
     title = f"n = {number} puzzles, 95 % intervals"
     ax.legend(loc="best", framealpha=1, edgecolor="white", title=title)
     freed = len(set(summary.failures) - set(summary.never_solved))
-    return _titled(
+    return titled(
         ax,
         f"{freed} of {number} puzzles that fail from z0 at segment {summary.readout_segment}\n"
         f"are solved within {summary.num_segments} segments from some start",
@@ -64,8 +64,3 @@ def _series(
         capsize=3,
         label=look.name,
     )
-
-
-def _titled(ax: "matplotlib.axes.Axes", title: str) -> "matplotlib.figure.Figure":
-    ax.set_title(title, loc="left", fontsize="medium")
-    return cast("matplotlib.figure.Figure", ax.figure)

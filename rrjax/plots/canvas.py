@@ -7,7 +7,7 @@ print. Figures are made without pyplot: no window, no global state.
 import io
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from rrjax.store import write_bytes_atomically
 
@@ -57,6 +57,12 @@ def new_axes() -> "matplotlib.axes.Axes":
     axes = new_figure(6.4, 4.2).subplots()
     axes.spines[["top", "right"]].set_visible(False)
     return axes
+
+
+def titled(axes: "matplotlib.axes.Axes", title: str) -> "matplotlib.figure.Figure":
+    """The figure of the axes, once they carry their message as title."""
+    axes.set_title(title, loc="left", fontsize="medium")
+    return cast("matplotlib.figure.Figure", axes.figure)
 
 
 def legend_entry(look: Look, size: int) -> str:

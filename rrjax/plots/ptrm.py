@@ -1,12 +1,12 @@
 """Noisy rollouts: the model's own judgement against the stability of its trajectory."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rrjax.analysis.ptrm_report import Correlation, mixed_outcome, noisy_runs, summarize_ptrm
-from rrjax.plots.canvas import FAILED, SOLVED, UNIT, legend_entry, new_axes
+from rrjax.plots.canvas import FAILED, SOLVED, UNIT, legend_entry, new_axes, titled
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -38,14 +38,14 @@ def q_against_lambda1(
     ax.set_xlabel(f"λ1 in {UNIT}, of the noisy run")
     ax.set_ylabel("q_halt after the last segment (logit)")
     if not found.num_mixed:
-        return _titled(ax, "No puzzle has right and wrong runs")
+        return titled(ax, "No puzzle has right and wrong runs")
     lambda1, q, solved = (runs[name][mixed].ravel() for name in ("lambda1", "q_halt", "solved"))
     drawn = np.isfinite(lambda1) & np.isfinite(q)
     _scatter(ax, lambda1[drawn], q[drawn], solved[drawn])
     missing = int(np.sum(~drawn))
     left_out = f"{missing} without a finite λ1 or q left out" if missing else None
     ax.legend(framealpha=1, edgecolor="white", title=left_out)
-    return _titled(ax, f"{found.num_mixed} puzzles with right and wrong runs: {_message(found)}")
+    return titled(ax, f"{found.num_mixed} puzzles with right and wrong runs: {_message(found)}")
 
 
 def _message(found: Correlation) -> str:
@@ -73,8 +73,3 @@ def _scatter(
             alpha=0.8,
             label=legend_entry(look, int(group.sum())),
         )
-
-
-def _titled(ax: "matplotlib.axes.Axes", title: str) -> "matplotlib.figure.Figure":
-    ax.set_title(title, loc="left", fontsize="medium")
-    return cast("matplotlib.figure.Figure", ax.figure)

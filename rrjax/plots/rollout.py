@@ -1,7 +1,7 @@
 """Long rollouts: accuracy against compute, and how long failures last."""
 
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from rrjax.analysis.compute import accuracy_curve
 from rrjax.analysis.intervals import Interval
 from rrjax.analysis.survival import SurvivalCurve, escapes, exponential_rate, kaplan_meier
-from rrjax.plots.canvas import FAILED, SOLVED, Look, new_axes
+from rrjax.plots.canvas import FAILED, SOLVED, Look, new_axes, titled
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -49,7 +49,7 @@ def accuracy_against_compute(
     title = f"n = {number} puzzles, 95 % intervals"
     ax.legend(framealpha=1, edgecolor="white", loc="lower right", title=title)
     at, so_far, last = curve.at_segment.value, curve.so_far.value, len(curve.segments)
-    return _titled(
+    return titled(
         ax,
         f"Solved at segment {readout_segment}: {_percent(at[readout_segment - 1])}, "
         f"at {last}: {_percent(at[-1])},\nat some segment: {_percent(so_far[-1])}",
@@ -81,7 +81,7 @@ def survival_of_failures(
     number = len(waits.durations)
     if waits.durations.sum() == 0:
         missing = "segment after it" if number else "failure"
-        return _titled(ax, f"Nothing to follow: no {missing} at the readout")
+        return titled(ax, f"Nothing to follow: no {missing} at the readout")
     curve = kaplan_meier(*waits)
     rate = exponential_rate(*waits)
     _draw_survival(ax, curve, f"Kaplan–Meier (n = {number} failures), 95 % intervals")
@@ -93,7 +93,7 @@ def survival_of_failures(
     is_high = curve.survival.value[-1] > 0.5
     ax.legend(frameon=False, loc="lower left" if is_high else "upper right")
     message = _escape_message(int(waits.observed.sum()), number, curve.end)
-    return _titled(ax, f"{message}\n{_rate_message(rate, updates_per_segment)}")
+    return titled(ax, f"{message}\n{_rate_message(rate, updates_per_segment)}")
 
 
 def _shaded(ax: "matplotlib.axes.Axes", x: np.ndarray, share: Interval, look: Look) -> None:
@@ -144,8 +144,3 @@ def _plain_ticks(ax: "matplotlib.axes.Axes", last: int) -> None:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
-
-
-def _titled(ax: "matplotlib.axes.Axes", title: str) -> "matplotlib.figure.Figure":
-    ax.set_title(title, loc="left", fontsize="medium")
-    return cast("matplotlib.figure.Figure", ax.figure)
