@@ -7,9 +7,6 @@ set -eu
 folder=${1:?give a folder for data set and run}
 [ -d "$folder/sudoku6" ] || rrjax sudoku "$folder/sudoku6" --size 6 \
     --num-train 10000 --num-test 512 --seed 0
-rrjax train --data "$folder/sudoku6" --out "$folder/hrm-sudoku6" --augment \
-    --arch.name hrm --arch.hidden-size 96 --arch.num-heads 4 \
-    --arch.H-cycles 2 --arch.L-cycles 2 --arch.H-layers 2 --arch.L-layers 2 \
-    --global-batch-size 64 --steps 6000 --lr 5e-4 --lr-warmup-steps 200 --weight-decay 0.1 \
-    --ema-rate 0.99 --seed 0 --log-every 25 --eval-every 125 --checkpoint-every 125 \
-    --eval-puzzles 128
+rrjax train --config "$(dirname "$0")/../recipes/cpu_hrm_sudoku6.yaml" \
+    --data "$folder/sudoku6" --out "$folder/hrm-sudoku6" --augment \
+    --log-every 25 --eval-every 125 --checkpoint-every 125 --eval-puzzles 128

@@ -7,9 +7,6 @@ set -eu
 folder=${1:?give a folder for data set and run}
 [ -d "$folder/sudoku9" ] || rrjax sudoku "$folder/sudoku9" --size 9 \
     --num-train 20000 --num-test 512 --clues 26 40 --seed 0
-rrjax train --data "$folder/sudoku9" --out "$folder/trm-sudoku9" --augment \
-    --arch.name trm --arch.hidden-size 128 --arch.H-cycles 2 --arch.L-cycles 3 --arch.L-layers 2 \
-    --arch.mlp-t --arch.pos-encodings none \
-    --global-batch-size 32 --steps 8000 --lr 4e-4 --lr-warmup-steps 200 --weight-decay 0.1 \
-    --ema-rate 0.995 --seed 0 --log-every 25 --eval-every 250 --checkpoint-every 125 \
-    --eval-puzzles 64
+rrjax train --config "$(dirname "$0")/../recipes/cpu_trm_sudoku9.yaml" \
+    --data "$folder/sudoku9" --out "$folder/trm-sudoku9" --augment \
+    --log-every 25 --eval-every 250 --checkpoint-every 125 --eval-puzzles 64

@@ -8,6 +8,7 @@ import pytest
 from tests.scripts_path import load_script
 
 script = load_script("compare_augmentation")
+comparison = load_script("comparison")
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +59,7 @@ def test_best_and_final_are_paired_by_seed(options):
         "multi4": [run_of(0.1, 0.4, 0.6), run_of(0.4, 0.1, 0.2)],
     }
     changed = script.replace(options, num_seeds=2, eval_sigmas=())
-    record = script.compare(changed, found)["exact_accuracy"]
+    record = comparison.compare(changed, found)["exact_accuracy"]
     assert record["arms"]["baseline"] == {
         "best": [0.5, 0.3],
         "final": [0.4, 0.3],
@@ -74,11 +75,13 @@ def test_best_and_final_are_paired_by_seed(options):
 
 
 def test_a_single_seed_has_no_interval():
-    assert np.isnan(script.paired_interval([0.25])["low"])
+    assert np.isnan(comparison.paired_interval([0.25])["low"])
 
 
 def test_arms_have_equal_steps_and_the_third_equal_compute(options):
-    tasks = {arm: script.task_of(arm, 3, options, tiny_sets())[0] for arm in script.MARKERS}
+    plain = comparison.plain_task(options, 3, comparison.make_sets(options))
+    arms = ("baseline", "multi4", "batch4")
+    tasks = {arm: script.changed(arm, options, plain) for arm in arms}
     assert {task.recipe.steps for task in tasks.values()} == {2}
     assert {task.recipe.seed for task in tasks.values()} == {3}
     rows = {
@@ -88,5 +91,6 @@ def test_arms_have_equal_steps_and_the_third_equal_compute(options):
     assert {t.recipe.augmentation.rollout for t in tasks.values()} == {"parallel_fixed"}
 
 
-def tiny_sets():
-    return script.sudoku.make_sets(script.sudoku.Options(script.Path(), 4, 8, 8))
+def test_one_arm_is_no_comparison(options):
+    with pytest.raises(ValueError, match="two arms or more"):
+        script.replace(options, arms=("multi4", "multi4"))

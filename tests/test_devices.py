@@ -155,25 +155,36 @@ def test_two_processes_of_jax_distributed_give_the_bits_of_one(job, tmp_path):
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         coordinator = f"localhost:{probe.getsockname()[1]}"
-    script = [sys.executable, str(SCRIPTS / "distributed_spectrum.py"), "--num-processes", "2"]
+    script = [sys.executable, str(SCRIPTS / "distributed.py"), "--num-processes", "2"]
     one_device = job.into(tmp_path, "--cpu-devices", "1")
     both = [
-        begin([*script, "--coordinator", coordinator, "--process-id", str(i), *one_device])
+        begin(
+            [*script, "--coordinator", coordinator, "--process-id", str(i), "spectrum", *one_device]
+        )
         for i in range(2)
     ]
-    first, second = map(finish, both)
+    first, second = map(printed_by, both)
     assert f"of {NUMBER} puzzles" in first
     assert first.endswith(f"results and figures are in {tmp_path}")
     assert second == "all 5 chunks are done; process 0 puts the results together"
     assert_same_results(tmp_path, job)
 
 
-@pytest.mark.parametrize("options", [["--process-id", "0"], ["--coordinator", "localhost:1"]])
-def test_half_of_a_meeting_place_is_refused(options):
-    script = begin([sys.executable, str(SCRIPTS / "distributed_spectrum.py"), *options])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--process-id", "0", "spectrum"], "--num-processes and --process-id go together"),
+        (["--coordinator", "localhost:1", "train"], "--num-processes and --process-id go together"),
+        ([], "the following arguments are required: command"),
+        (["sudoku", "folder"], "invalid choice: 'sudoku' (choose from spectrum, rollout, basin,"),
+        (["--num-process", "2", "train"], "argument command: invalid choice: '2'"),
+    ],
+)
+def test_half_of_a_meeting_place_and_another_command_are_refused(options, message):
+    script = begin([sys.executable, str(SCRIPTS / "distributed.py"), *options])
     err = script.communicate(timeout=60)[1]
     assert script.returncode == 2
-    assert "--coordinator, --num-processes and --process-id go together" in err
+    assert message in err.replace("'spectrum', 'rollout', 'basin',", "spectrum, rollout, basin,")
 
 
 def test_shards_one_after_another_then_all_together(job, tmp_path):

@@ -120,7 +120,7 @@ def test_a_path_that_no_maze_has_writes_nothing(tmp_path, capsys, monkeypatch):
 
 
 def test_a_csv_that_does_not_fit_writes_nothing(tmp_path, csv, capsys):
-    refused(tmp_path, capsys, "at most the 12 mazes", "--csv", str(csv), "--num-train", "13")
+    refused(tmp_path, capsys, "1 to the 12 puzzles", "--csv", str(csv), "--num-train", "13")
     other = f"source,question,answer,rating\nweb,{QUESTION},{QUESTION},5\n"
     (csv / "test.csv").write_text(other)
     refused(tmp_path, capsys, "found 36 cells in train.csv and 25 in test", "--csv", str(csv))

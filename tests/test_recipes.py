@@ -1,5 +1,6 @@
 """Every recipe is a configuration, its header's commands parse, and its arithmetic is right."""
 
+import json
 import re
 import shlex
 from collections.abc import Callable
@@ -9,11 +10,11 @@ from pathlib import Path
 import pytest
 import tyro
 
-from rrjax.cells import Config
+from rrjax.cells import Arch, Config
 from rrjax.commands import arc, maze, sudoku, train
 from rrjax.commands.train import read_yaml
-from rrjax.puzzles import build, generate
-from rrjax.training.loop import Rhythm, Task
+from rrjax.puzzles import PuzzleSet, build, generate
+from rrjax.training.loop import Rhythm, Task, identity
 from rrjax.training.recipe import Recipe
 
 ROOT = Path(__file__).parents[1]
@@ -73,8 +74,7 @@ def test_the_commands_of_a_header_parse(path, monkeypatch):
     assert options.config == path.relative_to(ROOT)
     assert (options.arch, options.recipe) == read_yaml(path)
     made = [str(words[2]) for words in ours[:-1]]
-    if not path.stem.endswith("sudoku_extreme"):  # that folder the official builder writes
-        assert str(options.data) in made
+    assert str(options.data) in made
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=NAMES)
@@ -101,24 +101,40 @@ def test_epochs_are_converted_to_steps_as_upstream_does(path):
     assert (batch, arch.name == "trm") == (recipe.global_batch_size, recipe.ema)
 
 
+def task_of(options: train.Options, sets: tuple[PuzzleSet, PuzzleSet]) -> Task:
+    meta = sets[0].metadata
+    config = Config(options.arch, meta.seq_len, meta.vocab_size)
+    return Task(config, options.recipe, *sets, options.augment)
+
+
 @pytest.mark.parametrize("name", BUNDLED)
-def test_a_bundled_models_script_trains_what_the_recipe_says(name, monkeypatch):
+def test_a_bundled_models_script_is_the_recipe_that_trained_it(name, monkeypatch):
+    """By its arguments that of the header, and by its identity the run the model comes from."""
     monkeypatch.chdir(ROOT)
     text = (ROOT / "scripts" / f"train_{name}.sh").read_text().replace("\\\n", " ")
+    text = text.replace('"$(dirname "$0")/..', '"scripts/..')
     words = [shlex.split(line) for line in text.splitlines() if line.startswith("rrjax train")]
     script = train.parse(train.Options, words[0][2:], "rrjax train")
     (arguments,) = own_commands(ROOT / "recipes" / f"cpu_{name}.yaml", "train")
     recipe = train.parse(train.Options, arguments, "rrjax train")
-    assert (script.arch, script.recipe) == (recipe.arch, recipe.recipe)
     assert (script.rhythm, script.augment) == (recipe.rhythm, recipe.augment)
+    size = int(name[-1])
+    sets = build(generate(size, 1, seed=0)), build(generate(size, 1, seed=1))
+    found = identity(task_of(script, sets))
+    assert found == identity(task_of(recipe, sets))
+    folder = ROOT / "rrjax" / "bundled" / name.replace("_", "-")
+    trained = json.loads((folder / "config.json").read_text())["provenance"]["trained"]
+    # fields that are newer than the run stand at what they were
+    assert script.arch == Arch(**trained["config"]["arch"])
+    assert (script.recipe, script.augment) == (Recipe(**trained["recipe"]), trained["augment"])
 
 
 def test_the_small_recipe_trains(tmp_path):
     arch, recipe = read_yaml(ROOT / "recipes" / "cpu_sudoku4.yaml")
     few: Recipe = replace(recipe, steps=2, global_batch_size=4)
     sets = build(generate(4, 8, seed=0)), build(generate(4, 4, seed=1))
-    meta = sets[0].metadata
-    task = Task(Config(arch, meta.seq_len, meta.vocab_size), few, *sets, augment=True)
+    options = train.Options(Path(), Path(), augment=True, arch=arch, recipe=few)
+    task = task_of(options, sets)
     outcome = train.train(task, Rhythm(1, 2, 2), tmp_path / "run", lambda step, numbers: None)
     assert outcome["count"] == 4
     assert (tmp_path / "run" / "models" / "best" / "model.safetensors").is_file()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rrjax.analysis.compute import Halting, accuracy_curve, check_updates, early_halting
-from rrjax.analysis.intervals import Interval
+from rrjax.analysis.intervals import Interval, wilson_interval
 from rrjax.analysis.report import SMALL_GROUP, Estimate, Table, bracketed, to_estimate
 from rrjax.analysis.survival import Waits, escapes, exponential_rate, kaplan_meier
 
@@ -22,6 +22,8 @@ class Readout:
       token_accuracy: mean share of right tokens, of puzzles with known ones; NaN without any.
       violations: median over the failures of the violated constraints; None if not counted, NaN
         without failures.
+      valid_path: fraction of the puzzles whose answer is a valid path, labelled or not; None if
+        they have none.
     """
 
     segment: int
@@ -29,6 +31,7 @@ class Readout:
     solved: Estimate
     token_accuracy: float
     violations: float | None
+    valid_path: Estimate | None
 
 
 @dataclass(frozen=True)
@@ -107,8 +110,8 @@ def summarize_rollout(
     """All numbers of the tables.
 
     Args:
-      arrays: (N, segments) `solved` (booleans), `token_accuracy`, `residual`, and `violations`
-        where they are counted.
+      arrays: (N, segments) `solved` (booleans), `token_accuracy`, `residual`, and, where puzzles
+        have them, `violations` and `valid_path` (booleans).
       updates_per_segment: module evaluations in a segment.
       readout_segment: counted from 1.
       halts: by the rule's name (N, segments) booleans, where it would halt.
@@ -151,6 +154,7 @@ def _readout(
         solved=_at(solved, column),
         token_accuracy=float(known.mean(dtype=np.float64)) if len(known) else np.nan,
         violations=_violations(arrays, column),
+        valid_path=_valid_path(arrays, column),
     )
 
 
@@ -159,6 +163,13 @@ def _violations(arrays: Mapping[str, np.ndarray], column: int) -> float | None:
         return None
     failed = arrays["violations"][~arrays["solved"][:, column], column]
     return float(np.median(failed)) if len(failed) else np.nan
+
+
+def _valid_path(arrays: Mapping[str, np.ndarray], column: int) -> Estimate | None:
+    if "valid_path" not in arrays:
+        return None
+    valid = arrays["valid_path"][:, column]
+    return to_estimate(wilson_interval(int(valid.sum()), len(valid)))
 
 
 def _escape(solved: np.ndarray, readout_segment: int, updates: int) -> Escape:
@@ -206,6 +217,9 @@ def _accuracy_table(summary: RolloutSummary) -> Table:
     ]
     if summary.at_end.violations is not None:
         rows.append(("violations", *(_violated(r.violations) for r in readouts), ""))
+    valid = [r.valid_path for r in readouts if r.valid_path is not None]
+    if valid:
+        rows.append(("valid paths", *map(_percent, valid), ""))
     headline = (
         f"{summary.num_puzzles} puzzles, {summary.at_end.segment} segments of "
         f"{summary.updates_per_segment} module evaluations"
@@ -225,6 +239,8 @@ def _accuracy_notes(summary: RolloutSummary) -> list[str]:
             f"segment {summary.at_end.segment}"
         )
     legend = "solved: with 95 % Wilson intervals"
+    if summary.at_end.valid_path is not None:
+        legend += ", as are valid paths, which join S to G whether labelled or not"
     if summary.at_end.violations is not None:
         legend += "; violations: digits missing in a row, column or box, median of the failures"
     return [*notes, legend]

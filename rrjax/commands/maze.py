@@ -16,6 +16,7 @@ from rrjax.puzzles import (
     build_mazes,
     generate_mazes,
     is_shortest_path,
+    random_rows,
     read_maze_csv,
     symmetry_class,
     write_folder,
@@ -113,13 +114,7 @@ def _read(options: Options, folder: Path) -> tuple[Mazes, Mazes]:
 
 
 def _choice(mazes: Mazes, number: int | None, seed: tuple[int, int], name: str) -> Mazes:
-    """So many of the mazes at random, in their order; all for None."""
-    there = len(mazes.questions)
-    if number is None or number == there:
-        return mazes
-    if number > there:
-        raise ValueError(f"{name}: expected at most the {there} mazes of the CSV, found {number}")
-    rows = np.sort(np.random.default_rng(seed).choice(there, number, replace=False))
+    rows = random_rows(len(mazes.questions), number, seed, name)
     return Mazes(mazes.questions[rows], mazes.answers[rows])
 
 

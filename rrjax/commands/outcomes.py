@@ -10,6 +10,7 @@ from rrjax.contract import Dynamics, State
 from rrjax.dynamics.rollout import drift, residual
 from rrjax.puzzles import PuzzleSet, geometry
 from rrjax.puzzles.sudoku import size_of
+from rrjax.training.validity import VALID_PATH, is_valid_path
 
 _FIRST_DIGIT = 2
 """Tokens of a Sudoku: padding 0, blank 1, digit d → d + 1."""
@@ -48,6 +49,23 @@ def observe(
     task: Task, units: Array | None, dynamics: Dynamics, before: State, after: State
 ) -> dict[str, Array]:
     """Numbers of one segment; float32 and narrow integers, since there may be millions."""
+    seen, answers = _observed(task, dynamics, before, after)
+    if units is not None:
+        seen["violations"] = violations(answers, units)
+        seen["changed_clues"] = changed_clues(task.tokens, answers)
+    return seen
+
+
+def observe_maze(task: Task, dynamics: Dynamics, before: State, after: State) -> dict[str, Array]:
+    """`observe` of a maze, with whether the answer is a valid path."""
+    seen, answers = _observed(task, dynamics, before, after)
+    return seen | {VALID_PATH: is_valid_path(task.tokens, answers)}
+
+
+def _observed(
+    task: Task, dynamics: Dynamics, before: State, after: State
+) -> tuple[dict[str, Array], Array]:
+    """The numbers that all puzzles have, and the answer."""
     readout = dynamics.readout(dynamics.context, after)
     answers = readout.logits.argmax(-1)
     right, num_known = jnp.sum((answers == task.labels) & task.known), task.known.sum()
@@ -59,10 +77,7 @@ def observe(
     }
     seen = {name: number.astype(jnp.float32) for name, number in numbers.items()}
     seen["solved"] = (right == num_known) & (num_known > 0)
-    if units is not None:
-        seen["violations"] = violations(answers, units)
-        seen["changed_clues"] = changed_clues(task.tokens, answers)
-    return seen
+    return seen, answers
 
 
 def violations(answers: Array, units: Array) -> Array:

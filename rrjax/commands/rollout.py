@@ -14,7 +14,7 @@ from rrjax.cells import Config, bind
 from rrjax.commands import job
 from rrjax.commands.arrays import Meaning, describe_arrays
 from rrjax.commands.figures import draw_results
-from rrjax.commands.outcomes import Task, observe, sudoku_units, tasks
+from rrjax.commands.outcomes import Task, observe, observe_maze, sudoku_units, tasks
 from rrjax.commands.tables import print_table
 from rrjax.contract import count_updates
 from rrjax.devices import OnDevices
@@ -24,12 +24,14 @@ from rrjax.plots.rollout import accuracy_against_compute, survival_of_failures
 from rrjax.puzzles import PuzzleSet
 from rrjax.store import write_result
 from rrjax.sweep import Arrays
+from rrjax.training.validity import VALID_PATH, has_paths
 
 _UNITS = {
     "solved": "whether the answer after the segment is right",
     "token_accuracy": "share of the known tokens that are right",
     "violations": "digits missing in rows, columns and boxes",
     "changed_clues": "clues that the answer does not keep",
+    VALID_PATH: "whether the answer joins S to G and changes nothing else",
     "q_halt": "logit of 'the answer is right'",
     "residual": "norm of the change over a segment / norm of the state after it",
     "drift_": "norm of the change of a state over a segment",
@@ -94,7 +96,8 @@ def measure(options: Options, model: Model, puzzles: PuzzleSet) -> Arrays:
     Returns:
       Arrays (N, segments): `solved` booleans; float32 `token_accuracy` (NaN where no answer is
       known), `q_halt`, `residual` and `drift_z_H` and so on; of Sudokus int16 `violations` and
-      `changed_clues`, which need no solution: both are 0 for a valid answer alone.
+      `changed_clues`, which need no solution: both are 0 for a valid answer alone; of mazes
+      booleans `valid_path`, which needs none either.
 
     Raises:
       ValueError: for puzzles or sizes that do not fit the model, or a folder of another run.
@@ -115,9 +118,12 @@ def _measure(
 
     def one(task: Task) -> dict[str, jax.Array]:
         dynamics = bind(params, config, task.tokens, task.puzzle_id)
+        seen_by = (
+            Partial(observe_maze, task) if has_paths(config) else Partial(observe, task, units)
+        )
         # as in a spectrum, so that both commands see the same trajectory on every device
         with jax.default_matmul_precision("highest"):
-            return observe_segments(dynamics, Partial(observe, task, units), num_segments)[1]
+            return observe_segments(dynamics, seen_by, num_segments)[1]
 
     return jax.vmap(one)(chunk)
 

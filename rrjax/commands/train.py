@@ -12,10 +12,12 @@ import yaml
 
 from rrjax.cells import Arch, Config, parse_arch
 from rrjax.cells.config import nearest
+from rrjax.commands.blocks import coerced, read_block
 from rrjax.devices import use_cpu_devices
 from rrjax.progress import progress
 from rrjax.puzzles import read_folder
-from rrjax.training.augment import CHOICES, Augmentation, check_choice
+from rrjax.training.augment import Augmentation
+from rrjax.training.floss import Floss
 from rrjax.training.loop import Rhythm, Task, identity, train, writes
 from rrjax.training.placement import Device, training_devices
 from rrjax.training.recipe import Recipe
@@ -33,7 +35,7 @@ class Options:
       out: run folder: config.json, metrics.csv, checkpoints/, models/step_N/, models/best/.
       augment: move every training Sudoku by a random validity-preserving symmetry.
       config: a YAML file of defaults: `arch:` and the recipe's keys, as in `all_config.yaml`,
-        and `augmentation:`.
+        `augmentation:` and `floss:`.
       track: also write the logged numbers for TensorBoard or W&B, into the run folder.
       cpu_devices: share each batch among so many devices of the processor; without it one, which
         uses all cores. Accelerators are all used.
@@ -114,11 +116,14 @@ def make_task(options: Options) -> Task:
 
 
 _WITHOUT_EFFECT = {
-    *("data_paths", "data_paths_test", "evaluators", "project_name", "run_name", "entity"),
-    *("checkpoint_path", "load_checkpoint", "checkpoint_every_eval", "eval_interval"),
-    *("min_eval_interval", "eval_save_outputs", "epochs", "freeze_weights"),
+    *("data_path", "data_paths", "data_paths_test", "evaluators", "project_name", "run_name"),
+    *("entity", "checkpoint_path", "load_checkpoint", "checkpoint_every_eval", "eval_interval"),
+    *("min_eval_interval", "eval_save_outputs", "epochs"),
 }
 """Keys of an official `all_config.yaml` for folders, logs and schedules, which options set here."""
+
+
+_BLOCKS = {"augmentation": Augmentation, "floss": Floss}
 
 
 def read_yaml(path: Path) -> tuple[Arch, Recipe]:
@@ -134,12 +139,14 @@ def read_yaml(path: Path) -> tuple[Arch, Recipe]:
     known = {f.name: f.type for f in fields(Recipe)}
     values: dict[str, Any] = {}
     for key, value in mapping.items():
-        if key in _WITHOUT_EFFECT:
+        if key in _WITHOUT_EFFECT or (key == "freeze_weights" and not value):
             print(f"{path.name}: {key} has no effect here; see the options", file=sys.stderr)
-        elif key == "augmentation":
-            values["augmentation"] = _augmentation(path, value)
+        elif key == "freeze_weights" and value:
+            raise ValueError(f"{path}: freeze_weights is not supported; expected false")
+        elif key in _BLOCKS:
+            values[key] = read_block(_BLOCKS[key], str(key), value)
         elif key in known:
-            values[key] = _coerced(str(key), value, known[key])
+            values[key] = coerced(str(key), value, known[key])
         elif key != "arch":
             raise ValueError(f"{path} has no use for {key!r}{nearest(str(key), known)}")
     # upstream keeps no average where its config does not ask for one
@@ -164,40 +171,3 @@ def _arch(path: Path, mapping: Mapping[Any, Any]) -> Arch:
     if not isinstance(mapping["arch"], Mapping):
         raise ValueError(f"arch in {path} must be a mapping, got {mapping['arch']!r}")
     return parse_arch(mapping["arch"])
-
-
-def _augmentation(path: Path, block: Any) -> Augmentation:
-    if not isinstance(block, Mapping):
-        raise ValueError(f"augmentation in {path} must be a mapping, got {block!r}")
-    known = {f.name: f.type for f in fields(Augmentation)}
-    values: dict[str, Any] = {}
-    for key, value in block.items():
-        if key not in known:
-            raise ValueError(f"augmentation has no key {key!r}{nearest(str(key), known)}")
-        if key in CHOICES:
-            check_choice(key, value)
-            values[key] = value
-        elif key == "sigma":
-            values[key] = _interval(value)
-        else:
-            values[key] = _coerced(f"augmentation.{key}", value, known[key])
-    return Augmentation(**values)
-
-
-def _interval(value: Any) -> tuple[float, float]:
-    if not isinstance(value, list) or len(value) != 2:
-        raise ValueError(f"augmentation.sigma must be a list of two numbers, got {value!r}")
-    low, high = (_coerced("augmentation.sigma", end, float) for end in value)
-    return low, high
-
-
-def _coerced(key: str, value: Any, kind: Any) -> Any:
-    """PyYAML reads `1e-4` as a string; the field's type says what was meant."""
-    try:
-        if isinstance(value, bool) != (kind is bool) or (
-            kind is int and not isinstance(value, int)
-        ):
-            raise ValueError
-        return kind(value)
-    except (TypeError, ValueError):
-        raise ValueError(f"{key} must be of type {kind.__name__}, got {value!r}") from None

@@ -18,7 +18,15 @@ from rrjax.puzzles.maze import (
 )
 from rrjax.puzzles.maze_build import build_mazes, read_maze_csv, symmetry_class
 from rrjax.puzzles.maze_generate import MazeRequest, generate_mazes
-from rrjax.puzzles.readers import Listing, fill_solutions, read_csv, read_list, read_puzzles
+from rrjax.puzzles.readers import (
+    Listing,
+    fill_solutions,
+    random_rows,
+    read_csv,
+    read_list,
+    read_puzzles,
+    take,
+)
 from rrjax.puzzles.solver import Solution, solve
 from rrjax.puzzles.sudoku import (
     Geometry,
@@ -85,6 +93,7 @@ __all__ = [
     "parse_board",
     "parse_maze",
     "path_lengths",
+    "random_rows",
     "random_symmetries",
     "read_csv",
     "read_folder",
@@ -102,6 +111,7 @@ __all__ = [
     "solve",
     "submission",
     "symmetry_class",
+    "take",
     "to_tokens",
     "violations",
     "write_arc",

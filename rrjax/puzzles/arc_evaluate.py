@@ -98,6 +98,10 @@ class Ballot:
         counted = [(-len(qs), -math.fsum(qs) / len(qs), key) for key, qs in votes.items()]
         return [Vote(_grid(key), -count, -mean) for count, mean, key in sorted(counted)]
 
+    def tasks(self) -> set[str]:
+        """Returns the names of the tasks that have votes."""
+        return set(self._votes)
+
     def check(self, tasks: Iterable[Task]) -> None:
         """Refuses votes for a task or a test input that is none of `tasks`.
 

@@ -5,6 +5,7 @@ A puzzle has one or more examples (one in Sudoku); a group is a puzzle with its 
 
 import hashlib
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -54,6 +55,7 @@ class PuzzleSet:
         group_indices: (G + 1,) int32 first puzzle of each group, then P.
         metadata: Sizes and special tokens.
         source: Where the set comes from, for messages.
+        folder: The split it was read from, for what stands beside the arrays; None: no folder.
 
     Raises:
         ValueError: Shapes, dtypes, ranges or boundaries that contradict each other.
@@ -66,6 +68,7 @@ class PuzzleSet:
     group_indices: np.ndarray
     metadata: Metadata
     source: str = field(default="puzzles", compare=False)
+    folder: Path | None = field(default=None, compare=False)
 
     def __post_init__(self):
         try:

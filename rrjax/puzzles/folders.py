@@ -108,7 +108,7 @@ def read_folder(folder: str | Path, split: str = "test") -> PuzzleSet:
     ids = _spread(
         source, arrays.pop("puzzle_identifiers"), arrays["puzzle_indices"], arrays["inputs"]
     )
-    return PuzzleSet(**arrays, puzzle_ids=ids, metadata=metadata, source=source)
+    return PuzzleSet(**arrays, puzzle_ids=ids, metadata=metadata, source=source, folder=folder)
 
 
 def read_identifiers(folder: str | Path) -> list[str]:

@@ -16,6 +16,7 @@ from rrjax.puzzles.solver import solve
 from rrjax.puzzles.sudoku import Puzzles, compact_board, is_solved, parse_board, respects_givens
 
 HEADER = ["source", "question", "answer", "rating"]
+_ROWS_AT_ONCE = 2**16
 
 
 class Listing(NamedTuple):
@@ -24,8 +25,8 @@ class Listing(NamedTuple):
     Attributes:
         path: The file, for messages.
         lines: (N,) int32 number of the line each puzzle stands in.
-        boards: (N, n * n) int32.
-        solutions: (N, n * n) int32, all 0 where the file gives none.
+        boards: (N, n * n) uint8: Sudoku-Extreme has millions.
+        solutions: (N, n * n) uint8, all 0 where the file gives none.
     """
 
     path: Path
@@ -125,7 +126,34 @@ def fill_solutions(listing: Listing) -> Puzzles:
                 f"{compact_board(listing.boards[index])}"
             )
         solutions[index] = solution
-    return Puzzles(listing.boards, solutions)
+    return Puzzles(listing.boards.astype(np.int32), solutions.astype(np.int32))
+
+
+def take(listing: Listing, rows: np.ndarray | slice) -> Listing:
+    """Returns the puzzles of some rows of a listing."""
+    return Listing(listing.path, *(array[rows] for array in listing[1:]))
+
+
+def random_rows(there: int, number: int | None, seed: tuple[int, int], name: str) -> np.ndarray:
+    """Chooses some of the puzzles of a file.
+
+    Args:
+        there: Puzzles there are.
+        number: Puzzles wanted; None for all.
+        seed: Of the choice.
+        name: What asks for the number, for messages.
+
+    Returns:
+        (number,) rows in their order.
+
+    Raises:
+        ValueError: Fewer than one are wanted, or more than there are.
+    """
+    if number is None or number == there:
+        return np.arange(there)
+    if not 1 <= number <= there:
+        raise ValueError(f"{name}: expected 1 to the {there} puzzles of the CSV, found {number}")
+    return np.sort(np.random.default_rng(seed).choice(there, number, replace=False))
 
 
 def _is_csv(path: Path) -> bool:
@@ -195,8 +223,7 @@ def _listing(path: Path, entries: Iterable[_Entry]) -> Listing:
     if not lines:
         raise ValueError(f"{path}: expected at least one puzzle, found none")
     unpacked = [
-        np.frombuffer(packed, np.uint8).reshape(-1, num_cells).astype(np.int32)
-        for packed in (boards, solutions)
+        np.frombuffer(packed, np.uint8).reshape(-1, num_cells) for packed in (boards, solutions)
     ]
     listing = Listing(path, np.array(lines, np.int32), *unpacked)
     _check_solutions(listing)
@@ -214,10 +241,11 @@ def _parse_pair(board_text: str, solution_text: str) -> tuple[np.ndarray, np.nda
 
 
 def _check_solutions(listing: Listing) -> None:
-    solved = is_solved(listing.solutions) & respects_givens(listing.boards, listing.solutions)
-    wrong = listing.solutions.any(axis=1) & ~solved
-    if wrong.any():
-        raise ValueError(
-            f"{listing.path}, line {listing.lines[wrong.argmax()]}: expected a solution of the "
-            "puzzle, found a board that breaks a rule or changes a clue"
-        )
+    for start in range(0, len(listing.lines), _ROWS_AT_ONCE):
+        _, lines, boards, solutions = take(listing, np.s_[start : start + _ROWS_AT_ONCE])
+        wrong = solutions.any(axis=1) & ~(is_solved(solutions) & respects_givens(boards, solutions))
+        if wrong.any():
+            raise ValueError(
+                f"{listing.path}, line {lines[wrong.argmax()]}: expected a solution of the puzzle, "
+                "found a board that breaks a rule or changes a clue"
+            )

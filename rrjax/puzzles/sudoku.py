@@ -13,8 +13,10 @@ from numpy.typing import ArrayLike
 # Rows and columns of a box. Where size is no square number the box is wider than high.
 BOX_SHAPES = {4: (2, 2), 6: (2, 3), 9: (3, 3), 16: (4, 4)}
 SYMBOLS = ".123456789ABCDEFG"
-VALUES = {symbol: value for value, symbol in enumerate(SYMBOLS)} | {"0": 0}
-VALUES |= {symbol.lower(): value for symbol, value in VALUES.items()}
+_VALUES = np.full(128, 255, np.uint8)  # of an ASCII character; 255: it stands for none
+for _value, _symbol in enumerate(SYMBOLS):
+    _VALUES[[ord(_symbol), ord(_symbol.lower())]] = _value
+_VALUES[ord("0")] = 0
 
 
 class Geometry(NamedTuple):
@@ -161,14 +163,14 @@ def parse_board(text: str) -> np.ndarray:
     if len(text) not in sizes:
         raise ValueError(f"board: expected {sorted(sizes)} characters, found {len(text)}")
     size = sizes[len(text)]
-    values = [VALUES.get(symbol, size + 1) for symbol in text]
-    if max(values) > size:
-        place = next(i for i, value in enumerate(values) if value > size)
+    values = _VALUES[np.frombuffer(text.encode("ascii", "replace"), np.uint8)]
+    if values.max() > size:
+        place = int((values > size).argmax())
         raise ValueError(
             f"board: expected the characters 0{SYMBOLS[: size + 1]}, found {text[place]!r} "
             f"at place {place + 1}"
         )
-    return np.array(values, dtype=np.int32)
+    return values.astype(np.int32)
 
 
 def compact_board(board: ArrayLike) -> str:

@@ -7,7 +7,7 @@ Source: recursive-reasoning-dynamics, `trajectory_augmentation_notes.md`.
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -15,11 +15,12 @@ from jaxtyping import Array, Float
 
 from rrjax.contract import State
 from rrjax.dynamics.starts import perturb
+from rrjax.training.checks import check_choice, refuse
 
 Objective = Literal["clean_ce", "single_perturbed_ce", "multi_perturbed_ce"]
 Rollout = Literal["serial_act", "parallel_fixed", "masked_act"]
 Latents = Literal["both", "z_H", "z_L"]
-CHOICES = {"objective": Objective, "rollout": Rollout, "latents": Latents}
+_CHOICES = {"objective": Objective, "rollout": Rollout, "latents": Latents}
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,8 @@ class Augmentation:
     ramp_steps: int = 0
 
     def __post_init__(self):
-        for name in CHOICES:
-            check_choice(name, getattr(self, name))
+        for name, kind in _CHOICES.items():
+            check_choice(f"augmentation.{name}", getattr(self, name), kind)
         if self.num_trajectories < 1:
             _refuse("num_trajectories", "be at least 1", self.num_trajectories)
         for name in ("clean_steps", "ramp_steps"):
@@ -69,17 +70,6 @@ class Augmentation:
         return self.num_trajectories if self.objective == "multi_perturbed_ce" else 1
 
 
-def check_choice(name: str, value: object) -> None:
-    """Refuse what is none of a field's values.
-
-    Raises:
-      ValueError: with the values it can have.
-    """
-    choices = get_args(CHOICES[name])
-    if value not in choices:
-        _refuse(name, f"be one of {', '.join(choices)}", repr(value))
-
-
 def _check_interval(sigma: tuple[float, float]) -> None:
     low, high = sigma
     if not 0 <= low <= high or math.isinf(high):
@@ -89,7 +79,7 @@ def _check_interval(sigma: tuple[float, float]) -> None:
 
 
 def _refuse(name: str, rule: str, found: object) -> None:
-    raise ValueError(f"augmentation.{name} must {rule}; got {found}")
+    refuse(f"augmentation.{name}", rule, found)
 
 
 def ramp(augmentation: Augmentation, step: Array) -> Float[Array, ""]:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental import multihost_utils
 from jaxtyping import Array
 
 from rrjax.cells import Config, bind, unflatten
@@ -17,6 +18,8 @@ from rrjax.puzzles import PuzzleSet
 from rrjax.training.act import Batch
 from rrjax.training.losses import IGNORE_LABEL, is_solved
 from rrjax.training.sampler import as_batch
+from rrjax.training.validity import VALID_PATH, has_paths, is_valid_path
+from rrjax.training.votes import votes_on
 
 Place = Callable[[Any], Any]
 
@@ -54,19 +57,31 @@ def evaluate(
     Returns:
       `exact_accuracy` (fraction of puzzles solved), `accuracy` (mean fraction of labelled tokens
       that are right), `q_halt_accuracy` (fraction of puzzles of which q_halt ≥ 0 tells the
-      outcome) and `count`. Rows that pad the last batch count nowhere.
+      outcome), of mazes `valid_path` (fraction of answers that join S to G, whether or not by the
+      labelled path) and `count`; of the test split of an ARC folder also `pass@K` for K in
+      `PASS_KS`: the copies of a test input vote, and the right output is among the first K grids
+      (mean over the tasks of which any copy is evaluated). Rows that pad the last batch count
+      nowhere.
 
     Raises:
-      ValueError: if `number` is less than 1.
+      ValueError: if `number` is less than 1, or an ARC folder's tasks or names are not those of
+        its test split.
     """
     if number < 1:
         raise ValueError(f"number must be at least 1, got {number}")
     totals: dict[str, float] = {}
-    for batch, rows in map(place, batches(puzzles, batch_size, number)):
-        for name, value in _outcomes(config, flat, batch, rows, noise).items():
+    votes = votes_on(puzzles)
+    for batch, rows in batches(puzzles, batch_size, number):
+        sums, said = _outcomes(config, flat, *place((batch, rows)), noise)
+        for name, value in sums.items():
             totals[name] = totals.get(name, 0.0) + float(value)
+        if votes is not None:
+            # of all processes, whose rows each has a part of
+            said = multihost_utils.process_allgather(said, tiled=True)
+            votes.add(*map(np.asarray, (batch.puzzle_ids, batch.inputs, *said)))
     count = max(totals["count"], 1.0)
-    return {name: total if name == "count" else total / count for name, total in totals.items()}
+    means = {name: total if name == "count" else total / count for name, total in totals.items()}
+    return means if votes is None else means | votes.metrics()
 
 
 def batches(puzzles: PuzzleSet, batch_size: int, number: int) -> Iterator[tuple[Batch, np.ndarray]]:
@@ -93,7 +108,8 @@ def _padded(puzzles: PuzzleSet, start: int, stop: int, batch_size: int) -> Batch
 @functools.partial(jax.jit, static_argnums=0)
 def _outcomes(
     config: Config, flat: dict[str, Array], batch: Batch, rows: Array, noise: Noise | None
-) -> dict[str, Array]:
+) -> tuple[dict[str, Array], tuple[Array, Array]]:
+    """Sums over the batch, and of each row the answer and q_halt."""
     params = unflatten(flat)
 
     def answer(tokens: Array, puzzle_id: Array, row: Array) -> tuple[Array, Array]:
@@ -106,13 +122,17 @@ def _outcomes(
     labelled = batch.labels != IGNORE_LABEL
     counted = labelled.any(-1)
     solved = counted & is_solved(logits, batch.labels)
-    right = (labelled & (logits.argmax(-1) == batch.labels)).sum(-1)
-    return {
+    answers = logits.argmax(-1)
+    right = (labelled & (answers == batch.labels)).sum(-1)
+    sums = {
         "count": counted.sum(),
         "exact_accuracy": solved.sum(),
         "accuracy": (right / jnp.maximum(labelled.sum(-1), 1)).sum(),
         "q_halt_accuracy": (counted & ((q_halt >= 0) == solved)).sum(),
     }
+    if has_paths(config):
+        sums[VALID_PATH] = (counted & jax.vmap(is_valid_path)(batch.inputs, answers)).sum()
+    return sums, (answers, q_halt)
 
 
 def _perturbed(start: State, noise: Noise, row: Array) -> State:

@@ -91,7 +91,7 @@ def guarded(optimizer: optax.GradientTransformation) -> optax.GradientTransforma
     return optax.apply_if_finite(optimizer, max_consecutive_errors=2**31 - 1)
 
 
-def num_skipped(state: optax.OptState) -> tuple[int, int]:
+def num_skipped(state: optax.OptState) -> tuple[Array, Array]:
     """Skipped steps of a guarded optimizer: the last ones in a row, and all there were.
 
     Raises:
@@ -101,7 +101,7 @@ def num_skipped(state: optax.OptState) -> tuple[int, int]:
         raise TypeError(
             f"state must be that of an optimizer made by guarded(); got {type(state).__name__}"
         )
-    return int(state.notfinite_count), int(state.total_notfinite)
+    return state.notfinite_count, state.total_notfinite
 
 
 def check_steps(state: optax.OptState, limit: int) -> None:
@@ -139,6 +139,18 @@ def flossing_step(
     optimizer skips: it would be 0 else.
     """
     value, gradient = jax.value_and_grad(loss)(params, *arguments)
+    params, state = move(optimizer, params, state, value, gradient)
+    return params, state, value
+
+
+def move(
+    optimizer: optax.GradientTransformation,
+    params: Params,
+    state: optax.OptState,
+    value: Array,
+    gradient: Params,
+) -> tuple[Params, optax.OptState]:
+    """The rest of `flossing_step`, of a loss and its gradient: parameters, optimizer state."""
     gradient = jax.tree.map(lambda g: jnp.where(jnp.isfinite(value), g, jnp.nan), gradient)
     updates, state = optimizer.update(gradient, state, params)
-    return optax.apply_updates(params, updates), state, value
+    return optax.apply_updates(params, updates), state

@@ -20,6 +20,7 @@ Row = dict[str, float | int]
 METRICS = "metrics.csv"
 RECURSION = "recursion_metrics.csv"
 LATENTS = "latent_stats.csv"
+FLOSS = "floss.csv"
 
 
 class Logs:
@@ -27,7 +28,7 @@ class Logs:
 
     def __init__(self, folder: Path, writes: bool):
         """Write nothing yet."""
-        names = (METRICS, RECURSION, LATENTS) if writes else ()
+        names = (METRICS, RECURSION, LATENTS, FLOSS) if writes else ()
         self._tables = {name: Table(folder / name) for name in names}
 
     def keep(self, step: int) -> None:
@@ -45,6 +46,11 @@ class Logs:
         for name, rows in tables.items():
             for table in self._tables_of(name):
                 table.append([{"step": step, **row} for row in rows])
+
+    def write_flossing(self, row: Row) -> None:
+        """Append the row of a flossing step; its `step` is the training step that follows."""
+        for table in self._tables_of(FLOSS):
+            table.append([row])
 
     def best(self) -> float:
         """The highest exact accuracy on the test set so far; −1 before the first evaluation.

@@ -20,6 +20,7 @@ from rrjax.puzzles import PuzzleSet
 from rrjax.store import claim_folder, describe_run
 from rrjax.training.augment import perturbed_fields
 from rrjax.training.checkpoints import Checkpoints
+from rrjax.training.episodes import Episodes
 from rrjax.training.evaluate import Noise, evaluate
 from rrjax.training.logs import EVALUATED, LATENTS, RECURSION, Logs, Row, Window
 from rrjax.training.monitor import Monitor
@@ -101,9 +102,9 @@ def train(
 ) -> dict[str, float]:
     """Train a cell, resuming where an earlier run of the same task in `folder` stopped.
 
-    Writes `config.json`, `metrics.csv`, `checkpoints/`, `models/step_N/` and `models/best/`, and
-    what `rhythm` asks for. Under `jax.distributed` all processes call this, and the first writes;
-    they share the folder.
+    Writes `config.json`, `metrics.csv`, `checkpoints/`, `models/step_N/` and `models/best/`,
+    `floss.csv` where the recipe has flossing, and what `rhythm` asks for. Under `jax.distributed`
+    all processes call this, and the first writes; they share the folder.
 
     Args:
       task: what is trained; with the folder it says whether a run is the same.
@@ -127,6 +128,7 @@ def train(
     sampler = Sampler(task.train, recipe.global_batch_size, recipe.seed, task.augment)
     perturbed_fields(recipe.augmentation, INITIAL_VECTORS[task.config.arch.name])
     placement = Placement(devices or training_devices(), recipe.global_batch_size)
+    episodes = Episodes.of(task.config, recipe, placement, task.train, task.augment)
     _claim(task, rhythm, folder)
     logs = Logs(folder, writes())
     with closing(Checkpoints(folder / "checkpoints")) as checkpoints:
@@ -134,6 +136,11 @@ def train(
         logs.keep(int(state.step))
         window = Window()
         for step in range(int(state.step) + 1, recipe.steps + 1):
+            try:
+                state = episodes.before(step, state, logs.write_flossing)
+            except FloatingPointError as error:
+                complaint = _stopped(str(error), step, folder, checkpoints)
+                raise FloatingPointError(complaint) from error
             batch = sampler.batch(step - 1)
             state, metrics = placement.step(task.config, recipe, state, batch)
             window.add(metrics)

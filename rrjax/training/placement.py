@@ -13,8 +13,9 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from rrjax.cells import Config
 from rrjax.training.act import Batch
+from rrjax.training.gradients import Flat
 from rrjax.training.recipe import Recipe
-from rrjax.training.step import TrainState, logged_step
+from rrjax.training.step import TrainState, floss_step, logged_step
 
 AXIS = "batch"
 
@@ -62,16 +63,25 @@ class Placement:
         Raises:
           ValueError: if the devices cannot share the batch equally.
         """
-        if batch_size % len(devices):
-            raise ValueError(
-                f"global_batch_size must be a multiple of the number of devices, {len(devices)}; "
-                f"got {batch_size}"
-            )
-        self._one = len(devices) == 1
+        self._number = len(devices)
+        self.check("global_batch_size", batch_size)
+        self._one = self._number == 1
         mesh = Mesh(np.array(devices), (AXIS,), axis_types=(AxisType.Auto,))
         self._everywhere = NamedSharding(mesh, PartitionSpec())
         self._apart = NamedSharding(mesh, PartitionSpec(AXIS))
-        self._step = logged_step if self._one else self._sharded_step()
+        self._step = self._on_all(logged_step)
+        self._floss = self._on_all(floss_step)
+
+    def check(self, name: str, rows: int) -> None:
+        """Refuse a number of rows that the devices cannot share equally.
+
+        Raises:
+          ValueError: naming it.
+        """
+        if rows % self._number:
+            raise ValueError(
+                f"{name} must be a multiple of the number of devices, {self._number}; got {rows}"
+            )
 
     def state(self, state: TrainState) -> TrainState:
         """Weights on every device, slots split."""
@@ -90,10 +100,19 @@ class Placement:
         """`logged_step` on a placed state and a batch from the host."""
         return self._step(config, recipe, state, self.rows(batch))
 
-    def _sharded_step(self) -> Callable:
+    def floss(
+        self, config: Config, recipe: Recipe, state: TrainState, batch: Batch, reference: Flat
+    ) -> tuple[TrainState, dict[str, jax.Array]]:
+        """`floss_step` on a placed state and a batch from the host."""
+        return self._floss(config, recipe, state, self.rows(batch), reference)
+
+    def _on_all(self, step: Any) -> Callable:
+        """A jitted step as the program of all devices."""
+        if self._one:
+            return step
         whole = TrainState(*[self._everywhere] * len(TrainState._fields))  # pyright: ignore
         return jax.jit(
-            logged_step.__wrapped__,  # pyright: ignore[reportAttributeAccessIssue]
+            step.__wrapped__,
             static_argnums=(0, 1),
             donate_argnums=2,
             # left to the compiler, a state could come back split otherwise and be compiled for anew

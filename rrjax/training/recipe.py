@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from rrjax.training.augment import Augmentation
+from rrjax.training.floss import Floss
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Recipe:
       ema_rate: its decay per step.
       seed: of initial weights, sampling, augmentation and exploration.
       augmentation: perturbed starts; none as it stands.
+      floss: gradient flossing; none as it stands.
     """
 
     global_batch_size: int = 768
@@ -41,6 +43,7 @@ class Recipe:
     ema_rate: float = 0.999
     seed: int = 0
     augmentation: Augmentation = field(default_factory=Augmentation)
+    floss: Floss = field(default_factory=Floss)
 
     def __post_init__(self):
         for name in ("global_batch_size", "steps"):

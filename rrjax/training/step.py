@@ -12,6 +12,8 @@ from jaxtyping import Array, Int
 from rrjax.cells import Config, flatten, init_params, initial_state, is_trained, unflatten
 from rrjax.training.act import Batch, Slots, empty_slots, refill
 from rrjax.training.augment import starts
+from rrjax.training.floss import batch_loss
+from rrjax.training.flossing import chosen, guarded, move, num_skipped, only
 from rrjax.training.gradients import (
     Flat,
     Gradients,
@@ -22,6 +24,13 @@ from rrjax.training.gradients import (
 )
 from rrjax.training.optimizers import adam_atan2, sign_sgd_rows, warmup_cosine
 from rrjax.training.recipe import Recipe
+
+
+class FlossState(NamedTuple):
+    """The state of flossing's own optimizer, and the flossing steps done."""
+
+    optimizer: optax.OptState
+    count: Int[Array, ""]
 
 
 class TrainState(NamedTuple):
@@ -35,6 +44,7 @@ class TrainState(NamedTuple):
       slots: the streaming carry, those of a puzzle's trajectories side by side; after a step
         that ran whole rollouts they have all halted.
       step: optimizer steps done.
+      floss: what flossing keeps; None where the recipe has none.
     """
 
     trained: Flat
@@ -43,6 +53,7 @@ class TrainState(NamedTuple):
     average: Flat
     slots: Slots
     step: Int[Array, ""]
+    floss: FlossState | None = None
 
 
 def init_train_state(config: Config, recipe: Recipe, params: Any = None) -> TrainState:
@@ -60,6 +71,7 @@ def init_train_state(config: Config, recipe: Recipe, params: Any = None) -> Trai
         average=trained,
         slots=empty_slots(params, config, batch),
         step=jnp.zeros([], jnp.int32),
+        floss=_init_floss(recipe, trained),
     )
     # every leaf a buffer of its own: a step donates them, and the caller keeps `params`
     return jax.tree.map(jnp.copy, state)
@@ -70,6 +82,17 @@ def partition(params: Any) -> tuple[Flat, Flat]:
     flat = flatten(params)
     trained = {name: leaf for name, leaf in flat.items() if is_trained(name)}
     return trained, {name: leaf for name, leaf in flat.items() if not is_trained(name)}
+
+
+def _init_floss(recipe: Recipe, trained: Flat) -> FlossState | None:
+    if not recipe.floss.active:
+        return None
+    return FlossState(_floss_optimizer(recipe, trained).init(trained), jnp.zeros([], jnp.int32))
+
+
+def _floss_optimizer(recipe: Recipe, trained: Flat) -> optax.GradientTransformation:
+    floss = recipe.floss
+    return guarded(only(optax.adam(floss.lr), chosen(trained, floss.params)))
 
 
 def optimizer(recipe: Recipe) -> optax.GradientTransformation:
@@ -113,6 +136,37 @@ def logged_step(
     return state, found.metrics | {"gradient_norm": optax.tree.norm(found.weights.trained)}
 
 
+@_jit_step
+def floss_step(
+    config: Config, recipe: Recipe, state: TrainState, batch: Batch, reference: Flat
+) -> tuple[TrainState, dict[str, Array]]:
+    """One flossing step, which leaves all but the weights and its own state as they are.
+
+    Args:
+      config: the cell (static).
+      recipe: hyperparameters, with flossing (static).
+      state: donated.
+      batch: `recipe.floss.puzzles` rows.
+      reference: `trained` before the episode.
+
+    Returns:
+      The next state, and what `floss.batch_loss` saw with `loss` and `skipped`, the steps that
+      were skipped so far.
+    """
+    assert state.floss is not None
+    key = jax.random.fold_in(jax.random.key(recipe.seed), _FRAMES)
+    key = jax.random.fold_in(key, state.floss.count)
+    of = jax.value_and_grad(batch_loss, has_aux=True)
+    (value, seen), gradient = of(
+        state.trained, state.fixed, config, recipe.floss, batch, key, reference
+    )
+    mover = _floss_optimizer(recipe, state.trained)
+    trained, after = move(mover, state.trained, state.floss.optimizer, value, gradient)
+    found = {**seen, "loss": value, "skipped": num_skipped(after)[1]}
+    floss = FlossState(after, state.floss.count + 1)
+    return state._replace(trained=trained, floss=floss), found
+
+
 def _step(
     config: Config, recipe: Recipe, state: TrainState, batch: Batch
 ) -> tuple[TrainState, Gradients]:
@@ -146,8 +200,8 @@ def _refilled(
     return refill(state.slots, rows, perturbed)
 
 
-_NOISE = 2**31
-"""The step's key gives exploration its own keys by small numbers."""
+_NOISE, _FRAMES = 2**31, 2**31 + 1
+"""The step's key gives exploration its own keys by small numbers, the seed's key the steps'."""
 
 
 def _apply(recipe: Recipe, state: TrainState, slots: Slots, grads: Weights) -> TrainState:
@@ -160,7 +214,14 @@ def _apply(recipe: Recipe, state: TrainState, slots: Slots, grads: Weights) -> T
         rows = sign_sgd_rows(table, slots.batch.puzzle_ids, grads.vectors, rate, decay)
         fixed = fixed | {"puzzle_emb.weights": rows}
     average = optax.incremental_update(trained, state.average, 1 - recipe.ema_rate)
-    return TrainState(trained, fixed, opt_state, average, slots, state.step + 1)  # pyright: ignore
+    return state._replace(
+        trained=trained,
+        fixed=fixed,
+        optimizer=opt_state,
+        average=average,
+        slots=slots,
+        step=state.step + 1,
+    )
 
 
 def _vectors(fixed: Flat, puzzle_ids: Array) -> Array | None:

@@ -51,6 +51,17 @@ def test_the_numbers_by_hand():
     assert "only 2 failures" in words
 
 
+def test_valid_paths_have_a_row_where_there_are_any():
+    valid = np.array([[1, 1, 1, 0], [1, 1, 1, 1], [1, 1, 1, 1], [0, 0, 0, 1]], bool)
+    summary = summarize_rollout(arrays(SOLVED, valid_path=valid), 6, 2, {})
+    found = [readout.valid_path for readout in (summary.at_readout, summary.at_end)]
+    assert [estimate.value for estimate in found if estimate] == [0.75, 0.75]
+    assert "| valid paths | 75.0 % [30.1, 95.4] | 75.0 % [30.1, 95.4] |" in words_of(summary)
+    without = summarize_rollout(arrays(SOLVED), 6, 2, {})
+    assert without.at_end.valid_path is None
+    assert "valid paths" not in words_of(without)
+
+
 def test_a_rule_becomes_a_row():
     halts = np.array(SOLVED, bool)
     summary = summarize_rollout(arrays(SOLVED), 6, 2, {"an oracle": halts})

@@ -16,6 +16,7 @@ from rrjax.puzzles import write_folder
 from rrjax.runs import load_run
 from rrjax.training.placement import Placement, training_devices
 from tests.processes import begin, finish
+from tests.scripts_path import SCRIPTS
 from tests.training import tiny
 
 FAST = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
@@ -92,19 +93,6 @@ def test_four_devices_give_the_numbers_of_one(tmp_path):
     assert np.all(np.abs(table[:3]).max(1) > 0)
 
 
-# Joins the others, then is `rrjax train`.
-_PROCESS = """
-import sys
-import jax
-from rrjax import cli
-coordinator, number, index = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-jax.distributed.initialize(coordinator, number, index)
-code = cli.main(["train", *sys.argv[4:]])
-print("devices", len(jax.devices()))
-sys.exit(code)
-"""
-
-
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("data") / "sudoku4"
@@ -126,6 +114,16 @@ def address() -> str:
         return f"localhost:{probe.getsockname()[1]}"
 
 
+def two_processes(arguments: list[str]) -> list[subprocess.Popen[str]]:
+    """`rrjax train` in two processes of one job, by the script for that."""
+    script = [sys.executable, str(SCRIPTS / "distributed.py"), "--coordinator", address()]
+    sizes = ["--num-processes", "2", "--process-id"]
+    return [
+        begin([*script, *sizes, str(index), "train", *arguments], XLA_FLAGS=FAST)
+        for index in range(2)
+    ]
+
+
 def assert_same_up_to_rounding(one: Path, other: Path, rtol: float):
     first, second = load_run(one), load_run(other)
     assert first.metrics.keys() == second.metrics.keys()
@@ -139,16 +137,10 @@ def assert_same_up_to_rounding(one: Path, other: Path, rtol: float):
 @pytest.mark.slow
 def test_two_processes_train_as_one_and_one_goes_on(data, tmp_path):
     assert main(["train", *command(data, tmp_path / "one")]) == 0
-    where = address()
-    both = [
-        start(_PROCESS, where, "2", str(index), *command(data, tmp_path / "two"))
-        for index in range(2)
-    ]
-    first, second = map(finish, both)
+    first, second = map(finish, two_processes(command(data, tmp_path / "two")))
     assert f"{tmp_path / 'two'}: " in first
     assert "exact_accuracy" in first
     assert "exact_accuracy" not in second  # one of them says how it went
-    assert all(printed.splitlines()[-1] == "devices 2" for printed in (first, second))
     # float32: round-off grows a hundredfold in ten steps of a recurrent cell
     assert_same_up_to_rounding(tmp_path / "one", tmp_path / "two", 1e-4)
     flats = [read_model(tmp_path / run / "models" / "step_000010")[0] for run in ("one", "two")]
@@ -163,8 +155,7 @@ def test_two_processes_train_as_one_and_one_goes_on(data, tmp_path):
 @pytest.mark.slow
 def test_what_the_first_process_refuses_stops_all(data, tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
-    where = address()
-    both = [start(_PROCESS, where, "2", str(index), *command(data, tmp_path)) for index in range(2)]
+    both = two_processes(command(data, tmp_path))
     errors = [process.communicate(timeout=120)[1] for process in both]
     assert [process.returncode for process in both] == [2, 2]
     assert "is not empty and holds no run" in errors[0]

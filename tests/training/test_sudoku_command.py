@@ -7,7 +7,15 @@ import pytest
 
 from rrjax.cli import main
 from rrjax.commands import sudoku
-from rrjax.puzzles import distinct, from_tokens, read_folder, solve
+from rrjax.puzzles import (
+    compact_board,
+    distinct,
+    from_tokens,
+    generate,
+    is_solved,
+    read_folder,
+    solve,
+)
 
 SMALL = ("--size", "4", "--num-train", "20", "--num-test", "10")
 
@@ -95,3 +103,128 @@ def test_an_unknown_option_or_size_is_refused(tmp_path, options):
         main(["sudoku", str(tmp_path / "data"), *options])
     assert stopped.value.code == 2
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def csv(tmp_path) -> Path:
+    """A folder as the official one, of the puzzles of a generated set."""
+    make(tmp_path / "made", *SMALL)
+    (tmp_path / "csv").mkdir()
+    for split in ("train", "test"):
+        part = read_folder(tmp_path / "made", split)
+        sides = (from_tokens(side) for side in (part.inputs, part.labels))
+        rows = [
+            f"web,{compact_board(board)},{compact_board(answer)},{index}"
+            for index, (board, answer) in enumerate(zip(*sides, strict=True))
+        ]
+        text = "\n".join(["source,question,answer,rating", *rows, ""])
+        (tmp_path / "csv" / f"{split}.csv").write_text(text)
+    return tmp_path / "csv"
+
+
+def test_the_official_csv_makes_the_same_folder(tmp_path, csv):
+    files = make(tmp_path / "data", "--csv", str(csv))
+    assert files == {name: (tmp_path / "made" / name).read_bytes() for name in files}
+    zeros = csv / "test.csv"
+    zeros.write_text(zeros.read_text().replace(".", "0"))
+    assert make(tmp_path / "zeros", "--csv", str(csv)) == files
+
+
+def test_of_more_puzzles_than_wanted_a_seeded_choice_stays(tmp_path, csv):
+    few = ("--csv", str(csv), "--num-train", "5", "--num-test", "3")
+    first = make(tmp_path / "a", *few)
+    assert make(tmp_path / "b", *few) == first
+    assert make(tmp_path / "c", *few, "--seed", "1") != first
+    for split, number in (("train", 5), ("test", 3)):
+        whole, part = (read_folder(tmp_path / name, split).inputs for name in ("made", "a"))
+        places = [np.flatnonzero((whole == row).all(axis=1)).item() for row in part]
+        assert len(places) == number
+        assert places == sorted(set(places))
+
+
+def test_the_rating_chooses_from_both_files(tmp_path, csv):
+    make(tmp_path / "data", "--csv", str(csv), "--min-rating", "7")
+    for split in ("train", "test"):
+        whole, part = (read_folder(tmp_path / name, split).inputs for name in ("made", "data"))
+        np.testing.assert_array_equal(part, whole[7:])
+
+
+@pytest.mark.parametrize("from_csv", [False, True])
+def test_copies_follow_their_training_puzzle_in_its_group(tmp_path, csv, capsys, from_csv):
+    options = ("--csv", str(csv)) if from_csv else SMALL
+    first = make(tmp_path / "a", *options, "--num-aug", "3")
+    assert "20 training (80 examples) and 10 test puzzles" in capsys.readouterr().out
+    assert make(tmp_path / "b", *options, "--num-aug", "3") == first
+    train, test = (read_folder(tmp_path / "a", split) for split in ("train", "test"))
+    whole = read_folder(tmp_path / "made", "train")
+    assert (len(train), len(test)) == (80, 10)
+    np.testing.assert_array_equal(train.inputs[::4], whole.inputs)
+    np.testing.assert_array_equal(train.group_indices, np.arange(0, 81, 4))
+    clues = np.count_nonzero(from_tokens(train.inputs), axis=1).reshape(20, 4)
+    assert (clues == clues[:, :1]).all()
+    assert is_solved(from_tokens(train.labels)).all()
+
+
+def refused(tmp_path, capsys, *options: str) -> str:
+    """The message of a request that writes nothing."""
+    before = sorted(tmp_path.iterdir())
+    assert main(["sudoku", str(tmp_path / "data"), *options]) == 2
+    assert sorted(tmp_path.iterdir()) == before
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--num-train", "21"), "num_train: expected 1 to the 20 puzzles of the CSV, found 21"),
+        (("--num-test", "11"), "num_test: expected 1 to the 10 puzzles of the CSV, found 11"),
+        (("--num-train", "0"), "num_train: expected 1 to the 20 puzzles of the CSV, found 0"),
+        (("--num-test", "-1"), "num_test: expected 1 to the 10 puzzles of the CSV, found -1"),
+        (("--num-aug", "-1"), "num_aug: expected at least 0, found -1"),
+        (("--seed", "-1"), "seed: expected at least 0, found -1"),
+        (("--clues", "4", "8"), "clues: expected none with a csv"),
+        (("--min-rating", "15"), "test.csv: expected at least one puzzle, found none"),
+    ],
+)
+def test_a_request_that_no_csv_answers_writes_nothing(tmp_path, csv, capsys, options, message):
+    assert message in refused(tmp_path, capsys, "--csv", str(csv), *options)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("web,{board},{answer}", "train.csv, line 3: expected source,question,answer and an"),
+        ("web,{board},{answer},hard", "train.csv, line 3: expected source,question,answer and"),
+        ("web,{board}.,{answer},1", "line 3: board: expected [16, 36, 81, 256] characters"),
+        ("web,{board},12,1", "line 3: board: expected [16, 36, 81, 256] characters, found 2"),
+        ("web,{board},{answer}{answer},1", "train.csv, line 3: board: expected [16, 36, 81"),
+        ("web,x{board:.15},{answer},1", "line 3: board: expected the characters 0.1234, found 'x'"),
+        ("web,{board},1111222233334444,1", "train.csv, line 3: expected a solution of the puzzle"),
+        ("web,................,{board},1", "train.csv, line 3: expected a solution of the puzzle"),
+    ],
+)
+def test_a_bad_line_is_named(tmp_path, csv, capsys, row, message):
+    path = csv / "train.csv"
+    lines = path.read_text().splitlines()
+    board, answer = lines[2].split(",")[1:3]
+    lines[2] = row.format(board=board, answer=answer)
+    path.write_text("\n".join(lines))
+    # a choice that leaves the line out is refused as well
+    for number in ("19", "1"):
+        assert message in refused(tmp_path, capsys, "--csv", str(csv), "--num-train", number)
+
+
+def test_files_that_do_not_go_together_are_refused(tmp_path, csv, capsys):
+    (csv / "train.csv").write_text("question,answer\n")
+    assert "line 1: expected the header source," in refused(tmp_path, capsys, "--csv", str(csv))
+    (six,) = generate(6, 1, seed=0).solutions
+    text = f"source,question,answer,rating\nweb,{compact_board(six)},{compact_board(six)},0\n"
+    (csv / "train.csv").write_text(text)
+    error = refused(tmp_path, capsys, "--csv", str(csv))
+    assert "of one size, found 36 cells in train.csv and 16 in test.csv" in error
+    (csv / "train.csv").unlink()
+    assert "train.csv: expected a file" in refused(tmp_path, capsys, "--csv", str(csv))
+
+
+def test_a_rating_without_a_csv_is_refused(tmp_path, capsys):
+    assert "without a csv; clues says" in refused(tmp_path, capsys, *SMALL, "--min-rating", "3")

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from rrjax.cli import main
 from rrjax.commands import train as command
 from rrjax.commands.train import read_yaml
 from rrjax.puzzles import build, generate, write_folder
 from rrjax.training.augment import Augmentation
+from rrjax.training.floss import Floss
 from rrjax.training.loop import Task
 from rrjax.training.recipe import Recipe
 from tests.training import tiny
@@ -69,6 +71,71 @@ def test_an_official_config_is_a_file_of_defaults(data, tasks, tmp_path, capsys)
         assert f"{key} has no effect here" in error
 
 
+# every key that the two official training programs write into all_config.yaml
+_SHARED_KEYS = """
+global_batch_size: 768
+epochs: 100000
+lr: 0.0003
+lr_min_ratio: 0.1
+lr_warmup_steps: 2000
+weight_decay: 0.1
+beta1: 0.9
+beta2: 0.95
+puzzle_emb_lr: 0.01
+puzzle_emb_weight_decay: 0.1
+project_name: Arc-aug-1000 ACT-torch
+run_name: null
+checkpoint_path: checkpoints/run
+seed: 3
+checkpoint_every_eval: true
+eval_interval: 10000
+eval_save_outputs: []
+arch:
+  halt_exploration_prob: 0.1
+  halt_max_steps: 16
+  H_cycles: 2
+  L_cycles: 2
+  L_layers: 4
+  hidden_size: 512
+  num_heads: 8
+  expansion: 4
+  puzzle_emb_ndim: 512
+  pos_encodings: rope
+  loss: {name: losses@ACTLossHead, loss_type: stablemax_cross_entropy}
+"""
+_HRM = """  name: hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1
+  H_layers: 4
+data_path: data/arc-aug-1000
+"""
+_TRM = """  name: recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1
+  H_layers: 0
+  forward_dtype: bfloat16
+  mlp_t: false
+  puzzle_emb_len: 16
+  no_ACT_continue: true
+data_paths: [data/arc-aug-1000]
+data_paths_test: []
+evaluators: [{name: arc@ARC}]
+load_checkpoint: null
+min_eval_interval: 0
+ema: true
+ema_rate: 0.999
+freeze_weights: false
+"""
+
+
+@pytest.mark.parametrize(("keys", "cell"), [(_HRM, "hrm"), (_TRM, "trm")])
+def test_every_key_of_an_official_config_is_taken(tmp_path, capsys, keys, cell):
+    path = yaml_file(tmp_path, _SHARED_KEYS.lstrip() + keys)
+    arch, recipe = read_yaml(path)
+    assert (arch.name, arch.hidden_size, arch.puzzle_emb_ndim) == (cell, 512, 512)
+    assert recipe == Recipe(lr=3e-4, lr_min_ratio=0.1, seed=3, ema=cell == "trm")
+    named = {line.split()[1] for line in capsys.readouterr().err.splitlines()}
+    given = set(yaml.safe_load(path.read_text())) - {"arch"}
+    assert named == given - {field.name for field in dataclasses.fields(Recipe)}
+    assert named & {"data_path", "data_paths"}
+
+
 def test_the_equals_sign_does_as_well(data, tasks, tmp_path):
     arguments = [f"--data={data}", f"--out={tmp_path / 'run'}", f"--config={OFFICIAL}"]
     assert main(["train", *arguments]) == 0
@@ -91,6 +158,25 @@ def test_options_and_a_yaml_file_say_how_trajectories_are_perturbed(data, tasks,
         "multi_perturbed_ce", sigma=(1e-4, 1e-2), ramp_steps=20, p_clean=0.5
     )
     assert read_yaml(path)[1].augmentation.sigma == (3e-5, 3e-3)
+
+
+def test_options_and_a_yaml_file_say_when_to_floss(data, tasks, tmp_path):
+    text = "floss: {every: 20, episode: 3, segments: [1, 4], params: [L_*], lr: 1e-4}"
+    path = yaml_file(tmp_path, text)
+    arguments = ["--data", str(data), "--out", str(tmp_path / "run"), "--config", str(path)]
+    more = ("--floss.pre", "5", "--floss.loss", "top1_cf", "--floss.segments-per-qr", "None")
+    assert main(["train", *arguments, *more]) == 0
+    assert tasks[0].recipe.floss == Floss(
+        pre=5,
+        every=20,
+        episode=3,
+        loss="top1_cf",
+        segments=(1, 4),
+        segments_per_qr=None,
+        params=("L_*",),
+        lr=1e-4,
+    )
+    assert read_yaml(path)[1].floss.at_most is None
 
 
 @pytest.mark.parametrize(
@@ -118,8 +204,14 @@ def test_wrong_noise_is_refused_by_name(data, tmp_path, capsys, more, message):
         ("augmentation: [multi]", "must be a mapping, got ['multi']"),
         ("augmentation: {objectiv: clean_ce}", "did you mean 'objective'?"),
         ("augmentation: {objective: kl}", "objective must be one of clean_ce"),
-        ("augmentation: {sigma: 1e-3}", "sigma must be a list of two numbers, got '1e-3'"),
+        ("augmentation: {sigma: 1e-3}", "sigma must be a list of 2 numbers, got '1e-3'"),
         ("augmentation: {sigma: [1, two]}", "sigma must be of type float, got 'two'"),
+        ("floss: {loss: l2}", "floss.loss must be one of engelken_l2, top1_cf"),
+        ("floss: {which: some}", "floss.which must be one of all, failing, correct"),
+        ("floss: {params: L_level}", "floss.params must be a list of words, got 'L_level'"),
+        ("floss: {segments: [1]}", "floss.segments must be a list of 2 integers, got [1]"),
+        ("floss: {pre: 1e3}", "floss.pre must be of type int, got '1e3'"),
+        ("freeze_weights: true", "freeze_weights is not supported"),
         ("augmentation: {ramp_steps: 1.5}", "ramp_steps must be of type int, got 1.5"),
         ("lr_warmup_step: 5", "did you mean 'lr_warmup_steps'?"),
         ("arch: {name: trm, hiden_size: 32}", "did you mean 'hidden_size'?"),

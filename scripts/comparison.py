@@ -1,0 +1,244 @@
+"""What all comparisons share: arms of training on the same 4x4 Sudokus, with the same seeds.
+
+An arm is a function from the seed and the plain task to the arm's task. Runs are folders of
+`rrjax train`: the same command goes on where a killed one stopped. Best accuracies are the highest
+over the evaluations, chosen on the very puzzles they are reported on: higher than what new puzzles
+would show, for all arms alike.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import tyro
+
+from rrjax.cells import Arch, Config
+from rrjax.commands import sudoku
+from rrjax.plots.canvas import new_figure
+from rrjax.progress import progress
+from rrjax.puzzles import PuzzleSet
+from rrjax.runs import student_interval
+from rrjax.training.augment import Augmentation
+from rrjax.training.logs import METRICS, Table
+from rrjax.training.loop import Rhythm, Task, train
+from rrjax.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    import matplotlib.axes
+    import matplotlib.figure
+
+CLEAN = "exact_accuracy"
+WHICH = ("best", "final")
+MARKERS = "os^DvPX*<>ph"
+Change = Callable[[Task], Task]
+Found = dict[str, list[list[dict[str, float]]]]
+"""The evaluations of every arm and seed, in order of the steps."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What all arms share.
+
+    Attributes:
+      out: folder of the runs, comparison.json and the figures.
+      num_seeds: runs of each arm, with the seeds 0, 1, …
+      steps: optimizer steps of a run.
+      eval_every: optimizer steps between evaluations.
+      eval_sigmas: evaluate from starts perturbed by these σ, too.
+      num_train: training puzzles.
+      num_test: test puzzles.
+      batch_size: puzzles of an optimizer step.
+      hidden_size: width.
+      segments: of a rollout.
+      lr: learning rate, constant after a hundredth of the steps.
+    """
+
+    out: Annotated[Path, tyro.conf.Positional]
+    num_seeds: int = 3
+    steps: int = 3000
+    eval_every: int = 250
+    eval_sigmas: tuple[float, ...] = (0.3, 1.0)
+    num_train: int = 64
+    num_test: int = 512
+    batch_size: int = 8
+    hidden_size: int = 32
+    segments: int = 6
+    lr: float = 1e-3
+
+    def __post_init__(self):
+        if self.num_seeds < 1:
+            raise ValueError(f"num_seeds must be at least 1, got {self.num_seeds}")
+
+
+def check_arms(arms: tuple[str, ...]) -> None:
+    """Refuse what is no comparison.
+
+    Raises:
+      ValueError: for fewer than two arms.
+    """
+    if len(set(arms)) < 2:
+        raise ValueError(f"arms must name two arms or more, got {arms}")
+
+
+def make_sets(sizes: Sizes) -> tuple[PuzzleSet, PuzzleSet]:
+    """Training and test puzzles."""
+    return sudoku.make_sets(sudoku.Options(Path(), 4, sizes.num_train, sizes.num_test))
+
+
+def small_arch(sizes: Sizes) -> Arch:
+    """The TRM that all start from."""
+    return Arch(
+        hidden_size=sizes.hidden_size,
+        H_cycles=2,
+        L_cycles=2,
+        L_layers=1,
+        pos_encodings="none",
+        mlp_t=True,
+        halt_max_steps=sizes.segments,
+    )
+
+
+def plain_task(sizes: Sizes, seed: int, sets: tuple[PuzzleSet, PuzzleSet]) -> Task:
+    """Whole rollouts from clean starts: what the arms change."""
+    recipe = Recipe(
+        global_batch_size=sizes.batch_size,
+        steps=sizes.steps,
+        lr=sizes.lr,
+        lr_warmup_steps=sizes.steps // 100,
+        ema_rate=0.99,
+        seed=seed,
+        augmentation=Augmentation(rollout="parallel_fixed"),
+    )
+    meta = sets[0].metadata
+    config = Config(small_arch(sizes), meta.seq_len, meta.vocab_size)
+    return Task(config, recipe, *sets, augment=False)
+
+
+def run_folder(sizes: Sizes, arm: str, seed: int) -> Path:
+    """Where a run lies."""
+    return sizes.out / f"{arm}_seed{seed}"
+
+
+def run_all(sizes: Sizes, arms: Mapping[str, Change]) -> Found:
+    """Every run that is not finished yet, seed by seed; the evaluations of all."""
+    every, sets = sizes.eval_every, make_sets(sizes)
+    rhythm = Rhythm(every, every, every, eval_sigmas=sizes.eval_sigmas)
+    found: Found = {arm: [] for arm in arms}
+    for seed in range(sizes.num_seeds):
+        for arm, change in arms.items():
+            task, folder = change(plain_task(sizes, seed, sets)), run_folder(sizes, arm, seed)
+            with progress(folder.name, sizes.steps) as bar:
+                train(task, rhythm, folder, bar.report)
+            found[arm].append(evaluations(folder))
+    return found
+
+
+def evaluations(folder: Path) -> list[dict[str, float]]:
+    """The rows of a run's log that hold test metrics."""
+    return [row for row in Table(folder / METRICS).rows() if f"test/{CLEAN}" in row]
+
+
+def summarize(runs: list[list[dict[str, float]]], metric: str) -> dict[str, list[float]]:
+    """Per seed the highest and the last value of a metric, and the step of the highest."""
+    curves = [[line[f"test/{metric}"] for line in run] for run in runs]
+    steps = [run[int(np.argmax(c))]["step"] for run, c in zip(runs, curves, strict=True)]
+    return {"best": [max(c) for c in curves], "final": [c[-1] for c in curves], "best_step": steps}
+
+
+def paired_interval(differences: list[float], level: float = 0.95) -> dict[str, Any]:
+    """Mean of differences of runs with the same seed, with Student's interval; NaN ends for one."""
+    low, high = student_interval(differences, level)
+    return {"mean": float(np.mean(differences)), "low": low, "high": high, "each": differences}
+
+
+def gains_over(
+    first: str, arms: Mapping[str, Mapping[str, list[float]]], which: tuple[str, ...]
+) -> dict[str, Any]:
+    """What each of the other arms gains over the first, paired by seed."""
+    return {
+        arm: {
+            w: paired_interval([b - a for a, b in zip(arms[first][w], values[w], strict=True)])
+            for w in which
+        }
+        for arm, values in arms.items()
+        if arm != first
+    }
+
+
+def compare(sizes: Sizes, found: Found) -> dict[str, Any]:
+    """Per metric every arm's accuracies, and what each arm gains over the first."""
+    metrics = [CLEAN, *(f"{CLEAN}@sigma={sigma:g}" for sigma in sizes.eval_sigmas)]
+    first = next(iter(found))
+    record: dict[str, Any] = {}
+    for metric in metrics:
+        arms = {arm: summarize(runs, metric) for arm, runs in found.items()}
+        gains = gains_over(first, arms, WHICH)
+        record[metric] = {"which": WHICH, "arms": arms, f"minus_{first}": gains}
+    return record
+
+
+def print_tables(first: str, record: Mapping[str, Any]) -> None:
+    """As Markdown: a value per seed, then the paired differences from the first arm."""
+    arms = {metric: part["arms"] for metric, part in record.items()}
+    number = len(next(iter(next(iter(arms.values()))[first].values())))
+    heads = " | ".join(f"seed {seed}" for seed in range(number))
+    print(f"| metric | arm | which | {heads} | mean |\n{'|---' * (number + 4)}|")
+    for metric, part in record.items():
+        for arm, values in part["arms"].items():
+            for which in part["which"]:
+                cells = [f"{v:.3f}" for v in (*values[which], np.mean(values[which]))]
+                print(f"| {metric} | {arm} | {which} | " + " | ".join(cells) + " |")
+    print(f"\n| metric | arm | which | minus {first}: mean | 95 % (Student's t over seeds) |")
+    print("|---|---|---|---|---|")
+    for metric, part in record.items():
+        for arm, gains in part[f"minus_{first}"].items():
+            for which, gain in gains.items():
+                ends = f"{gain['low']:+.3f} to {gain['high']:+.3f}"
+                print(f"| {metric} | {arm} | {which} | {gain['mean']:+.3f} | {ends} |")
+
+
+def paired_figure(
+    part: Mapping[str, Any], words: Mapping[str, str], label: str
+) -> "matplotlib.figure.Figure":
+    """A panel for each of `words`, the values of every arm in it, the runs of a seed joined.
+
+    Args:
+      part: of `compare`'s record, one metric.
+      words: what the panels show, by the name of `which`.
+      label: of the vertical axis.
+    """
+    arms = list(part["arms"])
+    width = 2.6 + len(words) * max(3.5, 0.55 * len(arms))
+    figure = new_figure(width, 4.2 + 0.16 * len(arms))
+    panels = figure.subplots(1, len(words), sharey=True, squeeze=False)[0]
+    for ax, (which, word) in zip(panels, words.items(), strict=True):
+        _draw_pairs(ax, {arm: values[which] for arm, values in part["arms"].items()})
+        title = f"{word}; minus {arms[0]}:\n{_message(part[f'minus_{arms[0]}'], which)}"
+        ax.set_title(title, loc="left", fontsize="small")
+    panels[0].set_ylabel(label)
+    handles = panels[0].get_legend_handles_labels()
+    figure.legend(*handles, frameon=False, title="one line per seed", loc="outside right center")
+    return figure
+
+
+def _draw_pairs(ax: "matplotlib.axes.Axes", values: Mapping[str, list[float]]) -> None:
+    places, number = np.arange(len(values)), len(next(iter(values.values())))
+    for seed in range(number):
+        ax.plot(places, [each[seed] for each in values.values()], color="0.6", zorder=1)
+    for place, (arm, each) in enumerate(values.items()):
+        x, marker = np.full(number, place), MARKERS[place % len(MARKERS)]
+        ax.scatter(x, each, marker=marker, color="black", zorder=2, label=f"{arm} (n = {number})")
+    ax.set_xticks(places, list(values), rotation=30 if len(values) > 4 else 0)
+    ax.set_xlim(-0.4, len(places) - 0.6)
+    ax.set_xlabel("training")
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def _message(gains: Mapping[str, Any], which: str) -> str:
+    parts = (
+        f"{arm}: {gain[which]['mean']:+.3f} [{gain[which]['low']:+.3f}, {gain[which]['high']:+.3f}]"
+        for arm, gain in gains.items()
+    )
+    return "\n".join(parts)

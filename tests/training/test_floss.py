@@ -1,0 +1,253 @@
+"""Flossing within a training run: what it measures, moves, logs, and that a run resumes exactly."""
+
+import dataclasses
+from functools import partial
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rrjax.cells import bind, flatten, init_params, is_trained
+from rrjax.dynamics.lyapunov import spectrum
+from rrjax.dynamics.rollout import rollout
+from rrjax.linalg import random_frame
+from rrjax.training import episodes
+from rrjax.training.act import Batch
+from rrjax.training.episodes import Episodes
+from rrjax.training.floss import Floss, batch_loss
+from rrjax.training.flossing import FlossingSchedule
+from rrjax.training.logs import FLOSS, METRICS, read_table
+from rrjax.training.loop import Rhythm, train
+from rrjax.training.losses import is_solved
+from rrjax.training.placement import Placement, training_devices
+from rrjax.training.sampler import Sampler
+from rrjax.training.step import init_train_state
+from tests.training import tiny
+
+ARCH = dataclasses.replace(tiny.ARCH, hidden_size=8, puzzle_emb_ndim=8, halt_max_steps=2)
+CONFIG = dataclasses.replace(tiny.CONFIG, arch=ARCH)
+FLOSS_ALL = Floss(pre=2, every=2, episode=1, num_exponents=2, puzzles=3, kl=0.5, params=("L_*",))
+RECIPE = dataclasses.replace(tiny.RECIPE, steps=4, lr_warmup_steps=0, floss=FLOSS_ALL)
+TASK = dataclasses.replace(tiny.task(), config=CONFIG, recipe=RECIPE)
+RHYTHM = Rhythm(log_every=1, eval_every=4, checkpoint_every=1)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run that nothing interrupts."""
+    out = tmp_path_factory.mktemp("floss") / "run"
+    train(TASK, RHYTHM, out, lambda step, numbers: None)
+    return out
+
+
+def table(folder, name=FLOSS):
+    return {k: v for k, v in read_table(folder / name).items() if "second" not in k}
+
+
+@pytest.mark.slow
+def test_flossing_steps_come_when_they_are_due_and_are_logged(run):
+    rows = table(run)
+    np.testing.assert_array_equal(rows["step"], [1, 1, 3])
+    np.testing.assert_array_equal(rows["floss_step"], [1, 2, 3])
+    assert (rows["loss"] > 0).all()
+    assert (rows["skipped"] == 0).all()
+    np.testing.assert_array_equal(rows["kl"] > 0, [False, True, False])  # 0 where it is their own
+    assert (table(run, METRICS)["step"] == [1, 2, 3, 4]).all()
+
+
+@pytest.mark.slow
+def test_a_run_that_was_cut_short_goes_on_to_the_same_bits(run, tmp_path, monkeypatch):
+    batch = Sampler.batch
+
+    def cut_short(sampler, step):
+        if sampler.seed == RECIPE.seed and step == 2:
+            raise KeyboardInterrupt
+        return batch(sampler, step)
+
+    monkeypatch.setattr(Sampler, "batch", cut_short)
+    with pytest.raises(KeyboardInterrupt):
+        train(TASK, RHYTHM, tmp_path / "run", lambda step, numbers: None)
+    monkeypatch.undo()
+    assert len(table(tmp_path / "run")["step"]) == 3  # the episode before step 3 was done already
+    train(TASK, RHYTHM, tmp_path / "run", lambda step, numbers: None)
+    chex.assert_trees_all_equal(table(tmp_path / "run"), table(run))
+    chex.assert_trees_all_equal(table(tmp_path / "run", METRICS), table(run, METRICS))
+    name = "models/step_000004/model.safetensors"
+    assert (tmp_path / "run" / name).read_bytes() == (run / name).read_bytes()
+
+
+@pytest.mark.slow
+def test_an_episode_moves_the_chosen_weights_and_its_own_state_alone():
+    placement = Placement(training_devices(), RECIPE.global_batch_size)
+    before = init_train_state(CONFIG, RECIPE)
+    kept = jax.tree.map(np.asarray, before)
+    rows = []
+    found = Episodes.of(CONFIG, RECIPE, placement, TASK.train, augment=True)
+    after = found.before(3, before, rows.append)
+    assert [row["step"] for row in rows] == [3]
+    for name, leaf in after.trained.items():
+        assert np.array_equal(leaf, kept.trained[name]) != name.startswith("L_")
+    assert after.floss is not None
+    assert int(after.floss.count) == 1
+    after = after._replace(trained=kept.trained, floss=kept.floss)
+    chex.assert_trees_all_equal(after, kept)
+    assert found.before(2, after, rows.append) is after
+    assert len(rows) == 1
+
+
+def test_preflossing_sets_the_average_to_what_it_made(monkeypatch):
+    def moved(placement, config, recipe, state, batch, reference):
+        trained = {name: leaf + 1 for name, leaf in state.trained.items()}
+        chex.assert_trees_all_equal(reference, START)
+        count = state.floss._replace(count=state.floss.count + 1)
+        return state._replace(trained=trained, floss=count), {"loss": jnp.zeros([])}
+
+    state = init_train_state(CONFIG, RECIPE)
+    START = jax.tree.map(np.asarray, state.trained)
+    monkeypatch.setattr(Placement, "floss", moved)
+    monkeypatch.setattr(episodes, "_check", lambda *_: None)
+    placement = Placement(training_devices(), RECIPE.global_batch_size)
+    found = Episodes.of(CONFIG, RECIPE, placement, TASK.train, augment=False)
+    rows = []
+    after = found.before(1, state, rows.append)
+    assert [row["floss_step"] for row in rows] == [1, 2]
+    expected = {name: leaf + 2 for name, leaf in START.items()}
+    chex.assert_trees_all_close(after.trained, expected, atol=1e-6)
+    chex.assert_trees_all_equal(after.average, after.trained)
+
+
+def test_so_many_skipped_steps_in_a_row_stop_the_run(monkeypatch, tmp_path):
+    def skipped(placement, config, recipe, state, batch, reference):
+        floss = state.floss
+        worse = floss.optimizer._replace(notfinite_count=floss.optimizer.notfinite_count + 1)
+        return state._replace(floss=floss._replace(optimizer=worse)), {"loss": jnp.asarray(jnp.nan)}
+
+    monkeypatch.setattr(Placement, "floss", skipped)
+    monkeypatch.setattr(episodes, "_check", lambda *_: None)
+    recipe = dataclasses.replace(RECIPE, floss=Floss(pre=3, limit=3))
+    with pytest.raises(FloatingPointError, match=r"the last 3 flossing steps .* there is none yet"):
+        train(dataclasses.replace(TASK, recipe=recipe), RHYTHM, tmp_path, lambda *_: None)
+    assert len(table(tmp_path)["step"]) == 2
+
+
+@pytest.fixture(scope="module")
+def batch() -> Batch:
+    return Sampler(TASK.train, 5, seed=4).batch(0)
+
+
+PARAMS = flatten(init_params(jax.random.key(3), CONFIG))
+TRAINED = {name: leaf for name, leaf in PARAMS.items() if is_trained(name)}
+FIXED = {name: leaf for name, leaf in PARAMS.items() if name not in TRAINED}
+KEY = jax.random.key(5)
+
+
+@partial(jax.jit, static_argnums=0)
+def seen_by(floss: Floss, batch: Batch):
+    return batch_loss(TRAINED, FIXED, CONFIG, floss, batch, KEY, TRAINED)
+
+
+def test_the_loss_is_that_of_the_spectra_of_the_puzzles(batch):
+    floss = Floss(pre=1, num_exponents=2, target=-0.1, segments_per_qr=None)
+    loss, seen = seen_by(floss, batch)
+    params = init_params(jax.random.key(3), CONFIG)
+
+    @jax.jit
+    @jax.vmap
+    def measured(tokens, puzzle_id, key):
+        dynamics = bind(params, CONFIG, tokens, puzzle_id)
+        frame = random_frame(key, dynamics.initial, 2)
+        return spectrum(dynamics, num_segments=2, frame=frame).exponents
+
+    keys = jax.random.split(KEY, 5)
+    values = np.asarray(measured(batch.inputs, batch.puzzle_ids, keys))
+    np.testing.assert_allclose(seen["lambda1"], values[:, 0].mean(), rtol=1e-4)
+    np.testing.assert_allclose(seen["lambda_mean"], values.mean(), rtol=1e-4)
+    np.testing.assert_allclose(loss, ((values + 0.1) ** 2).mean(), rtol=1e-4)
+    assert (int(seen["chosen"]), int(seen["unresolved"])) == (5, 0)
+
+
+def test_failing_and_correct_puzzles_share_a_batch_between_them(batch):
+    params = init_params(jax.random.key(3), CONFIG)
+
+    @jax.jit
+    @jax.vmap
+    def answer(tokens, puzzle_id):
+        return rollout(bind(params, CONFIG, tokens, puzzle_id), 2).logits[-1]
+
+    logits = answer(batch.inputs, batch.puzzle_ids)
+    labels = np.asarray(batch.labels).copy()
+    labels[:2] = logits[:2].argmax(-1)  # what it says of the first two is right
+    mixed = batch._replace(labels=jnp.asarray(labels))
+    solved = np.asarray(is_solved(logits, mixed.labels))
+    assert solved.tolist() == [True, True, False, False, False]
+    found = {which: seen_by(Floss(num_exponents=1, which=which), mixed) for which in CHOSEN}
+    assert {which: int(seen["chosen"]) for which, (_, seen) in found.items()} == CHOSEN
+    losses = {which: float(loss) for which, (loss, _) in found.items()}
+    assert 5 * losses["all"] == pytest.approx(
+        3 * losses["failing"] + 2 * losses["correct"], rel=1e-5
+    )
+
+
+CHOSEN = {"all": 5, "failing": 3, "correct": 2}
+
+
+def test_the_window_is_what_training_runs_or_what_is_said():
+    assert Floss().window(6) == range(6)
+    assert Floss(segments=(2, 6), stride=2).window(16) == range(2, 6, 2)
+
+
+def test_flossing_is_off_as_it_stands():
+    assert not Floss().active
+    assert Floss(pre=1).active
+    assert Floss(every=3, episode=1).active
+    assert isinstance(Floss(), FlossingSchedule)
+    assert init_train_state(CONFIG, tiny.RECIPE).floss is None
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"num_exponents": 0}, "floss.num_exponents must be at least 1"),
+        ({"limit": 0}, "floss.limit must be at least 1"),
+        ({"kl": -1.0}, "floss.kl must be finite and not negative"),
+        ({"lr": float("inf")}, "floss.lr must be finite"),
+        ({"target": float("nan")}, "floss.target must be finite"),
+        ({"every": 5}, "floss.episode must be at least 1 where floss.every is given"),
+        ({"every": 0, "episode": 1}, "every must be at least 1"),
+        ({"pre": -1}, "pre must not be negative"),
+    ],
+)
+def test_wrong_settings_are_refused_by_name(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        Floss(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"num_exponents": 1000}, "num_exponents must lie in 1"),
+        ({"segments": (2, 2)}, "window must be a range"),
+        ({"params": ("H_level*",)}, "pattern 'H_level\\*' matches no parameter"),
+    ],
+)
+def test_what_a_cell_cannot_do_is_refused_before_anything_is_written(changes, message, tmp_path):
+    recipe = dataclasses.replace(RECIPE, floss=Floss(pre=1, **changes))
+    with pytest.raises(ValueError, match=message):
+        train(dataclasses.replace(TASK, recipe=recipe), RHYTHM, tmp_path / "run", print)
+    assert not (tmp_path / "run").exists()
+
+
+def test_flossing_needs_single_precision(tmp_path):
+    config = dataclasses.replace(CONFIG, arch=dataclasses.replace(ARCH, forward_dtype="bfloat16"))
+    with pytest.raises(ValueError, match=r"--arch\.forward-dtype float32; got bfloat16"):
+        train(dataclasses.replace(TASK, config=config), RHYTHM, tmp_path / "run", print)
+    assert not (tmp_path / "run").exists()
+
+
+def test_devices_must_share_flossings_puzzles_equally():
+    placement = Placement(training_devices(), RECIPE.global_batch_size)
+    placement._number = 2
+    with pytest.raises(ValueError, match=r"floss\.puzzles must be a multiple .* 2; got 3"):
+        Episodes.of(CONFIG, RECIPE, placement, TASK.train, augment=False)
