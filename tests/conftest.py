@@ -1,14 +1,39 @@
-"""Settings of every test run: a compilation cache that outlives it, and no clock on examples."""
+"""Settings of every test run: what is compiled how, and no clock on examples."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
-# JAX reads these when it is first imported
+# JAX reads these when it is first imported; commands that tests start inherit them
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".jax_cache"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+# compiling is most of a run's work, and for tiny programs the costly passes do not pay; what is
+# marked `optimized` is compiled as users' programs are
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")
 
+import jax
+import pytest
 from hypothesis import settings
 
 settings.register_profile("rrjax", deadline=None)
 settings.load_profile("rrjax")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiler_passes(request: pytest.FixtureRequest) -> Iterator[None]:
+    """All of the compiler's passes, in modules marked `optimized`."""
+    if request.node.get_closest_marker("optimized") is None:
+        yield
+        return
+    before = jax.config.read("jax_disable_most_optimizations")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "false")
+        _set_passes(False)
+        yield
+        _set_passes(before)
+
+
+def _set_passes(disabled: bool) -> None:
+    jax.config.update("jax_disable_most_optimizations", disabled)
+    jax.clear_caches()  # a program compiled the other way would do for JAX

@@ -8,6 +8,8 @@ from rrjax.models import bundled_names, load_model
 from rrjax.puzzles import from_tokens, is_solved, respects_givens
 from rrjax.training.evaluate import evaluate
 
+pytestmark = pytest.mark.optimized
+
 
 @pytest.fixture(params=bundled_names())
 def model(request):

@@ -17,6 +17,8 @@ from rrjax.linalg import (
     random_frame,
 )
 
+pytestmark = pytest.mark.optimized
+
 
 def dense(frame):
     """The frame as a (n, k) matrix of columns."""

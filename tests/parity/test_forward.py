@@ -10,6 +10,8 @@ import pytest
 from tests.parity import golden
 from tests.parity.golden import CASES, SEGMENTS, max_error
 
+pytestmark = pytest.mark.optimized
+
 TOLERANCE = 2e-4
 
 

@@ -10,6 +10,8 @@ from rrjax.training import act
 from tests.parity import golden
 from tests.parity.golden import CASES
 
+pytestmark = pytest.mark.optimized
+
 TOLERANCE = 1e-4
 
 
