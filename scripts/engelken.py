@@ -22,6 +22,7 @@ from engelken_runs import BLOCK, CONDITIONS, Run, Setting, advance
 
 from rrjax.plots.canvas import save_figure
 from rrjax.progress import progress
+from rrjax.runs import student_interval
 from rrjax.store import claim_folder, describe_run, read_arrays, write_result
 
 
@@ -108,7 +109,12 @@ UNITS = {
 
 
 def summarize(options: Options, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Final accuracy (mean of the last block) and medians over the seeds."""
+    """Final accuracy (mean of the last block) and medians over the seeds.
+
+    Intervals are Student's over the seeds, 95 %; those of what is gained over no flossing are of
+    runs paired by seed. Where all seeds reach the same accuracy an interval has no width, which
+    says nothing of other seeds.
+    """
     found = {}
     for i, task in enumerate(options.tasks):
         for j, condition in enumerate(options.conditions):
@@ -116,6 +122,8 @@ def summarize(options: Options, arrays: dict[str, np.ndarray]) -> dict[str, Any]
             found[f"{task}, {condition}"] = {
                 "final accuracy by seed": final.tolist(),
                 "final accuracy, mean": float(final.mean()),
+                "final accuracy, 95 %": student_interval(final.tolist(), 0.95),
+                **_gain(options, arrays["accuracy"][i], final),
                 "log10 condition, before training": _log10(arrays["log_condition"][i, j, :, 0]),
                 "log10 condition, last block": _log10(arrays["log_condition"][i, j, :, -1]),
                 "participation, before training": float(
@@ -126,6 +134,17 @@ def summarize(options: Options, arrays: dict[str, np.ndarray]) -> dict[str, Any]
                 ),
             }
     return found
+
+
+def _gain(options: Options, accuracy: np.ndarray, final: np.ndarray) -> dict[str, Any]:
+    """What a condition gains over training alone, where that was run, too."""
+    if "none" not in options.conditions:
+        return {}
+    gain = final - accuracy[options.conditions.index("none"), :, -BLOCK:].mean(-1)
+    return {
+        "gain over none, mean": float(gain.mean()),
+        "gain over none, 95 %": student_interval(gain.tolist(), 0.95),
+    }
 
 
 def _log10(values: np.ndarray) -> float:
@@ -160,7 +179,8 @@ def main(options: Options) -> None:
         drawn = figure(options.tasks, options.conditions, arrays)
         save_figure(drawn, options.out / f"{name}.png")
     for name, row in record["summary"].items():
-        print(f"{name:12} final accuracy {row['final accuracy, mean']:.3f}")
+        low, high = row["final accuracy, 95 %"]
+        print(f"{name:12} final accuracy {row['final accuracy, mean']:.3f} [{low:.3f}, {high:.3f}]")
 
 
 if __name__ == "__main__":

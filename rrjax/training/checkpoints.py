@@ -102,8 +102,11 @@ class Checkpoints:
     def _load(self, step: int, **arguments: Any) -> Any:
         try:
             return self._manager.restore(step, args=self._ocp.args.Composite(**arguments))
-        # of a damaged file Orbax and its libraries raise whatever they stumble over
+        # of a damaged file Orbax and its libraries raise whatever they stumble over; what a machine
+        # lacks for the moment says nothing of the file
         except Exception as error:
+            if _is_passing(error):
+                raise
             reason = str(error).partition("\n")[0][:200]
             path = self._folder / str(step)
             raise DamagedError(
@@ -116,6 +119,13 @@ class Checkpoints:
                 f"{error}; it is removed, and the run goes on from step {good}", stacklevel=3
             )
             self._manager.delete(step)
+
+
+def _is_passing(error: Exception) -> bool:
+    """Whether an error is one of memory or of the file system, which a later try may not meet."""
+    if isinstance(error, OSError):
+        return not isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError)
+    return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
 
 
 def _check_shapes(path: Path, found: Mapping[str, list[Any]], like: TrainState) -> None:

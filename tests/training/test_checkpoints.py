@@ -82,6 +82,36 @@ def test_the_newest_state_comes_back_and_two_are_kept(state, tmp_path):
     chex.assert_trees_all_equal(restored, scaled(state, 3))
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(5, "Input/output error"),
+        MemoryError(),
+        RuntimeError("RESOURCE_EXHAUSTED: out of memory"),
+    ],
+)
+def test_what_the_machine_lacks_for_the_moment_removes_no_checkpoint(
+    state, tmp_path, monkeypatch, error
+):
+    checkpoints = Checkpoints(tmp_path)
+    try:
+        for step in (1, 2):
+            checkpoints.save(step, state, {})
+        checkpoints.last()
+
+        def fail(*_, **__):
+            raise error
+
+        with monkeypatch.context() as patch:
+            patch.setattr(checkpoints._manager, "restore", fail)
+            with pytest.raises(type(error)):
+                checkpoints.restore(state)
+        assert checkpoints.last() == tmp_path / "2"
+        assert checkpoints.restore(state) is not None
+    finally:
+        checkpoints.close()
+
+
 def test_a_restored_state_needs_no_second_compilation(state, tmp_path):
     """Types, weak types and being committed to a device are all part of a program's key."""
     checkpoints = Checkpoints(tmp_path)
