@@ -6,7 +6,7 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, Bool
 
 from rrjax.cells import Config, bind, unflatten
 from rrjax.dynamics.flossing import (
@@ -147,7 +147,7 @@ def batch_loss(
 
     keys = jax.random.split(key, len(batch.inputs))
     losses, values, kl, solved = jax.vmap(measure)(batch, keys)
-    chosen = {"all": jnp.ones_like(solved), "failing": ~solved, "correct": solved}[floss.which]
+    chosen = counted(floss.which, solved)
     seen = {
         "chosen": chosen.sum(),
         "unresolved": (jnp.isnan(values).sum(-1) * chosen).sum(),
@@ -156,3 +156,8 @@ def batch_loss(
         "kl": mean_over(kl, chosen),
     }
     return mean_over(losses + floss.kl * kl, chosen), seen
+
+
+def counted(which: Which, solved: Bool[Array, " batch"]) -> Bool[Array, " batch"]:
+    """The puzzles whose losses count."""
+    return {"all": jnp.ones_like(solved), "failing": ~solved, "correct": solved}[which]

@@ -11,6 +11,9 @@ import rrjax
 from rrjax.contract import Dynamics, Repeat, Update
 from rrjax.linalg import orthonormalize
 
+# chaos carries the last bits of float32 into the numbers, which were judged with all passes
+pytestmark = pytest.mark.optimized
+
 DIAGONAL = np.array([1.5, 0.8, 0.3, 0.05])
 
 

@@ -13,6 +13,9 @@ from rrjax.training.recipe import Recipe
 from rrjax.training.step import init_train_state, train_step
 from tests.parity import golden
 
+# chaos carries the last bits of float32 into the numbers, which were judged with all passes
+pytestmark = pytest.mark.optimized
+
 STEPS = range(1, 7)
 CALM = ("trm_att", "trm_singlez", "trm_hier6", "hrm", "hrm_deep")
 

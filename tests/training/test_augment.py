@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from typing import get_args
+from typing import get_args, get_type_hints
 
 import jax
 import jax.numpy as jnp
@@ -11,14 +11,13 @@ import pytest
 
 from rrjax.cells import init_params, initial_state
 from rrjax.training.augment import (
-    CHOICES,
     Augmentation,
-    check_choice,
     draw_sigma,
     perturbed_fields,
     ramp,
     starts,
 )
+from rrjax.training.checks import check_choice
 from tests.training import tiny
 
 MULTI = Augmentation("multi_perturbed_ce", sigma=(0.5, 0.5), num_trajectories=3)
@@ -152,11 +151,12 @@ def test_what_makes_no_sense_is_refused_by_name(field, value, rule):
     ("field", "value"), [("objective", "kl"), ("rollout", "parallel"), ("latents", "z_l")]
 )
 def test_an_unknown_choice_is_refused_with_the_known_ones(field, value):
-    known = ", ".join(get_args(CHOICES[field]))
+    kind = get_type_hints(Augmentation)[field]
+    known = ", ".join(get_args(kind))
     with pytest.raises(
         ValueError, match=rf"augmentation\.{field} must be one of {known}; got '{value}'"
     ):
-        check_choice(field, value)
+        check_choice(f"augmentation.{field}", value, kind)
 
 
 def test_no_noise_at_all_is_allowed():
