@@ -43,8 +43,8 @@ def jacobian_figure(
     """Gradient norm, condition number and participation of the long-term Jacobian."""
     rows = {
         "gradient norm by J": np.log10(averaged(arrays["gradient_norm"])),
-        "condition of the k leading directions": arrays["log_condition"] / np.log(10),
-        "participation (directions)": arrays["participation"],
+        "condition\n(k leading directions)": arrays["log_condition"] / np.log(10),
+        "participation\n(directions)": arrays["participation"],
     }
     figure = new_figure(4.8 * len(tasks), 8.4)
     axes = figure.subplots(len(rows), len(tasks), sharex=True, sharey="row", squeeze=False)
