@@ -6,6 +6,7 @@ over the evaluations, chosen on the very puzzles they are reported on: higher th
 would show, for all arms alike.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +83,7 @@ def check_arms(arms: tuple[str, ...]) -> None:
         raise ValueError(f"arms must name two arms or more, got {arms}")
 
 
+@functools.cache
 def make_sets(sizes: Sizes) -> tuple[PuzzleSet, PuzzleSet]:
     """Training and test puzzles."""
     return sudoku.make_sets(sudoku.Options(Path(), 4, sizes.num_train, sizes.num_test))

@@ -118,7 +118,7 @@ def make_task(options: Options) -> Task:
 _WITHOUT_EFFECT = {
     *("data_path", "data_paths", "data_paths_test", "evaluators", "project_name", "run_name"),
     *("entity", "checkpoint_path", "load_checkpoint", "checkpoint_every_eval", "eval_interval"),
-    *("min_eval_interval", "eval_save_outputs", "epochs"),
+    *("min_eval_interval", "eval_save_outputs", "epochs", "freeze_weights"),
 }
 """Keys of an official `all_config.yaml` for folders, logs and schedules, which options set here."""
 
@@ -136,13 +136,13 @@ def read_yaml(path: Path) -> tuple[Arch, Recipe]:
     mapping = load_yaml(path)
     if not isinstance(mapping, Mapping):
         raise ValueError(f"{path} must hold a mapping, found {type(mapping).__name__}")
+    if mapping.get("freeze_weights"):
+        raise ValueError(f"{path}: freeze_weights is not supported; expected false")
     known = {f.name: f.type for f in fields(Recipe)}
     values: dict[str, Any] = {}
     for key, value in mapping.items():
-        if key in _WITHOUT_EFFECT or (key == "freeze_weights" and not value):
+        if key in _WITHOUT_EFFECT:
             print(f"{path.name}: {key} has no effect here; see the options", file=sys.stderr)
-        elif key == "freeze_weights" and value:
-            raise ValueError(f"{path}: freeze_weights is not supported; expected false")
         elif key in _BLOCKS:
             values[key] = read_block(_BLOCKS[key], str(key), value)
         elif key in known:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from rrjax.analysis.basins import MOVING
-from rrjax.plots.canvas import SOLVED, new_figure
+from rrjax.plots.canvas import SOLVED, new_figure, titled
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -50,8 +50,7 @@ def settling_map(
     median = float(np.median(np.where(moving, np.inf, answer_at)))
     share = f"{100 * number / moving.size:.1f} % of {moving.size} starts still move"
     half = f"half have settled at segment {median:g}" if np.isfinite(median) else ""
-    ax.set_title("; ".join(filter(None, (share, half))), loc="left", fontsize="medium")
-    return cast("matplotlib.figure.Figure", ax.figure)
+    return titled(ax, "; ".join(filter(None, (share, half))))
 
 
 def answer_map(
@@ -86,8 +85,7 @@ def answer_map(
     title = f"{number} distinct answers from {moving.size} starts"
     if solved is not None:
         title += f"; {100 * solved.mean():.1f} % right"
-    ax.set_title(title, loc="left", fontsize="medium")
-    return cast("matplotlib.figure.Figure", ax.figure)
+    return titled(ax, title)
 
 
 def _new_map(coordinates: np.ndarray, labels: Sequence[str]) -> "matplotlib.axes.Axes":

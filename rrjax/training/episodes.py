@@ -5,18 +5,17 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from rrjax.cells import Config
 from rrjax.puzzles import PuzzleSet
 from rrjax.training.act import Batch
 from rrjax.training.flossing import check_steps
+from rrjax.training.gradients import Flat
+from rrjax.training.logs import Row
 from rrjax.training.placement import Placement
 from rrjax.training.recipe import Recipe
 from rrjax.training.sampler import Sampler
 from rrjax.training.step import TrainState, floss_step, init_train_state
-
-Row = dict[str, float | int]
 
 _OTHER_SEEDS = 2**32
 """Flossing draws its puzzles by seeds that no recipe has."""
@@ -63,7 +62,7 @@ class Episodes:
         Raises:
           FloatingPointError: if so many steps in a row are skipped as the recipe allows.
         """
-        number = self.recipe.floss.steps_before(step - 1) if self.recipe.floss.active else 0
+        number = self.recipe.floss.steps_before(step - 1)
         if not number:
             return state
         reference = _copy(state.trained)
@@ -76,7 +75,7 @@ class Episodes:
         return state._replace(average=_copy(state.trained)) if step == 1 else state
 
     def _one(
-        self, state: TrainState, reference: dict[str, jax.Array]
+        self, state: TrainState, reference: Flat
     ) -> tuple[TrainState, Mapping[str, jax.Array]]:
         assert state.floss is not None
         batch = self.sampler.batch(int(state.floss.count))
@@ -98,10 +97,10 @@ def _check(config: Config, recipe: Recipe, sampler: Sampler) -> None:
     jax.eval_shape(step, sampler.batch(0))
 
 
-def _copy(flat: dict[str, jax.Array]) -> dict[str, jax.Array]:
+def _copy(flat: Flat) -> Flat:
     """Buffers of their own: steps donate those of the state."""
     return jax.tree.map(jnp.copy, flat)
 
 
 def _numbers(found: Mapping[str, jax.Array]) -> Row:
-    return {name: float(np.asarray(value)) for name, value in jax.device_get(found).items()}
+    return {name: float(value) for name, value in jax.device_get(found).items()}

@@ -23,9 +23,9 @@ from rrjax.linalg import random_frame
 from rrjax.training.act import Batch
 from rrjax.training.checks import check_choice, refuse
 from rrjax.training.flossing import FlossingSchedule
+from rrjax.training.gradients import Flat
 from rrjax.training.losses import is_solved
 
-Flat = dict[str, Array]
 LossName = Literal["engelken_l2", "top1_cf", "spectrum_cf", "volume_cf"]
 Which = Literal["all", "failing", "correct"]
 
