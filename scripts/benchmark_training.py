@@ -19,7 +19,8 @@ import jax
 import numpy as np
 import torch_reference
 import tyro
-from benchmark import measure
+from benchmark import matrix_product, measure, product_rate
+from counting import flops
 from sizes import official_mlp
 
 from rrjax.cells import Config, init_params
@@ -72,6 +73,13 @@ def seconds_of_batch(sampler: Sampler, number: int = 50) -> float:
     return float(np.median(seconds))
 
 
+def operations(config: Config, recipe: Recipe) -> int:
+    """Floating-point operations of a step's matrix products."""
+    state = jax.eval_shape(functools.partial(init_train_state, config, recipe))
+    step = functools.partial(logged_step, config, recipe)
+    return sum(flops(jax.make_jaxpr(step)(state, state.slots.batch)).values())
+
+
 def temporary_bytes(config: Config, recipe: Recipe) -> int:
     """Memory of a compiled step beside its arguments and results."""
     state = jax.eval_shape(functools.partial(init_train_state, config, recipe))
@@ -95,9 +103,11 @@ def results(options: Options) -> dict[str, Any]:
     programs = {
         "rrjax": in_rrjax(config, recipe, params, batch),
         "torch": torch_reference.training_step(torch, config, recipe, params, batch),
+        "product": matrix_product(),
     }
     seconds = measure(programs, options.rounds)
     step = float(np.median(seconds["rrjax"]))
+    work, rate = operations(config, recipe) / 1e9, product_rate(seconds["product"])
     memory = {
         cycles: temporary_bytes(replace(config, arch=replace(config.arch, H_cycles=cycles)), recipe)
         for cycles in options.cycles
@@ -107,6 +117,10 @@ def results(options: Options) -> dict[str, Any]:
         "PyTorch, s per step": float(np.median(seconds["torch"])),
         "PyTorch / rrjax": float(np.median(seconds["torch"] / seconds["rrjax"])),
         "PyTorch / rrjax, each round": (seconds["torch"] / seconds["rrjax"]).tolist(),
+        "matrix products of a step, GFLOP": work,
+        "2048³ product, GF/s": float(np.median(rate)),
+        "rrjax, share of product rate": float(np.median(work / seconds["rrjax"] / rate)),
+        "PyTorch, share of product rate": float(np.median(work / seconds["torch"] / rate)),
         "input, share of a step": seconds_of_batch(sampler) / step,
         "temporary bytes by cycles": memory,
         "torch": torch.__version__,
