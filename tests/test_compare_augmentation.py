@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from tests.comparing import TINY
 from tests.scripts_path import load_script
 
 script = load_script("compare_augmentation")
@@ -15,15 +16,8 @@ comparison = load_script("comparison")
 def options(tmp_path_factory):
     return script.Options(
         tmp_path_factory.mktemp("compare"),
-        num_seeds=1,
-        steps=2,
-        eval_every=1,
         eval_sigmas=(0.3,),
-        num_train=8,
-        num_test=8,
-        batch_size=2,
-        hidden_size=8,
-        segments=2,
+        **TINY,
     )
 
 

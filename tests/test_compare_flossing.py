@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from rrjax.cells import flatten, init_params, is_trained
+from tests.comparing import TINY
 from tests.scripts_path import load_script
 
 script = load_script("compare_flossing")
@@ -18,15 +19,8 @@ def options(tmp_path_factory):
     return script.Options(
         tmp_path_factory.mktemp("flossing"),
         arms=("trm_baseline", "trm_volume"),
-        num_seeds=1,
-        steps=2,
-        eval_every=1,
         eval_sigmas=(),
-        num_train=8,
-        num_test=8,
-        batch_size=2,
-        hidden_size=8,
-        segments=2,
+        **TINY,
         every=1,
         episode=1,
         num_exponents=2,
