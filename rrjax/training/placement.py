@@ -5,6 +5,7 @@ gradients by puzzle identifier among them, are over the batch of all devices.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -98,13 +99,13 @@ class Placement:
         self, config: Config, recipe: Recipe, state: TrainState, batch: Batch
     ) -> tuple[TrainState, dict[str, jax.Array]]:
         """`logged_step` on a placed state and a batch from the host."""
-        return self._step(config, recipe, state, self.rows(batch))
+        return self._step(config, _seedless(recipe), state, self.rows(batch))
 
     def floss(
         self, config: Config, recipe: Recipe, state: TrainState, batch: Batch, reference: Flat
     ) -> tuple[TrainState, dict[str, jax.Array]]:
         """`floss_step` on a placed state and a batch from the host."""
-        return self._floss(config, recipe, state, self.rows(batch), reference)
+        return self._floss(config, _seedless(recipe), state, self.rows(batch), reference)
 
     def _on_all(self, step: Any) -> Callable:
         """A jitted step as the program of all devices."""
@@ -118,6 +119,11 @@ class Placement:
             # left to the compiler, a state could come back split otherwise and be compiled for anew
             out_shardings=(whole._replace(slots=self._apart), self._everywhere),  # pyright: ignore
         )
+
+
+def _seedless(recipe: Recipe) -> Recipe:
+    """Steps take the seed from the state: one program for all seeds of a recipe."""
+    return replace(recipe, seed=0)
 
 
 def _placed(tree: Any, sharding: NamedSharding) -> Any:

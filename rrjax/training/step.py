@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Int
+from jaxtyping import Array, Int, UInt32
 
 from rrjax.cells import Config, flatten, init_params, initial_state, is_trained, unflatten
 from rrjax.training.act import Batch, Slots, empty_slots, refill
@@ -44,6 +44,7 @@ class TrainState(NamedTuple):
       slots: the streaming carry, those of a puzzle's trajectories side by side; after a step
         that ran whole rollouts they have all halted.
       step: optimizer steps done.
+      seed: the recipe's. Steps read this one, so that a program serves all seeds.
       floss: what flossing keeps; None where the recipe has none.
     """
 
@@ -53,6 +54,7 @@ class TrainState(NamedTuple):
     average: Flat
     slots: Slots
     step: Int[Array, ""]
+    seed: UInt32[Array, ""]
     floss: FlossState | None = None
 
 
@@ -71,6 +73,7 @@ def init_train_state(config: Config, recipe: Recipe, params: Any = None) -> Trai
         average=trained,
         slots=empty_slots(params, config, batch),
         step=jnp.zeros([], jnp.int32),
+        seed=jnp.array(recipe.seed, jnp.uint32),
         floss=_init_floss(recipe, trained),
     )
     # every leaf a buffer of its own: a step donates them, and the caller keeps `params`
@@ -154,7 +157,7 @@ def floss_step(
       were skipped so far.
     """
     assert state.floss is not None
-    key = jax.random.fold_in(jax.random.key(recipe.seed), _FRAMES)
+    key = jax.random.fold_in(jax.random.key(state.seed), _FRAMES)
     key = jax.random.fold_in(key, state.floss.count)
     of = jax.value_and_grad(batch_loss, has_aux=True)
     (value, seen), gradient = of(
@@ -170,7 +173,7 @@ def floss_step(
 def _step(
     config: Config, recipe: Recipe, state: TrainState, batch: Batch
 ) -> tuple[TrainState, Gradients]:
-    key = jax.random.fold_in(jax.random.key(recipe.seed), state.step)
+    key = jax.random.fold_in(jax.random.key(state.seed), state.step)
     slots = _refilled(config, recipe, state, batch, key)
     weights = Weights(state.trained, _vectors(state.fixed, slots.batch.puzzle_ids))
     of = _GRADIENTS[recipe.augmentation.rollout]

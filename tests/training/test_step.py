@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 
 from rrjax.cells import param_shapes
+from rrjax.training import placement
+from rrjax.training.act import Batch
+from rrjax.training.augment import Augmentation
 from rrjax.training.sampler import Sampler
 from rrjax.training.step import TrainState, init_train_state, logged_step, model_params, train_step
 from tests.training import tiny
@@ -75,6 +78,27 @@ def test_a_step_counts_itself_and_donates_its_state(states):
     sampler = Sampler(tiny.sets()[0], tiny.RECIPE.global_batch_size, seed=1)
     train_step(tiny.CONFIG, tiny.RECIPE, state, sampler.batch(0))
     assert state.trained["lm_head.weight"].is_deleted()
+
+
+def test_a_program_serves_all_seeds(monkeypatch):
+    """The state has the seed that counts, whichever recipe the program was compiled for."""
+    batch = Sampler(tiny.sets()[0], tiny.RECIPE.global_batch_size, seed=1).batch(0)
+    expected = one_step_of_seed(2, batch)
+    chex.clear_trace_counter()
+    counted = chex.assert_max_traces(logged_step.__wrapped__, n=1)
+    compiled = jax.jit(counted, static_argnums=(0, 1), donate_argnums=2)
+    monkeypatch.setattr(placement, "logged_step", compiled)
+    other, found = (one_step_of_seed(seed, batch) for seed in (1, 2))
+    chex.assert_trees_all_equal(found, expected)
+    assert np.any(found.slots.state[0] != other.slots.state[0])
+
+
+def one_step_of_seed(seed: int, batch: Batch) -> TrainState:
+    noise = Augmentation("single_perturbed_ce", sigma=(0.5, 0.5))
+    recipe = dataclasses.replace(tiny.RECIPE, seed=seed, augmentation=noise)
+    start = init_train_state(tiny.CONFIG, tiny.RECIPE)._replace(seed=jnp.uint32(seed))
+    place = placement.Placement(jax.devices()[:1], recipe.global_batch_size)
+    return place.step(tiny.CONFIG, recipe, start, batch)[0]
 
 
 @pytest.mark.slow
