@@ -34,6 +34,12 @@ def forward(
     return run
 
 
+def product(torch: Any, size: int) -> Callable[[], Any]:
+    """A product of two square matrices."""
+    square = torch.randn(size, size)
+    return lambda: square @ square
+
+
 def training_step(
     torch: Any, config: Config, recipe: Recipe, params: Any, batch: Batch
 ) -> Callable[[], Any]:
