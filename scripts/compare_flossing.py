@@ -99,8 +99,8 @@ def changed(arm: str, options: Options, task: Task) -> Task:
         # 35,574 weights beside the TRM's 37,314
         size = {"name": "srm", "mlp_t": False, "hidden_size": 2 * arch.hidden_size, "L_layers": 3}
         arch = replace(arch, **size, kappa_max=0.99 if what else 0.0)
-    if cell == "hrm":
-        arch = replace(arch, name="hrm", mlp_t=False, H_layers=1, num_heads=4, pos_encodings="rope")
+    if cell == "hrm":  # mixes tokens as the TRM does: with attention it learns 64 puzzles by heart
+        arch = replace(arch, name="hrm", H_layers=1)
     if what == "multi4":
         recipe = replace(recipe, augmentation=multi4(options.sigma, task))
     return replace(
