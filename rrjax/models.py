@@ -224,7 +224,10 @@ def _locate(source: str) -> Path:
 
 def _download(path: str) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import (
+        HTTPError,  # pyright: ignore[reportPrivateImportUsage]
+        LocalEntryNotFoundError,
+    )
 
     user, _, rest = path.partition("/")
     repo, _, folder = rest.partition("/")
@@ -233,7 +236,7 @@ def _download(path: str) -> Path:
     files = [f"{folder}/{name}".lstrip("/") for name in (WEIGHTS, CONFIG)]
     try:
         root = snapshot_download(f"{user}/{repo}", allow_patterns=files)
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+    except (LocalEntryNotFoundError, HTTPError, OSError) as error:
         raise ValueError(
             f"cannot reach the hub for {user}/{repo} ({type(error).__name__}). Put "
             f"{' and '.join(files)} into a folder by hand and pass that folder; PyTorch weights "

@@ -133,7 +133,15 @@ def aggregate_runs(
     for run in evaluated:
         key = json.dumps([_value(run, name) for name in by])
         groups.setdefault(key, []).append(run)
-    return [_group(groups[key], by, metric) for key in sorted(groups)]
+    return [_group(groups[key], by, metric) for key in sorted(groups, key=_in_order)]
+
+
+def _in_order(key: str) -> list[tuple]:
+    """Numbers by size and before all else, which goes by its text."""
+    return [
+        (0, value) if isinstance(value, int | float) else (1, str(value))
+        for value in json.loads(key)
+    ]
 
 
 def student_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:

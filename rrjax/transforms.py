@@ -149,7 +149,7 @@ def clip_exponent(
     def first(params: Any, batch: Any) -> Array:
         return exponents_of(params, batch).values[0]
 
-    def clip(updates: Any, params: Any, batch: Any) -> tuple[Any, Array, Array]:
+    def clip(updates: Any, params: Any, batch: Any, kept: Array) -> tuple[Any, Array, Array]:
         exponent, slope = jax.value_and_grad(first)(params, batch)
         square = jnp.asarray(optax.tree.vdot(slope, slope))
         excess = exponent + jnp.asarray(optax.tree.vdot(slope, updates)) - limit
@@ -158,14 +158,14 @@ def clip_exponent(
         moved = jax.tree.map(
             lambda u, g: jnp.where(active, u - factor * g, u).astype(u.dtype), updates, slope
         )
-        return moved, exponent, active
+        return moved, exponent.astype(kept.dtype), active
 
     def update(updates: Any, state: Any, params: Any = None, *, batch: Any = None, **extra: Any):
         del extra
         _check_params(params)
         moved, exponent, active = jax.lax.cond(
             state.step % every == 0,
-            lambda: clip(updates, params, batch),
+            lambda: clip(updates, params, batch, state.exponent),
             lambda: (updates, state.exponent, jnp.asarray(False)),
         )
         return moved, ClipState(state.step + 1, exponent, state.num_clipped + active)

@@ -22,12 +22,14 @@ import jax.numpy as jnp
 import memory_task
 import numpy as np
 import tyro
+from benchmark import matrix_product, product_rate
+from counting import flops
 from sizes import bundled
 
 from rrjax.cells import bind, init_params
 from rrjax.contract import run_segment
 from rrjax.dynamics.flossing import EVERYTHING, FRAMES, engelken_l2, exponents, top1_cf
-from rrjax.linalg import random_frame
+from rrjax.linalg import orthonormalize_dense, random_frame
 from rrjax.store import describe_run, write_json
 from rrjax.training.flossing import flossing_step
 from rrjax.transforms import log_exponents, penalized
@@ -77,9 +79,20 @@ def toy_cases(options: Options) -> Cases:
 
         step = jax.jit(partial(flossing_step, loss, optimizer))
         found[f"toy, QR every {every or 1}"] = partial(step, params, state, bits, frame)
+    found["toy, its QR alone"] = partial(jax.jit(repeated_qr, static_argnums=1), frame, setting)
+    found["product"] = matrix_product()
     host = {name: np.asarray(leaf) for name, leaf in params.items()}
     torch_case = torch_step(setting, host, np.asarray(bits), np.asarray(frame))
     return found | ({"toy, PyTorch": torch_case} if torch_case else {})
+
+
+def repeated_qr(frame: Any, setting: engelken_runs.Setting) -> Any:
+    """The QR of a step's every update, of matrices that are not orthonormal."""
+
+    def step(frame: Any, _: None) -> tuple[Any, None]:
+        return orthonormalize_dense(frame + 0.1)[0], None
+
+    return jax.lax.scan(step, frame, length=setting.horizon)[0]
 
 
 def torch_step(
@@ -205,11 +218,26 @@ def summarize(options: Options, seconds: dict[str, np.ndarray]) -> dict[str, flo
     return {name: float(np.median(values)) for name, values in rows.items()}
 
 
+def toy_limit(step: Callable[[], Any], seconds: dict[str, np.ndarray]) -> dict[str, float]:
+    """What a toy step would take if its matrix products, at this machine's rate, were all of it."""
+    assert isinstance(step, partial)
+    work = sum(flops(jax.make_jaxpr(step.func)(*step.args)).values()) / 1e9
+    limit = work / product_rate(seconds["product"])
+    rows = {"toy, its products at the product rate, ms": 1e3 * limit}
+    if "toy, PyTorch" in seconds:
+        rows["PyTorch / the products alone"] = seconds["toy, PyTorch"] / limit
+    return {name: float(np.median(values)) for name, values in rows.items()}
+
+
 def main(options: Options) -> None:
     """Measure, print, write the JSON file."""
     rows = {}
-    for cases in (toy_cases, trm_cases, training_cases):
-        row = summarize(options, measure_all(cases(options), options.repeats))
+    for make_cases in (toy_cases, trm_cases, training_cases):
+        cases = make_cases(options)
+        seconds = measure_all(cases, options.repeats)
+        row = summarize(options, seconds)
+        if make_cases is toy_cases:
+            row |= toy_limit(cases["toy, QR every 1"], seconds)
         for name, value in row.items():
             print(f"{name:60}{value:10.3g}", flush=True)
         rows |= row

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
 import pytest
-from huggingface_hub import constants
+from huggingface_hub import constants, errors
 
 from rrjax import models
 from rrjax.cells import bind, flatten
@@ -293,6 +293,15 @@ def test_without_the_hub_the_files_are_named(tmp_path, monkeypatch):
         "python -m converters user/repo/sub",
     ):
         assert words in str(caught.value)
+
+
+def test_a_broken_connection_is_no_traceback(monkeypatch):
+    def download(repo, allow_patterns):
+        raise errors.HTTPError("timed out")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    with pytest.raises(ValueError, match=r"cannot reach the hub for user/repo \(HTTPError\)"):
+        load_model("hf://user/repo/sub")
 
 
 @pytest.mark.parametrize("source", ["hf://", "hf://user", "hf://user/", "hf:///repo"])

@@ -70,6 +70,14 @@ def test_groups_have_best_and_final_with_student_intervals(runs):
     assert noisy.final.mean == pytest.approx(plain.final.mean + 0.2)
 
 
+def test_groups_come_in_order_of_their_values(tmp_path):
+    rates = (1e-1, 1e-5, 3e-4)
+    for rate in rates:
+        write_run(tmp_path / str(rate), 0, [0.5], lr=rate)
+    found = [group.by["recipe.lr"] for group in aggregate_runs(tmp_path, by=("recipe.lr",))]
+    assert found == sorted(rates)
+
+
 def test_groups_say_what_else_varies_and_what_is_not_finished(runs):
     write_run(runs / "hot", 0, [0.9], lr=1.0)
     whole = aggregate_runs(runs)

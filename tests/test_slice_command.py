@@ -127,7 +127,7 @@ def test_the_record_says_what_the_numbers_are(job, results):
     assert summary["largest"] == sorted(summary["largest"], reverse=True)
     assert summary["largest"][0] == np.sum(index == 0)
     assert summary["num_solved"] == results["solved"].sum()
-    assert summary["num_at_rest"] == np.sum(results["residual_at"] <= SEGMENTS - REST)
+    assert summary["num_at_rest"] == np.sum(results["residual_at"] <= SEGMENTS - REST + 1)
     assert summary["answers"]["num_boxes"] == 4
     assert summary["answers"]["num_classes"] == len(np.unique(index))
     assert summary["outcome"]["num_classes"] == 2

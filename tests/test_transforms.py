@@ -1,5 +1,6 @@
 """Exponents in ordinary training, on a linear map x ↦ a x of which λ = ln |a|."""
 
+import dataclasses
 from functools import partial
 
 import jax
@@ -60,6 +61,17 @@ def test_an_update_is_clipped_to_the_limit_of_its_first_order():
     assert down == -1
     assert state[1].num_clipped == 1
     np.testing.assert_allclose(state[1].exponent, np.log(2.0), rtol=1e-6)
+
+
+def test_a_float32_exponent_is_clipped_where_float64_is_on():
+    def measure32(params, batch):
+        found = measure(params, batch)
+        return dataclasses.replace(found, values=found.values.astype(jnp.float32))
+
+    with jax.enable_x64(True):
+        clip = clip_exponent(measure32, limit=1.0)
+        _, state = clip.update(jnp.asarray(0.5), clip.init(2.0), 2.0, batch=None)
+    np.testing.assert_allclose(state.exponent, np.log(2.0), rtol=1e-6)
 
 
 def test_an_update_without_a_resolved_exponent_stays():

@@ -47,8 +47,8 @@ class Escape:
       still_failing: Kaplan–Meier estimate at the end.
       rate_per_segment: escapes over segments waited; NaN where nothing was.
       rate_per_update: the same per module evaluation.
-      early_rate: per segment, in the first half of the segments watched.
-      late_rate: per segment, in the second half.
+      early_rate: per segment, in the first half of the segments watched, rounded down.
+      late_rate: per segment, in the others.
     """
 
     num_failures: int
@@ -177,7 +177,7 @@ def _escape(solved: np.ndarray, readout_segment: int, updates: int) -> Escape:
     waits = escapes(solved, readout_segment)
     failed = ~solved[:, readout_segment - 1]
     watched = solved.shape[1] - readout_segment
-    middle = watched / 2
+    middle = float(watched // 2)  # escapes come at whole segments
     rate, early, late = (
         _rate(waits, start, stop)
         for start, stop in ((0.0, np.inf), (0.0, middle), (middle, np.inf))

@@ -20,8 +20,8 @@ BELOW = (50, 90, 100)
 def log10_drift(drift: ArrayLike) -> np.ndarray:
     """log₁₀ of late drifts, with a place for runs that are settled to the bit.
 
-    A drift of 0 counts as `ROUND_OFF`, or as the smallest positive drift if that is smaller: below
-    every run that moves, and not infinitely far from it.
+    A drift of 0 counts as `ROUND_OFF`, or as the smallest positive drift if that is smaller: above
+    no run that moves, and not infinitely far from it.
 
     Args:
       drift: (N,) ‖Δz‖, not negative.

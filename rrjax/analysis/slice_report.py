@@ -130,8 +130,9 @@ def summarize_slice(
         threshold=threshold,
         num_moving=int(moving.sum()),
         num_not_finite=int(np.sum(~arrays["finite"])),
-        num_at_rest=int(np.sum(arrays["residual_at"] <= num_segments - rest_segments)),
-        median_settling=_median_settling(arrays["answer_at"], moving),
+        # the residual of a segment is of the step to it
+        num_at_rest=int(np.sum(arrays["residual_at"] <= num_segments - rest_segments + 1)),
+        median_settling=median_settling(arrays["answer_at"], moving),
         num_solved=None if solved is None else int(solved.sum()),
         num_answers=len(counts),
         largest=counts[:LARGEST].tolist(),
@@ -183,8 +184,11 @@ def _entropy_by_box(classes: np.ndarray) -> dict[str, float]:
     return {str(entropy.box_size): entropy.whole.value for entropy in found}
 
 
-def _median_settling(answer_at: np.ndarray, moving: np.ndarray) -> float:
-    """A run that still moves settles after all others, if ever."""
+def median_settling(answer_at: np.ndarray, moving: np.ndarray) -> float:
+    """The segment at which half of the runs have settled; NaN if fewer do.
+
+    A run that still moves settles after all others, if ever.
+    """
     median = float(np.median(np.where(moving, np.inf, answer_at)))
     return median if np.isfinite(median) else np.nan
 

@@ -40,8 +40,13 @@ def input_embeddings(
         x = jnp.concatenate([padded.reshape(config.puzzle_tokens, arch.hidden_size), x])
     if arch.pos_encodings == "learned":
         # upstream's constant for 1/sqrt(2), which keeps the sum's variance
-        x = 0.707106781 * (x + params["embed_pos"]["embedding_weight"].astype(dtype))
-    return math.sqrt(arch.hidden_size) * x
+        x = _scaled(0.707106781, x + params["embed_pos"]["embedding_weight"].astype(dtype))
+    return _scaled(math.sqrt(arch.hidden_size), x)
+
+
+def _scaled(factor: float, x: Array) -> Array:
+    """A product rounded once, as PyTorch's is: JAX would round the factor to bfloat16 first."""
+    return (factor * x.astype(jnp.promote_types(x.dtype, jnp.float32))).astype(x.dtype)
 
 
 def puzzle_vector(params: Params, config: Config, puzzle_id: Int[Array, ""] | int):

@@ -16,7 +16,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Float
 
 from rrjax.contract import Drive, Dynamics, State, Update, count_updates, fold
-from rrjax.dynamics.lyapunov import check_dtypes, check_frame, push_forward
+from rrjax.dynamics.lyapunov import all_finite, check_dtypes, check_frame, push_forward
 from rrjax.linalg import (
     Frame,
     above_round_off,
@@ -202,6 +202,7 @@ def _orthonormal(carry: Carry) -> tuple[Carry, tuple[Array, Array]]:
     k, n = len(jax.tree.leaves(V)[0]), dimension(z)
     dense = k >= _DENSE_VECTORS and n <= _DENSE_DIMENSION
     Q, R = checkpoint_name((orthonormalize_dense if dense else orthonormalize)(V), "frame")
+    R = jnp.where(all_finite(z), R, jnp.nan)
     resolved = above_round_off(R) | ~jnp.isfinite(R).all()  # a failure must not look unresolved
     growth = jnp.log(jnp.where(resolved, jnp.diagonal(R), 1))
     return (z, Q), (growth, resolved)

@@ -112,7 +112,8 @@ def _full_spectrum(
         z, Q = carry
         J, z = jax.jacfwd(move, has_aux=True)(z)
         Q, R = _positive_qr(J @ Q)
-        return (z, Q), (jnp.log(jnp.diagonal(R)), jnp.linalg.slogdet(J)[1], above_round_off(R))
+        volume, finite = jnp.linalg.slogdet(J)[1], jnp.isfinite(z).all()
+        return (z, Q), (jnp.log(jnp.diagonal(R)), volume, above_round_off(R), finite)
 
     def segment(carry: tuple[Array, Array], drive: Drive) -> tuple:
         return fold(dynamics.schedule, partial(step, drive), carry)
@@ -121,10 +122,10 @@ def _full_spectrum(
         (z, Q), steps = jax.lax.scan(
             segment, (flat, rows.T), dynamics.drives(num_segments), length=num_segments
         )
-    growth, volume, resolved = (leaf.reshape(-1, *leaf.shape[2:]) for leaf in steps)
+    growth, volume, resolved, finite = (leaf.reshape(-1, *leaf.shape[2:]) for leaf in steps)
     resolved = resolved.all(0)
     exponents = mean_growth(growth, resolved)
-    finite = jnp.isfinite(z).all() & (growth < jnp.inf).all()  # NaN is not below anything
+    finite = finite.all() & (growth < jnp.inf).all()  # NaN is not below anything
     end = jax.vmap(unravel)(Q.T)
     return FullSpectrum(exponents, growth, volume, unravel(z), end, resolved, finite)
 

@@ -11,12 +11,10 @@ from jaxtyping import Array
 from rrjax.contract import (
     Context,
     Dynamics,
+    Repeat,
     Schedule,
     State,
     Update,
-    count_updates,
-    split_last,
-    updates,
 )
 from rrjax.dynamics.starts import check_fields, perturb
 
@@ -80,9 +78,13 @@ def with_noise(
 
 def _noisy_schedule(schedule: Schedule, fields: tuple[str, ...] | None) -> Schedule:
     """The schedule with its first update peeled off, to draw the noise and be itself."""
-    first = next(updates(schedule))
-    rest = split_last(schedule, count_updates(schedule) - 1)[1]
-    return (Update(first.name, _DisturbFirst(first, fields)), *rest)
+    first, *rest = schedule
+    if isinstance(first, Update):
+        return (Update(first.name, _DisturbFirst(first, fields)), *rest)
+    # a pass stays one item: the clock `cycle` counts those at the top
+    once = Repeat(1, _noisy_schedule(first.body, fields))
+    again = (Repeat(first.times - 1, first.body),) if first.times > 1 else ()
+    return (once, *again, *rest)
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from rrjax.contract import Drive, Dynamics, State, run_segment
+from rrjax.dynamics.lyapunov import initial_frame
 from rrjax.dynamics.rollout import observe_segments, residual
-from rrjax.linalg import Frame, orthonormalize, random_frame
+from rrjax.linalg import Frame, orthonormalize
 
 ReadAnswer = Callable[[Any], Array]
 """From a readout to the answer: an array of integers."""
@@ -167,14 +168,15 @@ def forward_vectors(
       residual says so.
 
     Raises:
-      ValueError: for no segments, or a drive with fewer.
+      ValueError: for no segments, a drive with fewer, a k beyond the state's dimension, or states
+        that are not float32 or float64.
 
     References:
       Legras & Vautard 1996; Kuptsov & Parlitz 2012, "Theory and computation of covariant Lyapunov
       vectors", whose forward vectors these are.
     """
     drives = dynamics.drives(num_segments)
-    frame = random_frame(key, dynamics.initial, num_vectors)
+    frame = initial_frame(dynamics.initial, key, None, num_vectors, "num_vectors")
     return _forward_vectors(dynamics, drives, frame, tolerance, num_segments, max_passes)
 
 

@@ -18,7 +18,7 @@ from rrjax.plots.canvas import (
     UNIT,
     Look,
     area_style,
-    interval_style,
+    draw_intervals,
     legend_entry,
     new_axes,
     new_figure,
@@ -155,8 +155,8 @@ def early_window(early: list[EarlyWindow]) -> "matplotlib.figure.Figure":
         (-0.1, LAMBDA1, [w.lambda1 for w in early]),
         (0.1, DRIFT, [w.drift for w in early]),
     ):
-        estimates = np.array([auc[:3] for auc in aucs])
-        _draw_estimates(above, segments + shift, Interval(*estimates.T), look)
+        ends = np.array([auc[:3] for auc in aucs]).T
+        draw_intervals(above, segments + shift, ends, look)
     above.set_ylim(-0.02, 1.25)  # room for the legend
     above.set_yticks(np.linspace(0, 1, 6))
     above.set_ylabel("AUC for solved at the end\n95 % intervals")
@@ -173,18 +173,6 @@ def early_window(early: list[EarlyWindow]) -> "matplotlib.figure.Figure":
         ax.spines[["top", "right"]].set_visible(False)
     above.set_title(_early_message(early), loc="left", fontsize="medium")
     return figure
-
-
-def _draw_estimates(
-    ax: "matplotlib.axes.Axes", x: np.ndarray, estimate: Interval, look: Look
-) -> None:
-    ax.errorbar(
-        x,
-        estimate.value,
-        yerr=(estimate.value - estimate.low, estimate.high - estimate.value),
-        **interval_style(look),
-        label=look.name,
-    )
 
 
 def _early_message(early: list[EarlyWindow]) -> str:

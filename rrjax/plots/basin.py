@@ -1,12 +1,13 @@
 """Restarts from perturbed starts: what becomes of the puzzles that fail from z0."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rrjax.analysis.basin_report import BasinSummary
 from rrjax.analysis.report import Estimate
-from rrjax.plots.canvas import FAILED, SOLVED, Look, new_axes, titled
+from rrjax.plots.canvas import FAILED, SOLVED, Look, draw_intervals, new_axes, titled
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -38,8 +39,9 @@ def solve_rate_of_failures(summary: BasinSummary) -> "matplotlib.figure.Figure":
         return titled(ax, f"Nothing to restart: all solved at segment {summary.readout_segment}")
     single = Look("one run", FAILED.color, "", "--", "o")
     any_run = Look(f"some of {restarts} runs (at σ = 0 the one)", SOLVED.color, "", "-", "s")
-    _series(ax, single, [row.failures.at_some for row in rows], -0.05)
-    _series(ax, any_run, [row.failures.some_run for row in rows], 0.05)
+    index = np.arange(len(rows))
+    draw_intervals(ax, index - 0.05, _ends(row.failures.at_some for row in rows), single)
+    draw_intervals(ax, index + 0.05, _ends(row.failures.some_run for row in rows), any_run)
     title = f"n = {number} puzzles, 95 % intervals"
     ax.legend(loc="best", framealpha=1, edgecolor="white", title=title)
     freed = len(set(summary.failures) - set(summary.never_solved))
@@ -50,17 +52,5 @@ def solve_rate_of_failures(summary: BasinSummary) -> "matplotlib.figure.Figure":
     )
 
 
-def _series(
-    ax: "matplotlib.axes.Axes", look: Look, estimates: list[Estimate], shift: float
-) -> None:
-    value, low, high = np.array([(e.value, e.low, e.high) for e in estimates]).T
-    ax.errorbar(
-        np.arange(len(value)) + shift,
-        value,
-        yerr=(value - low, high - value),
-        color=look.color,
-        linestyle=look.line,
-        marker=look.marker,
-        capsize=3,
-        label=look.name,
-    )
+def _ends(estimates: Iterable[Estimate]) -> np.ndarray:
+    return np.array([(e.value, e.low, e.high) for e in estimates]).T

@@ -9,6 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+import numpy as np
+from numpy.typing import ArrayLike
+
 from rrjax.store import write_bytes_atomically
 
 if TYPE_CHECKING:
@@ -82,15 +85,27 @@ def area_style(look: Look) -> dict[str, Any]:
     }
 
 
-def interval_style(look: Look) -> dict[str, Any]:
-    """How `errorbar` draws a group: full or hollow markers on its own line."""
-    return {
-        "color": look.color,
-        "linestyle": look.line,
-        "marker": look.marker,
-        "markerfacecolor": "white" if look.hatch else look.color,
-        "capsize": 3,
-    }
+def draw_intervals(ax: "matplotlib.axes.Axes", x: ArrayLike, ends: ArrayLike, look: Look) -> None:
+    """Points with their intervals, full or hollow, on their group's line.
+
+    Args:
+      ax: where.
+      x: (n,)
+      ends: (3, n) values, lower and upper ends.
+      look: of the group.
+    """
+    value, low, high = np.asarray(ends)
+    ax.errorbar(
+        np.asarray(x),
+        value,
+        yerr=(value - low, high - value),
+        color=look.color,
+        linestyle=look.line,
+        marker=look.marker,
+        markerfacecolor="white" if look.hatch else look.color,
+        capsize=3,
+        label=look.name,
+    )
 
 
 def save_figure(figure: "matplotlib.figure.Figure", path: str | Path) -> None:

@@ -13,7 +13,7 @@ from rrjax.plots.canvas import (
     UNIT,
     Look,
     area_style,
-    interval_style,
+    draw_intervals,
     legend_entry,
     new_axes,
 )
@@ -153,14 +153,8 @@ def _draw_quartiles(
     label = legend_entry(look, len(exponents))
     if len(exponents) == 0:
         exponents = np.full((1, exponents.shape[1]), np.nan)
-    lower, median, upper = np.quantile(exponents, (0.25, 0.5, 0.75), axis=0)
-    ax.errorbar(
-        index,
-        median,
-        yerr=(median - lower, upper - median),
-        **interval_style(look),
-        label=label,
-    )
+    ends = np.quantile(exponents, (0.5, 0.25, 0.75), axis=0)
+    draw_intervals(ax, index, ends, look._replace(name=label))
 
 
 def _finish(ax: "matplotlib.axes.Axes", groups: _Groups, title: str) -> "matplotlib.figure.Figure":

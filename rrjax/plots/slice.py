@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from rrjax.analysis.basins import MOVING
+from rrjax.analysis.slice_report import median_settling
 from rrjax.plots.canvas import SOLVED, new_figure, titled
 
 if TYPE_CHECKING:
@@ -47,9 +48,9 @@ def settling_map(
     _hatch(ax, edges, moving)
     _finish(ax, [])
     number = int(moving.sum())
-    median = float(np.median(np.where(moving, np.inf, answer_at)))
+    median = median_settling(answer_at, moving)
     share = f"{100 * number / moving.size:.1f} % of {moving.size} starts still move"
-    half = f"half have settled at segment {median:g}" if np.isfinite(median) else ""
+    half = f"half have settled at segment {median:g}" if not np.isnan(median) else ""
     return titled(ax, "; ".join(filter(None, (share, half))))
 
 

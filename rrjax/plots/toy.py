@@ -55,7 +55,10 @@ def toy_message(times: ArrayLike, auc: ArrayLike, failed: ArrayLike) -> str:
         return "Fewer than two readout times have both outcomes: nothing to compare"
     first, last = known[[0, -1]]
     rises = "rises" if auc[last] > auc[first] else "does not rise"
-    fewer = "while the failures vanish" if failed[-1] < failed[0] else "and failures do not vanish"
+    if failed[-1] < failed[0]:
+        fewer = "while the failures " + ("become fewer" if failed[-1] else "vanish")
+    else:
+        fewer = "and failures do not become fewer"
     return (
         f"AUC {rises} with T, from {auc[first]:.3f} at {times[first]} to {auc[last]:.3f} at "
         f"{times[last]},\n{fewer}: {_percent(failed[0])} of runs at {times[0]}, "

@@ -29,6 +29,8 @@ def describe_run() -> dict[str, Any]:
         "backend": devices[0].platform,
         "device_kind": devices[0].device_kind,
         "num_devices": len(devices),
+        # they choose the kernels, and so the last bits
+        "xla_flags": [*map(_without_folders, os.environ.get("XLA_FLAGS", "").split())],
         "git": _git_state(Path(__file__).parents[1] / "__init__.py"),
         "time_utc": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": [PurePath(sys.argv[0]).name, *map(_without_folders, sys.argv[1:])],

@@ -51,6 +51,17 @@ def test_the_numbers_by_hand():
     assert "only 2 failures" in words
 
 
+@pytest.mark.parametrize("watched", [1, 3, 4])
+def test_a_constant_hazard_has_one_rate_in_both_halves(watched):
+    """Escapes come at whole segments: halves of an odd number would each see others of them."""
+    solved = np.hstack([np.zeros((4000, 1), bool), runs(4000, watched, 0.2)])
+    escape = summarize_rollout(arrays(solved), 6, 1, {}).escape
+    if watched == 1:
+        assert np.isnan(escape.early_rate.value)
+    else:
+        assert escape.early_rate.value == pytest.approx(escape.late_rate.value, rel=0.15)
+
+
 def test_valid_paths_have_a_row_where_there_are_any():
     valid = np.array([[1, 1, 1, 0], [1, 1, 1, 1], [1, 1, 1, 1], [0, 0, 0, 1]], bool)
     summary = summarize_rollout(arrays(SOLVED, valid_path=valid), 6, 2, {})

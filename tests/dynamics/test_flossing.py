@@ -240,6 +240,14 @@ def test_a_failure_does_not_look_unresolved():
     assert np.isnan(engelken_l2(found))
 
 
+def test_a_state_that_overflows_has_no_exponents():
+    """Its tangents may stay finite: a linear map's do not depend on it."""
+    with jax.enable_x64(False):
+        found = exponents(linear(10 * jnp.eye(2)), jnp.eye(2), range(20))
+    assert not np.isfinite(found.state).any()
+    assert np.isnan(found.values).all()
+
+
 def growth_of(values, resolved=None) -> Exponents:
     values = jnp.asarray(values, float)
     kept = jnp.asarray([True] * len(values) if resolved is None else resolved)

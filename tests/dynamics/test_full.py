@@ -113,6 +113,15 @@ def test_overflow_is_flagged_and_harms_no_other_run():
     assert float(result.sum_rule_error[1]) < 1e-12
 
 
+def test_an_overflow_that_passes_is_flagged():
+    grow = Update("grow", lambda context, z, drive: 10 * z)
+    forget = Update("forget", lambda context, z, drive: jnp.where(z > 1e300, 1e307, z))
+    dynamics = Dynamics(jnp.full(2, 1e308), (grow, forget), read)
+    result = full_spectrum(dynamics, 1)
+    assert np.isfinite(result.state).all()
+    assert not result.finite
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

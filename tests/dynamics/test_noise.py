@@ -11,6 +11,7 @@ import pytest
 import rrjax
 from rrjax.cells import bind, unflatten
 from rrjax.contract import (
+    CLOCKS,
     Dynamics,
     Repeat,
     Update,
@@ -86,7 +87,7 @@ def test_it_is_the_loop_that_adds_noise_before_each_segment(schedule, fields):
 def test_the_updates_and_clocks_are_those_without_noise(schedule):
     noisy = with_noise(system(schedule), KEY, 0.3, SEGMENTS).schedule
     assert [u.name for u in updates(noisy)] == [u.name for u in updates(schedule)]
-    for clock in ("update", "latent", "segment"):
+    for clock in CLOCKS:
         assert clock_steps(noisy, clock) == clock_steps(schedule, clock)
 
 

@@ -188,3 +188,7 @@ def test_bad_requests_are_refused(cell):
         settle(cell, 1e-3, 0)
     with pytest.raises(ValueError, match="num_segments must be at least 1"):
         forward_vectors(cell, KEY, 2, 0)
+    with pytest.raises(ValueError, match=r"num_vectors must lie in 1\.\.1"):
+        forward_vectors(Dynamics.from_map(halve, jnp.ones(1)), KEY)
+    with pytest.raises(ValueError, match="float32 or float64"):
+        forward_vectors(Dynamics.from_map(halve, jnp.ones(2, jnp.bfloat16)), KEY)

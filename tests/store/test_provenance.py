@@ -36,7 +36,9 @@ def test_the_description_of_a_run_says_neither_where_nor_who(monkeypatch):
     monkeypatch.setattr(
         sys, "argv", [f"{home}/bin/rrjax", f"--out={home}/runs/one", f"{home}/a.txt"]
     )
+    monkeypatch.setenv("XLA_FLAGS", f"--xla_cpu_enable_fast_math=false --xla_dump_to={home}/dump")
     about = store.describe_run()
+    assert about["xla_flags"] == ["--xla_cpu_enable_fast_math=false", "--xla_dump_to=dump"]
     assert about["command"] == ["rrjax", "--out=one", "a.txt"]
     text = json.dumps(about)
     assert home not in text
