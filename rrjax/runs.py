@@ -92,7 +92,8 @@ def load_run(folder: str | Path) -> Run:
             "writes them once the first step is logged"
         )
     config = read_json(folder / "config.json")
-    if "recipe" not in config.get("identity", {}):
+    identity = config.get("identity")
+    if not isinstance(identity, Mapping) or "recipe.steps" not in dict(_leaves(identity)):
         raise ValueError(f"{folder / 'config.json'} is not of `rrjax train`: it names no recipe")
     metrics = read_table(folder / METRICS)
     if "step" not in metrics:

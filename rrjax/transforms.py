@@ -48,6 +48,9 @@ def penalized(
       weight: ≥ 0.
       every: E; between measured steps the gradient is that of `loss`.
 
+    Where no direction of a measured step is resolved, the penalty and with it the value is NaN:
+    `rrjax.training.flossing.move` with a `guarded` optimizer skips such a step and counts it.
+
     Returns:
       `f(params, batch, step) -> (value, Penalty)`, with the step counted from 0.
 

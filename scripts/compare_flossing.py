@@ -11,8 +11,8 @@ rollout. Arms of a cell (`trm_` or `hrm_`) differ as follows:
 - `srm`, `srm_learned`: the stable recursion cell of about the TRM's number of weights, κ fixed and
   learned, training alone.
 
-Exponents are those of test puzzles over all segments that training runs, before (of the weights
-that training starts from) and after.
+Exponents are those of test puzzles over all segments that training runs, of the drawn weights and
+of the trained ones; what preflossing does to those of training puzzles is under `flossing`.
 
 Usage: python scripts/compare_flossing.py OUT [--num-seeds 3] [--arms trm_baseline trm_inter]
 """

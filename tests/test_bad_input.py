@@ -69,6 +69,7 @@ def spectrum_of(*options: str, model: str = "model", data: str = "data") -> list
             "num_exponents must lie in 1..256, the dimension of the state; got 257",
         ),
         (("--num-segments", "0"), "num_segments must be at least 1, got 0"),
+        (("--num-segments", "99999999999"), "must be at most 2147483647, got 99999999999"),
         (("--chunk-size", "0"), "chunk_size must be at least 1, got 0"),
         (("--seed", "-1"), "seed must lie in 0..4294967295, got -1"),
         (("--seed", "4294967296"), "seed must lie in 0..4294967295, got 4294967296"),

@@ -1,16 +1,23 @@
 """The front page tells the truth: its example runs, its paths exist, its commands parse."""
 
+import importlib
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tyro
 
 from rrjax.cli import COMMANDS
+from rrjax.commands import train
+from tests.scripts_path import load_script
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+NOTES = (ROOT / "scripts" / "NOTES.md").read_text()
 
 
 @pytest.mark.slow
@@ -18,11 +25,61 @@ def test_the_python_example_runs(capsys):
     (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert len(example.strip().splitlines()) <= 15
     exec(compile(example, "README.md", "exec"), {})
-    assert "(updates" not in capsys.readouterr().out
+    # the shapes that its comments state: exponents, updates of 4 segments, tokens, segments
+    exponents, growth, answer, drift = _arrays(capsys.readouterr().out)
+    assert (len(exponents), growth.shape, len(answer), len(drift)) == (4, (2,), 81, 4)
+
+
+def _arrays(printed: str) -> list[np.ndarray]:
+    """The numbers between each pair of brackets."""
+    found = re.findall(r"[\[(](.*?)[\])]", printed, re.DOTALL)
+    return [np.array(re.split(r"[\s,]+", text.strip()), float) for text in found]
+
+
+def commands(text: str) -> list[str]:
+    """What stands as a command in code, in a line or in a block."""
+    joined = text.replace("\\\n", " ")
+    blocks = re.findall(r"```\w*\n(.*?)```", joined, re.DOTALL)
+    inline = re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", joined, flags=re.DOTALL))
+    lines = [line for block in blocks for line in block.splitlines()]
+    return [" ".join(line.split()) for line in [*lines, *inline]]
+
+
+GIVEN = {line for text in (README, NOTES) for line in commands(text)}
+OURS = sorted(line for line in GIVEN if re.match(r"rrjax [a-z]+ \S", line))
+SCRIPTS = sorted(line for line in GIVEN if re.search(r"python scripts/\w+\.py \S", line))
+
+
+@pytest.mark.parametrize("line", OURS)
+def test_every_command_parses(line):
+    _, name, *words = shlex.split(line)
+    module = importlib.import_module(f"rrjax.commands.{name}")
+    if name in ("train", "search"):
+        train.parse(module.Options, words, f"rrjax {name}")
+    else:
+        tyro.cli(module.Options, args=words)
+
+
+@pytest.mark.parametrize("line", SCRIPTS)
+def test_every_command_of_a_script_parses(line):
+    path, *words = shlex.split(line.partition("python ")[2])
+    script = Path(path).stem
+    if script == "story":  # a notebook, which reads its options as it is imported: see test_story
+        names = [word[2:].removeprefix("no-") for word in words if word.startswith("--")]
+        assert all(f"    {name}: " in (ROOT / path).read_text() for name in names)
+    else:
+        tyro.cli(load_script(script).Options, args=words)
+
+
+def test_the_commands_are_found():
+    assert len(OURS) > 12
+    assert len(SCRIPTS) > 5
 
 
 def test_every_path_exists():
-    paths = re.findall(r"`((?:rrjax|converters|scripts|tests|docs)/[\w./-]*)`", README)
+    paths = re.findall(
+        r"(?:`|python )((?:rrjax|converters|scripts|tests|docs|recipes)/[\w./-]*)", README
+    )
     paths += re.findall(r"\]\(((?!http)[\w./-]+)\)", README)
     assert len(paths) > 15
     assert [path for path in paths if not (ROOT / path).exists()] == []

@@ -78,6 +78,14 @@ def test_groups_come_in_order_of_their_values(tmp_path):
     assert found == sorted(rates)
 
 
+def test_a_record_without_a_recipe_is_refused(tmp_path):
+    folder = write_run(tmp_path / "run", 0, [0.5])
+    for identity in ([], {"recipe": 3}, {"recipe": {"lr": 1}}):
+        (folder / "config.json").write_text(json.dumps({"identity": identity}))
+        with pytest.raises(ValueError, match="it names no recipe"):
+            load_run(folder)
+
+
 def test_groups_say_what_else_varies_and_what_is_not_finished(runs):
     write_run(runs / "hot", 0, [0.9], lr=1.0)
     whole = aggregate_runs(runs)

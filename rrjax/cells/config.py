@@ -157,8 +157,12 @@ _TYPES: dict[str, Any] = {f.name: f.type for f in dataclasses.fields(Arch)}
 _CHOICES = {"name": CellName, "pos_encodings": Positions, "loss_type": LossType}
 _CHOICES["forward_dtype"] = Dtype
 
-# blocks are unrolled when compiled, and every one has entries in the table of parameters
-_MOST_LAYERS = 1000
+_COUNTED = ("hidden_size", "num_heads", "H_cycles", "L_cycles", "halt_max_steps")
+# blocks are unrolled when compiled, and every one has entries in the table of parameters;
+# what is counted is a 32-bit integer on every device
+_MOST = {"H_layers": 1000, "L_layers": 1000, "expansion": 1000} | dict.fromkeys(
+    (*_COUNTED, "puzzle_emb_ndim", "puzzle_emb_len"), 2**31 - 1
+)
 
 SRM_KEYS = ("kappa", "kappa_max", "alpha", "eta")
 """What only `srm` has."""
@@ -209,13 +213,13 @@ def _check_choice(key: str, value: Any) -> None:
 
 
 def _check_numbers(arch: Arch) -> None:
-    for key in ("hidden_size", "num_heads", "H_cycles", "L_cycles", "halt_max_steps"):
+    for key in _COUNTED:
         _check_at_least(f"arch.{key}", getattr(arch, key), 1)
     for key in ("H_layers", "L_layers", "puzzle_emb_ndim", "puzzle_emb_len"):
         _check_at_least(f"arch.{key}", getattr(arch, key), 0)
-    for key in ("H_layers", "L_layers"):
-        if getattr(arch, key) > _MOST_LAYERS:
-            raise ValueError(f"arch.{key} is at most {_MOST_LAYERS}, got {getattr(arch, key)}")
+    for key, most in _MOST.items():
+        if getattr(arch, key) > most:
+            raise ValueError(f"arch.{key} is at most {most}, got {getattr(arch, key)}")
     for key in ("expansion", "rms_norm_eps", "rope_theta"):
         if not 0 < getattr(arch, key) < float("inf"):
             raise ValueError(f"arch.{key} must be positive, got {getattr(arch, key)}")

@@ -63,5 +63,5 @@ def _scalar(key: str, value: Any, kind: Any) -> Any:
         if isinstance(value, bool) != (kind is bool) or (exact and not isinstance(value, kind)):
             raise ValueError
         return kind(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{key} must be of type {kind.__name__}, got {value!r}") from None

@@ -14,6 +14,7 @@ from rrjax.progress import progress
 from rrjax.puzzles import PuzzleSet, read_puzzles
 from rrjax.store import describe_run, version
 from rrjax.sweep import Arrays, Sweep, Unfinished, run
+from rrjax.training.checks import check_count
 
 DEFAULT_PUZZLES = 64
 # Numbers of state and tangents that a chunk may hold. On a processor more fall out of a core's
@@ -68,7 +69,8 @@ def start(options: RunOptions) -> Model:
     Raises:
       ValueError: for numbers out of range, or a model that cannot be loaded.
     """
-    check_positive(options, ("num_segments", "chunk_size", "cpu_devices"))
+    check_count("num_segments", options.num_segments, least=1)
+    check_positive(options, ("chunk_size", "cpu_devices"))
     # JAX drops higher bits of a seed, NumPy knows no sign
     if not 0 <= options.seed < 2**32:
         raise ValueError(f"seed must lie in 0..{2**32 - 1}, got {options.seed}")

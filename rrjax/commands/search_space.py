@@ -5,12 +5,15 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any
 
 from rrjax.cells import Arch
 from rrjax.cells.config import nearest
+from rrjax.commands.blocks import coerced
 from rrjax.commands.train import load_yaml
 from rrjax.training.augment import Augmentation
+from rrjax.training.checks import refuse
+from rrjax.training.floss import Floss
 from rrjax.training.loop import Task
 from rrjax.training.recipe import Recipe
 
@@ -36,16 +39,20 @@ Space = dict[str, Domain]
 """What may be tried for each field, by its name, such as `recipe.lr`."""
 
 
+_PARTS = {"arch": Arch, "recipe": Recipe, "augmentation": Augmentation, "floss": Floss}
+_NO_VALUES = {
+    *("recipe.augmentation", "recipe.floss", "augmentation.sigma", "floss.segments"),
+    "floss.params",
+}
+"""Records, pairs and lists: none is one value that a trial could draw."""
+
+
 def _fields() -> dict[str, Any]:
-    parts = {"arch": Arch, "recipe": Recipe, "augmentation": Augmentation}
-    found = {
-        f"{part}.{field.name}": field.type
-        for part, kind in parts.items()
-        for field in dataclasses.fields(kind)
-    }
-    # a record, and a pair of numbers: neither is one value that a trial could draw
     return {
-        k: v for k, v in found.items() if k not in ("recipe.augmentation", "augmentation.sigma")
+        f"{part}.{field.name}": field.type
+        for part, kind in _PARTS.items()
+        for field in dataclasses.fields(kind)
+        if f"{part}.{field.name}" not in _NO_VALUES
     }
 
 
@@ -82,7 +89,7 @@ def _nearest_field(name: Any) -> str:
 
 def _domain(name: str, block: Any) -> Domain:
     if not isinstance(block, Mapping):
-        _refuse(name, "be {choices: [...]} or {low: ..., high: ...}", block)
+        refuse(name, "be {choices: [...]} or {low: ..., high: ...}", block)
     known = {"choices"} if "choices" in block else {"low", "high", "log"}
     for key in block:
         if key not in known:
@@ -92,44 +99,28 @@ def _domain(name: str, block: Any) -> Domain:
 
 def _choices(name: str, values: Any) -> Choices:
     if not isinstance(values, list) or len(values) < 2:
-        _refuse(f"{name}.choices", "be a list of two values or more", values)
-    choices = tuple(_value(name, value) for value in values)
+        refuse(f"{name}.choices", "be a list of two values or more", values)
+    choices = tuple(coerced(name, value, FIELDS[name]) for value in values)
     if len(set(choices)) < len(choices):
-        _refuse(f"{name}.choices", "name each value once", values)
+        refuse(f"{name}.choices", "name each value once", values)
     return Choices(choices)
 
 
 def _range(name: str, block: Mapping[Any, Any]) -> Range:
     if FIELDS[name] not in (int, float):
-        _refuse(name, "be {choices: [...]}, for it is no number", dict(block))
+        refuse(name, "be {choices: [...]}, for it is no number", dict(block))
     for key in ("low", "high"):
         if key not in block:
             raise ValueError(f"{name} lacks {key!r}")
-    low, high = (_value(name, block[key]) for key in ("low", "high"))
+    low, high = (coerced(name, block[key], FIELDS[name]) for key in ("low", "high"))
     log = block.get("log", False)
     if not isinstance(log, bool):
-        _refuse(f"{name}.log", "be true or false", log)
+        refuse(f"{name}.log", "be true or false", log)
     if not low < high or math.isinf(high - low):
-        _refuse(name, "have a low below its high, both finite", (low, high))
+        refuse(name, "have a low below its high, both finite", (low, high))
     if log and low <= 0:
-        _refuse(name, "have a low above 0, for it is logarithmic", low)
+        refuse(name, "have a low above 0, for it is logarithmic", low)
     return Range(low, high, log)
-
-
-def _value(name: str, value: Any) -> Any:
-    """As the field's type; PyYAML reads `1e-4` as a string."""
-    kind = FIELDS[name]
-    if get_origin(kind) is not None:
-        if value not in get_args(kind):
-            _refuse(name, f"be one of {', '.join(get_args(kind))}", f"{value!r}")
-        return value
-    fits = isinstance(value, bool) == (kind is bool) and (kind is float or isinstance(value, kind))
-    try:
-        if fits:
-            return kind(value)
-    except (TypeError, ValueError):
-        pass
-    return _refuse(name, f"be of type {kind.__name__}", f"{value!r}")
 
 
 def _check_ends(space: Space) -> None:
@@ -139,14 +130,8 @@ def _check_ends(space: Space) -> None:
         for value in ends:
             part, field = name.split(".")
             changes: dict[str, Any] = {field: value}
-            if part == "recipe":
-                Recipe(**changes)
-            elif part == "augmentation":
-                Augmentation(**changes)
-
-
-def _refuse(name: str, rule: str, found: Any) -> Any:
-    raise ValueError(f"{name} must {rule}; got {found}")
+            if part != "arch":
+                _PARTS[part](**changes)
 
 
 def with_values(task: Task, values: Mapping[str, Any]) -> Task:
@@ -155,13 +140,16 @@ def with_values(task: Task, values: Mapping[str, Any]) -> Task:
     Raises:
       ValueError: if no architecture or recipe has those values together.
     """
-    parts: dict[str, dict[str, Any]] = {"arch": {}, "recipe": {}, "augmentation": {}}
+    parts: dict[str, dict[str, Any]] = {part: {} for part in _PARTS}
     for name, value in values.items():
         part, _, field = name.partition(".")
         parts[part][field] = value
     arch = dataclasses.replace(task.config.arch, **parts["arch"])
     augmentation = dataclasses.replace(task.recipe.augmentation, **parts["augmentation"])
-    recipe = dataclasses.replace(task.recipe, augmentation=augmentation, **parts["recipe"])
+    floss = dataclasses.replace(task.recipe.floss, **parts["floss"])
+    recipe = dataclasses.replace(
+        task.recipe, augmentation=augmentation, floss=floss, **parts["recipe"]
+    )
     return dataclasses.replace(
         task, config=dataclasses.replace(task.config, arch=arch), recipe=recipe
     )

@@ -17,6 +17,7 @@ from rrjax.commands.arrays import Meaning, describe_arrays
 from rrjax.dynamics.lyapunov import spectrum
 from rrjax.store import describe_run, write_result
 from rrjax.systems.toy import CAPTURE_RADIUS, search_and_capture
+from rrjax.training.checks import check_count
 
 Arrays = dict[str, np.ndarray]
 
@@ -114,10 +115,11 @@ def _state(context: Any, state: jax.Array, frame: jax.Array) -> jax.Array:
 
 
 def _check(options: Options) -> None:
-    if options.num_runs < 1:
-        raise ValueError(f"num_runs must be at least 1, got {options.num_runs}")
-    if not options.readout_times or min(options.readout_times) < 1:
-        raise ValueError(f"readout_times must be at least 1, got {options.readout_times}")
+    check_count("num_runs", options.num_runs, least=1)
+    if not options.readout_times:
+        raise ValueError("readout_times must be one time or more, got none")
+    for time in options.readout_times:
+        check_count("readout_times", time, least=1)
     if options.shown_time not in options.readout_times:
         raise ValueError(
             f"shown_time must be one of the readout times {options.readout_times}, "

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
+import numpy as np
 import tyro
 import yaml
 
@@ -15,9 +16,10 @@ from rrjax.cells.config import nearest
 from rrjax.commands.blocks import coerced, read_block
 from rrjax.devices import use_cpu_devices
 from rrjax.progress import progress
-from rrjax.puzzles import read_folder
+from rrjax.puzzles import PuzzleSet, read_folder
 from rrjax.training.augment import Augmentation
 from rrjax.training.floss import Floss
+from rrjax.training.logs import METRICS
 from rrjax.training.loop import Rhythm, Task, identity, train, writes
 from rrjax.training.placement import Device, training_devices
 from rrjax.training.recipe import Recipe
@@ -69,6 +71,7 @@ def main(arguments: list[str]) -> None:
         outcome = train(task, options.rhythm, options.out, report, devices)
     if writes():
         numbers = ", ".join(f"{name} {value:.4g}" for name, value in outcome.items())
+        numbers = numbers or f"finished, but its {METRICS} has no evaluation"
         print(f"{options.out}: {numbers}")
 
 
@@ -111,8 +114,20 @@ def make_task(options: Options) -> Task:
                 f"{options.data}: {key} of train is {getattr(meta, key)}, of test "
                 f"{getattr(other, key)}"
             )
+    for split, puzzles in sets.items():
+        _check_labels(options.data / split, puzzles)
+    options.recipe.augmentation.refuse_idle()
+    options.recipe.floss.refuse_idle()
     config = Config(options.arch, meta.seq_len, meta.vocab_size, meta.num_puzzle_identifiers)
     return Task(config, options.recipe, sets["train"], sets["test"], options.augment)
+
+
+def _check_labels(folder: Path, puzzles: PuzzleSet) -> None:
+    """Refuse a split that nothing can be learned from or judged by; the first label will do."""
+    ignored, size = puzzles.metadata.ignore_label_id, 1000
+    starts = range(0, len(puzzles), size)
+    if not any(np.any(puzzles.labels[start : start + size] != ignored) for start in starts):
+        raise ValueError(f"{folder}: expected labels, found none in {len(puzzles)} puzzles")
 
 
 _WITHOUT_EFFECT = {
@@ -161,7 +176,7 @@ def load_yaml(path: Path) -> Any:
     """
     try:
         return yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is no YAML: {error}") from None
 
 

@@ -6,7 +6,7 @@ Source: recursive-reasoning-dynamics, `trajectory_augmentation_notes.md`.
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import jax
@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 
 from rrjax.contract import State
 from rrjax.dynamics.starts import perturb
-from rrjax.training.checks import check_choice, refuse
+from rrjax.training.checks import check_choice, check_count, refuse, refuse_idle
 
 Objective = Literal["clean_ce", "single_perturbed_ce", "multi_perturbed_ce"]
 Rollout = Literal["serial_act", "parallel_fixed", "masked_act"]
@@ -55,14 +55,25 @@ class Augmentation:
     def __post_init__(self):
         for name, kind in _CHOICES.items():
             check_choice(f"augmentation.{name}", getattr(self, name), kind)
-        if self.num_trajectories < 1:
-            _refuse("num_trajectories", "be at least 1", self.num_trajectories)
+        check_count("augmentation.num_trajectories", self.num_trajectories, least=1)
         for name in ("clean_steps", "ramp_steps"):
-            if getattr(self, name) < 0:
-                _refuse(name, "not be negative", getattr(self, name))
+            check_count(f"augmentation.{name}", getattr(self, name))
         if not 0 <= self.p_clean <= 1:
             _refuse("p_clean", "lie in 0..1", self.p_clean)
         _check_interval(self.sigma)
+
+    def refuse_idle(self) -> None:
+        """Refuse settings that the objective does not read.
+
+        Raises:
+          ValueError: naming one.
+        """
+        if self.objective == "clean_ce":
+            idle = {f.name for f in fields(self)} - {"objective", "rollout"}
+            refuse_idle("augmentation", self, idle, "augmentation.objective")
+        elif self.objective == "single_perturbed_ce":
+            needed = "augmentation.objective multi_perturbed_ce"
+            refuse_idle("augmentation", self, ("num_trajectories",), needed)
 
     @property
     def trajectories(self) -> int:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from rrjax.cells import Config
 from rrjax.puzzles import PuzzleSet
 from rrjax.training.act import Batch
+from rrjax.training.checks import refuse
 from rrjax.training.flossing import check_steps
 from rrjax.training.gradients import Flat
 from rrjax.training.logs import Row
@@ -16,9 +17,6 @@ from rrjax.training.placement import Placement
 from rrjax.training.recipe import Recipe
 from rrjax.training.sampler import Sampler
 from rrjax.training.step import TrainState, floss_step, init_train_state
-
-_OTHER_SEEDS = 2**32
-"""Flossing draws its puzzles by seeds that no recipe has."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ class Episodes:
           ValueError: if the devices cannot share flossing's batch, or for a window, a number of
             exponents, patterns or a dtype that flossing cannot work with.
         """
-        sampler = Sampler(train, recipe.floss.puzzles, recipe.seed + _OTHER_SEEDS, augment)
+        sampler = Sampler(train, recipe.floss.puzzles, recipe.seed, augment, stream=1)
         if recipe.floss.active:
             placement.check("floss.puzzles", recipe.floss.puzzles)
             _check(config, recipe, sampler)
@@ -89,6 +87,10 @@ def _check(config: Config, recipe: Recipe, sampler: Sampler) -> None:
             "flossing needs tangents, and they need --arch.forward-dtype float32; got "
             f"{config.arch.forward_dtype}"
         )
+
+    window, segments = recipe.floss.segments, config.arch.halt_max_steps
+    if window is not None and window[1] > segments:
+        refuse("floss.segments", f"end within the {segments} segments that training runs", window)
 
     def step(batch: Batch) -> TrainState:
         state = init_train_state(config, recipe)

@@ -19,7 +19,7 @@ from rrjax.training.act import Batch
 from rrjax.training.losses import IGNORE_LABEL, is_solved
 from rrjax.training.sampler import as_batch
 from rrjax.training.validity import VALID_PATH, has_paths, is_valid_path
-from rrjax.training.votes import votes_on
+from rrjax.training.votes import Votes, votes_on
 
 Place = Callable[[Any], Any]
 
@@ -42,6 +42,7 @@ def evaluate(
     number: int,
     noise: Noise | None = None,
     place: Place = lambda tree: tree,
+    votes: Votes | None = None,
 ) -> dict[str, float]:
     """Metrics of the answers after `halt_max_steps` segments, on the first `number` puzzles.
 
@@ -53,6 +54,7 @@ def evaluate(
       number: puzzles evaluated; more than there are: all.
       noise: what is added to the initial states; None: nothing.
       place: puts the arrays of a batch beside the parameters (`Placement.rows`).
+      votes: gets the answers to an ARC folder's test split; None: `votes_on(puzzles)`.
 
     Returns:
       `exact_accuracy` (fraction of puzzles solved), `accuracy` (mean fraction of labelled tokens
@@ -70,7 +72,7 @@ def evaluate(
     if number < 1:
         raise ValueError(f"number must be at least 1, got {number}")
     totals: dict[str, float] = {}
-    votes = votes_on(puzzles)
+    votes = votes_on(puzzles) if votes is None else votes
     for batch, rows in batches(puzzles, batch_size, number):
         sums, said = _outcomes(config, flat, *place((batch, rows)), noise)
         for name, value in sums.items():

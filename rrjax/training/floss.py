@@ -1,7 +1,7 @@
 """Gradient flossing within a training run: its settings, and its loss on a batch of puzzles."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import jax
@@ -21,7 +21,7 @@ from rrjax.dynamics.flossing import (
 from rrjax.dynamics.rollout import rollout
 from rrjax.linalg import random_frame
 from rrjax.training.act import Batch
-from rrjax.training.checks import check_choice, refuse
+from rrjax.training.checks import check_choice, check_count, refuse, refuse_idle
 from rrjax.training.flossing import FlossingSchedule
 from rrjax.training.gradients import Flat
 from rrjax.training.losses import is_solved
@@ -50,8 +50,8 @@ class Floss(FlossingSchedule):
       loss: see `rrjax.dynamics.flossing`; all but `engelken_l2` are one-sided.
       target: λ*, nats per module evaluation.
       num_exponents: k.
-      segments: the window: from which segment to before which, counted from 0; None: all that
-        training runs.
+      segments: the window, of the segments that training runs: from which to before which, counted
+        from 0; None: all.
       stride: count every so many segments of it.
       segments_per_qr: QR after so many segments; None: after every module evaluation.
       puzzles: training puzzles of a flossing step.
@@ -80,8 +80,7 @@ class Floss(FlossingSchedule):
         for name, kind in _CHOICES.items():
             check_choice(f"floss.{name}", getattr(self, name), kind)
         for name in ("num_exponents", "stride", "puzzles", "limit"):
-            if getattr(self, name) < 1:
-                _refuse(name, "be at least 1", getattr(self, name))
+            check_count(f"floss.{name}", getattr(self, name), least=1)
         for name in ("kl", "lr"):
             if not 0 <= getattr(self, name) < float("inf"):
                 _refuse(name, "be finite and not negative", getattr(self, name))
@@ -89,6 +88,17 @@ class Floss(FlossingSchedule):
             _refuse("target", "be finite", self.target)
         if self.every is not None and not self.episode:
             _refuse("episode", "be at least 1 where floss.every is given", self.episode)
+
+    def refuse_idle(self) -> None:
+        """Refuse settings of flossing, or of its episodes, where there is none.
+
+        Raises:
+          ValueError: naming one.
+        """
+        if not self.active:
+            refuse_idle("floss", self, {f.name for f in fields(self)}, "floss.pre or floss.every")
+        elif self.every is None:
+            refuse_idle("floss", self, ("episode", "at_most"), "floss.every")
 
     @property
     def active(self) -> bool:

@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array
 
+from rrjax.training.checks import check_count
+
 Params = Any
 
 
@@ -30,11 +32,11 @@ class FlossingSchedule:
     at_most: int | None = None
 
     def __post_init__(self):
-        if self.every is not None and self.every < 1:
-            raise ValueError(f"every must be at least 1 training step, or None; got {self.every}")
+        if self.every is not None:
+            check_count("every", self.every, least=1)
         for name in ("pre", "episode", "at_most"):
-            if getattr(self, name) is not None and getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative; got {getattr(self, name)}")
+            if getattr(self, name) is not None:
+                check_count(name, getattr(self, name))
 
     def steps_before(self, step: int) -> int:
         """Flossing steps due before the training step `step`, counted from 0.

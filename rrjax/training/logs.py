@@ -89,6 +89,8 @@ class Table:
         """Drop the rows of later steps, and a line that a kill cut short."""
         columns, rows = _read(self._path)
         if columns:
+            if "step" not in columns:
+                raise ValueError(f"{self._path} is damaged: it has no column step")
             self._rewrite(columns, [row for row in rows if row["step"] <= step])
 
     def append(self, new: Sequence[Row]) -> None:
@@ -161,15 +163,20 @@ class Window:
         self._sums.append(metrics)
 
     def close(self, batch_size: int) -> Row:
-        """Means: losses per slot, norms per step, the others per halted slot; and the speed."""
+        """Means: losses per slot, norms per step, the others per halted slot; and the speed.
+
+        Before any slot has halted there is nothing to say of those.
+        """
         steps = len(self._sums)
         host = jax.device_get(self._sums)
         totals = {name: float(np.sum([m[name] for m in host])) for name in host[0]}
-        halted = max(totals.pop("count"), 1.0)
+        halted = totals.pop("count")
         divisors = {"loss": steps * batch_size, "norm": steps}
+        kinds = {name: name.rpartition("_")[2] for name in totals}
         means = {
-            name: total / divisors.get(name.rpartition("_")[2], halted)
+            name: total / divisors.get(kinds[name], halted)
             for name, total in totals.items()
+            if halted or kinds[name] in divisors
         }
         seconds = (time.monotonic() - self._start) / steps
         return means | {"seconds_per_step": seconds, "examples_per_second": batch_size / seconds}

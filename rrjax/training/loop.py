@@ -29,6 +29,7 @@ from rrjax.training.recipe import Recipe
 from rrjax.training.recursion import probe
 from rrjax.training.sampler import Sampler
 from rrjax.training.step import TrainState, init_train_state, learning_rate, model_params
+from rrjax.training.votes import Votes, votes_on
 
 
 @dataclass(frozen=True)
@@ -102,8 +103,9 @@ def train(
 ) -> dict[str, float]:
     """Train a cell, resuming where an earlier run of the same task in `folder` stopped.
 
-    Writes `config.json`, `metrics.csv`, `checkpoints/`, `models/step_N/` and `models/best/`,
-    `floss.csv` where the recipe has flossing, and what `rhythm` asks for. Under `jax.distributed`
+    Writes `config.json`, `metrics.csv`, `checkpoints/`, `models/step_N/` and `models/best/` (of ARC
+    with their `submission.json`), `floss.csv` where the recipe has flossing, and what `rhythm`
+    asks for. Under `jax.distributed`
     all processes call this, and the first writes; they share the folder.
 
     Args:
@@ -151,9 +153,12 @@ def train(
             if complaint := monitor.complaint(means):
                 raise FloatingPointError(_stopped(complaint, step, folder, checkpoints))
             if last or step % rhythm.eval_every == 0:
-                outcome = _evaluate(task, rhythm, state, placement)
+                votes = votes_on(task.test)
+                outcome = _evaluate(task, rhythm, state, placement, votes)
                 logs.write_segments(step, _segments(task, rhythm, state, placement))
-                _save(task, folder, state, step, outcome, logs.best())
+                for model in _save(task, folder, state, step, outcome, logs.best()):
+                    if votes is not None:
+                        votes.write_submission(model / "submission.json")
                 means |= {f"{EVALUATED}{name}": value for name, value in outcome.items()}
             logs.write(step, means)
             if writes():
@@ -235,9 +240,12 @@ def _stopped(complaint: str, step: int, folder: Path, checkpoints: Checkpoints) 
 
 
 def _evaluate(
-    task: Task, rhythm: Rhythm, state: TrainState, placement: Placement
+    task: Task, rhythm: Rhythm, state: TrainState, placement: Placement, votes: Votes | None
 ) -> dict[str, float]:
-    """The test metrics from the clean start, then those from perturbed ones under names of σ."""
+    """The test metrics from the clean start, then those from perturbed ones under names of σ.
+
+    `votes` gets the answers from the clean start.
+    """
     flat, number = model_params(state, task.recipe), rhythm.eval_puzzles or len(task.test)
     run = functools.partial(
         evaluate,
@@ -248,7 +256,7 @@ def _evaluate(
         number,
         place=placement.rows,
     )
-    outcome = run()
+    outcome = run(votes=votes)
     for sigma in rhythm.eval_sigmas:
         noisy = run(noise=Noise(sigma, task.recipe.seed))
         del noisy["count"]
@@ -276,12 +284,18 @@ def _save(
     step: int,
     outcome: dict[str, float],
     best: float,
-) -> None:
-    """The model as a folder, and again as `best` where it solves more than all before it."""
+) -> list[Path]:
+    """The model as a folder, and again as `best` where it solves more than all before it.
+
+    Returns:
+      The folders; none in the processes that do not write.
+    """
     if not writes():
-        return
+        return []
     arrays = {name: np.asarray(leaf) for name, leaf in model_params(state, task.recipe).items()}
     made_by = {"trained": identity(task), "step": step, "test": outcome}
     names = [f"step_{step:06d}", *(["best"] if outcome["exact_accuracy"] > best else [])]
-    for name in names:
-        save_model(folder / "models" / name, arrays, task.config, made_by, replace=True)
+    folders = [folder / "models" / name for name in names]
+    for place in folders:
+        save_model(place, arrays, task.config, made_by, replace=True)
+    return folders

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from rrjax.training.augment import Augmentation
+from rrjax.training.checks import check_count
 from rrjax.training.floss import Floss
 
 
@@ -47,8 +48,7 @@ class Recipe:
 
     def __post_init__(self):
         for name in ("global_batch_size", "steps"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+            check_count(name, getattr(self, name), least=1)
         for name in ("lr", "puzzle_emb_lr", "weight_decay", "puzzle_emb_weight_decay"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(
@@ -59,7 +59,6 @@ class Recipe:
                 raise ValueError(f"{name} must lie in [0, 1), got {getattr(self, name)}")
         if not 0 <= self.lr_min_ratio <= 1:
             raise ValueError(f"lr_min_ratio must lie in 0..1, got {self.lr_min_ratio}")
-        if self.lr_warmup_steps < 0:
-            raise ValueError(f"lr_warmup_steps must not be negative, got {self.lr_warmup_steps}")
+        check_count("lr_warmup_steps", self.lr_warmup_steps)
         if not 0 <= self.seed < 2**32:  # of a wider seed JAX's keys would keep the low half alone
             raise ValueError(f"seed must lie in 0..{2**32 - 1}, got {self.seed}")

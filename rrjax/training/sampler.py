@@ -32,6 +32,7 @@ class Sampler:
       batch_size: rows of a batch.
       seed: of order, choice and augmentation.
       augment: move every Sudoku by a random symmetry.
+      stream: samplers of one seed and other streams draw independently.
 
     Raises:
       ValueError: if what is to be augmented is no Sudoku.
@@ -41,6 +42,7 @@ class Sampler:
     batch_size: int
     seed: int
     augment: bool = False
+    stream: int = 0
 
     def __post_init__(self):
         meta = self.puzzles.metadata
@@ -63,7 +65,7 @@ class Sampler:
         return as_batch(self.puzzles, inputs, labels, self.puzzles.puzzle_ids[rows])
 
     def _rng(self, purpose: int, index: int) -> np.random.Generator:
-        return np.random.default_rng((self.seed, purpose, index))
+        return np.random.default_rng((self.seed, purpose, index, self.stream))
 
     def _place(self, step: int) -> int:
         """Groups visited before a step, over all epochs."""

@@ -2,7 +2,6 @@
 
 import hashlib
 import importlib
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,12 +17,13 @@ def tracking(kind: Tracker, folder: Path, config: dict[str, Any]) -> Iterator[Wr
     """What writes a step's numbers by name; it is opened by the first of them.
 
     A run that resumes goes on in the same folder, and in the same W&B run, whose id follows from
-    `config`; what was written after its checkpoint is written again. W&B without a network:
-    `WANDB_MODE=offline`.
+    its `config.json`; what was written after its checkpoint is written again. W&B without a
+    network: `WANDB_MODE=offline`.
 
     Args:
       kind: `none` writes nothing.
-      folder: of the run; `tensorboard/` or `wandb/` appears in it.
+      folder: of the run, with its `config.json` when the first numbers come; `tensorboard/` or
+        `wandb/` appears in it.
       config: what makes the run the same run; W&B keeps it.
 
     Raises:
@@ -58,8 +58,8 @@ def _tensorboard(package: Any, folder: Path, config: dict[str, Any], step: int) 
 
 
 def _wandb(package: Any, folder: Path, config: dict[str, Any], step: int) -> Any:
-    text = json.dumps(config, sort_keys=True, default=str)
-    name = hashlib.sha256(text.encode()).hexdigest()[:16]
+    # it has the time at which the run began: another run of the same settings is not this one
+    name = hashlib.sha256((folder / "config.json").read_bytes()).hexdigest()[:16]
     run = package.init(
         project="rrjax", name=folder.name, id=name, dir=folder, config=config, resume="allow"
     )

@@ -5,10 +5,19 @@ earlier weights of the run.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
-from rrjax.puzzles import Ballot, PuzzleSet, Task, read_identifiers, read_test_puzzles, score
+from rrjax.puzzles import (
+    Ballot,
+    PuzzleSet,
+    Task,
+    read_identifiers,
+    read_test_puzzles,
+    score,
+    write_submission,
+)
 from rrjax.puzzles.arc_read import TEST_PUZZLES
 
 
@@ -34,6 +43,14 @@ class Votes:
         """
         names = [self._names[index] for index in puzzle_ids]
         self._ballot.add(names, inputs, answers, q_halt)
+
+    def write_submission(self, path: Path) -> None:
+        """Write Kaggle's `submission.json`: two attempts for every test input.
+
+        Raises:
+          ValueError, OSError: as `rrjax.puzzles.write_submission`.
+        """
+        write_submission(path, self._tasks, self._ballot)
 
     def metrics(self) -> dict[str, float]:
         """`pass@K` by name, over the tasks of which any copy was answered.

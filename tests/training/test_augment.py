@@ -127,11 +127,31 @@ def test_during_the_warm_up_every_start_is_clean():
 
 
 @pytest.mark.parametrize(
+    ("settings", "field"),
+    [
+        ({"sigma": (1.0, 2.0)}, "sigma"),
+        ({"num_trajectories": 7}, "num_trajectories"),
+        ({"ramp_steps": 7}, "ramp_steps"),
+        ({"objective": "single_perturbed_ce", "num_trajectories": 7}, "num_trajectories"),
+    ],
+)
+def test_settings_that_the_objective_does_not_read_are_refused(settings, field):
+    with pytest.raises(ValueError, match=rf"augmentation\.{field} must stay at .* without"):
+        Augmentation(**settings).refuse_idle()
+
+
+def test_settings_that_the_objective_reads_are_taken():
+    Augmentation(rollout="parallel_fixed").refuse_idle()
+    Augmentation("single_perturbed_ce", sigma=(1.0, 2.0), clean_steps=3).refuse_idle()
+    Augmentation("multi_perturbed_ce", num_trajectories=2).refuse_idle()
+
+
+@pytest.mark.parametrize(
     ("field", "value", "rule"),
     [
         ("num_trajectories", 0, "be at least 1"),
-        ("clean_steps", -1, "not be negative"),
-        ("ramp_steps", -1, "not be negative"),
+        ("clean_steps", -1, "be at least 0"),
+        ("ramp_steps", 2**31, "be at most 2147483647"),
         ("p_clean", -0.1, "lie in 0..1"),
         ("p_clean", 1.1, "lie in 0..1"),
         ("p_clean", float("nan"), "lie in 0..1"),

@@ -31,8 +31,8 @@ def test_when_episodes_come():
     ("options", "message"),
     [
         ({"every": 0}, "every must be at least 1"),
-        ({"pre": -1}, "pre must not be negative"),
-        ({"at_most": -2}, "at_most must not be negative"),
+        ({"pre": -1}, "pre must be at least 0"),
+        ({"at_most": -2}, "at_most must be at least 0"),
     ],
 )
 def test_bad_schedules_are_refused(options, message):

@@ -158,3 +158,10 @@ def test_augmentation_moves_ignored_labels_with_their_cells():
 def test_only_sudokus_can_be_augmented():
     with pytest.raises(ValueError, match="augment moves Sudokus alone: puzzles has 3 tokens"):
         Sampler(numbered(), 5, 0, augment=True)
+
+
+def test_streams_of_a_seed_draw_independently():
+    """As flossing's batches of a run beside those of its steps."""
+    samplers = (Sampler(numbered(), 8, 7, stream=stream) for stream in (0, 1))
+    first, other = ([examples_of(s.batch(i)).tolist() for i in range(20)] for s in samplers)
+    assert not [rows for rows in other if rows in first]

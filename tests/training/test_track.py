@@ -48,12 +48,15 @@ def test_tensorboard_gets_every_number_and_forgets_what_a_resumed_run_repeats(tm
     ]
 
 
-def test_wandb_gets_rows_of_a_run_that_is_known_again_by_what_it_is(tmp_path, calls):
-    for folder, config in (("a", {"seed": 1}), ("b", {"seed": 1}), ("a", {"seed": 2})):
-        with tracking("wandb", tmp_path / folder, config) as write:
+def test_wandb_gets_rows_of_a_run_that_is_known_again_by_its_record(tmp_path, calls):
+    for name, began in (("a", "noon"), ("b", "one o'clock")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(f'{{"time_utc": "{began}"}}')
+    for folder in ("a", "a", "b"):
+        with tracking("wandb", tmp_path / folder, {"seed": 1}) as write:
             write(20, {"loss": 0.5})
     opened, rows, closed = calls[::3], calls[1::3], calls[2::3]
-    assert [call[1] for call in opened] == ["a", "b", "a"]
+    assert [call[1] for call in opened] == ["a", "a", "b"]
     first, again, other = (call[2] for call in opened)
     assert first == again != other
     assert all(call[3] == "allow" for call in opened)

@@ -186,6 +186,11 @@ def test_options_and_a_yaml_file_say_when_to_floss(data, tasks, tmp_path):
         (["--augmentation.sigma", "2", "1"], "sigma must be two finite numbers"),
         (["--eval-sigmas", "0.3", "-1"], "eval_sigmas must be finite and not negative"),
         (["--augmentation.rollout", "parallel"], "parallel"),
+        (["--augmentation.sigma", "1", "2"], "augmentation.sigma must stay at (0.001, 0.001)"),
+        (["--floss.loss", "top1_cf"], "floss.loss must stay at engelken_l2 without floss.pre"),
+        (["--steps", "99999999999"], "steps must be at most 2147483647"),
+        (["--arch.halt-max-steps", "99999999999"], "arch.halt_max_steps is at most 2147483647"),
+        (["--arch.expansion", "1e300"], "arch.expansion is at most 1000"),
     ],
 )
 def test_wrong_noise_is_refused_by_name(data, tmp_path, capsys, more, message):
@@ -233,6 +238,24 @@ def test_a_wrong_yaml_file_is_refused(text, message, data, tmp_path, capsys):
     error = refusal(["--data", str(data), "--out", str(out), "--config", str(path)], capsys)
     assert message in error
     assert not out.exists()
+
+
+def test_a_file_that_is_no_text_is_named(data, tmp_path, capsys):
+    path = tmp_path / "noise.yaml"
+    path.write_bytes(b"\xff\xda")
+    arguments = ["--data", str(data), "--out", str(tmp_path / "run"), "--config", str(path)]
+    assert f"{path} is no YAML" in refusal(arguments, capsys)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_split_without_labels_is_refused(tmp_path, capsys, split):
+    sets = dict(zip(("train", "test"), tiny.sets(), strict=True))
+    sets[split] = dataclasses.replace(sets[split], labels=np.zeros_like(sets[split].labels))
+    write_folder(tmp_path / "data", sets)
+    arguments = ["--data", str(tmp_path / "data"), "--out", str(tmp_path / "run")]
+    error = refusal(arguments, capsys)
+    assert f"{tmp_path / 'data' / split}: expected labels, found none" in error
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_absent_yaml_file_is_named(data, tmp_path, capsys):

@@ -12,6 +12,9 @@ from rrjax.puzzles import ArcRequest, Pair, PuzzleSet, Task, read_folder, write_
 from rrjax.puzzles.arc import SIDE, VOCAB_SIZE
 from rrjax.puzzles.arc_evaluate import PASS_KS
 from rrjax.training.evaluate import evaluate
+from rrjax.training.loop import Rhythm, train
+from rrjax.training.loop import Task as Training
+from rrjax.training.recipe import Recipe
 
 ARCH = Arch(
     "trm",
@@ -103,3 +106,21 @@ def test_files_that_do_not_fit_the_test_split_are_refused(folder, file, change, 
     with pytest.raises(ValueError, match="expected") as caught:
         evaluated(read_folder(folder, "test"))
     assert message in str(caught.value)
+
+
+def test_a_training_leaves_a_submission_with_each_model(folder, tmp_path):
+    train_set, test_set = (read_folder(folder, split) for split in ("train", "test"))
+    meta = test_set.metadata
+    config = Config(ARCH, meta.seq_len, meta.vocab_size, meta.num_puzzle_identifiers)
+    recipe = Recipe(global_batch_size=2, steps=1, lr_warmup_steps=0)
+    task = Training(config, recipe, train_set, test_set, augment=False)
+    outcome = train(task, Rhythm(1, 1, 1, eval_puzzles=4), tmp_path / "run", lambda *_: None)
+    assert "pass@1" in outcome
+    for model in ("step_000001", "best"):
+        made = json.loads((tmp_path / "run" / "models" / model / "submission.json").read_text())
+        assert {name: len(answers) for name, answers in made.items()} == {
+            "keep": 2,
+            "half": 2,
+            "turn": 1,
+        }
+        assert made["keep"][0].keys() == {"attempt_1", "attempt_2"}
