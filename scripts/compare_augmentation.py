@@ -14,16 +14,14 @@ and so at four times the baseline's compute; `batch4` has the compute of `multi4
 Usage: python scripts/compare_augmentation.py OUT [--num-seeds 3] [--arms baseline multi4 batch4]
 """
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
 import comparison
 import tyro
-from comparison import CLEAN, Change, Sizes
+from comparison import Change, Sizes
 
-from rrjax.plots.canvas import save_figure
-from rrjax.store import describe_run, write_json
 from rrjax.training.augment import Augmentation
 from rrjax.training.loop import Task
 
@@ -70,18 +68,7 @@ def multi4(sigma: tuple[float, float], task: Task) -> Augmentation:
 def main(options: Options) -> None:
     """Run what is missing, print the tables, write comparison.json and comparison.png."""
     arms: dict[str, Change] = {arm: partial(changed, arm, options) for arm in options.arms}
-    found = comparison.run_all(options, arms)
-    record = comparison.compare(options, found)
-    comparison.print_tables(options.arms[0], record)
-    settings = {**asdict(options), "out": options.out.name}
-    write_json(
-        options.out / "comparison.json",
-        {"options": settings, "run": describe_run(), "results": record, "evaluations": found},
-    )
-    words = {"best": "Peak accuracy", "final": "Final accuracy"}
-    label = f"exact accuracy (share of {options.num_test} test puzzles)"
-    figure = comparison.paired_figure(record[CLEAN], words, label)
-    save_figure(figure, options.out / "comparison.png")
+    comparison.finish(options, arms)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ would show, for all arms alike.
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,10 +17,11 @@ import tyro
 
 from rrjax.cells import Arch, Config
 from rrjax.commands import sudoku
-from rrjax.plots.canvas import new_figure
+from rrjax.plots.canvas import new_figure, save_figure
 from rrjax.progress import progress
 from rrjax.puzzles import PuzzleSet
 from rrjax.runs import student_interval
+from rrjax.store import describe_run, write_json
 from rrjax.training.augment import Augmentation
 from rrjax.training.logs import METRICS, Table
 from rrjax.training.loop import Rhythm, Task, train
@@ -135,6 +136,24 @@ def run_all(sizes: Sizes, arms: Mapping[str, Change]) -> Found:
                 train(task, rhythm, folder, bar.report)
             found[arm].append(evaluations(folder))
     return found
+
+
+def finish(sizes: Sizes, arms: Mapping[str, Change]) -> None:
+    """Run what is missing, print the tables, write comparison.json and comparison.png.
+
+    The first arm is what the others are compared with.
+    """
+    found = run_all(sizes, arms)
+    record = compare(sizes, found)
+    print_tables(next(iter(arms)), record)
+    settings = {**asdict(sizes), "out": sizes.out.name}
+    write_json(
+        sizes.out / "comparison.json",
+        {"options": settings, "run": describe_run(), "results": record, "evaluations": found},
+    )
+    words = {"best": "Peak accuracy", "final": "Final accuracy"}
+    label = f"exact accuracy (share of {sizes.num_test} test puzzles)"
+    save_figure(paired_figure(record[CLEAN], words, label), sizes.out / "comparison.png")
 
 
 def evaluations(folder: Path) -> list[dict[str, float]]:
