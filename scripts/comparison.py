@@ -251,7 +251,10 @@ def _draw_pairs(ax: "matplotlib.axes.Axes", values: Mapping[str, list[float]]) -
     for place, (arm, each) in enumerate(values.items()):
         x, marker = np.full(number, place), MARKERS[place % len(MARKERS)]
         ax.scatter(x, each, marker=marker, color="black", zorder=2, label=f"{arm} (n = {number})")
-    ax.set_xticks(places, list(values), rotation=30 if len(values) > 4 else 0)
+    if len(values) > 4:
+        ax.set_xticks(places, list(values), rotation=30, ha="right")
+    else:
+        ax.set_xticks(places, list(values))
     ax.set_xlim(-0.4, len(places) - 0.6)
     ax.set_xlabel("training")
     ax.spines[["top", "right"]].set_visible(False)
