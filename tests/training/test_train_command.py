@@ -240,6 +240,12 @@ def test_a_wrong_yaml_file_is_refused(text, message, data, tmp_path, capsys):
     assert not out.exists()
 
 
+def test_a_finished_run_whose_log_is_gone_says_so(data, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(command, "train", lambda *arguments: {})
+    assert main(["train", "--data", str(data), "--out", str(tmp_path / "run")]) == 0
+    assert "finished, but its metrics.csv has no evaluation" in capsys.readouterr().out
+
+
 def test_a_file_that_is_no_text_is_named(data, tmp_path, capsys):
     path = tmp_path / "noise.yaml"
     path.write_bytes(b"\xff\xda")
