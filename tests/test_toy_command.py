@@ -109,6 +109,10 @@ def test_without_matplotlib_there_are_numbers(tmp_path, monkeypatch, capsys):
     ("options", "message"),
     [
         (("--num-runs", "0"), "num_runs must be at least 1, got 0"),
+        (
+            ("--num-runs", "99999", "--readout-times", "16", "99999"),
+            "num_runs times the last of readout_times must be at most 2147483647, got 9999800001",
+        ),
         (("--readout-times", "0", "16"), "readout_times must be at least 1, got 0"),
         (("--shown-time", "17"), "shown_time must be one of the readout times"),
         (("--radius", "0"), "radius must lie between 0 and 0.15, got 0"),

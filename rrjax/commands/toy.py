@@ -120,6 +120,10 @@ def _check(options: Options) -> None:
         raise ValueError("readout_times must be one time or more, got none")
     for time in options.readout_times:
         check_count("readout_times", time, least=1)
+    # every state of every run is kept; JAX ends without a word where such an array is too large
+    check_count(
+        "num_runs times the last of readout_times", options.num_runs * max(options.readout_times)
+    )
     if options.shown_time not in options.readout_times:
         raise ValueError(
             f"shown_time must be one of the readout times {options.readout_times}, "
