@@ -6,16 +6,14 @@ norm after the residual, learned positions), without its dropout and with the we
 embeddings and heads of the other cells here.
 """
 
-import functools
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from rrjax.cells.config import Config
 from rrjax.cells.layers import Params, linear, rms_norm
-from rrjax.cells.transformer import AnswerState, gradient_updates
-from rrjax.contract import Drive, Schedule, Update
+from rrjax.cells.transformer import AnswerState, gradient_updates, single_update
+from rrjax.contract import Drive, Schedule
 
 __all__ = ["answer", "bidirectional", "gradient_updates", "lstm", "schedule"]
 
@@ -59,7 +57,6 @@ def answer(config: Config, context: Params, z: AnswerState, drive: Drive) -> Ans
     return AnswerState(x)
 
 
-@functools.cache
 def schedule(config: Config) -> Schedule:
     """A single update."""
-    return (Update("answer", functools.partial(answer, config)),)
+    return single_update(answer, config)

@@ -5,6 +5,7 @@ Source: TinyRecursiveModels, `transformers_baseline.py`.
 """
 
 import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 from jaxtyping import Array, Float
@@ -25,9 +26,14 @@ def answer(config: Config, context: Params, z: AnswerState, drive: Drive) -> Ans
     return AnswerState(reason(context["H_level"], z.z_H + context["x"], config))
 
 
-@functools.cache
 def schedule(config: Config) -> Schedule:
     """A single update."""
+    return single_update(answer, config)
+
+
+@functools.cache
+def single_update(answer: Callable[..., AnswerState], config: Config) -> Schedule:
+    """The schedule of a cell that has but this update; equal ones are one object."""
     return (Update("answer", functools.partial(answer, config)),)
 
 
