@@ -17,7 +17,7 @@ of the trained ones; what preflossing does to those of training puzzles is under
 Usage: python scripts/compare_flossing.py OUT [--num-seeds 3] [--arms trm_baseline trm_inter]
 """
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -34,7 +34,6 @@ from rrjax.dynamics.lyapunov import spectrum
 from rrjax.models import read_model
 from rrjax.plots.canvas import save_figure
 from rrjax.puzzles import PuzzleSet
-from rrjax.store import describe_run, write_json
 from rrjax.training.floss import Floss
 from rrjax.training.logs import FLOSS, Table
 from rrjax.training.loop import Task
@@ -199,7 +198,7 @@ def report(options: Options, first: str, found: comparison.Found) -> dict[str, A
     print(f"\n## {first}\n")
     comparison.print_tables(first, record)
     cell = first.partition("_")[0]
-    label = f"exact accuracy (share of {options.num_test} test puzzles)"
+    label = comparison.accuracy_label(options)
     accuracy = comparison.paired_figure(record[CLEAN], {"final": "Final accuracy"}, label)
     save_figure(accuracy, options.out / f"{cell}_accuracy.png")
     label = f"mean λ₁ of {options.spectra} test puzzles (nats per module evaluation)"
@@ -217,11 +216,7 @@ def main(options: Options) -> None:
         first: report(options, first, {arm: found[arm] for arm in [first, *members]})
         for first, members in groups(options.arms).items()
     }
-    settings = {**asdict(options), "out": options.out.name}
-    write_json(
-        options.out / "comparison.json",
-        {"options": settings, "run": describe_run(), "results": records, "evaluations": found},
-    )
+    comparison.write_record(options, records, found)
 
 
 if __name__ == "__main__":

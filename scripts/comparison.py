@@ -146,14 +146,24 @@ def finish(sizes: Sizes, arms: Mapping[str, Change]) -> None:
     found = run_all(sizes, arms)
     record = compare(sizes, found)
     print_tables(next(iter(arms)), record)
+    write_record(sizes, record, found)
+    words = {"best": "Peak accuracy", "final": "Final accuracy"}
+    figure = paired_figure(record[CLEAN], words, accuracy_label(sizes))
+    save_figure(figure, sizes.out / "comparison.png")
+
+
+def write_record(sizes: Sizes, results: Mapping[str, Any], found: Found) -> None:
+    """Write comparison.json: what was asked, what came out, and the evaluations behind it."""
     settings = {**asdict(sizes), "out": sizes.out.name}
     write_json(
         sizes.out / "comparison.json",
-        {"options": settings, "run": describe_run(), "results": record, "evaluations": found},
+        {"options": settings, "run": describe_run(), "results": results, "evaluations": found},
     )
-    words = {"best": "Peak accuracy", "final": "Final accuracy"}
-    label = f"exact accuracy (share of {sizes.num_test} test puzzles)"
-    save_figure(paired_figure(record[CLEAN], words, label), sizes.out / "comparison.png")
+
+
+def accuracy_label(sizes: Sizes) -> str:
+    """Of an axis."""
+    return f"exact accuracy (share of {sizes.num_test} test puzzles)"
 
 
 def evaluations(folder: Path) -> list[dict[str, float]]:

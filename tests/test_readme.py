@@ -55,9 +55,10 @@ def test_every_command_parses(line):
     _, name, *words = shlex.split(line)
     module = importlib.import_module(f"rrjax.commands.{name}")
     if name in ("train", "search"):
-        train.parse(module.Options, words, f"rrjax {name}")
+        options = train.parse(module.Options, words, f"rrjax {name}")
     else:
-        tyro.cli(module.Options, args=words)
+        options = tyro.cli(module.Options, args=words)
+    assert isinstance(options, module.Options)
 
 
 @pytest.mark.parametrize("line", SCRIPTS)
@@ -68,7 +69,8 @@ def test_every_command_of_a_script_parses(line):
         names = [word[2:].removeprefix("no-") for word in words if word.startswith("--")]
         assert all(f"    {name}: " in (ROOT / path).read_text() for name in names)
     else:
-        tyro.cli(load_script(script).Options, args=words)
+        kind = load_script(script).Options
+        assert isinstance(tyro.cli(kind, args=words), kind)
 
 
 def test_the_commands_are_found():

@@ -28,6 +28,7 @@ from rrjax.commands.search_space import Choices, Domain, Space, read_space, with
 from rrjax.commands.tables import print_table
 from rrjax.progress import progress
 from rrjax.store import claim_folder, describe_run, write_bytes_atomically
+from rrjax.training.checks import check_count
 from rrjax.training.logs import EVALUATED
 from rrjax.training.loop import Report, Rhythm, Task, identity, train
 from rrjax.training.recipe import Recipe
@@ -85,8 +86,7 @@ class Options:
 
     def __post_init__(self):
         for name in ("num_trials", "num_random"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+            check_count(name, getattr(self, name), least=1)
         if self.search_seed < 0:
             raise ValueError(f"search_seed must not be negative, got {self.search_seed}")
 

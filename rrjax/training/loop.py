@@ -20,6 +20,7 @@ from rrjax.puzzles import PuzzleSet
 from rrjax.store import claim_folder, describe_run
 from rrjax.training.augment import perturbed_fields
 from rrjax.training.checkpoints import Checkpoints
+from rrjax.training.checks import check_count
 from rrjax.training.episodes import Episodes
 from rrjax.training.evaluate import Noise, evaluate
 from rrjax.training.logs import EVALUATED, LATENTS, RECURSION, Logs, Row, Window
@@ -62,8 +63,7 @@ class Rhythm:
 
     def __post_init__(self):
         for name in ("log_every", "eval_every", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+            check_count(name, getattr(self, name), least=1)
         for name in ("eval_every", "checkpoint_every"):
             if getattr(self, name) % self.log_every:
                 raise ValueError(
@@ -105,8 +105,8 @@ def train(
 
     Writes `config.json`, `metrics.csv`, `checkpoints/`, `models/step_N/` and `models/best/` (of ARC
     with their `submission.json`), `floss.csv` where the recipe has flossing, and what `rhythm`
-    asks for. Under `jax.distributed`
-    all processes call this, and the first writes; they share the folder.
+    asks for. Under `jax.distributed` all processes call this, and the first writes; they share
+    the folder.
 
     Args:
       task: what is trained; with the folder it says whether a run is the same.

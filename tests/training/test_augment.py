@@ -140,10 +140,20 @@ def test_settings_that_the_objective_does_not_read_are_refused(settings, field):
         Augmentation(**settings).refuse_idle()
 
 
-def test_settings_that_the_objective_reads_are_taken():
-    Augmentation(rollout="parallel_fixed").refuse_idle()
-    Augmentation("single_perturbed_ce", sigma=(1.0, 2.0), clean_steps=3).refuse_idle()
-    Augmentation("multi_perturbed_ce", num_trajectories=2).refuse_idle()
+@pytest.mark.parametrize(
+    "augmentation",
+    [
+        Augmentation("single_perturbed_ce", sigma=(1.0, 2.0), clean_steps=3),
+        Augmentation("multi_perturbed_ce", "parallel_fixed", num_trajectories=2),
+    ],
+)
+def test_it_is_the_objective_that_decides(augmentation):
+    """What it reads is taken, and the very same is refused where it reads none of it."""
+    augmentation.refuse_idle()
+    idle = dataclasses.replace(augmentation, objective="clean_ce")
+    with pytest.raises(ValueError, match=r"without augmentation\.objective"):
+        idle.refuse_idle()
+    dataclasses.replace(Augmentation(), rollout=augmentation.rollout).refuse_idle()
 
 
 @pytest.mark.parametrize(
