@@ -1,11 +1,11 @@
 """rrjax: the dynamics of recursive reasoning models, measured in JAX."""
 
 from rrjax.contract import Dynamics
-from rrjax.dynamics.lyapunov import Spectrum, spectrum
 from rrjax.dynamics.rollout import Trajectory, rollout
+from rrjax.dynamics.spectrum import Spectrum, spectrum
 from rrjax.models import Model, bundled_names, load_model
-from rrjax.results import Results, load_results
-from rrjax.runs import aggregate_runs, load_run
+from rrjax.results.results import Results, load_results
+from rrjax.training.history import aggregate_runs, load_run
 
 __all__ = [
     "Dynamics",

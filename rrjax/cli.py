@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rrjax.commands.errors import is_out_of_memory, memory_message
-from rrjax.sweep import Unfinished
+from rrjax.jobs.sweep import Unfinished
 
 COMMANDS = {
     "spectrum": "Lyapunov spectra of a model on many puzzles, solved against failed",

@@ -1,5 +1,5 @@
-"""Cells as NNX modules (see `rrjax.cells.flax`)."""
+"""Cells as NNX modules (see `rrjax.cells.nnx`)."""
 
-from rrjax.cells.flax import Cell, Fixed
+from rrjax.cells.nnx import Cell, Fixed
 
 __all__ = ["Cell", "Fixed"]

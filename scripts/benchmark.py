@@ -26,8 +26,8 @@ from sizes import bundled, official, official_mlp, parameters
 
 from rrjax.cells import Config, bind, init_params
 from rrjax.contract import run_segment
-from rrjax.devices import OnDevices, use_cpu_devices
-from rrjax.dynamics.lyapunov import spectrum
+from rrjax.dynamics.spectrum import spectrum
+from rrjax.jobs.devices import OnDevices, use_cpu_devices
 from rrjax.store import describe_run, write_json
 
 MATRIX_SIZE = 2048

@@ -28,11 +28,11 @@ from sizes import bundled
 
 from rrjax.cells import bind, init_params
 from rrjax.contract import run_segment
-from rrjax.dynamics.flossing import EVERYTHING, FRAMES, engelken_l2, exponents, top1_cf
-from rrjax.linalg import orthonormalize_dense, random_frame
+from rrjax.flossing.differentiable import EVERYTHING, FRAMES, engelken_l2, exponents, top1_cf
+from rrjax.flossing.transforms import log_exponents, penalized
+from rrjax.frames import orthonormalize_dense, random_frame
 from rrjax.store import describe_run, write_json
 from rrjax.training.flossing import flossing_step
-from rrjax.transforms import log_exponents, penalized
 
 
 @dataclass(frozen=True)

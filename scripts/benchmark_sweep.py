@@ -27,10 +27,10 @@ from sizes import bundled, official_mlp
 from rrjax.cells import Config, init_params
 from rrjax.cli import COMMANDS
 from rrjax.commands import basin, job, repeats
-from rrjax.devices import OnDevices, use_cpu_devices
+from rrjax.jobs.devices import OnDevices, use_cpu_devices
+from rrjax.jobs.sweep import Sweep, run
 from rrjax.models import Model, load_model
 from rrjax.store import describe_run, write_json
-from rrjax.sweep import Sweep, run
 
 
 @dataclass(frozen=True)

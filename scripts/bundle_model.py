@@ -13,8 +13,8 @@ import numpy as np
 
 from rrjax.models import read_model, save_model
 from rrjax.puzzles import read_folder, write_folder
-from rrjax.runs import load_run
 from rrjax.training.evaluate import evaluate
+from rrjax.training.history import load_run
 
 BUNDLED = Path(__file__).parent.parent / "rrjax" / "bundled"
 

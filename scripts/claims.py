@@ -9,8 +9,8 @@ from rrjax import Results
 from rrjax.analysis.drift import late_drift
 from rrjax.analysis.report import SMALL_GROUP, Table
 from rrjax.analysis.settling import log10_drift, otsu_threshold, settled_counts
-from rrjax.commands.arrays import answer_drift
 from rrjax.commands.tables import print_table
+from rrjax.results.axes import answer_drift
 from rrjax.store import describe_run, write_json
 
 

@@ -30,7 +30,7 @@ from comparison import CLEAN, Change, Sizes
 
 from rrjax.cells import Config, bind, unflatten
 from rrjax.contract import State
-from rrjax.dynamics.lyapunov import spectrum
+from rrjax.dynamics.spectrum import spectrum
 from rrjax.models import read_model
 from rrjax.plots.canvas import save_figure
 from rrjax.puzzles import PuzzleSet

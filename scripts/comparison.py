@@ -17,12 +17,12 @@ import tyro
 
 from rrjax.cells import Arch, Config
 from rrjax.commands import sudoku
+from rrjax.jobs.progress import progress
 from rrjax.plots.canvas import new_figure, save_figure
-from rrjax.progress import progress
 from rrjax.puzzles import PuzzleSet
-from rrjax.runs import student_interval
 from rrjax.store import describe_run, write_json
 from rrjax.training.augment import Augmentation
+from rrjax.training.history import student_interval
 from rrjax.training.logs import METRICS, Table
 from rrjax.training.loop import Rhythm, Task, train
 from rrjax.training.recipe import Recipe

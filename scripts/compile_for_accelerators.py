@@ -35,8 +35,8 @@ from sizes import bundled, official_mlp, parameters
 from rrjax.cells import Config, bind
 from rrjax.commands import basin, repeats
 from rrjax.commands.outcomes import Task
-from rrjax.devices import AXIS, sharded
-from rrjax.dynamics.lyapunov import spectrum
+from rrjax.dynamics.spectrum import spectrum
+from rrjax.jobs.devices import AXIS, sharded
 from rrjax.store import describe_run, write_json
 from rrjax.training.act import Batch
 from rrjax.training.recipe import Recipe

@@ -20,10 +20,10 @@ import tyro
 from engelken_figure import accuracy_figure, jacobian_figure
 from engelken_runs import BLOCK, CONDITIONS, Run, Setting, advance
 
+from rrjax.jobs.progress import progress
 from rrjax.plots.canvas import save_figure
-from rrjax.progress import progress
-from rrjax.runs import student_interval
 from rrjax.store import claim_folder, describe_run, read_arrays, write_result
+from rrjax.training.history import student_interval
 
 
 @dataclass(frozen=True)

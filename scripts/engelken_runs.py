@@ -13,8 +13,8 @@ import numpy as np
 import optax
 from jaxtyping import Array
 
-from rrjax.dynamics.flossing import EVERYTHING, engelken_l2, exponents
-from rrjax.linalg import Frame, random_frame
+from rrjax.flossing.differentiable import EVERYTHING, engelken_l2, exponents
+from rrjax.frames import Frame, random_frame
 from rrjax.store import read_arrays, write_arrays
 from rrjax.training.flossing import (
     FlossingSchedule,

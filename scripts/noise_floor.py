@@ -20,10 +20,10 @@ import numpy as np
 import tyro
 
 from rrjax.contract import Context, Drive, Dynamics, Repeat, Schedule, State, Update
-from rrjax.dynamics.lyapunov import spectrum
-from rrjax.linalg import random_frame
+from rrjax.dynamics.spectrum import spectrum
+from rrjax.frames import random_frame
+from rrjax.jobs.progress import progress
 from rrjax.models import Model, load_model
-from rrjax.progress import progress
 from rrjax.store import describe_run, write_json
 
 

@@ -21,7 +21,7 @@ from sizes import bundled, official_mlp, parameters
 
 from rrjax.cells import Config, bind, initial_state
 from rrjax.contract import run_segment
-from rrjax.dynamics.lyapunov import spectrum
+from rrjax.dynamics.spectrum import spectrum
 from rrjax.store import describe_run, write_json
 
 

@@ -9,8 +9,8 @@ from runs import run
 
 from rrjax import Results
 from rrjax.analysis.report import usable_runs
-from rrjax.commands.arrays import answer_drift
 from rrjax.plots.canvas import new_figure, save_figure
+from rrjax.results.axes import answer_drift
 
 
 @dataclass(frozen=True)

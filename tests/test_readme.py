@@ -13,7 +13,7 @@ import tyro
 
 from rrjax.cli import COMMANDS
 from rrjax.commands import train
-from tests.scripts_path import load_script
+from tests.tools.scripts_path import load_script
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

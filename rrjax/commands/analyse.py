@@ -19,11 +19,11 @@ from rrjax.analysis.analyse_report import (
 )
 from rrjax.analysis.intervals import Interval
 from rrjax.analysis.separation import AucEstimate
-from rrjax.commands.arrays import answer_drift
 from rrjax.commands.tables import print_table
 from rrjax.puzzles import from_tokens, solve
 from rrjax.puzzles.sudoku import size_of
-from rrjax.results import Results, load_results
+from rrjax.results.axes import answer_drift
+from rrjax.results.results import Results, load_results
 from rrjax.store import describe_run, write_json
 
 NEEDED = ("exponents", "log_growth", "solved", "finite")

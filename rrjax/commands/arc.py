@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from rrjax.progress import progress
+from rrjax.jobs.progress import progress
 from rrjax.puzzles import (
     ArcRequest,
     Task,

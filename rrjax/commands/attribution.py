@@ -18,11 +18,11 @@ from rrjax.analysis.attribution import (
 from rrjax.cells.io import Readout
 from rrjax.contract import Context, State
 from rrjax.dynamics.participation import participation
-from rrjax.linalg import Frame
+from rrjax.frames import Frame
 from rrjax.plots import Board, unstable_cells
 from rrjax.puzzles import PuzzleSet
 from rrjax.puzzles.sudoku import BOX_SHAPES, SYMBOLS, size_of
-from rrjax.sweep import Arrays
+from rrjax.store import Arrays
 
 _PREFIX = "participation_"
 _SYMBOLS = np.array(["?", *SYMBOLS])  # of Sudoku's tokens, padding first

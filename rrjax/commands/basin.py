@@ -9,7 +9,6 @@ import tyro
 
 from rrjax.analysis.basin_report import format_basin, summarize_basin
 from rrjax.commands import job, repeats
-from rrjax.commands.arrays import Meaning, describe_arrays
 from rrjax.commands.figures import draw_results
 from rrjax.commands.tables import print_table
 from rrjax.contract import Dynamics, count_updates
@@ -17,8 +16,8 @@ from rrjax.dynamics.starts import perturb, start_scale
 from rrjax.models import Model
 from rrjax.plots.basin import solve_rate_of_failures
 from rrjax.puzzles import PuzzleSet
-from rrjax.store import write_result
-from rrjax.sweep import Arrays
+from rrjax.results.axes import Meaning, describe_arrays
+from rrjax.store import Arrays, write_result
 
 _MEANINGS = repeats.MEANINGS | {"sigma": Meaning(("run",), "noise of the start / std(H_init)")}
 

@@ -6,7 +6,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from rrjax.cells.config import nearest
-from rrjax.training.checks import check_choice
+from rrjax.checks import check_choice
 
 Kind = TypeVar("Kind")
 

@@ -8,13 +8,13 @@ from typing import Annotated, Any, Literal
 import jax
 import tyro
 
-from rrjax.devices import OnDevices, parse_share, use_cpu_devices
+from rrjax.checks import check_count
+from rrjax.jobs.devices import OnDevices, parse_share, use_cpu_devices
+from rrjax.jobs.progress import progress
+from rrjax.jobs.sweep import Sweep, Unfinished, run
 from rrjax.models import Model, check_tokens, load_model
-from rrjax.progress import progress
 from rrjax.puzzles import PuzzleSet, read_puzzles
-from rrjax.store import describe_run, version
-from rrjax.sweep import Arrays, Sweep, Unfinished, run
-from rrjax.training.checks import check_count
+from rrjax.store import Arrays, describe_run, version
 
 DEFAULT_PUZZLES = 64
 # Numbers of state and tangents that a chunk may hold. On a processor more fall out of a core's

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import numpy as np
 import tyro
 
-from rrjax.progress import Bar, progress
+from rrjax.jobs.progress import Bar, progress
 from rrjax.puzzles import (
     MazeRequest,
     Mazes,

@@ -9,7 +9,6 @@ import tyro
 
 from rrjax.analysis.ptrm_report import format_ptrm, summarize_ptrm
 from rrjax.commands import job, repeats
-from rrjax.commands.arrays import Meaning, describe_arrays
 from rrjax.commands.figures import draw_results
 from rrjax.commands.tables import print_table
 from rrjax.contract import Dynamics, count_updates
@@ -17,8 +16,8 @@ from rrjax.dynamics.noise import with_noise
 from rrjax.models import Model
 from rrjax.plots.ptrm import q_against_lambda1
 from rrjax.puzzles import PuzzleSet
-from rrjax.store import write_result
-from rrjax.sweep import Arrays
+from rrjax.results.axes import Meaning, describe_arrays
+from rrjax.store import Arrays, write_result
 
 _MEANINGS = repeats.MEANINGS | {
     "sigma": Meaning(("run",), "standard deviation of the noise, in the unit of the state")

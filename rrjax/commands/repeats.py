@@ -15,17 +15,17 @@ from rrjax.analysis.report import DRIFT_WINDOW
 from rrjax.cells import Config, bind
 from rrjax.cells.io import Readout
 from rrjax.commands import job
-from rrjax.commands.arrays import Meaning
 from rrjax.commands.outcomes import Task, is_right, observe, tasks
 from rrjax.contract import Context, Dynamics, State
-from rrjax.devices import OnDevices
-from rrjax.dynamics.lyapunov import spectrum
 from rrjax.dynamics.rollout import observe_segments, whole_norm
+from rrjax.dynamics.spectrum import spectrum
 from rrjax.dynamics.starts import check_fields
-from rrjax.linalg import Frame, norms
+from rrjax.frames import Frame, norms
+from rrjax.jobs.devices import OnDevices
 from rrjax.models import Model
 from rrjax.puzzles import PuzzleSet
-from rrjax.sweep import Arrays
+from rrjax.results.axes import Meaning
+from rrjax.store import Arrays
 
 Disturb = Callable[[Dynamics, Array, Array], Dynamics]
 """`disturb(dynamics, key, sigma)` -> what one run runs; with σ = 0 undisturbed."""

@@ -12,18 +12,17 @@ from jax.tree_util import Partial
 from rrjax.analysis.rollout_report import format_rollout, summarize_rollout
 from rrjax.cells import Config, bind
 from rrjax.commands import job
-from rrjax.commands.arrays import Meaning, describe_arrays
 from rrjax.commands.figures import draw_results
 from rrjax.commands.outcomes import Task, observe, observe_maze, sudoku_units, tasks
 from rrjax.commands.tables import print_table
 from rrjax.contract import count_updates
-from rrjax.devices import OnDevices
 from rrjax.dynamics.rollout import observe_segments
+from rrjax.jobs.devices import OnDevices
 from rrjax.models import Model
 from rrjax.plots.rollout import accuracy_against_compute, survival_of_failures
 from rrjax.puzzles import PuzzleSet
-from rrjax.store import write_result
-from rrjax.sweep import Arrays
+from rrjax.results.axes import Meaning, describe_arrays
+from rrjax.store import Arrays, write_result
 from rrjax.training.validity import VALID_PATH, has_paths
 
 _UNITS = {

@@ -8,7 +8,7 @@ import tyro
 
 from rrjax.analysis.report import Table
 from rrjax.commands.tables import print_table
-from rrjax.runs import Estimate, Group, aggregate_runs
+from rrjax.training.history import Estimate, Group, aggregate_runs
 
 
 @dataclass(frozen=True)

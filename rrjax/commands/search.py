@@ -12,6 +12,7 @@ import numpy as np
 import tyro
 
 from rrjax.cells import Arch
+from rrjax.checks import check_count
 from rrjax.commands import train as train_command
 from rrjax.commands.errors import is_out_of_memory
 from rrjax.commands.search_report import (
@@ -26,9 +27,8 @@ from rrjax.commands.search_report import (
 )
 from rrjax.commands.search_space import Choices, Domain, Space, read_space, with_values
 from rrjax.commands.tables import print_table
-from rrjax.progress import progress
+from rrjax.jobs.progress import progress
 from rrjax.store import claim_folder, describe_run, write_bytes_atomically
-from rrjax.training.checks import check_count
 from rrjax.training.logs import EVALUATED
 from rrjax.training.loop import Report, Rhythm, Task, identity, train
 from rrjax.training.recipe import Recipe

@@ -9,10 +9,10 @@ from typing import Any
 
 from rrjax.cells import Arch
 from rrjax.cells.config import nearest
+from rrjax.checks import refuse
 from rrjax.commands.blocks import coerced
 from rrjax.commands.train import load_yaml
 from rrjax.training.augment import Augmentation
-from rrjax.training.checks import refuse
 from rrjax.training.floss import Floss
 from rrjax.training.loop import Task
 from rrjax.training.recipe import Recipe

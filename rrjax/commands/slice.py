@@ -14,22 +14,21 @@ from rrjax.analysis.basins import MOVING, answer_classes
 from rrjax.analysis.slice_report import format_slice, summarize_slice
 from rrjax.cells import Config, bind
 from rrjax.commands import job
-from rrjax.commands.arrays import Meaning, describe_arrays
 from rrjax.commands.figures import draw_results
 from rrjax.commands.outcomes import Task, tasks
 from rrjax.commands.tables import print_table
 from rrjax.contract import State
-from rrjax.devices import OnDevices
 from rrjax.dynamics.fli import fast_lyapunov_indicator
-from rrjax.dynamics.lyapunov import spectrum
 from rrjax.dynamics.slices import forward_vectors, on_plane, settle
+from rrjax.dynamics.spectrum import spectrum
 from rrjax.dynamics.starts import start_scale
-from rrjax.linalg import Frame, dimension, random_frame
+from rrjax.frames import Frame, dimension, random_frame
+from rrjax.jobs.devices import OnDevices
 from rrjax.models import Model, check_tokens
 from rrjax.plots.slice import answer_map, settling_map
 from rrjax.puzzles import read_puzzles
-from rrjax.store import digest_arrays, write_result
-from rrjax.sweep import Arrays
+from rrjax.results.axes import Meaning, describe_arrays
+from rrjax.store import Arrays, digest_arrays, write_result
 
 UNIT = "std(H_init) · √dim"
 _POINT = ("a", "b")

@@ -17,18 +17,17 @@ from rrjax.analysis.report import format_summary, summarize, usable_runs
 from rrjax.cells import Config, bind
 from rrjax.cells.io import Readout
 from rrjax.commands import attribution, job
-from rrjax.commands.arrays import Meaning, answer_drift, describe_arrays
 from rrjax.commands.figures import draw_results
 from rrjax.commands.outcomes import Task, is_right, tasks
 from rrjax.commands.tables import print_table
 from rrjax.contract import Context, State
-from rrjax.devices import OnDevices
-from rrjax.dynamics.lyapunov import spectrum
-from rrjax.linalg import Frame, dimension
+from rrjax.dynamics.spectrum import spectrum
+from rrjax.frames import Frame, dimension
+from rrjax.jobs.devices import OnDevices
 from rrjax.models import Model
 from rrjax.puzzles import PuzzleSet
-from rrjax.store import write_result
-from rrjax.sweep import Arrays
+from rrjax.results.axes import Meaning, answer_drift, describe_arrays
+from rrjax.store import Arrays, write_result
 
 _MEANINGS = {
     "exponents": Meaning(("puzzle", "exponent"), "nats per update"),

@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.table import Table
 
 from rrjax.analysis.separation import auc
-from rrjax.commands.arrays import Meaning, describe_arrays
-from rrjax.dynamics.lyapunov import spectrum
+from rrjax.checks import check_count
+from rrjax.dynamics.spectrum import spectrum
+from rrjax.results.axes import Meaning, describe_arrays
 from rrjax.store import describe_run, write_result
 from rrjax.systems.toy import CAPTURE_RADIUS, search_and_capture
-from rrjax.training.checks import check_count
 
 Arrays = dict[str, np.ndarray]
 

@@ -14,8 +14,8 @@ import yaml
 from rrjax.cells import Arch, Config, parse_arch
 from rrjax.cells.config import nearest
 from rrjax.commands.blocks import coerced, read_block
-from rrjax.devices import use_cpu_devices
-from rrjax.progress import progress
+from rrjax.jobs.devices import use_cpu_devices
+from rrjax.jobs.progress import progress
 from rrjax.puzzles import PuzzleSet, read_folder
 from rrjax.training.augment import Augmentation
 from rrjax.training.floss import Floss

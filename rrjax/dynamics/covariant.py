@@ -9,8 +9,8 @@ from jaxtyping import Array, Float
 
 from rrjax.contract import Dynamics, State, count_updates
 from rrjax.dynamics.ginelli import Carry, Plan, Record, count_vectors, ginelli
-from rrjax.dynamics.lyapunov import initial_frame, mean_growth
-from rrjax.linalg import Frame, dimension
+from rrjax.dynamics.spectrum import initial_frame, mean_growth
+from rrjax.frames import Frame, dimension
 
 
 @jax.tree_util.register_dataclass

@@ -11,7 +11,7 @@ from jaxtyping import Array
 
 from rrjax.contract import Dynamics, State, count_updates, run_segment
 from rrjax.dynamics.krylov import Vector
-from rrjax.linalg import random_frame
+from rrjax.frames import random_frame
 
 ROUND_OFFS = 100
 """A distance of so many round-offs of the state's norm gives its growth to about a hundredth."""

@@ -9,8 +9,8 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from rrjax.contract import Drive, Dynamics, State, Update, fold
-from rrjax.dynamics.lyapunov import above_round_off, check_dtypes, check_frame, mean_growth
-from rrjax.linalg import Frame, dimension
+from rrjax.dynamics.spectrum import above_round_off, check_dtypes, check_frame, mean_growth
+from rrjax.frames import Frame, dimension
 
 MAX_DIMENSION = 4096
 """A dense float64 matrix of this size has 128 MB; some five are held at once."""

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from rrjax.contract import Drive, Dynamics, State, Update, count_updates, fold
-from rrjax.dynamics.lyapunov import above_round_off, all_finite, tangent_step
-from rrjax.linalg import Frame
+from rrjax.dynamics.spectrum import above_round_off, all_finite, tangent_step
+from rrjax.frames import Frame
 
 Carry = tuple[State, Frame]
 Record = Callable[[State, Frame], tuple[State | None, Frame | None]]

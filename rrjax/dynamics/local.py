@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 
 from rrjax.contract import Drive, Dynamics, State, run_segment
 from rrjax.dynamics.krylov import Dominant, Vector, dominant_eigenvalue
-from rrjax.linalg import random_frame
+from rrjax.frames import random_frame
 
 
 @jax.tree_util.register_dataclass

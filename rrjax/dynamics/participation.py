@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from rrjax.contract import State
-from rrjax.linalg import Frame
+from rrjax.frames import Frame
 
 
 def participation(frame: Frame) -> State:

@@ -11,7 +11,7 @@ from jax.tree_util import Partial
 from jaxtyping import Array
 
 from rrjax.contract import Dynamics, State, run_segment
-from rrjax.linalg import norms
+from rrjax.frames import norms
 
 Observe = Callable[[Dynamics, State, State], Any]
 """`observe(dynamics, before, after)` -> a pytree of arrays, of one segment."""

@@ -10,9 +10,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from rrjax.contract import Drive, Dynamics, State, run_segment
-from rrjax.dynamics.lyapunov import initial_frame
 from rrjax.dynamics.rollout import observe_segments, residual
-from rrjax.linalg import Frame, orthonormalize
+from rrjax.dynamics.spectrum import initial_frame
+from rrjax.frames import Frame, orthonormalize
 
 ReadAnswer = Callable[[Any], Array]
 """From a readout to the answer: an array of integers."""

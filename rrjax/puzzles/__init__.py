@@ -6,7 +6,6 @@ from rrjax.puzzles.arc_evaluate import Ballot, Score, Vote, score, submission, w
 from rrjax.puzzles.arc_read import read_tasks, read_test_puzzles, read_unsolved_tasks
 from rrjax.puzzles.dataset import Metadata, PuzzleSet, build
 from rrjax.puzzles.folders import read_folder, read_identifiers, write_folder
-from rrjax.puzzles.generate import distinct, generate, relabel
 from rrjax.puzzles.maze import (
     Mazes,
     format_maze,
@@ -27,7 +26,6 @@ from rrjax.puzzles.readers import (
     read_puzzles,
     take,
 )
-from rrjax.puzzles.solver import Solution, solve
 from rrjax.puzzles.sudoku import (
     Geometry,
     Puzzles,
@@ -42,7 +40,9 @@ from rrjax.puzzles.sudoku import (
     to_tokens,
     violations,
 )
-from rrjax.puzzles.symmetry import (
+from rrjax.puzzles.sudoku_generate import distinct, generate, relabel
+from rrjax.puzzles.sudoku_solver import Solution, solve
+from rrjax.puzzles.sudoku_symmetry import (
     Symmetries,
     apply,
     apply_to_tokens,

@@ -17,7 +17,7 @@ from rrjax.puzzles.sudoku import (
     respects_givens,
     to_tokens,
 )
-from rrjax.puzzles.symmetry import apply_to_tokens, random_symmetries
+from rrjax.puzzles.sudoku_symmetry import apply_to_tokens, random_symmetries
 
 _ROWS_AT_ONCE = 2**16
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from rrjax.puzzles.dataset import PuzzleSet, build
 from rrjax.puzzles.folders import read_folder
-from rrjax.puzzles.solver import solve
 from rrjax.puzzles.sudoku import Puzzles, compact_board, is_solved, parse_board, respects_givens
+from rrjax.puzzles.sudoku_solver import solve
 
 HEADER = ["source", "question", "answer", "rating"]
 _ROWS_AT_ONCE = 2**16

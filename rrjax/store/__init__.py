@@ -12,6 +12,7 @@ from rrjax.store.provenance import describe_run, version
 from rrjax.store.records import (
     DIGEST_KEY,
     DIGEST_LENGTH,
+    Arrays,
     digest_arrays,
     encode_json,
     read_arrays,
@@ -26,6 +27,7 @@ __all__ = [
     "DIGEST_KEY",
     "DIGEST_LENGTH",
     "STRAY_SECONDS",
+    "Arrays",
     "check_new_folder",
     "claim_folder",
     "describe_run",

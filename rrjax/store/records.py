@@ -13,6 +13,9 @@ from numpy.typing import ArrayLike
 
 from rrjax.store.files import write_bytes_atomically
 
+Arrays = dict[str, np.ndarray]
+"""Named arrays, as a result file holds them."""
+
 DIGEST_KEY = "sha256"
 DIGEST_LENGTH = 64
 

@@ -13,9 +13,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from rrjax.checks import check_choice, check_count, refuse, refuse_idle
 from rrjax.contract import State
 from rrjax.dynamics.starts import perturb
-from rrjax.training.checks import check_choice, check_count, refuse, refuse_idle
 
 Objective = Literal["clean_ce", "single_perturbed_ce", "multi_perturbed_ce"]
 Rollout = Literal["serial_act", "parallel_fixed", "masked_act"]

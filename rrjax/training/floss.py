@@ -9,7 +9,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
 from rrjax.cells import Config, bind, unflatten
-from rrjax.dynamics.flossing import (
+from rrjax.checks import check_choice, check_count, refuse, refuse_idle
+from rrjax.dynamics.rollout import rollout
+from rrjax.flossing.differentiable import (
     answer_kl,
     engelken_l2,
     exponents,
@@ -18,10 +20,8 @@ from rrjax.dynamics.flossing import (
     top1_cf,
     volume_cf,
 )
-from rrjax.dynamics.rollout import rollout
-from rrjax.linalg import random_frame
+from rrjax.frames import random_frame
 from rrjax.training.act import Batch
-from rrjax.training.checks import check_choice, check_count, refuse, refuse_idle
 from rrjax.training.flossing import FlossingSchedule
 from rrjax.training.gradients import Flat
 from rrjax.training.losses import is_solved
@@ -47,7 +47,7 @@ class Floss(FlossingSchedule):
       every: training steps between two episodes of interflossing; None: never.
       episode: flossing steps of each of those.
       at_most: how many of those there are in all; None: as many as come.
-      loss: see `rrjax.dynamics.flossing`; all but `engelken_l2` are one-sided.
+      loss: see `rrjax.flossing.differentiable`; all but `engelken_l2` are one-sided.
       target: λ*, nats per module evaluation.
       num_exponents: k.
       segments: the window, of the segments that training runs: from which to before which, counted

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array
 
-from rrjax.training.checks import check_count
+from rrjax.checks import check_count
 
 Params = Any
 

@@ -15,12 +15,12 @@ from jax.experimental import multihost_utils
 
 from rrjax.cells import Config, config_to_dict
 from rrjax.cells.params import INITIAL_VECTORS
+from rrjax.checks import check_count
 from rrjax.models import save_model
 from rrjax.puzzles import PuzzleSet
 from rrjax.store import claim_folder, describe_run
 from rrjax.training.augment import perturbed_fields
 from rrjax.training.checkpoints import Checkpoints
-from rrjax.training.checks import check_count
 from rrjax.training.episodes import Episodes
 from rrjax.training.evaluate import Noise, evaluate
 from rrjax.training.logs import EVALUATED, LATENTS, RECURSION, Logs, Row, Window

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from rrjax.checks import check_count
 from rrjax.training.augment import Augmentation
-from rrjax.training.checks import check_count
 from rrjax.training.floss import Floss
 
 

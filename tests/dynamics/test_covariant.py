@@ -11,7 +11,7 @@ import scipy.linalg
 import rrjax
 from rrjax.contract import Dynamics, Repeat, Update, run_segment
 from rrjax.dynamics.covariant import CovariantGrowth, covariant_growth, covariant_vectors
-from tests import tiny
+from tests.tools import tiny
 
 KEY = jax.random.key(0)
 SKEW = np.array([[1.0, 0.8, -0.3], [0.1, 1.0, 0.9], [0.4, -0.2, 1.0]])

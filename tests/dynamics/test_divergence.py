@@ -9,7 +9,7 @@ import rrjax
 from rrjax.cells import bind, unflatten
 from rrjax.contract import Dynamics, Update
 from rrjax.dynamics.divergence import divergence
-from tests.tiny import CONFIG, UPDATES, weights
+from tests.tools.tiny import CONFIG, UPDATES, weights
 
 KEY = jax.random.key(0)
 

@@ -9,7 +9,7 @@ from jax.flatten_util import ravel_pytree
 import rrjax
 from rrjax.contract import Dynamics, Repeat, Update
 from rrjax.dynamics.full import MAX_DIMENSION, full_spectrum
-from tests import tiny
+from tests.tools import tiny
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from rrjax.dynamics.local import (
     natural_growth,
     spectral_radius,
 )
-from tests.tiny import CONFIG, weights
+from tests.tools.tiny import CONFIG, weights
 
 KEY = jax.random.key(0)
 SIZE = 6

@@ -22,7 +22,7 @@ from rrjax.contract import (
 )
 from rrjax.dynamics.noise import with_noise
 from rrjax.dynamics.starts import perturb
-from tests.tiny import CONFIG, puzzles, weights
+from tests.tools.tiny import CONFIG, puzzles, weights
 
 KEY, SEGMENTS = jax.random.key(3), 4
 

@@ -14,7 +14,7 @@ from rrjax.contract import run_segment
 from rrjax.training.act import Batch
 from rrjax.training.recipe import Recipe
 from rrjax.training.step import init_train_state, train_step
-from tests import tiny
+from tests.tools import tiny
 
 CONFIG = replace(tiny.CONFIG, arch=replace(tiny.CONFIG.arch, H_cycles=1, L_cycles=1))
 PARAMS = jax.eval_shape(lambda: init_params(jax.random.key(0), CONFIG))

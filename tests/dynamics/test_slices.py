@@ -15,8 +15,8 @@ from rrjax.cells import bind, unflatten
 from rrjax.contract import Dynamics, run_segment
 from rrjax.dynamics.rollout import rollout
 from rrjax.dynamics.slices import forward_vectors, on_plane, settle
-from rrjax.linalg import gram, random_frame
-from tests.tiny import CONFIG, dynamics64, puzzles, weights
+from rrjax.frames import gram, random_frame
+from tests.tools.tiny import CONFIG, dynamics64, puzzles, weights
 
 KEY = jax.random.key(0)
 

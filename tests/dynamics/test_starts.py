@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rrjax.cells import bind, unflatten
 from rrjax.dynamics.starts import perturb, start_scale
-from tests.tiny import CONFIG, puzzles, weights
+from tests.tools.tiny import CONFIG, puzzles, weights
 
 
 class Two(NamedTuple):

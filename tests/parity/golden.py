@@ -19,7 +19,7 @@ from converters.torch_file import read_state_dict
 from rrjax.cells import Config, Readout, bind, flatten, param_shapes, parse_arch, unflatten
 from rrjax.cells import initial_state as cell_initial_state
 from rrjax.contract import State, run_segment
-from rrjax.dynamics.lyapunov import Spectrum, spectrum
+from rrjax.dynamics.spectrum import Spectrum, spectrum
 from rrjax.training.act import Batch, empty_slots, refill, run_slots
 from rrjax.training.losses import score
 

@@ -10,8 +10,8 @@ import pytest
 from rrjax.cells import Arch, Config, Readout, init_params, initial_state
 from rrjax.training.act import Batch, Slots, _halts, refill, run_slots
 from rrjax.training.step import init_train_state, train_step
-from tests.training import tiny
-from tests.training.tiny import one_segment
+from tests.tools import tiny_training as tiny
+from tests.tools.tiny_training import one_segment
 
 PLAIN = Arch(halt_max_steps=4, halt_exploration_prob=0.0)
 ON_SIGN = Config(PLAIN)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from rrjax.cells import init_params, initial_state
+from rrjax.checks import check_choice
 from rrjax.training.augment import (
     Augmentation,
     draw_sigma,
@@ -17,8 +18,7 @@ from rrjax.training.augment import (
     ramp,
     starts,
 )
-from rrjax.training.checks import check_choice
-from tests.training import tiny
+from tests.tools import tiny_training as tiny
 
 MULTI = Augmentation("multi_perturbed_ce", sigma=(0.5, 0.5), num_trajectories=3)
 START = initial_state(init_params(jax.random.key(0), tiny.CONFIG), tiny.CONFIG)

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 
 from rrjax.training.checkpoints import Checkpoints, _checksum, _described
 from rrjax.training.step import TrainState, init_train_state
-from tests.training import tiny
+from tests.tools import tiny_training as tiny
 
 
 @pytest.fixture(scope="module")

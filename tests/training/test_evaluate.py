@@ -12,8 +12,8 @@ from rrjax.cells import flatten, init_params, initial_state
 from rrjax.dynamics.starts import perturb
 from rrjax.puzzles import PuzzleSet
 from rrjax.training.evaluate import Noise, evaluate
-from tests.training import tiny
-from tests.training.tiny import CONFIG, one_segment
+from tests.tools import tiny_training as tiny
+from tests.tools.tiny_training import CONFIG, one_segment
 
 BATCH = 8
 

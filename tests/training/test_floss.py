@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from rrjax.cells import bind, flatten, init_params, is_trained
-from rrjax.dynamics.lyapunov import spectrum
 from rrjax.dynamics.rollout import rollout
-from rrjax.linalg import random_frame
+from rrjax.dynamics.spectrum import spectrum
+from rrjax.frames import random_frame
 from rrjax.training import episodes
 from rrjax.training.act import Batch
 from rrjax.training.episodes import Episodes
@@ -22,7 +22,7 @@ from rrjax.training.loop import Rhythm, train
 from rrjax.training.placement import Placement, training_devices
 from rrjax.training.sampler import Sampler
 from rrjax.training.step import init_train_state
-from tests.training import tiny
+from tests.tools import tiny_training as tiny
 
 ARCH = dataclasses.replace(tiny.ARCH, hidden_size=8, puzzle_emb_ndim=8, halt_max_steps=2)
 CONFIG = dataclasses.replace(tiny.CONFIG, arch=ARCH)

@@ -19,16 +19,16 @@ import pytest
 from rrjax.cells import flatten
 from rrjax.cli import main
 from rrjax.models import load_model
-from rrjax.runs import load_run
 from rrjax.training import loop, placement
 from rrjax.training.augment import Augmentation
 from rrjax.training.checkpoints import Checkpoints
 from rrjax.training.evaluate import evaluate
+from rrjax.training.history import load_run
 from rrjax.training.logs import LATENTS, RECURSION, read_table
 from rrjax.training.loop import identity, train
 from rrjax.training.recipe import Recipe
 from rrjax.training.step import TrainState, init_train_state, logged_step
-from tests.training import tiny
+from tests.tools import tiny_training as tiny
 
 ROOT = Path(__file__).parents[2]
 # `rrjax train`, killed before it takes the batch of a step.

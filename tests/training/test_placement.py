@@ -13,11 +13,11 @@ from rrjax import store
 from rrjax.cli import main
 from rrjax.models import read_model
 from rrjax.puzzles import write_folder
-from rrjax.runs import load_run
+from rrjax.training.history import load_run
 from rrjax.training.placement import Placement, training_devices
-from tests.processes import begin, finish
-from tests.scripts_path import SCRIPTS
-from tests.training import tiny
+from tests.tools import tiny_training as tiny
+from tests.tools.processes import begin, finish
+from tests.tools.scripts_path import SCRIPTS
 
 FAST = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 """Compile in less time: what is compared is equal up to round-off however it is compiled."""
@@ -39,7 +39,7 @@ from rrjax.training.evaluate import Noise, evaluate
 from rrjax.training.placement import Placement
 from rrjax.training.recursion import probe
 from rrjax.training.step import init_train_state, logged_step, model_params
-from tests.training import tiny
+from tests.tools import tiny_training as tiny
 
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_enable_x64", True)

@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from rrjax import progress as module
-from rrjax.progress import progress
+from rrjax.jobs import progress as module
+from rrjax.jobs.progress import progress
 
 
 @pytest.fixture(autouse=True)

@@ -22,7 +22,7 @@ from rrjax.training.gradients import (
 from rrjax.training.losses import score
 from rrjax.training.sampler import Sampler
 from rrjax.training.step import _refilled, init_train_state, partition, train_step
-from tests.training import tiny
+from tests.tools import tiny_training as tiny
 
 CALM = dataclasses.replace(tiny.ARCH, halt_exploration_prob=0.0)
 TRM = Config(CALM, 16, 6)

@@ -14,7 +14,7 @@ from rrjax.puzzles import Metadata, PuzzleSet, from_tokens, is_solved, respects_
 from rrjax.training.act import Batch
 from rrjax.training.losses import IGNORE_LABEL
 from rrjax.training.sampler import Sampler
-from tests.training import tiny
+from tests.tools import tiny_training as tiny
 
 # group 0: puzzles 0, 1; group 1: puzzle 2; group 2: puzzles 3, 4, 5; and so on
 GROUPS = np.array([0, 2, 3, 6, 7, 8], np.int32)

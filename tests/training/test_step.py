@@ -16,7 +16,7 @@ from rrjax.training.act import Batch
 from rrjax.training.augment import Augmentation
 from rrjax.training.sampler import Sampler
 from rrjax.training.step import TrainState, init_train_state, logged_step, model_params, train_step
-from tests.training import tiny
+from tests.tools import tiny_training as tiny
 
 UNAVERAGED = {"H_init", "L_init", "puzzle_emb.weights"}
 

@@ -9,7 +9,7 @@ import pytest
 from rrjax.cli import main
 from rrjax.puzzles import write_folder
 from rrjax.training.track import tracking
-from tests.training import tiny
+from tests.tools import tiny_training as tiny
 
 
 @pytest.fixture

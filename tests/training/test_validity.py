@@ -28,8 +28,8 @@ from rrjax.puzzles import (
 from rrjax.puzzles.maze import FREE, PATH, VOCAB_SIZE
 from rrjax.training import validity
 from rrjax.training.evaluate import Noise, evaluate
-from tests.jobs import run
-from tests.training import tiny
+from tests.tools import tiny_training as tiny
+from tests.tools.jobs import run
 
 SIZE, NUMBER = 6, 6
 ARCH = dataclasses.replace(tiny.ARCH, halt_max_steps=2, puzzle_emb_ndim=0)

@@ -1,0 +1,1 @@
+"""Exponents that training pushes on."""

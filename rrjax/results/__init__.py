@@ -1,0 +1,1 @@
+"""Results: arrays with axes and units, and the record of how they were made."""

@@ -1,0 +1,380 @@
+"""Bad input: one clear message, exit code 2, no traceback, nothing overwritten or half-written."""
+
+import dataclasses
+import errno
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rrjax import cli
+from rrjax.commands import spectrum
+from rrjax.puzzles import write_folder
+from tests.tools.tiny import puzzles, snapshot, write_model
+
+Refused = Callable[..., str]
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with `model` and `data` of three puzzles, where the command runs."""
+    write_model(tmp_path / "model")
+    write_folder(tmp_path / "data", {"test": puzzles(3)})
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def refused(place: Path, capsys: pytest.CaptureFixture[str]) -> Refused:
+    """Runs a command that must be refused, and returns the message."""
+
+    def run(*arguments: str) -> str:
+        before = snapshot(place)
+        assert cli.main(arguments) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err.startswith("rrjax: ")
+        assert err.count("rrjax: ") == 1
+        assert "Traceback" not in err
+        assert "[Errno" not in err
+        assert snapshot(place) == before
+        return err.removeprefix("rrjax: ").removesuffix("\n")
+
+    return run
+
+
+def spectrum_of(*options: str, model: str = "model", data: str = "data") -> list[str]:
+    sizes = ["--num-exponents", "2", "--num-segments", "2"]
+    return ["spectrum", model, "--puzzles", data, "--out", "out", *sizes, *options]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--num-puzzles", "0"), "num_puzzles must be at least 1, got 0"),
+        (("--num-puzzles", "-1"), "num_puzzles must be at least 1, got -1"),
+        (("--num-puzzles", "4"), "has 3 puzzles, 4 were asked for"),
+        (("--num-exponents", "0"), "num_exponents must be at least 1, got 0"),
+        (("--num-exponents", "-1"), "num_exponents must be at least 1, got -1"),
+        (
+            ("--num-exponents", "257"),
+            "num_exponents must lie in 1..256, the dimension of the state; got 257",
+        ),
+        (("--num-segments", "0"), "num_segments must be at least 1, got 0"),
+        (("--num-segments", "99999999999"), "must be at most 2147483647, got 99999999999"),
+        (("--chunk-size", "0"), "chunk_size must be at least 1, got 0"),
+        (("--seed", "-1"), "seed must lie in 0..4294967295, got -1"),
+        (("--seed", "4294967296"), "seed must lie in 0..4294967295, got 4294967296"),
+    ],
+    ids=" ".join,
+)
+def test_numbers_out_of_range(refused, options, words):
+    message = refused(*spectrum_of(*options))
+    assert message.endswith(words)
+    assert "\n" not in message
+
+
+def test_a_model_that_is_not_there(refused):
+    assert "no model 'nowhere': neither a folder nor bundled" in refused("spectrum", "nowhere")
+
+
+def test_a_model_without_puzzles(refused):
+    assert "comes without test puzzles; pass --puzzles FILE" in refused("spectrum", "model")
+
+
+def test_a_folder_that_is_no_model(refused):
+    assert "data is no rrjax model: it has no model.safetensors" in refused("spectrum", "data")
+
+
+def test_a_folder_of_pytorch_weights(place, refused):
+    (place / "torch").mkdir()
+    (place / "torch" / "weights.pt").touch()
+    assert "python -m converters torch NEW_FOLDER" in refused("spectrum", "torch")
+
+
+def test_truncated_weights(place, refused):
+    path = place / "model" / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-10])
+    assert "model/model.safetensors is damaged" in refused(*spectrum_of())
+
+
+def edit_config(place: Path, **arch: Any) -> None:
+    path = place / "model" / "config.json"
+    record = json.loads(path.read_text())
+    record["config"]["arch"] |= arch
+    path.write_text(json.dumps(record))
+
+
+def test_a_typo_in_the_config(place, refused):
+    edit_config(place, hiden_size=8)
+    assert "no key 'hiden_size'; did you mean 'hidden_size'?" in refused(*spectrum_of())
+
+
+def test_weights_of_another_shape(place, refused):
+    edit_config(place, hidden_size=6)
+    message = refused(*spectrum_of())
+    assert "H_init: expected shape (6,), found (8,)" in message
+
+
+def test_missing_and_unknown_weights(place, refused):
+    edit_config(place, L_layers=2)
+    message = refused(*spectrum_of())
+    assert "missing: " in message
+    assert "unknown: " not in message
+
+
+def test_no_puzzles_where_they_should_be(refused):
+    assert "nowhere: expected a file or a data-set folder" in refused(*spectrum_of(data="nowhere"))
+
+
+def test_a_folder_without_a_data_set(refused):
+    assert "dataset.json: expected this file" in refused(*spectrum_of(data="model"))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "at least one puzzle, found none"),
+        (bytes(range(256)), "expected"),
+        (b"\xff\xfe\x00\x01", "expected a text file (UTF-8)"),
+        (b"what is this?\n", "puzzles.txt, line 1: "),
+        (b"1" * 16 + b"\n", "puzzles.txt, line 1: "),
+        (b"." * 81 + b"\n", "puzzles.txt, line 1: "),
+        (b"source,question\n", "puzzles.txt"),
+    ],
+    ids=["empty", "bytes", "not utf-8", "prose", "contradiction", "many solutions", "half a csv"],
+)
+def test_a_rubbish_puzzle_file(place, refused, content, words):
+    (place / "puzzles.txt").write_bytes(content)
+    message = refused(*spectrum_of(data="puzzles.txt"))
+    assert "puzzles.txt" in message
+    assert words in message
+
+
+def test_a_truncated_array(place, refused):
+    path = place / "data" / "test" / "all__inputs.npy"
+    path.write_bytes(path.read_bytes()[:-1])
+    assert "all__inputs.npy: expected a whole .npy file" in refused(*spectrum_of())
+
+
+def test_puzzles_of_another_size(place, refused):
+    write_folder(place / "six", {"test": puzzles(2, size=6)})
+    message = refused(*spectrum_of(data="six"))
+    assert message == "a puzzle must have 16 tokens for this model, got 36"
+
+
+def test_tokens_out_of_range(place, refused):
+    three = puzzles(3)
+    metadata = dataclasses.replace(three.metadata, vocab_size=9)
+    inputs = np.full_like(three.inputs, 8)
+    large = dataclasses.replace(three, inputs=inputs, metadata=metadata)
+    write_folder(place / "large", {"test": large})
+    message = refused(*spectrum_of(data="large"))
+    assert message == "tokens must lie in 0..5 for this model, got 8..8"
+
+
+def test_a_file_in_the_place_of_the_folder(place, refused):
+    (place / "out").write_text("mine")
+    assert "choose another --out" in refused(*spectrum_of())
+
+
+def test_a_folder_below_a_file(place, refused):
+    (place / "file").touch()
+    message = refused(*spectrum_of("--out", "file/out"))
+    assert message.startswith("file/out")
+    assert "Not a directory" in message
+
+
+def test_a_folder_with_something_else(place, refused):
+    (place / "out").mkdir()
+    (place / "out" / "results.npz").write_text("mine")
+    assert "out is not empty and holds no run" in refused(*spectrum_of())
+
+
+def test_a_read_only_disk(refused, monkeypatch):
+    def read_only(path, *_, **__):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr(Path, "mkdir", read_only)
+    assert refused(*spectrum_of()) == "out: Read-only file system"
+
+
+def test_a_full_disk_before_the_first_result(place, monkeypatch, capsys):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert cli.main(spectrum_of()) == 2
+    assert capsys.readouterr().err == (
+        "rrjax: cannot write out/sweep.json: No space left on device; free some space or choose "
+        "another folder\n"
+    )
+    assert list((place / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "a/b"), "a/b: No space left on device"),
+        (OSError(errno.EIO, "Input/output error"), "Input/output error"),
+        (OSError("the disk is gone"), "the disk is gone"),
+        (ValueError("k must be even, got 3"), "k must be even, got 3"),
+        (FloatingPointError("loss is NaN at step 3"), "loss is NaN at step 3"),
+    ],
+)
+def test_an_error_is_its_message(refused, monkeypatch, error, message):
+    def fail(_):
+        raise error
+
+    monkeypatch.setattr(spectrum, "main", fail)
+    assert refused("spectrum") == message
+
+
+def ask_xla_for_too_much() -> None:
+    jnp.zeros((2**31 - 1, 2**10)).block_until_ready()  # 8 TiB
+
+
+def ask_numpy_for_too_much() -> None:
+    np.zeros(2**50)
+
+
+def compile_for_too_much() -> None:
+    raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Ran out of hbm.\n  buffer 1: 3G\n")
+
+
+def run_out_inside_python() -> None:
+    raise MemoryError
+
+
+@pytest.mark.parametrize(
+    ("fail", "words"),
+    [
+        (ask_xla_for_too_much, ": allocating 8796093018112 bytes; a smaller"),
+        (ask_numpy_for_too_much, ": Unable to allocate 8.00 PiB for an array"),
+        (compile_for_too_much, ": Ran out of hbm; a smaller --chunk-size"),
+        (run_out_inside_python, "; a smaller --chunk-size"),
+    ],
+)
+def test_too_little_memory_is_one_line_with_advice(refused, monkeypatch, fail, words):
+    monkeypatch.setattr(spectrum, "main", lambda arguments: fail())
+    message = refused("spectrum")
+    assert message.startswith(f"out of memory{words}")
+    assert "--global-batch-size (rrjax train) needs less" in message
+    assert "\n" not in message
+
+
+def test_a_chunk_too_large_for_the_machine(place, capsys):
+    assert cli.main(spectrum_of("--chunk-size", str(2**50))) == 2
+    assert "rrjax: out of memory: Unable to allocate 8.00 PiB" in capsys.readouterr().err
+
+
+def test_an_interruption_has_the_code_that_shells_expect(monkeypatch, capsys):
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(spectrum, "main", interrupt)
+    assert cli.main(["spectrum"]) == 130
+    assert capsys.readouterr().err.startswith("rrjax: interrupted")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [KeyError("a defect"), RuntimeError("a defect"), jax.errors.JaxRuntimeError("a defect")],
+)
+def test_an_error_of_our_own_is_not_disguised(monkeypatch, error):
+    def fail(_):
+        raise error
+
+    monkeypatch.setattr(spectrum, "main", fail)
+    with pytest.raises(type(error), match="a defect"):
+        cli.main(["spectrum"])
+
+
+def test_an_unknown_command_lists_the_known_ones(refused):
+    message = refused("spectra")
+    assert message.startswith("unknown command 'spectra'")
+    assert all(name in message for name in cli.COMMANDS)
+
+
+def test_help_lists_the_commands(capsys):
+    assert cli.main(["--help"]) == 0
+    helped = capsys.readouterr().out
+    assert cli.main([]) == 2
+    assert capsys.readouterr().out == helped
+    assert all(name in helped for name in cli.COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--num-exponent", "2"), "--num-exponent"),
+        (("--num-exponents", "two"), "two"),
+        (("--dtype", "float16"), "float16"),
+        (("--seed",), "--seed"),
+    ],
+)
+def test_a_typo_in_an_option(place, capsys, options, words):
+    before = snapshot(place)
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["spectrum", "model", *options])
+    assert caught.value.code == 2
+    out, err = capsys.readouterr()
+    assert words in out + err
+    assert snapshot(place) == before
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("lr_min_ration: 0.1\n", "'lr_min_ration'"),
+        (
+            "arch:\n  name: trm\n  hiden_size: 8\n",
+            "'hiden_size' for trm; did you mean 'hidden_size'",
+        ),
+        ("arch: [\n", "config.yaml is no YAML"),
+        ("- 3\n", "config.yaml must hold a mapping"),
+    ],
+)
+def test_training_with_a_typo_in_the_config(place, refused, text, words):
+    (place / "config.yaml").write_text(text)
+    options = ["--data", "data", "--out", "out", "--config", "config.yaml"]
+    assert words in refused("train", *options)
+
+
+def test_training_with_a_config_that_is_not_there(refused):
+    message = refused("train", "--data", "data", "--out", "out", "--config", "no.yaml")
+    assert message == "no.yaml: No such file or directory"
+
+
+@pytest.mark.parametrize(
+    ("command_line", "message"),
+    [
+        (
+            spectrum_of("--num-exponents", "300"),
+            "num_exponents must lie in 1..256, the dimension of the state; got 300",
+        ),
+        (
+            ["train", "--data", "nowhere", "--out", "out"],
+            "nowhere/train/dataset.json: expected this file in a data-set folder, found none",
+        ),
+    ],
+    ids=["spectrum", "train"],
+)
+def test_the_process_itself_exits_with_2_and_one_line(place, command_line, message):
+    before = snapshot(place)
+    run = subprocess.run(
+        [sys.executable, "-m", "rrjax.cli", *command_line],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+    )
+    assert (run.returncode, run.stdout, run.stderr) == (2, "", f"rrjax: {message}\n")
+    assert snapshot(place) == before

@@ -1,0 +1,353 @@
+"""Gradients of exponents: closed form, differences in float64, windows, batches, losses."""
+
+from dataclasses import replace
+from functools import partial
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rrjax import spectrum
+from rrjax.contract import Dynamics, Repeat, Update
+from rrjax.flossing.differentiable import (
+    EVERYTHING,
+    FRAMES,
+    Exponents,
+    answer_kl,
+    engelken_l2,
+    exponents,
+    mean_over,
+    spectrum_cf,
+    top1_cf,
+    volume_cf,
+)
+from rrjax.frames import random_frame
+from tests.tools import tiny
+
+
+@pytest.fixture(autouse=True)
+def _float64():
+    with jax.enable_x64(True):
+        yield
+
+
+def _linear(context, x, drive):
+    return context @ x
+
+
+def _network(context, x, drive):
+    return context["J"] @ jnp.tanh(x) + context["b"] + drive
+
+
+def read(context, x):
+    return x
+
+
+def linear(matrix) -> Dynamics:
+    schedule = (Repeat(3, (Update("linear", _linear),)),)
+    return Dynamics(jnp.ones(len(matrix)), schedule, read, jnp.asarray(matrix))
+
+
+def network(seed=0, n=6, length=12) -> Dynamics:
+    rng = np.random.default_rng(seed)
+    context = {"J": jnp.asarray(rng.normal(size=(n, n)) / n**0.5), "b": jnp.asarray(rng.random(n))}
+    drive = jnp.asarray(rng.normal(size=(length, n)))
+    initial = jnp.asarray(rng.normal(size=n))
+    return Dynamics(initial, (Update("step", _network),), read, context, drive)
+
+
+def frame_of(dynamics, k, seed=0):
+    return random_frame(jax.random.key(seed), dynamics.initial, k)
+
+
+def weighted(dynamics, frame, window=range(12), **options):
+    """A function of all exponents without symmetry."""
+    found = exponents(dynamics, frame, window, **options).values
+    return jnp.sum(jnp.sin(found) * jnp.arange(1, len(found) + 1))
+
+
+def difference(loss, tree, direction, step=1e-6):
+    moved = [jax.tree.map(lambda x, d, s=s: x + s * d, tree, direction) for s in (step, -step)]
+    return (loss(moved[0]) - loss(moved[1])) / (2 * step)
+
+
+def along(gradient, direction):
+    return sum(
+        jnp.vdot(g, d) for g, d in zip(*map(jax.tree.leaves, (gradient, direction)), strict=True)
+    )
+
+
+def random_like(tree, seed=7):
+    rng = np.random.default_rng(seed)
+    return jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape)), tree)
+
+
+def test_the_values_are_those_of_the_spectrum():
+    dynamics = network()
+    frame = frame_of(dynamics, 4)
+    judge = spectrum(dynamics, frame=frame, num_segments=9, frame_transient=3)
+    found = exponents(dynamics, frame, range(3, 12))
+    np.testing.assert_allclose(found.values, judge.exponents, atol=1e-13)
+    np.testing.assert_allclose(found.state, judge.state, atol=1e-14)
+    assert found.resolved.all()
+
+
+def test_a_diagonal_map_in_closed_form():
+    # λᵢ = ln |dᵢ|, so its gradient by the matrix is diag(1/dᵢ) for a frame of the axes
+    sizes = np.array([1.5, -0.8, 0.3])
+    gradient = jax.jacrev(lambda matrix: exponents(linear(matrix), jnp.eye(3), range(2)).values)(
+        jnp.diag(sizes)
+    )
+    np.testing.assert_allclose(
+        jnp.diagonal(gradient, axis1=1, axis2=2), np.diag(1 / sizes), atol=1e-12
+    )
+
+
+def test_the_sum_of_all_exponents_in_closed_form():
+    # Σλ = ln |det A| from any frame: its gradient is A⁻ᵀ
+    matrix = jnp.asarray(np.random.default_rng(0).normal(size=(4, 4)))
+    frame = random_frame(jax.random.key(1), jnp.ones(4), 4)
+    gradient = jax.grad(lambda A: exponents(linear(A), frame, range(5)).values.sum())(matrix)
+    np.testing.assert_allclose(gradient, jnp.linalg.inv(matrix).T, rtol=1e-9)
+
+
+@pytest.mark.parametrize("k", [1, 4, 6])
+def test_a_network_by_differences(k):
+    dynamics = network()
+    frame = frame_of(dynamics, k)
+
+    def loss(moved):
+        context, initial, drive = moved
+        return weighted(replace(dynamics, context=context, initial=initial, drive=drive), frame)
+
+    point = (dynamics.context, dynamics.initial, dynamics.drive)
+    gradient = jax.grad(loss)(point)
+    for seed in range(3):
+        direction = random_like(point, seed)
+        np.testing.assert_allclose(
+            along(gradient, direction), difference(loss, point, direction), rtol=1e-5
+        )
+
+
+def test_a_tiny_trm_by_differences():
+    dynamics = tiny.dynamics64()
+    frame = frame_of(dynamics, 3)
+
+    def loss(context):
+        return weighted(replace(dynamics, context=context), frame, range(1, 3))
+
+    gradient = jax.jit(jax.grad(loss))(dynamics.context)
+    direction = random_like(dynamics.context)
+    numeric = difference(jax.jit(loss), dynamics.context, direction, 1e-7)
+    np.testing.assert_allclose(along(gradient, direction), numeric, rtol=1e-4)
+
+
+def test_the_spectrum_itself_can_be_differentiated():
+    dynamics = network()
+    frame = frame_of(dynamics, 4)
+
+    def by_spectrum(context):
+        found = spectrum(replace(dynamics, context=context), frame=frame, num_segments=12)
+        return jnp.sum(jnp.sin(found.exponents) * jnp.arange(1, 5))
+
+    found = jax.grad(by_spectrum)(dynamics.context)
+    judge = jax.grad(lambda c: weighted(replace(dynamics, context=c), frame))(dynamics.context)
+    chex.assert_trees_all_close(found, judge, rtol=1e-8, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"segments_per_qr": 4},
+        {"policy": EVERYTHING},
+    ],
+)
+def test_neither_cadence_nor_storage_changes_values_or_gradients(options):
+    dynamics = network()
+    frame = frame_of(dynamics, 4)
+
+    def loss(context, **options):
+        return weighted(replace(dynamics, context=context), frame, range(2, 12), **options)
+
+    one, other = (
+        jax.value_and_grad(partial(loss, **chosen))(dynamics.context) for chosen in ({}, options)
+    )
+    chex.assert_trees_all_close(one, other, rtol=1e-7, atol=1e-10)
+
+
+@pytest.mark.parametrize("window", [range(4), range(8, 12), range(1, 12, 3)])
+def test_windows_count_their_segments_alone(window):
+    dynamics = network()
+    frame = frame_of(dynamics, 3)
+    growth = spectrum(dynamics, frame=frame, num_segments=12).log_growth
+    found = exponents(dynamics, frame, window)
+    np.testing.assert_allclose(found.values, growth[np.array(window)].mean(0), atol=1e-12)
+
+
+def test_a_batch_equals_a_loop():
+    batch = [network(seed) for seed in range(3)]
+    frame = frame_of(batch[0], 3)
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *batch)
+    gradient = jax.grad(lambda dynamics: weighted(dynamics, frame))
+    loop = [gradient(dynamics) for dynamics in batch]
+    for index, one in enumerate(loop):
+        found = jax.tree.map(lambda leaf, i=index: leaf[i], jax.vmap(gradient)(stacked))
+        chex.assert_trees_all_close(found, one, rtol=1e-7, atol=1e-10)
+
+
+def test_many_vectors_of_a_small_state():
+    # the other QR
+    dynamics = network(n=20)
+    frame = frame_of(dynamics, 18)
+    judge = spectrum(dynamics, frame=frame, num_segments=12)
+    found = exponents(dynamics, frame, range(12))
+    np.testing.assert_allclose(found.values, judge.exponents, atol=1e-10)
+
+    def loss(context):
+        return weighted(replace(dynamics, context=context), frame)
+
+    direction = random_like(dynamics.context)
+    np.testing.assert_allclose(
+        along(jax.grad(loss)(dynamics.context), direction),
+        difference(loss, dynamics.context, direction),
+        rtol=1e-4,
+    )
+
+
+def test_a_direction_without_growth_is_left_out_and_counted():
+    # rank 2 of 4: two directions are annihilated
+    matrix = jnp.asarray(np.diag([1.5, 0.5, 0.0, 0.0]))
+
+    def loss(matrix):
+        found = exponents(linear(matrix), jnp.eye(4), range(2))
+        return engelken_l2(found), found
+
+    (value, found), gradient = jax.value_and_grad(loss, has_aux=True)(matrix)
+    np.testing.assert_array_equal(found.resolved, [True, True, False, False])
+    assert int(found.num_unresolved) == 2
+    assert np.isnan(found.values[2:]).all()
+    logs = np.log([1.5, 0.5])
+    np.testing.assert_allclose(value, np.mean(logs**2))
+    np.testing.assert_allclose(jnp.diagonal(gradient)[:2], logs / [1.5, 0.5])
+    assert np.isfinite(gradient).all()
+
+
+def test_a_failure_does_not_look_unresolved():
+    found = exponents(linear(jnp.full((3, 3), jnp.nan)), jnp.eye(3), range(2))
+    assert found.resolved.all()
+    assert np.isnan(engelken_l2(found))
+
+
+def test_a_state_that_overflows_has_no_exponents():
+    """Its tangents may stay finite: a linear map's do not depend on it."""
+    with jax.enable_x64(False):
+        found = exponents(linear(10 * jnp.eye(2)), jnp.eye(2), range(20))
+    assert not np.isfinite(found.state).any()
+    assert np.isnan(found.values).all()
+
+
+def growth_of(values, resolved=None) -> Exponents:
+    values = jnp.asarray(values, float)
+    kept = jnp.asarray([True] * len(values) if resolved is None else resolved)
+    return Exponents(jnp.where(kept, values, jnp.nan), kept, None)
+
+
+def test_losses_in_numbers():
+    found = growth_of([0.3, -0.1, -0.5])
+    np.testing.assert_allclose(engelken_l2(found, 0.1), (0.04 + 0.04 + 0.36) / 3)
+    np.testing.assert_allclose(engelken_l2(found, jnp.array([0.3, -0.1, 0.0])), 0.25 / 3)
+    np.testing.assert_allclose(spectrum_cf(found, -0.2), (0.25 + 0.01) / 3)
+    np.testing.assert_allclose(top1_cf(found, 0.1), 0.04)
+    assert top1_cf(found, 0.4) == 0
+    np.testing.assert_allclose(volume_cf(found, -0.2), 0.3**2)
+    assert volume_cf(found, 0.0) == 0
+
+
+def test_losses_leave_out_what_is_not_resolved():
+    found = growth_of([0.3, 0.1, 9.0], [True, True, False])
+    np.testing.assert_allclose(engelken_l2(found), 0.05)
+    np.testing.assert_allclose(spectrum_cf(found), 0.05)
+    np.testing.assert_allclose(volume_cf(found), 0.16)
+    nothing = growth_of([0.3, 0.1], [False, False])
+    for loss in (engelken_l2, spectrum_cf, top1_cf, volume_cf):
+        assert np.isnan(loss(nothing))
+
+
+def test_the_mean_over_chosen_puzzles_ignores_the_others_even_broken():
+    losses = jnp.array([1.0, jnp.nan, 3.0])
+    assert mean_over(losses, jnp.array([True, False, True])) == 2
+    assert mean_over(losses, jnp.array([3.0, 0.0, 1.0])) == 1.5
+    assert mean_over(losses, jnp.zeros(3)) == 0
+    gradient = jax.grad(mean_over)(losses, jnp.array([True, False, True]))
+    np.testing.assert_array_equal(gradient, [0.5, 0, 0.5])
+
+
+def test_the_divergence_of_answers():
+    old = jnp.log(jnp.array([[0.5, 0.5], [0.9, 0.1]]))
+    new = jnp.log(jnp.array([[0.25, 0.75], [0.9, 0.1]]))
+    np.testing.assert_allclose(answer_kl(old, new), 0.5 * np.log(0.5 / np.sqrt(0.25 * 0.75)))
+    assert answer_kl(old, old) == 0
+    assert not jax.grad(answer_kl)(old, new).any()
+
+
+def temporary_bytes(num_segments, policy):
+    with jax.enable_x64(False):
+        dynamics = Dynamics(jnp.zeros((32, 16)), (Update("x", _wide),), read, ())
+        frame = random_frame(jax.random.key(0), dynamics.initial, 4)
+
+        def loss(initial):
+            return engelken_l2(
+                exponents(dynamics, frame, range(num_segments), initial, policy=policy)
+            )
+
+        lowered = jax.jit(jax.grad(loss)).lower(dynamics.initial)
+        analysis = lowered.compile().memory_analysis()
+    assert analysis is not None
+    return analysis.temp_size_in_bytes
+
+
+def _wide(context, x, drive):
+    return jnp.tanh(x @ jnp.ones((16, 128))) @ jnp.ones((128, 16))
+
+
+def test_memory_grows_by_the_frames_alone():
+    # the state and the frame of every update
+    stored = 4 * (1 + 4) * 32 * 16
+    growth, everything = (
+        (temporary_bytes(24, policy) - temporary_bytes(8, policy)) / 16
+        for policy in (FRAMES, EVERYTHING)
+    )
+    assert growth < 2 * stored
+    assert growth < everything / 3
+
+
+@pytest.mark.parametrize(
+    ("window", "options", "message"),
+    [
+        (range(0), {}, "window must be a range"),
+        (range(5, 1, -1), {}, "window must be a range"),
+        (range(-2, 3), {}, "window must be a range"),
+        (range(13), {}, "the drive has 12 segments, 13"),
+        (range(12), {"segments_per_qr": 0}, "segments_per_qr must be at least 1"),
+        (range(0, 12, 3), {"segments_per_qr": 2}, "must be 1 or None"),
+    ],
+)
+def test_bad_windows_are_refused(window, options, message):
+    dynamics = network()
+    with pytest.raises(ValueError, match=message):
+        exponents(dynamics, frame_of(dynamics, 2), window, **options)
+
+
+def test_bad_frames_and_targets_are_refused():
+    dynamics = network()
+    with pytest.raises(ValueError, match=r"num_exponents must lie in 1\.\.6"):
+        exponents(dynamics, jnp.zeros((7, 6)), range(2))
+    with pytest.raises(ValueError, match="orthonormal"):
+        exponents(dynamics, jnp.ones((2, 6)), range(2))
+    for loss in (engelken_l2, spectrum_cf, top1_cf, volume_cf):
+        with pytest.raises(ValueError, match="target must be finite"):
+            loss(growth_of([0.1, 0.2]), float("inf"))
+    with pytest.raises(ValueError, match="one for each of the 2 exponents"):
+        engelken_l2(growth_of([0.1, 0.2]), jnp.zeros(3))
