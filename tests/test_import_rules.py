@@ -23,7 +23,7 @@ FLOORS = (
 # The only imports within a floor.
 PEERS = {("cli", "commands")}
 # Names for users; no module of the package imports them.
-FACADES = {"__init__", "flax"}
+FACADES = {"__init__"}
 
 OTHER_PACKAGES = {
     "contract": {"jax"},
@@ -44,7 +44,6 @@ OTHER_PACKAGES = {
     "commands": {"jax", "numpy", "optuna", "rich", "tyro", "yaml"},
     "cli": set(),
     "__init__": set(),
-    "flax": set(),
 }
 
 
@@ -108,7 +107,6 @@ def test_a_module_imports_only_what_its_floor_may(path: Path):
         ("models", "from rrjax.training.loop import train"),
         ("jobs", "from rrjax import load_model"),
         ("jobs", "import rrjax"),
-        ("commands", "from rrjax.flax import Cell"),
         ("analysis", "from . import report"),
     ],
 )
@@ -123,7 +121,7 @@ def test_only_the_nnx_modules_use_flax():
         for name in imported_names(path.read_text(encoding="utf-8"))
         if name.partition(".")[0] == "flax" or name.startswith("rrjax.cells.nnx")
     }
-    assert users == {"cells/nnx.py", "flax.py"}
+    assert users == {"cells/nnx.py"}
 
 
 def test_importing_rrjax_brings_no_heavy_package():
