@@ -22,6 +22,8 @@ FLOORS = (
 )
 # The only imports within a floor.
 PEERS = {("cli", "commands")}
+# What measures a `Dynamics` knows nothing of where it comes from.
+FORBIDDEN = {part: {"cells", "puzzles", "systems"} for part in ("dynamics", "flossing")}
 # Names for users; no module of the package imports them.
 FACADES = {"__init__"}
 
@@ -70,6 +72,8 @@ def is_allowed(part: str, name: str) -> bool:
     if package != "rrjax":
         return package in sys.stdlib_module_names | OTHER_PACKAGES[part]
     other = rest.partition(".")[0]
+    if other in FORBIDDEN.get(part, ()):
+        return False
     return other == part or (part, other) in PEERS or floor_of(other) < floor_of(part)
 
 
