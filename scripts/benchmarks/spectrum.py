@@ -24,7 +24,7 @@ import tyro
 from rrjax.cells import Config, bind, init_params
 from rrjax.contract import run_segment
 from rrjax.dynamics.spectrum import spectrum
-from rrjax.jobs.devices import OnDevices, use_cpu_devices
+from rrjax.jobs.devices import ChunkProgram, use_cpu_devices
 from rrjax.store import describe_run, write_json
 from scripts.benchmarks import torch_reference
 from scripts.benchmarks.counting import flops
@@ -123,7 +123,7 @@ def programs(case: Case, params: Any) -> dict[str, Callable[[], Any]]:
     }
     found: dict[str, Callable[[], Any]] = {"product": matrix_product()}
     for name, compute in works.items():
-        work = OnDevices(compute, params, lambda items: jnp.asarray(make_tokens(len(items))))
+        work = ChunkProgram(compute, params, lambda items: jnp.asarray(make_tokens(len(items))))
         found[name] = functools.partial(work, np.arange(work.parallel)[:, None])
     return found
 
