@@ -5,7 +5,7 @@
 - The engine (files, checksums, locks) against a bare loop over the same compiled chunks.
 - Start-up of every command that has nothing to do.
 
-Usage: python scripts/benchmark_sweep.py [--out benchmark_sweep.json]   (some ten minutes, 2 cores)
+Usage: python -m scripts.benchmarks.sweep [--out benchmark_sweep.json]   (some ten minutes, 2 cores)
 """
 
 import functools
@@ -21,8 +21,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
-from benchmark import forward, make_tokens, measure, print_row
-from sizes import bundled, official_mlp
 
 from rrjax.cells import Config, init_params
 from rrjax.cli import COMMANDS
@@ -31,6 +29,9 @@ from rrjax.jobs.devices import ChunkProgram, use_cpu_devices
 from rrjax.jobs.sweep import Sweep, run
 from rrjax.models import Model, load_model
 from rrjax.store import describe_run, write_json
+from scripts.benchmarks.sizes import bundled, official_mlp
+from scripts.benchmarks.spectrum import forward, make_tokens
+from scripts.benchmarks.timing import measure, print_row
 
 
 @dataclass(frozen=True)
