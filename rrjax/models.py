@@ -13,6 +13,7 @@ from typing import Any, get_args
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from safetensors import SafetensorError
 from safetensors.numpy import load_file as load_safetensors
 from safetensors.numpy import save as save_safetensors
@@ -249,7 +250,7 @@ def check_tokens(
 
 
 def _check_integers(name: str, values: Any, shape: tuple[int, ...], size: int) -> None:
-    is_traced = isinstance(values, jax.core.Tracer)
+    is_traced = isinstance(values, Tracer)
     values = values if is_traced else np.asarray(values)
     if values.shape != shape:
         raise ValueError(f"{name}: this model expects the shape {shape}, found {values.shape}")

@@ -153,7 +153,7 @@ def choose_puzzle(options: Options, model: Model) -> Task:
             f"{options.puzzle}"
         )
     one = tasks(found, np.array([options.puzzle]))
-    check_tokens(model.config, one.tokens, one.puzzle_id)
+    check_tokens(model.config, one.tokens, one.puzzle_id, (1,))
     return Task(*(array[0] for array in one))
 
 

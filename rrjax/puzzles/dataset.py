@@ -100,10 +100,11 @@ class PuzzleSet:
             ValueError: No example is left.
         """
         rows = np.atleast_1d(np.arange(len(self))[key])
-        puzzles = np.repeat(np.arange(len(self.puzzle_indices) - 1), np.diff(self.puzzle_indices))
-        groups = np.repeat(np.arange(len(self.group_indices) - 1), np.diff(self.group_indices))
-        puzzle_indices = _bounds(puzzles[rows])
-        group_indices = _bounds(groups[puzzles[rows[puzzle_indices[:-1]]]])
+        if not rows.size:
+            raise ValueError(f"{self.source}: the choice holds no example")
+        puzzles = _owners(self.puzzle_indices)[rows]
+        puzzle_indices = _bounds(puzzles)
+        group_indices = _bounds(_owners(self.group_indices)[puzzles[puzzle_indices[:-1]]])
         meta = self.metadata
         counted = group_indices if meta.total_puzzles == meta.total_groups else puzzle_indices
         counts = {"total_groups": len(group_indices) - 1, "total_puzzles": len(counted) - 1}
@@ -182,6 +183,11 @@ def _augmented(
         inputs[index, 1:] = apply_to_tokens(moves, inputs[index, 1:])
         labels[index, 1:] = apply_to_tokens(moves, labels[index, 1:])
     return inputs.reshape(-1, num_cells), labels.reshape(-1, num_cells)
+
+
+def _owners(bounds: np.ndarray) -> np.ndarray:
+    """Returns the number of the part that each item lies in."""
+    return np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
 
 
 def _bounds(owners: np.ndarray) -> np.ndarray:
