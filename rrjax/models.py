@@ -240,7 +240,7 @@ def _download(path: str) -> Path:
         raise ValueError(
             f"cannot reach the hub for {user}/{repo} ({type(error).__name__}). Put "
             f"{' and '.join(files)} into a folder by hand and pass that folder; PyTorch weights "
-            f"go through `python -m converters {path} FOLDER`"
+            f"go through `rrjax convert {path} FOLDER`"
         ) from None
     return Path(root) / folder
 
@@ -249,4 +249,4 @@ def _hint(folder: Path) -> str:
     torch_files = [*folder.glob("*.pt"), *folder.glob("step_*")] if folder.is_dir() else []
     if not torch_files:
         return ""
-    return f"; {torch_files[0].name} there is PyTorch's: python -m converters {folder} NEW_FOLDER"
+    return f"; {torch_files[0].name} there is PyTorch's: rrjax convert {folder} NEW_FOLDER"
