@@ -27,7 +27,7 @@ from sizes import bundled, official, official_mlp, parameters
 from rrjax.cells import Config, bind, init_params
 from rrjax.contract import run_segment
 from rrjax.dynamics.spectrum import spectrum
-from rrjax.jobs.devices import OnDevices, use_cpu_devices
+from rrjax.jobs.devices import ChunkProgram, use_cpu_devices
 from rrjax.store import describe_run, write_json
 
 MATRIX_SIZE = 2048
@@ -124,7 +124,7 @@ def programs(case: Case, params: Any) -> dict[str, Callable[[], Any]]:
     }
     found: dict[str, Callable[[], Any]] = {"product": matrix_product()}
     for name, compute in works.items():
-        work = OnDevices(compute, params, lambda items: jnp.asarray(make_tokens(len(items))))
+        work = ChunkProgram(compute, params, lambda items: jnp.asarray(make_tokens(len(items))))
         found[name] = functools.partial(work, np.arange(work.parallel)[:, None])
     return found
 

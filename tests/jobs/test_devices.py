@@ -16,8 +16,9 @@ import pytest
 from rrjax import cli, store
 from rrjax.commands import spectrum as command
 from rrjax.jobs import devices, sweep
-from rrjax.jobs.devices import OnDevices, parse_share, use_cpu_devices
-from rrjax.jobs.sweep import Share, Sweep
+from rrjax.jobs.devices import ChunkProgram, use_cpu_devices
+from rrjax.jobs.shares import Share, parse_share
+from rrjax.jobs.sweep import Sweep
 from rrjax.puzzles import write_folder
 from tests.tools import jobs
 from tests.tools.processes import begin, finish
@@ -91,13 +92,13 @@ _ON_FOUR = """
 import sys
 from rrjax import cli
 from rrjax.commands import spectrum
-from rrjax.jobs.devices import OnDevices
+from rrjax.jobs.devices import ChunkProgram
 
-shapes, call = [], OnDevices.__call__
+shapes, call = [], ChunkProgram.__call__
 def counted(self, items):
     shapes.append((self.parallel, *items.shape))
     return call(self, items)
-OnDevices.__call__ = counted
+ChunkProgram.__call__ = counted
 spectrum.draw_results = lambda *_: None
 code = cli.main(["spectrum", *sys.argv[1:]])
 print(shapes)
@@ -119,7 +120,7 @@ import sys
 from pathlib import Path
 import jax, jax.numpy as jnp, numpy as np
 from rrjax.jobs import sweep
-from rrjax.jobs.devices import OnDevices, use_cpu_devices
+from rrjax.jobs.devices import ChunkProgram, use_cpu_devices
 
 use_cpu_devices(4)
 weights = jax.random.normal(jax.random.key(0), (16, 16))
@@ -132,7 +133,7 @@ def prepare(items):
     return jnp.sin(jnp.asarray(items)[:, None] + jnp.arange(16.0))
 
 for number in (1, 2, 3, 4):
-    work = OnDevices(compute, weights, prepare, jax.devices()[:number])
+    work = ChunkProgram(compute, weights, prepare, jax.devices()[:number])
     job = sweep.Sweep(Path(sys.argv[1]) / str(number), 17, 3, {})
     sweep.run(job, work, lambda done, numbers: None, parallel=work.parallel)
     placed = work._program.lower(work._shared, prepare(np.zeros(3 * number, int)))
@@ -197,7 +198,7 @@ def test_shards_one_after_another_then_all_together(job, tmp_path):
     last = run(job.into(tmp_path, "--shard", "2/3"))
     assert f"of {NUMBER} puzzles" in last
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(OnDevices, "__call__", None)
+        patch.setattr(ChunkProgram, "__call__", None)
         assert run(job.into(tmp_path)) == last
     assert_same_results(tmp_path, job)
 
@@ -325,11 +326,11 @@ def test_what_cannot_work_is_refused_before_anything_is_computed():
         raise ValueError("puzzles of another size")
 
     with pytest.raises(ValueError, match="puzzles of another size"):
-        OnDevices(wrong, jnp.float32(2), jnp.asarray).check()
+        ChunkProgram(wrong, jnp.float32(2), jnp.asarray).check()
     with pytest.raises(jax.errors.TracerArrayConversionError):
         np.asarray(calls[0])  # traced, without numbers
     assert len(calls) == 1
-    OnDevices(double, jnp.float32(2), jnp.asarray).check()
+    ChunkProgram(double, jnp.float32(2), jnp.asarray).check()
 
 
 def test_a_command_that_cannot_work_writes_nothing(job, tmp_path, capsys):
@@ -343,7 +344,7 @@ def test_a_command_that_cannot_work_writes_nothing(job, tmp_path, capsys):
 
 @pytest.mark.parametrize("num_items", [1, 2, 5])
 def test_every_item_is_computed_as_its_index_says(tmp_path, num_items):
-    work = OnDevices(double, jnp.float32(2), jnp.asarray)
+    work = ChunkProgram(double, jnp.float32(2), jnp.asarray)
     found = sweep.run(
         Sweep(tmp_path, num_items, 2, {}), work, lambda done, numbers: None, parallel=work.parallel
     )
