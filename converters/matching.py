@@ -95,7 +95,7 @@ def _check_values(tensors: Mapping[str, np.ndarray]) -> None:
 
 
 def resize_puzzle_table(tensors: Mapping[str, np.ndarray], num_rows: int) -> dict[str, np.ndarray]:
-    """Returns the tensors with a puzzle-embedding table of `num_rows` rows, each the mean of the old.
+    """Returns the tensors with a puzzle-embedding table of `num_rows` copies of its mean.
 
     A table that already has that many rows stays as it is.
 

@@ -76,12 +76,12 @@ class Model:
 
 
 def bundled_names() -> list[str]:
-    """The models that come with rrjax."""
+    """Returns the names of the models that come with rrjax."""
     return sorted(path.parent.name for path in _BUNDLED.glob(f"*/{CONFIG}"))
 
 
 def load_model(source: str | Path, dtype: Dtype = "float32") -> Model:
-    """A model by bundled name, folder, or `hf://user/repo/sub/folder`.
+    """Returns the model of a bundled name, a folder, or `hf://user/repo/sub/folder`.
 
     Args:
       source: what to load.

@@ -1,4 +1,4 @@
-"""`rrjax convert` on bad input gives one message and exit code 2, and leaves every file as it was."""
+"""`rrjax convert` on bad input gives one message and exit code 2, and changes no file."""
 
 import os
 import subprocess
