@@ -10,7 +10,7 @@ import tyro
 from runs import run
 
 from rrjax.plots.canvas import save_figure
-from rrjax.plots.ptrm import q_against_lambda1
+from rrjax.plots.noisy import q_against_lambda1
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 from runs import run
 
 from rrjax import Results
-from rrjax.analysis.report import usable_runs
+from rrjax.analysis.outcome import usable_runs
 from rrjax.plots.canvas import new_figure, save_figure
 from rrjax.results.axes import answer_drift
 
