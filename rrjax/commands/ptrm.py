@@ -16,11 +16,11 @@ from rrjax.plots.noisy import q_against_lambda1
 from rrjax.puzzles import PuzzleSet
 from rrjax.reports.noisy import tables
 from rrjax.reports.terminal import draw_results, print_table
-from rrjax.results.axes import Meaning, describe_arrays
+from rrjax.results.axes import ArraySpec, describe_arrays
 from rrjax.store import Arrays, write_result
 
 _MEANINGS = repeats.MEANINGS | {
-    "sigma": Meaning(("run",), "standard deviation of the noise, in the unit of the state")
+    "sigma": ArraySpec(("run",), "standard deviation of the noise, in the unit of the state")
 }
 
 
