@@ -30,7 +30,7 @@ ONLY = {
 # The only imports within a floor.
 PEERS = {("cli", "commands"), ("reports", "plots")}
 # Names for users; no module of the package imports them.
-FACADES = {"__init__", "flax"}
+FACADES = {"__init__"}
 
 OTHER_PACKAGES = {
     "contract": {"jax"},
@@ -52,7 +52,6 @@ OTHER_PACKAGES = {
     "commands": {"jax", "numpy", "optuna", "rich", "tyro", "yaml"},
     "cli": set(),
     "__init__": set(),
-    "flax": set(),
 }
 
 
@@ -119,7 +118,6 @@ def test_a_module_imports_only_what_its_floor_may(path: Path):
         ("models", "from rrjax.training.loop import train"),
         ("jobs", "from rrjax import load_model"),
         ("jobs", "import rrjax"),
-        ("commands", "from rrjax.flax import Cell"),
         ("analysis", "from . import report"),
     ],
 )
@@ -134,7 +132,7 @@ def test_only_the_nnx_modules_use_flax():
         for name in imported_names(path.read_text(encoding="utf-8"))
         if name.partition(".")[0] == "flax" or name.startswith("rrjax.cells.nnx")
     }
-    assert users == {"cells/nnx.py", "flax.py"}
+    assert users == {"cells/nnx.py"}
 
 
 def test_importing_rrjax_brings_no_heavy_package():

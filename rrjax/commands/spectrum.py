@@ -13,8 +13,7 @@ import numpy as np
 import tyro
 
 from rrjax.analysis.outcome import summarize, usable_runs
-from rrjax.cells import Config, bind
-from rrjax.cells.io import Readout
+from rrjax.cells import Config, Readout, bind
 from rrjax.commands import attribution, job
 from rrjax.commands.outcomes import Task, is_right, tasks
 from rrjax.contract import Context, State
