@@ -135,7 +135,7 @@ def bundled_names() -> list[str]:
 
 
 def load_model(source: str | Path, dtype: Dtype = "float32") -> Model:
-    """Loads a model.
+    """Returns a model by name, folder or address.
 
     Args:
       source: the name of a bundled model, the folder of a model, the folder of a training run
