@@ -117,19 +117,19 @@ def student_interval(values: Sequence[float]) -> Interval:
       mean ± t(n − 1; 0.975) s/√n
 
     Args:
-      values: at least one number.
+      values: one number per run.
 
     Returns:
-      Three numbers in the unit of `values`. Both ends are NaN for a single value, and zero apart
-      for values that are all the same.
+      Three numbers in the unit of `values`. The ends are NaN for a single value, and equal for
+      values that are all the same. All are NaN for no value.
 
     Source: Student 1908, Biometrika 6, 1.
     """
-    n, mean = len(values), float(np.mean(values))
-    if n < 2:
-        return Interval(mean, np.nan, np.nan)
+    if len(values) < 2:
+        return Interval(float(sum(values)) if len(values) else np.nan, np.nan, np.nan)
+    n, mean = len(values), np.mean(values)
     reach = scipy.special.stdtrit(n - 1, 1 - TAIL) * np.std(values, ddof=1) / np.sqrt(n)
-    return Interval(mean, float(mean - reach), float(mean + reach))
+    return Interval(float(mean), float(mean - reach), float(mean + reach))
 
 
 def bootstrap_median(values: ArrayLike, seed: int, num_resamples: int = 2000) -> Interval:

@@ -120,6 +120,7 @@ def summarize_rollout(
     """
     solved = arrays["solved"]
     curve = accuracy_curve(solved, updates_per_segment)
+    escape = _escape(solved, readout_segment, updates_per_segment)
     rules = {name: early_halting(solved, rule) for name, rule in halts.items()}
     last = solved.shape[1]
     return RolloutSummary(
@@ -130,7 +131,7 @@ def summarize_rollout(
         solved_at_some=curve.so_far.at(last - 1),
         num_lost=int(np.sum(solved[:, readout_segment - 1] & ~solved[:, -1])),
         num_not_finite=int(np.sum(~np.isfinite(arrays["residual"]).all(axis=1))),
-        escape=_escape(solved, readout_segment, updates_per_segment),
+        escape=escape,
         halting=[
             HaltingRule(name, rule.num_halted, rule.accuracy, rule.mean_segments, rule.saved)
             for name, rule in rules.items()

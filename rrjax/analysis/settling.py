@@ -63,8 +63,8 @@ def log10_drift(drift: ArrayLike) -> np.ndarray:
     bad = ~(np.isfinite(drift) & (drift >= 0))
     if bad.any():
         raise ValueError(
-            f"drift must be finite and not negative; {int(bad.sum())} of {len(bad)} runs are "
-            "otherwise: leave those runs out"
+            f"drift must be finite and not negative, which it is not for {int(bad.sum())} of "
+            f"{len(bad)} runs: leave those out"
         )
     smallest = drift[drift > 0].min(initial=ROUND_OFF)
     return np.log10(np.where(drift > 0, drift, smallest))
