@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parents[1] / "rrjax"
 FLOORS = (
     {"contract", "checks", "store"},
     {"frames", "cells", "systems", "puzzles", "analysis", "jobs", "results"},
-    {"dynamics", "models", "plots"},
+    {"dynamics", "outcomes", "models", "plots"},
     {"flossing"},
     {"training"},
     {"commands", "cli"},
@@ -37,6 +37,7 @@ OTHER_PACKAGES = {
     "jobs": {"jax", "numpy", "rich"},
     "results": {"h5netcdf", "numpy", "xarray"},
     "dynamics": {"jax", "jaxtyping", "numpy"},
+    "outcomes": {"jax", "jaxtyping"},
     "models": {"huggingface_hub", "jax", "numpy", "safetensors"},
     "plots": {"matplotlib", "numpy"},
     "flossing": {"jax", "jaxtyping", "numpy", "optax"},

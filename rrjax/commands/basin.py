@@ -8,6 +8,7 @@ import jax
 import tyro
 
 from rrjax.analysis.basin_report import format_basin, summarize_basin
+from rrjax.checks import check_positive
 from rrjax.commands import job, repeats
 from rrjax.commands.figures import draw_results
 from rrjax.commands.tables import print_table
@@ -91,7 +92,7 @@ def perturbed(
 
 
 def _check(options: Options) -> None:
-    job.check_positive(options, ("num_segments", "num_restarts"))
+    check_positive(options, ("num_segments", "num_restarts"))
     job.check_readout(options.readout_segment, options.num_segments)
     for sigma in options.sigmas:
         repeats.check_sigma("sigmas", sigma)

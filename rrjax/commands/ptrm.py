@@ -8,6 +8,7 @@ import jax
 import tyro
 
 from rrjax.analysis.ptrm_report import format_ptrm, summarize_ptrm
+from rrjax.checks import check_positive
 from rrjax.commands import job, repeats
 from rrjax.commands.figures import draw_results
 from rrjax.commands.tables import print_table
@@ -94,7 +95,7 @@ def _noisy(
 
 
 def _check(options: Options) -> None:
-    job.check_positive(options, ("num_segments", "num_rollouts"))
+    check_positive(options, ("num_segments", "num_rollouts"))
     repeats.check_sigma("sigma", options.sigma)
     if options.sigma == 0:
         raise ValueError("sigma must be above 0: without noise all rollouts are the same")

@@ -227,7 +227,7 @@ def test_wrong_noise_is_refused_by_name(data, tmp_path, capsys, more, message):
         ("lr: fast", "lr must be of type float, got 'fast'"),
         ("lr: true", "lr must be of type float, got True"),
         ("steps: 10.5", "steps must be of type int, got 10.5"),
-        ("seed: .inf", "seed must be of type int, got inf"),
+        ("seed: .inf", "seed must be an integer, got inf"),
         ("ema: 1", "ema must be of type bool, got 1"),
         ("beta1: 1.5", "beta1 must lie in [0, 1), got 1.5"),
     ],
