@@ -18,6 +18,38 @@ Arrays = dict[str, np.ndarray]
 
 DIGEST_KEY = "sha256"
 DIGEST_LENGTH = 64
+FORMAT_KEY = "format"
+
+
+def format_entry(kind: str, version: int) -> dict[str, str]:
+    """Returns the entry of a JSON record that names its format, such as {"format": "model 1"}.
+
+    Args:
+      kind: What the file or folder holds.
+      version: Number of the format, raised whenever older files can no longer be read.
+    """
+    return {FORMAT_KEY: f"{kind} {version}"}
+
+
+def check_format(record: Mapping[str, Any], kind: str, version: int, path: str | Path) -> None:
+    """Refuses a record whose format is not the one that this version of rrjax reads.
+
+    Args:
+      record: What `read_json` read.
+      kind: As in `format_entry`.
+      version: As in `format_entry`.
+      path: The file or folder, for the message.
+
+    Raises:
+      ValueError: The record names another format, or none.
+    """
+    expected, actual = format_entry(kind, version)[FORMAT_KEY], record.get(FORMAT_KEY)
+    if actual != expected:
+        reason = f"has the format {actual!r}" if actual else "names no format"
+        raise ValueError(
+            f"{path} {reason}, but this version of rrjax reads {expected!r} only: it was written "
+            "by another version"
+        )
 
 
 def write_json(path: str | Path, record: Mapping[str, Any]) -> None:

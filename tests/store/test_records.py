@@ -206,3 +206,13 @@ def test_a_record_that_cannot_be_written_leaves_a_pair_that_is_refused(tmp_path,
     with pytest.raises(ValueError, match=r"not the file that a\.json describes"):
         store.read_result(tmp_path / "a.npz")
     assert sorted(item.name for item in tmp_path.iterdir()) == ["a.json", "a.npz"]
+
+
+def test_another_format_is_refused_by_name():
+    record = {**store.format_entry("model", 1), "config": {}}
+    store.check_format(record, "model", 1, "here")
+    for kind, version in (("model", 2), ("spectrum", 1)):
+        with pytest.raises(ValueError, match=f"here has the format 'model 1'.*'{kind} {version}'"):
+            store.check_format(record, kind, version, "here")
+    with pytest.raises(ValueError, match="here names no format"):
+        store.check_format({"config": {}}, "model", 1, "here")
