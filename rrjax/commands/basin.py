@@ -17,10 +17,10 @@ from rrjax.dynamics.starts import perturb, start_scale
 from rrjax.models import Model
 from rrjax.plots.basin import solve_rate_of_failures
 from rrjax.puzzles import PuzzleSet
-from rrjax.results.axes import Meaning, describe_arrays
+from rrjax.results.axes import ArraySpec, describe_arrays
 from rrjax.store import Arrays, write_result
 
-_MEANINGS = repeats.MEANINGS | {"sigma": Meaning(("run",), "noise of the start / std(H_init)")}
+_MEANINGS = repeats.MEANINGS | {"sigma": ArraySpec(("run",), "noise of the start / std(H_init)")}
 
 
 @dataclass(frozen=True)

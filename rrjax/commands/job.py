@@ -8,8 +8,9 @@ import jax
 import tyro
 
 from rrjax.checks import check_count, check_positive, check_seed
-from rrjax.jobs.devices import OnDevices, parse_share, use_cpu_devices
+from rrjax.jobs.devices import ChunkProgram, use_cpu_devices
 from rrjax.jobs.progress import progress
+from rrjax.jobs.shares import parse_share
 from rrjax.jobs.sweep import Sweep, Unfinished, run
 from rrjax.models import Model, check_tokens, load_model
 from rrjax.puzzles import PuzzleSet, read_puzzles
@@ -112,7 +113,7 @@ def sweep(
     command: str,
     options: RunOptions,
     model: Model,
-    work: OnDevices,
+    work: ChunkProgram,
     num_items: int,
     chunk_size: int,
     identity: dict[str, Any],

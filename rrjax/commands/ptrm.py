@@ -17,11 +17,11 @@ from rrjax.dynamics.noise import with_noise
 from rrjax.models import Model
 from rrjax.plots.ptrm import q_against_lambda1
 from rrjax.puzzles import PuzzleSet
-from rrjax.results.axes import Meaning, describe_arrays
+from rrjax.results.axes import ArraySpec, describe_arrays
 from rrjax.store import Arrays, write_result
 
 _MEANINGS = repeats.MEANINGS | {
-    "sigma": Meaning(("run",), "standard deviation of the noise, in the unit of the state")
+    "sigma": ArraySpec(("run",), "standard deviation of the noise, in the unit of the state")
 }
 
 

@@ -21,35 +21,37 @@ from rrjax.dynamics.rollout import observe_segments, whole_norm
 from rrjax.dynamics.spectrum import spectrum
 from rrjax.dynamics.starts import check_fields
 from rrjax.frames import Frame, norms
-from rrjax.jobs.devices import OnDevices
+from rrjax.jobs.devices import ChunkProgram
 from rrjax.models import Model
 from rrjax.outcomes import is_solved
 from rrjax.puzzles import PuzzleSet
 from rrjax.puzzles.batch import Batch, take_batch
-from rrjax.results.axes import Meaning
+from rrjax.results.axes import ArraySpec
 from rrjax.store import Arrays
 
 Disturb = Callable[[Dynamics, Array, Array], Dynamics]
 """`disturb(dynamics, key, sigma)` -> what one run runs; with σ = 0 undisturbed."""
 
 MEANINGS = {
-    "solved": Meaning(
+    "solved": ArraySpec(
         ("puzzle", "run", "segment"), "whether the answer after the segment is right"
     ),
-    "answers": Meaning(("puzzle", "run", "cell"), "token of the last answer"),
-    "q_halt": Meaning(("puzzle", "run"), "logit of 'the answer is right', after the last segment"),
-    "residual": Meaning(
+    "answers": ArraySpec(("puzzle", "run", "cell"), "token of the last answer"),
+    "q_halt": ArraySpec(
+        ("puzzle", "run"), "logit of 'the answer is right', after the last segment"
+    ),
+    "residual": ArraySpec(
         ("puzzle", "run"),
         "norm of the change over a segment / norm of the state after it, mean of the last "
         f"{DRIFT_WINDOW} segments",
     ),
-    "late_drift": Meaning(
+    "late_drift": ArraySpec(
         ("puzzle", "run"),
         "norm of the change of the answer's state over a segment, mean of the last "
         f"{DRIFT_WINDOW} segments",
     ),
-    "exponents": Meaning(("puzzle", "run", "exponent"), "nats per update"),
-    "repeat": Meaning(("run",), "which noise of the same size, from 0"),
+    "exponents": ArraySpec(("puzzle", "run", "exponent"), "nats per update"),
+    "repeat": ArraySpec(("run",), "which noise of the same size, from 0"),
 }
 
 # Branches off the seed where no puzzle's number can be: the frames are folded in at those.
@@ -137,12 +139,12 @@ def measure(
 
 def make_work(
     options: Options, model: Model, puzzles: PuzzleSet, runs: Runs, disturb: Disturb
-) -> OnDevices:
+) -> ChunkProgram:
     """What computes chunks of the runs of all puzzles, the runs of a puzzle one after the other."""
     compute = partial(
         measure_chunk, model.config, options.num_segments, options.num_exponents, disturb
     )
-    return OnDevices(compute, model.params, partial(_prepare, puzzles, runs, options.seed))
+    return ChunkProgram(compute, model.params, partial(_prepare, puzzles, runs, options.seed))
 
 
 def check(options: Options, model: Model, puzzles: PuzzleSet) -> None:

@@ -18,13 +18,13 @@ from rrjax.commands.outcomes import observe, observe_maze, sudoku_units
 from rrjax.commands.tables import print_table
 from rrjax.contract import count_updates
 from rrjax.dynamics.rollout import observe_segments
-from rrjax.jobs.devices import OnDevices
+from rrjax.jobs.devices import ChunkProgram
 from rrjax.models import Model
 from rrjax.outcomes import VALID_PATH, has_paths
 from rrjax.plots.rollout import accuracy_against_compute, survival_of_failures
 from rrjax.puzzles import PuzzleSet
 from rrjax.puzzles.batch import Batch, take_batch
-from rrjax.results.axes import Meaning, describe_arrays
+from rrjax.results.axes import ArraySpec, describe_arrays
 from rrjax.store import Arrays, write_result
 
 _UNITS = {
@@ -37,7 +37,7 @@ _UNITS = {
     "residual": "norm of the change over a segment / norm of the state after it",
     "drift_": "norm of the change of a state over a segment",
 }
-_MEANINGS = {name: Meaning(("puzzle", "segment"), unit) for name, unit in _UNITS.items()}
+_MEANINGS = {name: ArraySpec(("puzzle", "segment"), unit) for name, unit in _UNITS.items()}
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,9 @@ def measure(options: Options, model: Model, puzzles: PuzzleSet) -> Arrays:
       Unfinished: if only this job's shard is done.
     """
     compute = partial(_measure, model.config, options.num_segments)
-    work = OnDevices(compute, (model.params, sudoku_units(puzzles)), partial(take_batch, puzzles))
+    work = ChunkProgram(
+        compute, (model.params, sudoku_units(puzzles)), partial(take_batch, puzzles)
+    )
     identity = {"puzzles": puzzles.digest()}
     chunk = job.default_chunk(model, 0)
     return job.sweep("rollout", options, model, work, len(puzzles), chunk, identity)

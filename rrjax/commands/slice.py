@@ -23,34 +23,36 @@ from rrjax.dynamics.slices import forward_vectors, on_plane, settle
 from rrjax.dynamics.spectrum import spectrum
 from rrjax.dynamics.starts import start_scale
 from rrjax.frames import Frame, dimension, random_frame
-from rrjax.jobs.devices import OnDevices
+from rrjax.jobs.devices import ChunkProgram
 from rrjax.models import Model, check_tokens
 from rrjax.plots.slice import answer_map, settling_map
 from rrjax.puzzles import read_puzzles
 from rrjax.puzzles.batch import IGNORE_LABEL, Batch, take_batch
-from rrjax.results.axes import Meaning, describe_arrays
+from rrjax.results.axes import ArraySpec, describe_arrays
 from rrjax.store import Arrays, digest_arrays, write_result
 
 UNIT = "std(H_init) · √dim"
 _POINT = ("a", "b")
 _MEANINGS = {
-    "a": Meaning(("a",), UNIT),
-    "b": Meaning(("b",), UNIT),
-    "answer_index": Meaning(_POINT, "row of distinct_answers; -1: still moving"),
-    "answer_at": Meaning(_POINT, "first segment, from 1, from which on the answer is the last one"),
-    "residual_at": Meaning(
+    "a": ArraySpec(("a",), UNIT),
+    "b": ArraySpec(("b",), UNIT),
+    "answer_index": ArraySpec(_POINT, "row of distinct_answers; -1: still moving"),
+    "answer_at": ArraySpec(
+        _POINT, "first segment, from 1, from which on the answer is the last one"
+    ),
+    "residual_at": ArraySpec(
         _POINT, "first segment, from 1, from which on the residual stays below the threshold"
     ),
-    "residual": Meaning(
+    "residual": ArraySpec(
         _POINT, "norm of the change over the last segment / norm of the state after it"
     ),
-    "finite": Meaning(_POINT, "whether the last residual is a finite number"),
-    "solved": Meaning(_POINT, "whether the last answer is right"),
-    "exponents": Meaning((*_POINT, "exponent"), "nats per update"),
-    "fli": Meaning(_POINT, "nats"),
-    "distinct_answers": Meaning(("answer", "cell"), "token"),
-    "answer_solved": Meaning(("answer",), "whether the answer is right"),
-    "direction_": Meaning(("direction", "token", "width"), "share of a unit vector"),
+    "finite": ArraySpec(_POINT, "whether the last residual is a finite number"),
+    "solved": ArraySpec(_POINT, "whether the last answer is right"),
+    "exponents": ArraySpec((*_POINT, "exponent"), "nats per update"),
+    "fli": ArraySpec(_POINT, "nats"),
+    "distinct_answers": ArraySpec(("answer", "cell"), "token"),
+    "answer_solved": ArraySpec(("answer",), "whether the answer is right"),
+    "direction_": ArraySpec(("direction", "token", "width"), "share of a unit vector"),
 }
 
 
@@ -194,7 +196,7 @@ def measure(options: Options, model: Model, puzzle: Batch, plane: Plane) -> Arra
 
     fixed = (model.config, options.num_segments, options.residual, options.num_exponents)
     shared = (model.params, puzzle.inputs, puzzle.puzzle_ids, plane.directions, _keys(options)[1])
-    work = OnDevices(partial(_measure, *fixed), shared, prepare)
+    work = ChunkProgram(partial(_measure, *fixed), shared, prepare)
     names = ("puzzle", "grid", "extent", "directions", "residual", "num_exponents")
     identity = {name: getattr(options, name) for name in names} | {
         "tokens": digest_arrays(puzzle.inputs, puzzle.puzzle_ids),

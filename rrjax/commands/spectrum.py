@@ -23,29 +23,31 @@ from rrjax.commands.tables import print_table
 from rrjax.contract import Context, State
 from rrjax.dynamics.spectrum import spectrum
 from rrjax.frames import Frame, dimension
-from rrjax.jobs.devices import OnDevices
+from rrjax.jobs.devices import ChunkProgram
 from rrjax.models import Model
 from rrjax.outcomes import is_solved
 from rrjax.puzzles import PuzzleSet
 from rrjax.puzzles.batch import Batch, take_batch
-from rrjax.results.axes import Meaning, answer_drift, describe_arrays
+from rrjax.results.axes import ArraySpec, answer_drift, describe_arrays
 from rrjax.store import Arrays, write_result
 
 _MEANINGS = {
-    "exponents": Meaning(("puzzle", "exponent"), "nats per update"),
-    "log_growth": Meaning(("puzzle", "update", "exponent"), "nats"),
-    "drift_": Meaning(("puzzle", "segment"), "norm of the change of a state over a segment"),
-    "answers": Meaning(("puzzle", "cell"), "token"),
-    "q_halt": Meaning(("puzzle",), "logit of 'the answer is right'"),
-    "finite": Meaning(("puzzle",), "whether no number of the run was NaN or infinite"),
-    "failed_at": Meaning(("puzzle",), "update, from 0, at which the run was not finite; -1: none"),
-    "solved": Meaning(("puzzle",), "whether the last answer is right"),
-    "solved_by_segment": Meaning(("puzzle", "segment"), "whether the answer after it is right"),
-    "inputs": Meaning(("puzzle", "cell"), "token"),
-    "participation_": Meaning(
+    "exponents": ArraySpec(("puzzle", "exponent"), "nats per update"),
+    "log_growth": ArraySpec(("puzzle", "update", "exponent"), "nats"),
+    "drift_": ArraySpec(("puzzle", "segment"), "norm of the change of a state over a segment"),
+    "answers": ArraySpec(("puzzle", "cell"), "token"),
+    "q_halt": ArraySpec(("puzzle",), "logit of 'the answer is right'"),
+    "finite": ArraySpec(("puzzle",), "whether no number of the run was NaN or infinite"),
+    "failed_at": ArraySpec(
+        ("puzzle",), "update, from 0, at which the run was not finite; -1: none"
+    ),
+    "solved": ArraySpec(("puzzle",), "whether the last answer is right"),
+    "solved_by_segment": ArraySpec(("puzzle", "segment"), "whether the answer after it is right"),
+    "inputs": ArraySpec(("puzzle", "cell"), "token"),
+    "participation_": ArraySpec(
         ("puzzle", "segment", "exponent", "token"), "share of a vector's squared norm"
     ),
-    "answers_by_segment": Meaning(("puzzle", "segment", "cell"), "token"),
+    "answers_by_segment": ArraySpec(("puzzle", "segment", "cell"), "token"),
 }
 
 
@@ -130,7 +132,7 @@ def measure(options: Options, model: Model, puzzles: PuzzleSet) -> Arrays:
     return results | {"solved": results["solved_by_segment"][:, -1], "inputs": inputs}
 
 
-def _work(options: Options, model: Model, puzzles: PuzzleSet) -> OnDevices:
+def _work(options: Options, model: Model, puzzles: PuzzleSet) -> ChunkProgram:
     key = jax.random.key(options.seed)
 
     def prepare(items: np.ndarray) -> tuple[Batch, jax.Array]:
@@ -139,7 +141,7 @@ def _work(options: Options, model: Model, puzzles: PuzzleSet) -> OnDevices:
         return take_batch(puzzles, items), keys
 
     fixed = (model.config, options.num_exponents, options.num_segments, options.attribution)
-    return OnDevices(partial(_measure, *fixed), model.params, prepare)
+    return ChunkProgram(partial(_measure, *fixed), model.params, prepare)
 
 
 def _measure(

@@ -15,21 +15,21 @@ from rich.table import Table
 from rrjax.analysis.separation import auc
 from rrjax.checks import check_count
 from rrjax.dynamics.spectrum import spectrum
-from rrjax.results.axes import Meaning, describe_arrays
+from rrjax.results.axes import ArraySpec, describe_arrays
 from rrjax.store import describe_run, write_result
 from rrjax.systems.toy import CAPTURE_RADIUS, search_and_capture
 
 Arrays = dict[str, np.ndarray]
 
 _MEANINGS = {
-    "start": Meaning(("run",), "position"),
-    "solution": Meaning(("run",), "position"),
-    "capture_time": Meaning(("run",), "updates"),
-    "readout_times": Meaning(("readout",), "updates"),
-    "exponents": Meaning(("run", "readout"), "nats per update"),
-    "solved": Meaning(("run", "readout"), "whether the run is captured by then"),
-    "auc": Meaning(("readout",), "AUC of -exponent for solved"),
-    "failed": Meaning(("readout",), "share of the runs"),
+    "start": ArraySpec(("run",), "position"),
+    "solution": ArraySpec(("run",), "position"),
+    "capture_time": ArraySpec(("run",), "updates"),
+    "readout_times": ArraySpec(("readout",), "updates"),
+    "exponents": ArraySpec(("run", "readout"), "nats per update"),
+    "solved": ArraySpec(("run", "readout"), "whether the run is captured by then"),
+    "auc": ArraySpec(("readout",), "AUC of -exponent for solved"),
+    "failed": ArraySpec(("readout",), "share of the runs"),
 }
 
 

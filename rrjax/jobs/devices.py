@@ -1,7 +1,7 @@
-"""Chunks of a sweep on the devices of this process, and the share of this process among others.
+"""Chunks of a sweep on the devices of this process.
 
 Each device runs the program of one whole chunk, compiled once for all of them: the bits of a chunk
-do not depend on how many devices there are, and nothing passes between them.
+do not depend on how many devices there are, and no data pass between them.
 """
 
 import os
@@ -12,22 +12,20 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from rrjax.jobs.sweep import Share
-
 AXIS = "chunks"
 
 Device = Any
-"""A `jax.Device`, which is a name and no type to type checkers."""
+"""A `jax.Device`, which type checkers know as a name only."""
 
 Compute = Callable[[Any, Any], Mapping[str, jax.Array]]
-"""A pure function of what all chunks share and of one chunk's arrays, by item."""
+"""A pure function of what all chunks share and of one chunk's arrays; it returns arrays by item."""
 
 
-class OnDevices:
-    """The work of a sweep, with one chunk at a time on every device.
+class ChunkProgram:
+    """A compiled function of one chunk, which runs on one chunk per device at a time.
 
     Attributes:
-      parallel: how many chunks run at once.
+      parallel: Number of chunks that run at once.
     """
 
     def __init__(
@@ -37,13 +35,13 @@ class OnDevices:
         prepare: Callable[[np.ndarray], Any],
         devices: Sequence[Device] | None = None,
     ):
-        """Compile nothing yet.
+        """Places the shared arrays; compiles nothing yet.
 
         Args:
-          compute: from `shared` and arrays (chunk_size, ...) to arrays (chunk_size, ...).
-          shared: arrays that every device gets (parameters).
-          prepare: from item indices (n,) to a pytree of arrays (n, ...).
-          devices: None: all of this process.
+          compute: From `shared` and arrays (chunk_size, ...) to arrays (chunk_size, ...).
+          shared: Arrays that every device gets, such as parameters.
+          prepare: From item indices (n,) to a pytree of arrays (n, ...).
+          devices: The devices to use; None stands for all of this process.
         """
         devices = jax.local_devices() if devices is None else list(devices)
         self.parallel = len(devices)
@@ -53,7 +51,7 @@ class OnDevices:
         self._program = jax.jit(sharded(compute, devices))
 
     def __call__(self, items: np.ndarray) -> Mapping[str, np.ndarray]:
-        """Results (chunks, chunk_size, ...) of up to `parallel` chunks of items."""
+        """Returns arrays (chunks, chunk_size, ...) for items (chunks ≤ parallel, chunk_size)."""
         padded = items[np.minimum(np.arange(self.parallel), len(items) - 1)]
         batch = self._prepare(padded.ravel())
         results = jax.device_get(self._program(self._shared, batch))
@@ -63,12 +61,16 @@ class OnDevices:
         }
 
     def check(self) -> None:
-        """Raise what is wrong with the request, before anything is written or compiled."""
+        """Traces the program, so that a request that cannot work fails before anything is written.
+
+        Raises:
+          ValueError: What the traced functions refuse.
+        """
         jax.eval_shape(self._compute, self._shared, self._prepare(np.zeros(1, np.int64)))
 
 
 def sharded(compute: Compute, devices: Sequence[Device]) -> Compute:
-    """`compute` on the chunks of a batch, one on each device; what is shared is everywhere."""
+    """Returns `compute` with one chunk of its batch on each device; what is shared is on all."""
     everywhere, by_chunk = PartitionSpec(), PartitionSpec(AXIS)
     return jax.shard_map(
         compute,
@@ -80,22 +82,25 @@ def sharded(compute: Compute, devices: Sequence[Device]) -> Compute:
 
 
 def _mesh(devices: Sequence[Device]) -> Mesh:
-    """In the order given: nothing passes between the devices, whichever of them are neighbours."""
+    # the order does not matter, because no data pass between the devices
     return Mesh(np.array(devices), (AXIS,), axis_types=(AxisType.Auto,))
 
 
-def use_cpu_devices(number: int | None) -> None:
-    """Let the processor count as `number` devices; must come before JAX's first computation.
+def use_cpu_devices(number: int | None = None) -> None:
+    """Makes JAX see the processor as `number` devices; works only before JAX's first computation.
 
-    A program for one chunk leaves cores idle wherever it is not a large matrix product, so as many
-    chunks at once as there are cores are faster than one, without changing a bit of any.
+    A program for one chunk leaves cores idle wherever it is not a large matrix product, so that as
+    many chunks at once as there are cores are faster than one. The bits of a chunk stay the same.
 
     Args:
-      number: None: one for each core this process may use, or what is set already.
+      number: None stands for the number that is set already, or one for each core that this
+        process may use; JAX then keeps what it has if it is running.
 
     Raises:
-      ValueError: if it comes too late.
+      ValueError: JAX is running with another number of devices.
     """
+    if number is None and jax.config.jax_num_cpu_devices > 0:  # pyright: ignore[reportAttributeAccessIssue]
+        return
     try:
         jax.config.update("jax_num_cpu_devices", number or _num_cores())
     except RuntimeError as error:
@@ -107,45 +112,6 @@ def use_cpu_devices(number: int | None) -> None:
 
 
 def _num_cores() -> int:
-    """Cores this process may use, as far as the system tells."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def parse_share(text: str | None) -> Share | None:
-    """The share `i/n` (from 0) of this job, and in it of this process under `jax.distributed`.
-
-    Without a text, that of a Slurm array task (SLURM_ARRAY_TASK_ID, _MIN, _MAX, _COUNT); without
-    one all chunks are this job's. None where there is no other worker.
-
-    Raises:
-      ValueError: for another form, or i not in 0..n−1.
-    """
-    job = _from_text(text) if text is not None else _from_slurm(os.environ)
-    share = Share(job.index, job.count, jax.process_index(), jax.process_count())
-    return share if share.count * share.processes > 1 else None
-
-
-def _from_text(text: str) -> Share:
-    parts = text.split("/")
-    if len(parts) != 2 or not all(part.isdecimal() for part in parts):
-        raise ValueError(f"shard must be i/n, such as 0/4 for the first of four; got {text!r}")
-    share = Share(*map(int, parts))
-    if not share.index < share.count:
-        raise ValueError(f"shard i/n needs i in 0..n−1, the first is 0/n; got {text!r}")
-    return share
-
-
-def _from_slurm(environment: Mapping[str, str]) -> Share:
-    if "SLURM_ARRAY_TASK_COUNT" not in environment:
-        return Share()
-    names = (f"SLURM_ARRAY_TASK_{name}" for name in ("ID", "MIN", "MAX", "COUNT"))
-    task, first, last, count = (int(environment[name]) for name in names)
-    # every task refuses, also those whose own number would do
-    if last - first + 1 != count:
-        raise ValueError(
-            f"the Slurm array must number its tasks without gaps; it has {count} tasks in "
-            f"{first}..{last}; number them 0-{count - 1}, or pass --shard i/n"
-        )
-    return Share(task - first, count)

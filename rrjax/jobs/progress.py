@@ -1,44 +1,50 @@
-"""A progress bar with time left, on standard error; silent lines where there is no terminal."""
+"""A progress bar with the time left, on standard error or in a notebook; lines in log files."""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 _QUIET_SECONDS = 30.0
-"""Without a terminal a line is printed at most this often, so that log files stay readable."""
+"""Without a bar a line is printed at most this often, so that log files stay readable."""
 
 
 class Bar:
-    """Reports how far a job is."""
+    """A bar that `progress` opened; `report` moves it."""
 
-    def __init__(self, bars: Progress, label: str, total: int):
-        self._bars, self._label, self._total = bars, label, total
+    def __init__(self, bars: Progress, label: str, total: int, lines: bool):
+        self._bars, self._label, self._total, self._lines = bars, label, total, lines
         self._task = bars.add_task(label, total=total, note="")
         self._printed = float("-inf")
 
     def report(self, done: int, numbers: dict[str, float]) -> None:
-        """Show that `done` of the total is done, with some named numbers."""
+        """Shows that `done` units of the total are done, and some named numbers."""
         note = "  ".join(f"{name} {value:.4g}" for name, value in numbers.items())
         self._bars.update(self._task, completed=done, note=note)
-        if self._bars.console.is_terminal:
+        if not self._lines:
             return
         now = time.monotonic()
         if now - self._printed >= _QUIET_SECONDS or done == self._total:
             self._printed = now
             left = self._bars.tasks[0].time_remaining
-            print_left = f", {left:.0f} s left" if left else ""
+            time_left = f", {left:.0f} s left" if left else ""
             self._bars.console.print(
-                f"{self._label}: {done}/{self._total}{print_left}  {note}", soft_wrap=True
+                f"{self._label}: {done}/{self._total}{time_left}  {note}", soft_wrap=True
             )
 
 
 @contextmanager
-def progress(label: str, total: int) -> Iterator[Bar]:
-    """A bar for `total` units of work."""
+def progress(label: str, total: int, shown: bool = True) -> Iterator[Bar]:
+    """Opens a bar for `total` units of work.
+
+    It is drawn in a terminal, and in a notebook that has ipywidgets; anywhere else lines are
+    printed now and then. Nothing appears unless `shown`.
+    """
     console = Console(stderr=True)
+    drawn = console.is_terminal or (console.is_jupyter and find_spec("ipywidgets") is not None)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -46,6 +52,5 @@ def progress(label: str, total: int) -> Iterator[Bar]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    bars = Progress(*columns, console=console, disable=not console.is_terminal)
-    with bars:
-        yield Bar(bars, label, total)
+    with Progress(*columns, console=console, disable=not (shown and drawn)) as bars:
+        yield Bar(bars, label, total, lines=shown and not drawn)

@@ -1,7 +1,7 @@
-"""Sweeps: a function over many items, in chunks of fixed size, killed and resumed at will.
+"""Sweeps: a function over many items in chunks of one size, which can be killed and resumed.
 
-The vmap batch size changes the bits of a matrix product, and chaos magnifies that: so every chunk
-has the same size, the last one padded, and the size belongs to a sweep's identity. Workers may
+The vmap batch size changes the bits of a matrix product, and chaos magnifies them. So every chunk
+has the same size, the last one is padded, and the size belongs to a sweep's identity. Workers may
 share a folder: each chunk is one file that appears whole, and a lock that dies with its holder
 keeps two workers from computing the same one. The merged result does not depend on who did what.
 """
@@ -13,10 +13,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 import numpy as np
 
+from rrjax.checks import check_count
+from rrjax.jobs.shares import Share
 from rrjax.store import Arrays, claim_folder, describe_run, read_arrays, write_arrays
 
 Work = Callable[[np.ndarray], Mapping[str, Any]]
@@ -28,79 +30,61 @@ POLL_SECONDS = 0.5
 """How often a worker with nothing left to take looks whether the others' chunks are there."""
 
 
-class Share(NamedTuple):
-    """What one worker does: a job's chunks, beginning with those of its process.
-
-    Attributes:
-      index, count: this is one of `count` jobs, and takes every count-th chunk from `index` on.
-      process, processes: of those, this process of the job begins with every processes-th.
-    """
-
-    index: int = 0
-    count: int = 1
-    process: int = 0
-    processes: int = 1
-
-    def chunks(self, number: int) -> list[int]:
-        """Of `number` chunks those of this job, in the order in which this process takes them."""
-        mine = range(self.index, number, self.count)
-        turns = [(self.process + turn) % self.processes for turn in range(self.processes)]
-        return [chunk for turn in turns for chunk in mine[turn :: self.processes]]
-
-
 @dataclass(frozen=True)
 class Sweep:
     """What is swept, and where the results go.
 
     Attributes:
-      folder: holds `sweep.json` and `chunks/`; a sweep of the same identity is continued there.
-      num_items: how many items there are.
-      chunk_size: items that run together.
-      identity: all else that the results depend on; JSON-able.
+      folder: Holds `sweep.json` and `chunks/`, where a sweep of the same identity is continued;
+        None keeps the chunks in memory.
+      num_items: Number of items.
+      chunk_size: Number of items that run together.
+      identity: All else that the results depend on, as JSON can hold it.
     """
 
-    folder: Path
+    folder: Path | None
     num_items: int
     chunk_size: int
     identity: Mapping[str, Any]
 
     def __post_init__(self):
-        for name in ("num_items", "chunk_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        check_count("num_items", self.num_items, least=1)
+        check_count("chunk_size", self.chunk_size, least=1)
 
     @property
     def num_chunks(self) -> int:
-        """Chunks, the last of which may be padded."""
+        """The number of chunks, the last of which may be padded."""
         return -(-self.num_items // self.chunk_size)
 
     def items(self, chunk: int) -> np.ndarray:
-        """The (chunk_size,) indices of a chunk's items; padding repeats the last item."""
+        """Returns the (chunk_size,) indices of a chunk's items; padding repeats the last item."""
         first = chunk * self.chunk_size
         return np.minimum(np.arange(first, first + self.chunk_size), self.num_items - 1)
 
     def size(self, chunk: int) -> int:
-        """Items of a chunk, its padding not counted."""
+        """Returns the number of items of a chunk without its padding."""
         return min(self.chunk_size, self.num_items - chunk * self.chunk_size)
 
     def num_items_of(self, share: Share | None) -> int:
-        """Items of all chunks of a share."""
+        """Returns the number of items in all chunks of a share."""
         return sum(map(self.size, (share or Share()).chunks(self.num_chunks)))
 
     def path(self, chunk: int) -> Path:
-        """The file of a finished chunk."""
+        """Returns the file of a finished chunk in the sweep's folder."""
+        assert self.folder is not None
         return self.folder / "chunks" / f"{chunk:06d}.npz"
 
 
 class Unfinished(Exception):
-    """This worker has done its part, and is not the one to put the results together."""
+    """This worker has done its part, and another one puts the results together."""
 
     def __init__(self, sweep: Sweep):
-        total, left = sweep.num_chunks, missing(sweep)
+        total, absent = sweep.num_chunks, missing(sweep)
         super().__init__(
-            f"{total - len(left)} of {total} chunks are done, missing are {_listed(left)}; when "
-            "the other workers are done, the same command without a shard puts the results together"
-            if left
+            f"{total - len(absent)} of {total} chunks are done, missing are {_listed(absent)}; "
+            "when the other workers are done, the same command without a shard puts the results "
+            "together"
+            if absent
             else f"all {total} chunks are done; process 0 puts the results together"
         )
 
@@ -108,34 +92,38 @@ class Unfinished(Exception):
 def run(
     sweep: Sweep, work: Work, report: Report, share: Share | None = None, parallel: int = 1
 ) -> Arrays:
-    """Do what is not done of a share, and return all results in the order of the items.
+    """Computes what is missing of a sweep, and returns all results in the order of the items.
 
-    Each chunk appears as one file when it is whole. A file that is damaged is computed anew. The
-    processes of a job end together: who has done its own chunks takes those of the others that
-    nobody is at, and waits for the rest; if their worker dies, they are taken too.
+    In a folder each chunk appears as one file when it is whole, and a damaged file is computed
+    anew. The processes of a job end together: a process that has done its own chunks takes those of
+    the others that nobody computes, and waits for the rest; if their worker dies, it takes them
+    too.
 
     Args:
-      sweep: what and where.
-      work: computes some chunks at once.
-      report: called with the number of this share's items that are done, after every round.
-      share: None: all chunks.
-      parallel: how many chunks `work` takes at once; it may be given fewer.
+      sweep: What is swept, and where the results go.
+      work: Computes some chunks at once.
+      report: Called with the number of this share's items that are done, after every round.
+      share: The chunks of this worker; None stands for all, as it must without a folder.
+      parallel: Number of chunks that `work` takes at once; it may be given fewer.
 
     Returns:
       The results; empty in all processes but the first, and while chunks of other jobs are missing.
 
     Raises:
-      ValueError: if the folder holds another sweep or something else.
-      OSError: if a result cannot be written; what was finished before is kept.
+      ValueError: The folder holds another sweep or something else.
+      OSError: A result cannot be written; what was finished before is kept.
     """
-    _claim(sweep)
+    if sweep.folder is None:
+        return _run_in_memory(sweep, work, report, parallel)
+    _claim(sweep, sweep.folder)
     share = share or Share()
     waiting, done = share.chunks(sweep.num_chunks), 0
     while waiting:
         with ExitStack() as locks:
             finished, taken, waiting = _take(sweep, waiting, parallel, locks)
             if taken:
-                _compute(sweep, taken, work)
+                for chunk, arrays in _compute(sweep, taken, work):
+                    write_arrays(sweep.path(chunk), arrays)
         if not finished and not taken:
             time.sleep(POLL_SECONDS)
         for chunk in (*finished, *taken):
@@ -144,13 +132,23 @@ def run(
     return {} if share.process else collect(sweep)
 
 
+def _run_in_memory(sweep: Sweep, work: Work, report: Report, parallel: int) -> Arrays:
+    chunks, done = [], 0
+    for first in range(0, sweep.num_chunks, parallel):
+        numbers = list(range(first, min(first + parallel, sweep.num_chunks)))
+        chunks += [arrays for _, arrays in _compute(sweep, numbers, work)]
+        done += sum(map(sweep.size, numbers))
+        report(done, {})
+    return _joined(chunks)
+
+
 def missing(sweep: Sweep) -> list[int]:
-    """The chunks that nobody has finished, or whose files are damaged."""
+    """Returns the chunks of a folder that nobody has finished, or whose files are damaged."""
     return [chunk for chunk in range(sweep.num_chunks) if _read(sweep.path(chunk)) is None]
 
 
 def collect(sweep: Sweep) -> Arrays:
-    """All results in the order of the items; empty while chunks are missing or damaged."""
+    """Returns all results of a folder in the order of the items; empty while chunks are missing."""
     chunks = []
     for chunk in range(sweep.num_chunks):
         arrays = _read(sweep.path(chunk))
@@ -158,19 +156,23 @@ def collect(sweep: Sweep) -> Arrays:
             return {}
         chunks.append(arrays)
     _remove_locks(sweep)
+    return _joined(chunks)
+
+
+def _joined(chunks: list[Arrays]) -> Arrays:
     return {name: np.concatenate([arrays[name] for arrays in chunks]) for name in chunks[0]}
 
 
-def _claim(sweep: Sweep) -> None:
-    whole = {"num_items": sweep.num_items, "chunk_size": sweep.chunk_size, **sweep.identity}
-    claim_folder(sweep.folder, "sweep.json", whole, {"made_by": describe_run()})
-    (sweep.folder / "chunks").mkdir(exist_ok=True)
+def _claim(sweep: Sweep, folder: Path) -> None:
+    identity = {"num_items": sweep.num_items, "chunk_size": sweep.chunk_size, **sweep.identity}
+    claim_folder(folder, "sweep.json", identity, {"made_by": describe_run()})
+    (folder / "chunks").mkdir(exist_ok=True)
 
 
 def _take(
     sweep: Sweep, waiting: list[int], parallel: int, locks: ExitStack
 ) -> tuple[list[int], list[int], list[int]]:
-    """Of the chunks waited for: the finished, those locked to be computed, and the rest."""
+    """Returns the waiting chunks in three lists: finished, locked to be computed, and the rest."""
     finished, taken, rest = [], [], []
     for place, chunk in enumerate(waiting):
         if len(taken) == parallel:
@@ -190,16 +192,16 @@ def _take(
     return finished, taken, rest
 
 
-def _compute(sweep: Sweep, chunks: list[int], work: Work) -> None:
+def _compute(sweep: Sweep, chunks: list[int], work: Work) -> Iterator[tuple[int, Arrays]]:
+    """Yields chunks that are computed together, with their results without padding."""
     results = work(np.stack([sweep.items(chunk) for chunk in chunks]))
     for row, chunk in enumerate(chunks):
-        kept = sweep.size(chunk)
-        arrays = {name: np.asarray(value[row])[:kept] for name, value in results.items()}
-        write_arrays(sweep.path(chunk), arrays)
+        size = sweep.size(chunk)
+        yield chunk, {name: np.asarray(value[row])[:size] for name, value in results.items()}
 
 
 def _read(path: Path) -> Arrays | None:
-    """A chunk's results; None if it is absent or damaged, and to be computed."""
+    """Returns a chunk's results, or None if it is absent or damaged and has to be computed."""
     try:
         return read_arrays(path)
     except (FileNotFoundError, ValueError):
@@ -207,7 +209,7 @@ def _read(path: Path) -> Arrays | None:
 
 
 def _listed(chunks: list[int]) -> str:
-    """Numbers of some chunks, not more than a line of them."""
+    """Returns the numbers of some chunks in words, at most a line of them."""
     shown = ", ".join(map(str, chunks[:10]))
     return f"{shown} and {len(chunks) - 10} more" if len(chunks) > 10 else shown
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from rrjax.store import Arrays
 
 
-class Meaning(NamedTuple):
+class ArraySpec(NamedTuple):
     """What an array is.
 
     Attributes:
@@ -18,7 +18,7 @@ class Meaning(NamedTuple):
     unit: str
 
 
-def describe_arrays(arrays: Arrays, meanings: Mapping[str, Meaning]) -> dict[str, Any]:
+def describe_arrays(arrays: Arrays, meanings: Mapping[str, ArraySpec]) -> dict[str, Any]:
     """`axes` and `units` of every array, for the record beside a result.
 
     Args:
@@ -43,7 +43,7 @@ def describe_arrays(arrays: Arrays, meanings: Mapping[str, Meaning]) -> dict[str
     }
 
 
-def _meaning(name: str, meanings: Mapping[str, Meaning]) -> Meaning:
+def _meaning(name: str, meanings: Mapping[str, ArraySpec]) -> ArraySpec:
     if name in meanings:
         return meanings[name]
     for start, meaning in meanings.items():

@@ -135,7 +135,7 @@ def test_runs_that_are_not_finite_are_drawn_on_no_board(job):
 
 
 def test_a_chosen_board_is_drawn_without_computing_again(job, monkeypatch):
-    monkeypatch.setattr(spectrum.OnDevices, "__call__", None)
+    monkeypatch.setattr(spectrum.ChunkProgram, "__call__", None)
     monkeypatch.setattr(spectrum, "draw_results", lambda *_: None)
     before = (job.out / "unstable_cells.png").read_bytes()
     run(*job.command_line, "--attribution", "--board", "1")

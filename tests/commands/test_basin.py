@@ -175,7 +175,7 @@ def test_another_readout_runs_nothing_again(job, tmp_path, monkeypatch):
         raise AssertionError("computed again")
 
     monkeypatch.setattr(command, "draw_results", lambda *_: None)
-    monkeypatch.setattr(repeats.OnDevices, "__call__", never)
+    monkeypatch.setattr(repeats.ChunkProgram, "__call__", never)
     out = shutil.copytree(job.out, tmp_path / "out")
     run(*arguments(job.model, job.data, out, "--readout-segment", "6"))
     _, record = store.read_result(out / "results.npz")

@@ -158,7 +158,7 @@ def test_halting_and_another_readout_run_nothing_again(job, results, tmp_path, m
         raise AssertionError("computed again")
 
     monkeypatch.setattr(command, "draw_results", lambda *_: None)
-    monkeypatch.setattr(command.OnDevices, "__call__", never)
+    monkeypatch.setattr(command.ChunkProgram, "__call__", never)
     rules = ("--halt-q", "0.1", "--halt-residual", "0.5", "--readout-segment", "3")
     out = shutil.copytree(job.out, tmp_path / "out")
     printed = run(*arguments(job.model, job.data, out, *rules))

@@ -148,7 +148,7 @@ def test_other_boxes_and_another_rest_run_nothing_again(job, tmp_path, monkeypat
     def never(self, items):
         raise AssertionError("computed again")
 
-    monkeypatch.setattr(command.OnDevices, "__call__", never)
+    monkeypatch.setattr(command.ChunkProgram, "__call__", never)
     monkeypatch.setattr(command, "draw_results", lambda *_: None)
     out = shutil.copytree(job.out, tmp_path / "out")
     run(*arguments(job.model, job.data, out, "--rest-segments", "1", "--box-size", "3"))

@@ -177,13 +177,13 @@ def test_fewer_puzzles_are_the_first_ones(job, results, tmp_path):
 def count_chunks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Sizes of the chunks that are computed from now on (traces of the check excluded)."""
     sizes: list[int] = []
-    measure = command.OnDevices.__call__
+    measure = command.ChunkProgram.__call__
 
     def counted(self, items):
         sizes.extend(len(chunk) for chunk in items)
         return measure(self, items)
 
-    monkeypatch.setattr(command.OnDevices, "__call__", counted)
+    monkeypatch.setattr(command.ChunkProgram, "__call__", counted)
     return sizes
 
 
@@ -296,7 +296,7 @@ def test_an_interrupted_run_says_that_it_continues(job, tmp_path, monkeypatch, c
 
     command_line = arguments(job.model, job.data, tmp_path / "out")
     with monkeypatch.context() as patch:
-        patch.setattr(command.OnDevices, "__call__", interrupt)
+        patch.setattr(command.ChunkProgram, "__call__", interrupt)
         assert cli.main(command_line) == 130
     message = "interrupted; given again, sweeps and training go on"
     assert message in capsys.readouterr().err

@@ -189,8 +189,11 @@ def test_options_and_a_yaml_file_say_when_to_floss(data, tasks, tmp_path):
         (["--augmentation.sigma", "1", "2"], "augmentation.sigma must stay at (0.001, 0.001)"),
         (["--floss.loss", "top1_cf"], "floss.loss must stay at engelken_l2 without floss.pre"),
         (["--steps", "99999999999"], "steps must be at most 2147483647"),
-        (["--arch.halt-max-steps", "99999999999"], "arch.halt_max_steps is at most 2147483647"),
-        (["--arch.expansion", "1e300"], "arch.expansion is at most 1000"),
+        (
+            ["--arch.halt-max-steps", "99999999999"],
+            "arch.halt_max_steps must be at most 2147483647",
+        ),
+        (["--arch.expansion", "1e300"], "arch.expansion must be above 0 and at most 1000"),
     ],
 )
 def test_wrong_noise_is_refused_by_name(data, tmp_path, capsys, more, message):

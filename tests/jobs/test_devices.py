@@ -16,15 +16,16 @@ import pytest
 from rrjax import cli, store
 from rrjax.commands import spectrum as command
 from rrjax.jobs import devices, sweep
-from rrjax.jobs.devices import OnDevices, parse_share, use_cpu_devices
-from rrjax.jobs.sweep import Share, Sweep
+from rrjax.jobs.devices import ChunkProgram, use_cpu_devices
+from rrjax.jobs.shares import Share, parse_share
+from rrjax.jobs.sweep import Sweep
 from rrjax.puzzles import write_folder
 from tests.tools import jobs
-from tests.tools.processes import begin, finish
-from tests.tools.scripts_path import SCRIPTS
+from tests.tools.processes import ROOT, begin, finish
 from tests.tools.tiny import puzzles, snapshot, write_model
 
-ROOT = SCRIPTS.parent
+ACCELERATORS = ROOT / "scripts" / "accelerators"
+DISTRIBUTED = [sys.executable, "-m", "scripts.accelerators.distributed"]
 NUMBER, CHUNK, SEGMENTS = 9, 2, 16
 """Five chunks, the last of them padded; they divide neither 2, 3 nor 4 devices."""
 
@@ -91,13 +92,13 @@ _ON_FOUR = """
 import sys
 from rrjax import cli
 from rrjax.commands import spectrum
-from rrjax.jobs.devices import OnDevices
+from rrjax.jobs.devices import ChunkProgram
 
-shapes, call = [], OnDevices.__call__
+shapes, call = [], ChunkProgram.__call__
 def counted(self, items):
     shapes.append((self.parallel, *items.shape))
     return call(self, items)
-OnDevices.__call__ = counted
+ChunkProgram.__call__ = counted
 spectrum.draw_results = lambda *_: None
 code = cli.main(["spectrum", *sys.argv[1:]])
 print(shapes)
@@ -119,7 +120,7 @@ import sys
 from pathlib import Path
 import jax, jax.numpy as jnp, numpy as np
 from rrjax.jobs import sweep
-from rrjax.jobs.devices import OnDevices, use_cpu_devices
+from rrjax.jobs.devices import ChunkProgram, use_cpu_devices
 
 use_cpu_devices(4)
 weights = jax.random.normal(jax.random.key(0), (16, 16))
@@ -132,7 +133,7 @@ def prepare(items):
     return jnp.sin(jnp.asarray(items)[:, None] + jnp.arange(16.0))
 
 for number in (1, 2, 3, 4):
-    work = OnDevices(compute, weights, prepare, jax.devices()[:number])
+    work = ChunkProgram(compute, weights, prepare, jax.devices()[:number])
     job = sweep.Sweep(Path(sys.argv[1]) / str(number), 17, 3, {})
     sweep.run(job, work, lambda done, numbers: None, parallel=work.parallel)
     placed = work._program.lower(work._shared, prepare(np.zeros(3 * number, int)))
@@ -156,7 +157,7 @@ def test_two_processes_of_jax_distributed_give_the_bits_of_one(job, tmp_path):
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         coordinator = f"localhost:{probe.getsockname()[1]}"
-    script = [sys.executable, str(SCRIPTS / "distributed.py"), "--num-processes", "2"]
+    script = [*DISTRIBUTED, "--num-processes", "2"]
     one_device = job.into(tmp_path, "--cpu-devices", "1")
     both = [
         begin(
@@ -182,7 +183,7 @@ def test_two_processes_of_jax_distributed_give_the_bits_of_one(job, tmp_path):
     ],
 )
 def test_half_of_a_meeting_place_and_another_command_are_refused(options, message):
-    script = begin([sys.executable, str(SCRIPTS / "distributed.py"), *options])
+    script = begin([*DISTRIBUTED, *options])
     err = script.communicate(timeout=60)[1]
     assert script.returncode == 2
     assert message in err.replace("'spectrum', 'rollout', 'basin',", "spectrum, rollout, basin,")
@@ -197,14 +198,14 @@ def test_shards_one_after_another_then_all_together(job, tmp_path):
     last = run(job.into(tmp_path, "--shard", "2/3"))
     assert f"of {NUMBER} puzzles" in last
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(OnDevices, "__call__", None)
+        patch.setattr(ChunkProgram, "__call__", None)
         assert run(job.into(tmp_path)) == last
     assert_same_results(tmp_path, job)
 
 
 @pytest.mark.slow
 def test_the_shell_script_is_one_and_a_task_of_an_array_does_its_share(job, tmp_path):
-    script = SCRIPTS / "slurm_array.sh"
+    script = ACCELERATORS / "slurm_array.sh"
     assert printed_by(begin(["bash", "-n", str(script)])) == ""
     (tmp_path / "bin").mkdir()
     installed = tmp_path / "bin" / "rrjax"
@@ -228,7 +229,7 @@ def test_the_shell_script_is_one_and_a_task_of_an_array_does_its_share(job, tmp_
 
 @pytest.mark.parametrize("arguments", [[], ["folder"], ["folder", "model"]])
 def test_the_array_script_wants_a_folder_a_model_and_an_array(arguments):
-    script = begin(["sh", str(SCRIPTS / "slurm_array.sh"), *arguments])
+    script = begin(["sh", str(ACCELERATORS / "slurm_array.sh"), *arguments])
     err = script.communicate(timeout=60)[1]
     assert script.returncode == 2
     assert ("give a folder", "give a model", "submit this with sbatch")[len(arguments)] in err
@@ -325,11 +326,11 @@ def test_what_cannot_work_is_refused_before_anything_is_computed():
         raise ValueError("puzzles of another size")
 
     with pytest.raises(ValueError, match="puzzles of another size"):
-        OnDevices(wrong, jnp.float32(2), jnp.asarray).check()
+        ChunkProgram(wrong, jnp.float32(2), jnp.asarray).check()
     with pytest.raises(jax.errors.TracerArrayConversionError):
         np.asarray(calls[0])  # traced, without numbers
     assert len(calls) == 1
-    OnDevices(double, jnp.float32(2), jnp.asarray).check()
+    ChunkProgram(double, jnp.float32(2), jnp.asarray).check()
 
 
 def test_a_command_that_cannot_work_writes_nothing(job, tmp_path, capsys):
@@ -343,7 +344,7 @@ def test_a_command_that_cannot_work_writes_nothing(job, tmp_path, capsys):
 
 @pytest.mark.parametrize("num_items", [1, 2, 5])
 def test_every_item_is_computed_as_its_index_says(tmp_path, num_items):
-    work = OnDevices(double, jnp.float32(2), jnp.asarray)
+    work = ChunkProgram(double, jnp.float32(2), jnp.asarray)
     found = sweep.run(
         Sweep(tmp_path, num_items, 2, {}), work, lambda done, numbers: None, parallel=work.parallel
     )

@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rrjax.jobs import sweep
-from rrjax.jobs.sweep import Share, Sweep, Unfinished
+from rrjax.jobs.shares import Share
+from rrjax.jobs.sweep import Sweep, Unfinished
 from rrjax.store import claims
 from tests.tools.tiny import snapshot
 
@@ -414,3 +415,12 @@ def test_a_sweep_killed_before_its_folder_was_claimed_can_start_again(tmp_path, 
             sweep.run(make(tmp_path), must_not_run, ignore)
     assert [path.name.startswith(".sweep.json.") for path in tmp_path.iterdir()] == [True]
     assert_values(sweep.run(make(tmp_path), Work(), ignore))
+
+
+@pytest.mark.parametrize("parallel", [1, 2, 5])
+def test_without_a_folder_the_same_chunks_stay_in_memory(parallel):
+    work, counts = Work(), []
+    job = Sweep(None, 10, 4, IDENTITY)
+    assert_values(sweep.run(job, work, lambda done, _: counts.append(done), parallel=parallel))
+    assert work.calls == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 9, 9]]
+    assert counts == {1: [4, 8, 10], 2: [8, 10], 5: [10]}[parallel]

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import memory_task as task
 import numpy as np
 import optax
 from jaxtyping import Array
@@ -25,6 +24,7 @@ from rrjax.training.flossing import (
     num_skipped,
     only,
 )
+from scripts.studies import memory_task as task
 
 SKIPPED_LIMIT = 20
 """Flossing steps skipped in a row that end a run."""

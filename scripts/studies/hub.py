@@ -53,7 +53,7 @@ def convert(source: str, folder: Path) -> None:
       ValueError: with its message, where it refuses.
     """
     command = [sys.executable, "-m", "converters", source, str(folder.absolute())]
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True)
     if done.returncode:
         raise ValueError(done.stderr.strip().removeprefix("error: "))

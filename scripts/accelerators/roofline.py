@@ -4,7 +4,7 @@ Operations of the traced program's matrix products over peak rates, and the byte
 over the memory's bandwidth; the longer of the two bounds the time from below as long as results of
 products go to memory. Nothing is run or compiled.
 
-Usage: python scripts/roofline.py [--puzzles 16] [--num-exponents 8] [--out roofline.json]
+Usage: python -m scripts.accelerators.roofline [--puzzles 16] [--num-exponents 8]
 """
 
 import functools
@@ -16,13 +16,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import tyro
-from counting import flops, traffic
-from sizes import bundled, official_mlp, parameters
 
 from rrjax.cells import Config, bind, initial_state
 from rrjax.contract import run_segment
 from rrjax.dynamics.spectrum import spectrum
 from rrjax.store import describe_run, write_json
+from scripts.benchmarks.counting import flops, traffic
+from scripts.benchmarks.sizes import bundled, official_mlp, parameters
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@
 # Every step is a command of `rrjax`; killed, the script goes on where it stopped. Cells are marked
 # for Jupytext and for editors that run them one by one.
 #
-# `python scripts/story.py --folder runs/story` takes some 45 minutes on two cores with the models
-# in the box. With a network it takes the official models from the Hub instead, which are several
-# times as large: `--no-hub` keeps to the box.
+# `python -m scripts.studies.story --folder runs/story` takes some 45 minutes on two cores with the
+# models in the box. With a network it takes the official models from the Hub instead, which are
+# several times as large: `--no-hub` keeps to the box.
 
 # %%
 import sys
@@ -20,9 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
-from claims import Evidence, print_claims
-from hub import model_and_puzzles
-from runs import run
+
+from scripts.studies.claims import Evidence, print_claims
+from scripts.studies.hub import model_and_puzzles
+from scripts.studies.runs import run
 
 
 @dataclass(frozen=True)

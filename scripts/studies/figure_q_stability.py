@@ -1,16 +1,16 @@
 """The model's own q against stability over noisy rollouts: after figure 4 of the seed documents.
 
-Usage: python scripts/figure_q_stability.py [--folder runs/story] [--num-puzzles 128]
+Usage: python -m scripts.studies.figure_q_stability [--folder runs/story] [--num-puzzles 128]
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
-from runs import run
 
 from rrjax.plots.canvas import save_figure
 from rrjax.plots.ptrm import q_against_lambda1
+from scripts.studies.runs import run
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@
 # The task that comes last prints the table and writes results.npz and the figures. Tasks that were
 # killed or ran out of time leave chunks missing: give the same command again, with any array.
 # To do the rest and collect with one task (on the same kind of device, which the results depend on):
-#   sbatch --array=0 scripts/slurm_array.sh FOLDER MODEL [the same options]
-# Usage: sbatch scripts/slurm_array.sh FOLDER MODEL [options of rrjax spectrum]
+#   sbatch --array=0 scripts/accelerators/slurm_array.sh FOLDER MODEL [the same options]
+# Usage: sbatch scripts/accelerators/slurm_array.sh FOLDER MODEL [options of rrjax spectrum]
 set -eu
 folder=${1:?give a folder that all nodes see}
 model=${2:?give a model}

@@ -5,7 +5,7 @@
 - The engine (files, checksums, locks) against a bare loop over the same compiled chunks.
 - Start-up of every command that has nothing to do.
 
-Usage: python scripts/benchmark_sweep.py [--out benchmark_sweep.json]   (some ten minutes, 2 cores)
+Usage: python -m scripts.benchmarks.sweep [--out benchmark_sweep.json]   (some ten minutes, 2 cores)
 """
 
 import functools
@@ -21,16 +21,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
-from benchmark import forward, make_tokens, measure, print_row
-from sizes import bundled, official_mlp
 
 from rrjax.cells import Config, init_params
 from rrjax.cli import COMMANDS
 from rrjax.commands import basin, job, repeats
-from rrjax.jobs.devices import OnDevices, use_cpu_devices
+from rrjax.jobs.devices import ChunkProgram, use_cpu_devices
 from rrjax.jobs.sweep import Sweep, run
 from rrjax.models import Model, load_model
 from rrjax.store import describe_run, write_json
+from scripts.benchmarks.sizes import bundled, official_mlp
+from scripts.benchmarks.spectrum import forward, make_tokens
+from scripts.benchmarks.timing import measure, print_row
 
 
 @dataclass(frozen=True)
@@ -54,14 +55,14 @@ class Options:
     repeats: int = 3
 
 
-def forward_work(config: Config, num_segments: int) -> OnDevices:
+def forward_work(config: Config, num_segments: int) -> ChunkProgram:
     """The plain forward of puzzles."""
     params = init_params(jax.random.key(0), config)
     compute = functools.partial(forward, config, num_segments)
-    return OnDevices(compute, params, lambda items: jnp.asarray(make_tokens(len(items))))
+    return ChunkProgram(compute, params, lambda items: jnp.asarray(make_tokens(len(items))))
 
 
-def basin_work(config: Config, num_segments: int) -> OnDevices:
+def basin_work(config: Config, num_segments: int) -> ChunkProgram:
     """Starts of a basin sweep, as `rrjax basin` runs them."""
     params = init_params(jax.random.key(0), config)
     model = Model(config, params, {}, "random", "", Path())
@@ -72,7 +73,7 @@ def basin_work(config: Config, num_segments: int) -> OnDevices:
     return repeats.make_work(options, model, puzzles, grid, disturb)
 
 
-def chunk_of(work: OnDevices, size: int) -> Callable[[], Any]:
+def chunk_of(work: ChunkProgram, size: int) -> Callable[[], Any]:
     """One chunk of this size on every device."""
     items = np.arange(work.parallel * size).reshape(work.parallel, size)
     return functools.partial(work, items)

@@ -4,7 +4,7 @@ The step of Engelken's experiment (80 neurons, 75 exponents, horizon 55) against
 eager PyTorch, and a flossing step of a small TRM against its forward. Cases take turns, and medians
 of ratios are taken. Several LAPACK threads only wait for each other at this size: one each.
 
-Usage: OPENBLAS_NUM_THREADS=1 python scripts/benchmark_flossing.py [--out benchmark_flossing.json]
+Usage: OPENBLAS_NUM_THREADS=1 python -m scripts.benchmarks.flossing [--out benchmark_flossing.json]
 (a minute; PyTorch is optional)
 """
 
@@ -16,15 +16,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import engelken_runs
 import jax
 import jax.numpy as jnp
-import memory_task
 import numpy as np
 import tyro
-from benchmark import matrix_product, product_rate
-from counting import flops
-from sizes import bundled
 
 from rrjax.cells import bind, init_params
 from rrjax.contract import run_segment
@@ -33,6 +28,10 @@ from rrjax.flossing.transforms import log_exponents, penalized
 from rrjax.frames import orthonormalize_dense, random_frame
 from rrjax.store import describe_run, write_json
 from rrjax.training.flossing import flossing_step
+from scripts.benchmarks.counting import flops
+from scripts.benchmarks.sizes import bundled
+from scripts.benchmarks.timing import matrix_product, measure, product_rate
+from scripts.studies import engelken_runs, memory_task
 
 
 @dataclass(frozen=True)
@@ -192,19 +191,6 @@ def training_cases(options: Options) -> Cases:
     }
 
 
-def measure_all(cases: Cases, rounds: int) -> dict[str, np.ndarray]:
-    """CPU seconds of every case in every round, the cases taking turns."""
-    for case in cases.values():
-        jax.block_until_ready(case())
-    seconds: dict[str, list[float]] = {name: [] for name in cases}
-    for _ in range(rounds):
-        for name, case in cases.items():
-            start = time.process_time()
-            jax.block_until_ready(case())
-            seconds[name].append(time.process_time() - start)
-    return {name: np.array(values) for name, values in seconds.items()}
-
-
 def summarize(options: Options, seconds: dict[str, np.ndarray]) -> dict[str, float]:
     """Medians over the rounds."""
     rows = {f"{name}, ms": 1e3 * values for name, values in seconds.items()}
@@ -234,7 +220,7 @@ def main(options: Options) -> None:
     rows = {}
     for make_cases in (toy_cases, trm_cases, training_cases):
         cases = make_cases(options)
-        seconds = measure_all(cases, options.repeats)
+        seconds = measure(cases, options.repeats, time.process_time)
         row = summarize(options, seconds)
         if make_cases is toy_cases:
             row |= toy_limit(cases["toy, QR every 1"], seconds)

@@ -4,7 +4,7 @@ A vanilla network of 80 neurons learns delayed copy or delayed XOR with and with
 flossing before (preflossing) and during training (interflossing). Killed, it continues where it
 was, to the same bits. About 40 minutes of one core; with `--tasks xor --conditions none pre` 8.
 
-Usage: python scripts/engelken.py --out FOLDER [--seeds 5] [--tasks xor] [--conditions none pre]
+Usage: python -m scripts.studies.engelken --out FOLDER [--tasks xor] [--conditions none pre]
 
 Reference: Engelken 2023, "Gradient flossing: improving gradient descent through dynamic control of
 Jacobians", NeurIPS, and the example of its public code.
@@ -14,16 +14,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import memory_task
 import numpy as np
 import tyro
-from engelken_figure import accuracy_figure, jacobian_figure
-from engelken_runs import BLOCK, CONDITIONS, Run, Setting, advance
 
 from rrjax.jobs.progress import progress
 from rrjax.plots.canvas import save_figure
 from rrjax.store import claim_folder, describe_run, read_arrays, write_result
 from rrjax.training.history import student_interval
+from scripts.studies import memory_task
+from scripts.studies.engelken_figure import accuracy_figure, jacobian_figure
+from scripts.studies.engelken_runs import BLOCK, CONDITIONS, Run, Setting, advance
 
 
 @dataclass(frozen=True)

@@ -11,19 +11,19 @@ is a whole rollout of new puzzles (`parallel_fixed`). Arms differ as follows:
 `multi4` is compared at equal optimizer steps and equal puzzles seen, as in the notes it comes from,
 and so at four times the baseline's compute; `batch4` has the compute of `multi4`.
 
-Usage: python scripts/compare_augmentation.py OUT [--num-seeds 3] [--arms baseline multi4 batch4]
+Usage: python -m scripts.studies.compare_augmentation OUT [--arms baseline multi4 batch4]
 """
 
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
-import comparison
 import tyro
-from comparison import Change, Sizes
 
 from rrjax.training.augment import Augmentation
 from rrjax.training.loop import Task
+from scripts.studies import comparison
+from scripts.studies.comparison import Change, Sizes
 
 Arm = Literal["baseline", "multi4", "batch4"]
 

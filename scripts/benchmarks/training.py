@@ -3,7 +3,7 @@
 float32, the same batch, in turns within one run; medians of ratios, so that the noise of a shared
 machine cancels. Weights are random: speed does not depend on them. Needs the extra `torch`.
 
-Usage: python scripts/benchmark_training.py [--out benchmark_training.json]   (some five minutes)
+Usage: python -m scripts.benchmarks.training [--out benchmark_training.json]   (some five minutes)
 """
 
 import functools
@@ -17,11 +17,7 @@ from typing import Any
 
 import jax
 import numpy as np
-import torch_reference
 import tyro
-from benchmark import MATRIX_SIZE, matrix_product, measure, product_rate
-from counting import flops
-from sizes import official_mlp
 
 from rrjax.cells import Config, init_params
 from rrjax.puzzles import PuzzleSet, build, generate
@@ -30,6 +26,10 @@ from rrjax.store import describe_run, write_json
 from rrjax.training.recipe import Recipe
 from rrjax.training.sampler import Sampler
 from rrjax.training.step import init_train_state, logged_step
+from scripts.benchmarks import torch_reference
+from scripts.benchmarks.counting import flops
+from scripts.benchmarks.sizes import official_mlp
+from scripts.benchmarks.timing import MATRIX_SIZE, matrix_product, measure, product_rate
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 from rrjax.cells import init_params
-from tests.tools.scripts_path import load_script
-
-benchmark = load_script("benchmark")
+from scripts.benchmarks import spectrum as benchmark
+from scripts.benchmarks import timing
 
 # of the parts of PyTorch that `torch.func` imports
 IN_TORCH = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
@@ -25,7 +24,7 @@ def tiny(config, **more):
 
 @IN_TORCH
 def test_it_runs_at_a_tiny_size(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(benchmark, "MATRIX_SIZE", 64)
+    monkeypatch.setattr(timing, "MATRIX_SIZE", 64)
     case = benchmark.Case("tiny", tiny(benchmark.bundled("trm-sudoku9")), 2)
     monkeypatch.setattr(benchmark, "make_cases", lambda options: [case])
     monkeypatch.setattr(benchmark.jax.config, "update", lambda name, value: None)
@@ -33,7 +32,6 @@ def test_it_runs_at_a_tiny_size(tmp_path, capsys, monkeypatch):
     benchmark.main(benchmark.Options(out=out, repeats=1))
     (row,) = json.loads(out.read_text())["results"].values()
     assert all(math.isfinite(value) and value > 0 for value in row.values())
-    assert row["spectrum / forward / (1 + k)"] > 1 / 3
     assert row["temporary MB, 16 segments"] < 1.01 * row["temporary MB, 1 segments"] + 1e-3
     assert "spectrum / forward / (1 + k)" in capsys.readouterr().out
 
@@ -80,6 +78,6 @@ def test_operations_of_the_official_network():
 def test_cases_take_turns():
     calls = []
     cases = {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}
-    seconds = benchmark.measure(cases, 2)
+    seconds = timing.measure(cases, 2)
     assert calls == ["a", "b"] * 3
     assert {name: times.shape for name, times in seconds.items()} == {"a": (2,), "b": (2,)}

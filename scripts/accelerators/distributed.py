@@ -5,11 +5,11 @@ folder, which all must see, and process 0 prints the table; nothing passes betwe
 killed job goes on with as many processes or others. In `train` they share each batch, and process 0
 writes.
 
-Usage: srun python scripts/distributed.py COMMAND [options of rrjax COMMAND]
+Usage: srun python -m scripts.accelerators.distributed COMMAND [options of rrjax COMMAND]
 where JAX knows the cluster (Slurm, Open MPI, a TPU slice, Kubernetes); anywhere else once on each
 host, i from 0:
-  python scripts/distributed.py --coordinator HOST:PORT --num-processes N --process-id I \
-      COMMAND [options of rrjax COMMAND]
+  python -m scripts.accelerators.distributed --coordinator HOST:PORT \
+      --num-processes N --process-id I COMMAND [options of rrjax COMMAND]
 """
 
 import argparse

@@ -5,18 +5,18 @@ rollout of new puzzles (`parallel_fixed`). The baselines refine an answer by one
 a transformer block, a bidirectional LSTM, an MLP-mixer block. All have about as many weights as the
 TRM (37,378; see `WIDTHS`), which evaluates its block six times a segment.
 
-Usage: python scripts/compare_baselines.py OUT [--num-seeds 3] [--arms trm transformer lstm mixer]
+Usage: python -m scripts.studies.compare_baselines OUT [--arms trm transformer lstm mixer]
 """
 
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
-import comparison
 import tyro
-from comparison import Change, Sizes
 
 from rrjax.training.loop import Task
+from scripts.studies import comparison
+from scripts.studies.comparison import Change, Sizes
 
 Arm = Literal["trm", "transformer", "lstm", "mixer"]
 WIDTHS = {"transformer": 5 / 4, "lstm": 39 / 16, "mixer": 1}

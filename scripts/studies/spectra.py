@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runs import run
-
 from rrjax import Results
 from rrjax.analysis.report import usable_runs
 from rrjax.plots.canvas import new_figure, save_figure
 from rrjax.results.axes import answer_drift
+from scripts.studies.runs import run
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Put a trained model into the box: weights, config, held-out puzzles, and what it achieves.
 
-    python scripts/bundle_model.py RUN STEP DATA NAME
+    python -m scripts.models.bundle_model RUN STEP DATA NAME
 
 RUN is a folder of `rrjax train`, STEP one of its evaluations, DATA its data-set folder. The model
 appears as `rrjax/bundled/NAME`; what it achieves on all held-out puzzles is in its `config.json`.
@@ -16,7 +16,7 @@ from rrjax.puzzles import read_folder, write_folder
 from rrjax.training.evaluate import evaluate
 from rrjax.training.history import load_run
 
-BUNDLED = Path(__file__).parent.parent / "rrjax" / "bundled"
+BUNDLED = Path(__file__).parents[2] / "rrjax" / "bundled"
 
 
 def main(run: Path, step: int, data: Path, name: str) -> None:

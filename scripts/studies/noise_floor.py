@@ -5,7 +5,7 @@ leaves the float64 one, and the difference is that of two runs of the same syste
 the method; shortened products (tf32, bf16) are therefore also compared with exact float32
 products, whose states are the same to the bit.
 
-Usage: python scripts/noise_floor.py [--model trm-sudoku9] [--out noise_floor.json]
+Usage: python -m scripts.studies.noise_floor [--model trm-sudoku9] [--out noise_floor.json]
 (some ten minutes for 16 puzzles on 2 cores)
 """
 

@@ -4,7 +4,7 @@ Every case is timed in turn with a 2048³ float32 matrix product and with its fo
 of ratios are taken, so that the noise of a shared machine cancels. A chunk is one puzzle for each
 core, as `rrjax spectrum` chooses at these sizes. Weights are random: speed does not depend on them.
 
-Usage: python scripts/benchmark.py [--quick] [--out benchmark.json]   (some ten minutes on 2 cores)
+Usage: python -m scripts.benchmarks.spectrum [--quick]   (some ten minutes on 2 cores)
 """
 
 import functools
@@ -19,18 +19,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import torch_reference
 import tyro
-from counting import flops
-from sizes import bundled, official, official_mlp, parameters
 
 from rrjax.cells import Config, bind, init_params
 from rrjax.contract import run_segment
 from rrjax.dynamics.spectrum import spectrum
-from rrjax.jobs.devices import OnDevices, use_cpu_devices
+from rrjax.jobs.devices import ChunkProgram, use_cpu_devices
 from rrjax.store import describe_run, write_json
-
-MATRIX_SIZE = 2048
+from scripts.benchmarks import torch_reference
+from scripts.benchmarks.counting import flops
+from scripts.benchmarks.sizes import bundled, official, official_mlp, parameters
+from scripts.benchmarks.timing import matrix_product, measure, print_row, product_rate
 
 
 @dataclass(frozen=True)
@@ -124,20 +123,9 @@ def programs(case: Case, params: Any) -> dict[str, Callable[[], Any]]:
     }
     found: dict[str, Callable[[], Any]] = {"product": matrix_product()}
     for name, compute in works.items():
-        work = OnDevices(compute, params, lambda items: jnp.asarray(make_tokens(len(items))))
+        work = ChunkProgram(compute, params, lambda items: jnp.asarray(make_tokens(len(items))))
         found[name] = functools.partial(work, np.arange(work.parallel)[:, None])
     return found
-
-
-def matrix_product() -> Callable[[], Any]:
-    """The product whose rate is what the machine can do."""
-    square = np.random.default_rng(0).normal(size=(MATRIX_SIZE, MATRIX_SIZE)).astype(np.float32)
-    return functools.partial(jax.jit(jnp.matmul), jnp.asarray(square), jnp.asarray(square))
-
-
-def product_rate(seconds: np.ndarray) -> np.ndarray:
-    """GF/s of `matrix_product` in runs of so many seconds."""
-    return 2 * MATRIX_SIZE**3 / 1e9 / seconds
 
 
 def in_torch(case: Case, params: Any) -> dict[str, Callable[[], Any]]:
@@ -154,19 +142,6 @@ def in_torch(case: Case, params: Any) -> dict[str, Callable[[], Any]]:
         "torch forward": torch_reference.forward(torch, case.config, 1, *common),
         "torch spectrum": torch_reference.spectrum(torch, case.config, 1, case.k, *common),
     }
-
-
-def measure(cases: dict[str, Callable[[], Any]], rounds: int) -> dict[str, np.ndarray]:
-    """Seconds of every case in every round, the cases taking turns."""
-    for case in cases.values():
-        jax.block_until_ready(case())
-    seconds: dict[str, list[float]] = {name: [] for name in cases}
-    for _ in range(rounds):
-        for name, case in cases.items():
-            start = time.perf_counter()
-            jax.block_until_ready(case())
-            seconds[name].append(time.perf_counter() - start)
-    return {name: np.array(values) for name, values in seconds.items()}
 
 
 def operations(config: Config) -> int:
@@ -206,13 +181,6 @@ def compiled_facts(case: Case, params: Any) -> dict[str, float]:
         size = math.nan if analysis is None else analysis.temp_size_in_bytes
         facts[f"temporary MB, {number} segments"] = size / 1e6
     return facts
-
-
-def print_row(title: str, row: dict[str, float]) -> None:
-    """Every measure under its title."""
-    print(title)
-    for name, value in row.items():
-        print(f"  {name:40}{value:10.3g}", flush=True)
 
 
 def main(options: Options) -> None:

@@ -3,7 +3,7 @@
 The libtpu wheel compiles ahead of time for a described topology; nothing is run. Printed are
 memory per chip, size of the program, collectives in it and its matrix products.
 
-Usage: python scripts/compile_for_accelerators.py [--topology v5e:2x2] [--out compiled.json]
+Usage: python -m scripts.accelerators.compile_for_accelerators [--topology v5e:2x2]
 (some three minutes in all; `v5e:16x16` is 256 chips)
 """
 
@@ -27,10 +27,8 @@ os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
 import jax
 import jax.numpy as jnp
 import tyro
-from counting import flops
 from jax.experimental import topologies
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
-from sizes import bundled, official_mlp, parameters
 
 from rrjax.cells import Config, bind
 from rrjax.commands import basin, repeats
@@ -40,6 +38,8 @@ from rrjax.puzzles.batch import Batch
 from rrjax.store import describe_run, write_json
 from rrjax.training.recipe import Recipe
 from rrjax.training.step import init_train_state, train_step
+from scripts.benchmarks.counting import flops
+from scripts.benchmarks.sizes import bundled, official_mlp, parameters
 
 COLLECTIVES = re.compile(
     r" (all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter|collective-broadcast)"

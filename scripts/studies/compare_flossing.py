@@ -14,19 +14,16 @@ rollout. Arms of a cell (`trm_` or `hrm_`) differ as follows:
 Exponents are those of test puzzles over all segments that training runs, of the drawn weights and
 of the trained ones; what preflossing does to those of training puzzles is under `flossing`.
 
-Usage: python scripts/compare_flossing.py OUT [--num-seeds 3] [--arms trm_baseline trm_inter]
+Usage: python -m scripts.studies.compare_flossing OUT [--arms trm_baseline trm_inter]
 """
 
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import comparison
 import jax
 import numpy as np
 import tyro
-from compare_augmentation import multi4
-from comparison import CLEAN, Change, Sizes
 
 from rrjax.cells import Config, bind, unflatten
 from rrjax.contract import State
@@ -39,6 +36,9 @@ from rrjax.training.floss import Floss
 from rrjax.training.logs import FLOSS, Table
 from rrjax.training.loop import Task
 from rrjax.training.step import init_train_state, model_params
+from scripts.studies import comparison
+from scripts.studies.compare_augmentation import multi4
+from scripts.studies.comparison import CLEAN, Change, Sizes
 
 TRM = ("trm_baseline", "trm_pre", "trm_inter", "trm_top1", "trm_spectrum", "trm_volume")
 HRM = ("hrm_baseline", "hrm_pre", "hrm_inter", "hrm_top1", "hrm_spectrum", "hrm_volume")
