@@ -2,7 +2,6 @@
 
 import difflib
 import math
-import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from numbers import Integral, Real
@@ -60,7 +59,7 @@ def check_positive(settings: Any, names: Iterable[str]) -> None:
       ValueError: naming the first of them.
     """
     for name in names:
-        check_count(name, getattr(settings, name), least=1, most=sys.maxsize)
+        check_count(name, getattr(settings, name), least=1)
 
 
 def check_number(

@@ -14,8 +14,7 @@ import tyro
 
 from rrjax.analysis.attribution import attribution_notes
 from rrjax.analysis.report import format_summary, summarize, usable_runs
-from rrjax.cells import Config, bind
-from rrjax.cells.io import Readout
+from rrjax.cells import Config, Readout, bind
 from rrjax.checks import check_positive
 from rrjax.commands import attribution, job
 from rrjax.commands.figures import draw_results

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rrjax.cells import Arch, Config
-from rrjax.cells.io import input_embeddings
+from rrjax.cells.binding import input_embeddings
 
 
 def test_a_bfloat16_embedding_is_scaled_with_one_rounding():
