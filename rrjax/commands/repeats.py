@@ -11,7 +11,7 @@ import numpy as np
 from jax import Array
 from jax.tree_util import Partial
 
-from rrjax.analysis.report import DRIFT_WINDOW
+from rrjax.analysis.outcome import DRIFT_WINDOW
 from rrjax.cells import Config, Readout, bind
 from rrjax.commands import job
 from rrjax.commands.outcomes import observe

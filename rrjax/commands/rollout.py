@@ -9,21 +9,21 @@ import numpy as np
 import tyro
 from jax.tree_util import Partial
 
-from rrjax.analysis.rollout_report import format_rollout, summarize_rollout
+from rrjax.analysis.rollouts import summarize_rollout
 from rrjax.cells import Config, bind
 from rrjax.checks import check_positive
 from rrjax.commands import job
-from rrjax.commands.figures import draw_results
 from rrjax.commands.outcomes import observe, observe_maze, sudoku_units
-from rrjax.commands.tables import print_table
 from rrjax.contract import count_updates
 from rrjax.dynamics.rollout import observe_segments
 from rrjax.jobs.devices import ChunkProgram
 from rrjax.models import Model
 from rrjax.outcomes import VALID_PATH, has_paths
-from rrjax.plots.rollout import accuracy_against_compute, survival_of_failures
+from rrjax.plots.rollouts import accuracy_against_compute, survival_of_failures
 from rrjax.puzzles import PuzzleSet
 from rrjax.puzzles.batch import Batch, take_batch
+from rrjax.reports.rollouts import tables
+from rrjax.reports.terminal import draw_results, print_table
 from rrjax.results.axes import ArraySpec, describe_arrays
 from rrjax.store import Arrays, write_result
 
@@ -79,7 +79,7 @@ def main(arguments: list[str]) -> None:
         "summary": asdict(summary),
     }
     write_result(folder / "results.npz", results, job.record(options, model, **facts))
-    for table in format_rollout(summary):
+    for table in tables(summary):
         print_table(table)
     seen = (results["solved"], updates, options.readout_segment)
     draw_results(

@@ -12,13 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 
-from rrjax.analysis.attribution import attribution_notes
-from rrjax.analysis.report import format_summary, summarize, usable_runs
+from rrjax.analysis.outcome import summarize, usable_runs
 from rrjax.cells import Config, Readout, bind
 from rrjax.checks import check_positive
 from rrjax.commands import attribution, job
-from rrjax.commands.figures import draw_results
-from rrjax.commands.tables import print_table
 from rrjax.contract import Context, State
 from rrjax.dynamics.spectrum import spectrum
 from rrjax.frames import Frame, dimension
@@ -27,6 +24,9 @@ from rrjax.models import Model
 from rrjax.outcomes import is_solved
 from rrjax.puzzles import PuzzleSet
 from rrjax.puzzles.batch import Batch, take_batch
+from rrjax.reports.attribution import attribution_notes
+from rrjax.reports.outcome import tables
+from rrjax.reports.terminal import draw_results, print_table
 from rrjax.results.axes import ArraySpec, answer_drift, describe_arrays
 from rrjax.store import Arrays, write_result
 
@@ -98,7 +98,8 @@ def main(arguments: list[str]) -> None:
         record["attribution"] = attribution.describe(found, model.config.puzzle_tokens)
         notes = attribution_notes(found, options.num_segments)
     write_result(folder / "results.npz", results, record)
-    print_table(format_summary(summary), notes)
+    for table in tables(summary):
+        print_table(table, notes)
     if options.attribution:
         _draw_board(folder, results, puzzles, options.board)
     _draw(folder, results)

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rrjax import Results
-from rrjax.analysis.drift import late_drift
-from rrjax.analysis.report import SMALL_GROUP, Table
-from rrjax.analysis.settling import log10_drift, otsu_threshold, settled_counts
-from rrjax.commands.tables import print_table
+from rrjax.analysis.intervals import SMALL_GROUP
+from rrjax.analysis.settling import late_drift, log10_drift, otsu_threshold, settled_counts
+from rrjax.analysis.table import Table
+from rrjax.reports.terminal import print_table
 from rrjax.results.axes import answer_drift
 from rrjax.store import describe_run, write_json
 

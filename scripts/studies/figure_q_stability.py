@@ -9,7 +9,7 @@ from pathlib import Path
 import tyro
 
 from rrjax.plots.canvas import save_figure
-from rrjax.plots.ptrm import q_against_lambda1
+from rrjax.plots.noisy import q_against_lambda1
 from scripts.studies.runs import run
 
 

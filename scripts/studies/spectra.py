@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rrjax import Results
-from rrjax.analysis.report import usable_runs
+from rrjax.analysis.outcome import usable_runs
 from rrjax.plots.canvas import new_figure, save_figure
 from rrjax.results.axes import answer_drift
 from scripts.studies.runs import run

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from rrjax.analysis.basin_report import format_basin, summarize_basin
+from rrjax.analysis.restarts import summarize_basin
+from rrjax.reports.restarts import tables
 
 SIGMA = np.array([0, 0.1, 0.1, 1.0, 1.0])
 SEGMENTS, READOUT = 5, 3
@@ -114,7 +115,7 @@ def test_orders_do_not_matter_but_for_votes_that_are_even(summary):
 
 
 def test_the_tables_in_words(summary):
-    outcomes, failures, selection, groups = format_basin(summary)
+    outcomes, failures, selection, groups = tables(summary)
     for table in (outcomes, failures, selection, groups):
         assert {len(row) for row in table.rows} == {len(table.headers)}
     assert outcomes.headline == "5 puzzles, 5 starts each: % of runs solved and settled"
@@ -131,7 +132,7 @@ def test_without_failures_their_numbers_are_undefined():
     found = summarize_basin(arrays, READOUT, seed=0)
     assert found.failures == []
     assert np.isnan(found.by_sigma[1].failures.at_some.value)
-    assert {row[1] for row in format_basin(found)[1].rows} == {"undefined"}
+    assert {row[1] for row in tables(found)[1].rows} == {"undefined"}
 
 
 def test_runs_that_all_blew_up_have_no_threshold():

@@ -8,7 +8,7 @@ import pytest
 from rrjax.analysis.compute import accuracy_curve
 from rrjax.analysis.survival import escapes, kaplan_meier
 from rrjax.plots.canvas import save_figure
-from rrjax.plots.rollout import accuracy_against_compute, survival_of_failures
+from rrjax.plots.rollouts import accuracy_against_compute, survival_of_failures
 
 UPDATES, READOUT = 21, 4
 DRAWINGS = [accuracy_against_compute, survival_of_failures]

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rrjax.analysis.analyse_report import Analysis, Runs
 from rrjax.analysis.controls import MIN_GROUP, Controlled
 from rrjax.analysis.early import EarlyWindow, HorizonCurve
 from rrjax.analysis.intervals import Interval
 from rrjax.analysis.separation import AucEstimate
 from rrjax.analysis.settling import Settling, log10_drift
+from rrjax.analysis.spectra import Analysis, RankedRuns
 from rrjax.plots.canvas import (
     FAILED,
     SOLVED,
@@ -33,7 +33,9 @@ LAMBDA1 = Look("−λ₁ of 1..s", SOLVED.color, "", "-", "o")
 DRIFT = Look("−drift of 1..s", FAILED.color, "////", "--", "s")
 
 
-def figures(runs: Runs, analysis: Analysis) -> "Iterator[tuple[str, matplotlib.figure.Figure]]":
+def figures(
+    runs: RankedRuns, analysis: Analysis
+) -> "Iterator[tuple[str, matplotlib.figure.Figure]]":
     """The figures of one run, by the name of their file.
 
     Raises:

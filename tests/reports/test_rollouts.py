@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from rrjax.analysis.rollout_report import format_rollout, summarize_rollout
+from rrjax.analysis.rollouts import summarize_rollout
+from rrjax.reports.rollouts import tables
 
 
 def arrays(solved, **more):
@@ -18,8 +19,11 @@ def runs(number, segments, rate, seed=0):
 
 
 def words_of(summary):
-    tables = format_rollout(summary)
-    lines = [text for t in tables for text in (t.headline, *t.headers, *sum(t.rows, ()), *t.notes)]
+    lines = [
+        text
+        for t in tables(summary)
+        for text in (t.headline, *t.headers, *sum(t.rows, ()), *t.notes)
+    ]
     return " | ".join(lines)
 
 
@@ -78,7 +82,7 @@ def test_a_rule_becomes_a_row():
     summary = summarize_rollout(arrays(SOLVED), 6, 2, {"an oracle": halts})
     (rule,) = summary.halting
     assert (rule.name, rule.num_halted, rule.accuracy.value) == ("an oracle", 3, 0.75)
-    *_, table = format_rollout(summary)
+    *_, table = tables(summary)
     assert table.rows[0][0] == "an oracle"
     assert table.rows[0][3:] == ("2.0", "50.0 %")
     assert "violations" not in words_of(summary)

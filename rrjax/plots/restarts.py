@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rrjax.analysis.basin_report import BasinSummary
-from rrjax.analysis.report import Estimate
+from rrjax.analysis.intervals import Estimate
+from rrjax.analysis.restarts import BasinSummary
 from rrjax.plots.canvas import FAILED, SOLVED, Look, draw_intervals, new_axes, titled
 
 if TYPE_CHECKING:

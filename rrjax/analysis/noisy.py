@@ -1,4 +1,4 @@
-"""The tables of noisy rollouts: what they solve together, which to believe, and q against λ1."""
+"""Noisy rollouts in numbers: what they solve together, which to believe, and q against λ1."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,16 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 import scipy
 
-from rrjax.analysis.report import SMALL_GROUP, Estimate, Table
+from rrjax.analysis.intervals import Estimate
 from rrjax.analysis.selection import (
-    LEGEND,
-    RULES,
     Selection,
     chosen,
-    describe,
     fraction_of_puzzles,
     mean_over_puzzles,
-    percent,
     select,
 )
 
@@ -138,22 +134,6 @@ def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.corrcoef(scipy.stats.rankdata(a), scipy.stats.rankdata(b))[0, 1])
 
 
-def format_ptrm(summary: PtrmSummary) -> Table:
-    """The summary in words."""
-    selection, K = summary.selection, summary.selection.num_runs
-    headline = (
-        f"{summary.num_puzzles} puzzles, {K} runs of {summary.num_segments} segments with noise "
-        f"σ = {summary.sigma:g}"
-    )
-    changes = {RULES.get(name, f"pass@{K}"): change for name, change in summary.changes.items()}
-    rows = [("without noise", percent(summary.noiseless), "", "")]
-    rows += [
-        (name, value, *_counts(changes.get(name))) for name, value in describe(selection).items()
-    ]
-    headers = ("after the last segment", "% solved", "gained", "lost")
-    return Table(headline, headers, rows, _notes(summary))
-
-
 def _correlation(runs: Mapping[str, np.ndarray], seed: int) -> Correlation:
     mixed = mixed_outcome(runs["solved"])
     pairs = zip(runs["q_halt"][mixed], runs["lambda1"][mixed], strict=True)
@@ -164,30 +144,3 @@ def _correlation(runs: Mapping[str, np.ndarray], seed: int) -> Correlation:
 
 def _change(right: np.ndarray, quiet: np.ndarray) -> Change:
     return Change(int(np.sum(right & ~quiet)), int(np.sum(quiet & ~right)))
-
-
-def _counts(change: Change | None) -> tuple[str, str]:
-    return ("", "") if change is None else (str(change.gained), str(change.lost))
-
-
-def _notes(summary: PtrmSummary) -> list[str]:
-    notes, K = [], summary.selection.num_runs
-    if summary.num_not_finite:
-        total = summary.num_puzzles * K
-        notes.append(f"{summary.num_not_finite} of {total} noisy runs were not finite: not solved")
-    if summary.correlation is not None:
-        notes.extend(_correlation_notes(summary.correlation))
-    return [*notes, f"gained, lost: puzzles, against the run without noise; {LEGEND.format(K=K)}"]
-
-
-def _correlation_notes(found: Correlation) -> list[str]:
-    if not found.num_used:
-        return [f"q against λ1: {found.num_mixed} puzzles of mixed outcome, none to be ranked"]
-    rho = found.spearman
-    notes = [
-        f"q against λ1 within {found.num_used} of {found.num_mixed} puzzles of mixed outcome: mean "
-        f"Spearman ρ {rho.value:.2f} [{rho.low:.2f}, {rho.high:.2f}]"
-    ]
-    if found.num_used < SMALL_GROUP:
-        notes.append(f"only {found.num_used} puzzles: the interval of ρ is too narrow")
-    return notes

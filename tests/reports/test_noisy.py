@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from rrjax.analysis.ptrm_report import (
-    format_ptrm,
-    mixed_outcome,
-    rank_correlation,
-    summarize_ptrm,
-)
+from rrjax.analysis.noisy import mixed_outcome, rank_correlation, summarize_ptrm
+from rrjax.reports.noisy import tables
 
 SIGMA = np.array([0, 0.3, 0.3, 0.3, 0.3])
+
+
+def table_of(summary):
+    (table,) = tables(summary)
+    return table
 
 
 def rollouts() -> dict[str, np.ndarray]:
@@ -121,7 +122,7 @@ def test_what_has_no_ranks_has_no_correlation(a, b):
 
 
 def test_the_table_in_words():
-    table = format_ptrm(summarize_ptrm(rollouts(), seed=0))
+    table = table_of(summarize_ptrm(rollouts(), seed=0))
     assert table.headline == "4 puzzles, 4 runs of 3 segments with noise σ = 0.3"
     assert [row[0] for row in table.rows] == [
         *("without noise", "one run", "pass@2", "pass@4", "majority vote", "highest q_halt"),
@@ -135,10 +136,10 @@ def test_the_table_in_words():
 def test_without_mixed_puzzles_or_exponents_the_table_says_so():
     arrays = rollouts()
     arrays["solved"] = np.ones_like(arrays["solved"])
-    notes = format_ptrm(summarize_ptrm(arrays, seed=0)).notes
+    notes = table_of(summarize_ptrm(arrays, seed=0)).notes
     assert notes[0] == "q against λ1: 0 puzzles of mixed outcome, none to be ranked"
     del arrays["exponents"]
-    assert len(format_ptrm(summarize_ptrm(arrays, seed=0)).notes) == 1
+    assert len(table_of(summarize_ptrm(arrays, seed=0)).notes) == 1
 
 
 def test_runs_that_blew_up_are_counted():
@@ -146,7 +147,7 @@ def test_runs_that_blew_up_are_counted():
     arrays["residual"][1, 2:] = np.nan
     found = summarize_ptrm(arrays, seed=0)
     assert found.num_not_finite == 3
-    assert "3 of 16 noisy runs were not finite: not solved" in format_ptrm(found).notes
+    assert "3 of 16 noisy runs were not finite: not solved" in table_of(found).notes
 
 
 @pytest.mark.parametrize("sigma", [[0.3] * 5, [0, 0, 0, 0, 0], [0, 0.3, 0.3, 0.1, 0.3]])

@@ -3,7 +3,7 @@
 import numpy as np
 
 from rrjax.analysis.basins import MOVING
-from rrjax.analysis.slice_report import summarize_slice
+from rrjax.analysis.slices import summarize_slice
 
 SEGMENTS, REST = 4, 2
 

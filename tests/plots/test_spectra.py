@@ -8,13 +8,13 @@ import pytest
 from rrjax.analysis.controls import MIN_GROUP, controlled_auc
 from rrjax.analysis.early import early_windows, horizon_curve
 from rrjax.analysis.settling import settling
-from rrjax.plots.analyse import (
+from rrjax.plots.canvas import save_figure
+from rrjax.plots.spectra import (
     auc_within_bins,
     early_window,
     lambda1_by_horizon,
     late_drift_histogram,
 )
-from rrjax.plots.canvas import save_figure
 
 N, SEGMENTS, PER_SEGMENT = 80, 5, 3
 

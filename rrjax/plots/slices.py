@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from rrjax.analysis.basins import MOVING
-from rrjax.analysis.slice_report import median_settling
+from rrjax.analysis.slices import median_settling
 from rrjax.plots.canvas import SOLVED, new_figure, titled
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rrjax.analysis.ptrm_report import Correlation, mixed_outcome, noisy_runs, summarize_ptrm
+from rrjax.analysis.noisy import Correlation, mixed_outcome, noisy_runs, summarize_ptrm
 from rrjax.plots.canvas import FAILED, SOLVED, UNIT, legend_entry, new_axes, titled
 
 if TYPE_CHECKING:

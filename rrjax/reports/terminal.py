@@ -1,10 +1,25 @@
-"""Figures of finished results, where matplotlib is there."""
+"""Tables on the terminal, and figures in a folder, where matplotlib is there."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from rich.console import Console
+from rich.table import Table as Grid
+
+from rrjax.analysis.table import Table
 from rrjax.plots.canvas import Draw, save_figure
+
+
+def print_table(table: Table, more_notes: Iterable[str] = ()) -> None:
+    """A table in words, with what the reader must know below it."""
+    grid = Grid(*table.headers, title=table.headline)
+    for row in table.rows:
+        grid.add_row(*row)
+    console = Console()
+    console.print(grid)
+    for note in (*table.notes, *more_notes):
+        console.print(note, highlight=False, markup=False)
 
 
 def draw_results(folder: Path, figures: Mapping[str, Draw]) -> None:

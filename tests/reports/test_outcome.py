@@ -7,10 +7,16 @@ import numpy as np
 import pytest
 
 from rrjax.analysis.derived import NOT_CROSSED, UNRESOLVED
-from rrjax.analysis.drift import late_drift
 from rrjax.analysis.errorbars import block_standard_error
-from rrjax.analysis.report import DERIVED_ROWS, format_summary, summarize, usable_runs
+from rrjax.analysis.outcome import summarize, usable_runs
 from rrjax.analysis.separation import auc, bootstrap_auc
+from rrjax.analysis.settling import late_drift
+from rrjax.reports.outcome import DERIVED_ROWS, tables
+
+
+def table_of(summary):
+    (table,) = tables(summary)
+    return table
 
 
 def runs(num_solved, num_failed, num_exponents=3, num_segments=6):
@@ -58,7 +64,7 @@ def test_runs_that_are_not_finite_are_left_out_and_counted():
     assert (summary.num_solved, summary.num_failed) == (10, 11)
     assert summary.solved_fraction.value == 12 / 24
     assert summary.exponent_auc == clean.exponent_auc
-    assert any("3 of 24 runs were not finite" in note for note in format_summary(summary).notes)
+    assert any("3 of 24 runs were not finite" in note for note in table_of(summary).notes)
 
 
 def test_a_collapsed_direction_is_ranked_not_left_out():
@@ -80,7 +86,7 @@ def test_a_collapsed_direction_is_ranked_not_left_out():
 )
 def test_odd_groups_are_named(num_solved, num_failed, sentence):
     summary = summarize(*runs(num_solved, num_failed))
-    table = format_summary(summary)
+    table = table_of(summary)
     assert sum(sentence in note for note in table.notes) == 1
     empty = min(num_solved, num_failed) == 0
     assert {row[0] for row in table.rows} > {"λ1", "λ2", "λ3", "late drift"}
@@ -93,7 +99,7 @@ def test_the_table_reads_as_intended():
     exponents, solved, drift, finite = runs(30, 20, num_exponents=2)
     exponents[:, 1] = -1
     summary = summarize(exponents, solved, drift, finite, unit="nats per segment")
-    table = format_summary(summary)
+    table = table_of(summary)
     assert table.headline == "Solved 60.0 % of 50 puzzles (95 % interval 46.2 % to 72.4 %)"
     assert table.headers[0] == "λ in\nnats per segment"
     assert [header[:12] for header in table.headers[1:3]] == ["median of\n30", "median of\n20"]
@@ -148,7 +154,7 @@ def test_derived_quantities_are_the_medians_of_their_groups():
         assert found[name].solved.low <= found[name].solved.value <= found[name].solved.high
         assert (found[name].num_bounds, found[name].undefined) == (0, {})
     assert summary.num_blocks == 6
-    assert "standard error along time from 6 blocks" in format_summary(summary).notes[-1]
+    assert "standard error along time from 6 blocks" in table_of(summary).notes[-1]
 
 
 def test_truncated_spectra_give_lower_bounds_and_no_dimension():
@@ -162,7 +168,7 @@ def test_truncated_spectra_give_lower_bounds_and_no_dimension():
     assert dimension.solved.value == pytest.approx(2 + 0.15 / 0.4)
     assert np.isnan([dimension.failed.value, dimension.auc.value]).all()
     assert dimension.undefined == {NOT_CROSSED: [0, 12]}
-    table = format_summary(summary)
+    table = table_of(summary)
     rows = {row[0]: row[1:] for row in table.rows}
     assert rows["positive λ ≥"][1] == "3 [3, 3]"
     assert rows["Kaplan–Yorke"] == ("2.38 [2.38, 2.38]", "undefined", "undefined")
@@ -173,10 +179,10 @@ def test_truncated_spectra_give_lower_bounds_and_no_dimension():
 
 def test_a_dimension_that_no_puzzle_has_gets_a_note_and_no_row():
     _, solved, drift, finite = runs(12, 12)
-    table = format_summary(summarize(np.full((24, 2), 0.1), solved, drift, finite))
+    table = table_of(summarize(np.full((24, 2), 0.1), solved, drift, finite))
     assert "Kaplan–Yorke" not in {row[0] for row in table.rows}
     assert any("undefined in 12 of 12 solved and 12 of 12 failed" in note for note in table.notes)
-    whole = format_summary(summarize(np.full((24, 2), 0.1), solved, drift, finite, dimension=2))
+    whole = table_of(summarize(np.full((24, 2), 0.1), solved, drift, finite, dimension=2))
     assert ("Kaplan–Yorke", *3 * ["2.00 [2.00, 2.00]"])[:3] in [row[:3] for row in whole.rows]
     assert "positive λ" in {row[0] for row in whole.rows}
 
@@ -198,7 +204,7 @@ def test_unresolved_directions_are_flagged_and_ranked_lowest():
     found = derived_of(summary)
     assert found["sum"].undefined == {UNRESOLVED: [4, 0]}
     assert found["sum"].solved.value == pytest.approx(np.median(exponents[4:12].sum(axis=1)))
-    notes = format_summary(summary).notes
+    notes = table_of(summary).notes
     assert "below the round-off floor in n of 24 puzzles: λ3 in 4" in notes[0]
     assert any(note.startswith("sum of 3 λ undefined in 4 of 12 solved") for note in notes)
     assert not any("not finite" in note for note in notes)
@@ -217,7 +223,7 @@ def test_one_segment_has_no_error_along_time():
     exponents, solved, drift, finite = runs(12, 12, num_segments=1)
     summary = summarize(exponents, solved, drift, finite, log_growth=np.ones((24, 21, 3)))
     assert "standard_error" not in derived_of(summary)
-    assert "standard error" not in format_summary(summary).notes[-1]
+    assert "standard error" not in table_of(summary).notes[-1]
 
 
 def test_rows_fit_into_100_columns():
@@ -225,7 +231,7 @@ def test_rows_fit_into_100_columns():
     exponents[:] = np.linspace(0.3, -0.4, 32) + 0.1 * exponents
     drift *= 3e-4
     log_growth = np.random.default_rng(7).normal(size=(200, 32, 32))
-    table = format_summary(summarize(exponents, solved, drift, finite, log_growth=log_growth))
+    table = table_of(summarize(exponents, solved, drift, finite, log_growth=log_growth))
     lines = [*table.rows, *(zip(*(header.split("\n") for header in table.headers), strict=True))]
     widths = [max(len(line[column]) for line in lines) for column in range(4)]
     borders = 3 * len(widths) + 1
@@ -238,7 +244,7 @@ def test_short_runs_average_the_segments_they_have():
     assert summary.drift_window == 2
     assert summary.solved_drift.value == pytest.approx(np.median(drift[:12].mean(axis=1)))
     single = summarize(exponents, solved, drift[:, :1], finite)
-    assert format_summary(single).notes[-1].endswith("late drift: mean ‖Δz_H‖ of the last segment")
+    assert table_of(single).notes[-1].endswith("late drift: mean ‖Δz_H‖ of the last segment")
 
 
 def test_the_summary_is_plain_enough_for_json():
