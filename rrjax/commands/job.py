@@ -97,8 +97,8 @@ def choose_puzzles(options: Options, model: Model) -> PuzzleSet:
     found = read_puzzles(options.puzzles) if options.puzzles else model.test_puzzles()
     if number is not None and number > len(found):
         raise ValueError(f"{found.source} has {len(found)} puzzles, {number} were asked for")
-    chosen = found.first(number or min(DEFAULT_PUZZLES, len(found)))
-    check_tokens(model.config, chosen.inputs, chosen.puzzle_ids)
+    chosen = found[: number or min(DEFAULT_PUZZLES, len(found))]
+    check_tokens(model.config, chosen.inputs, chosen.puzzle_ids, (len(chosen),))
     return chosen
 
 

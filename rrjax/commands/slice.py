@@ -154,7 +154,7 @@ def choose_puzzle(options: Options, model: Model) -> Batch:
             f"{options.puzzle}"
         )
     one = take_batch(found, np.array([options.puzzle]))
-    check_tokens(model.config, one.inputs, one.puzzle_ids)
+    check_tokens(model.config, one.inputs, one.puzzle_ids, (1,))
     return Batch(*(array[0] for array in one))
 
 
