@@ -24,7 +24,7 @@ class Cells:
 
 
 def classify(inputs: np.ndarray, labels: np.ndarray, answers: np.ndarray, ignored: int) -> Cells:
-    """Returns the classes of cells by their tokens, all (..., cells); `ignored` labels are in none."""
+    """Returns the classes of cells by their tokens, (..., cells); `ignored` labels are in none."""
     known = labels != ignored
     return Cells(
         known & (inputs == labels), known & (inputs != labels), known & (answers != labels)
