@@ -8,8 +8,8 @@ from jax import Array
 
 from rrjax.contract import Dynamics, State
 from rrjax.dynamics.rollout import drift, residual
-from rrjax.puzzles import PuzzleSet, geometry
-from rrjax.puzzles.sudoku import size_of
+from rrjax.puzzles import PuzzleSet
+from rrjax.puzzles.sudoku import geometry, size_of
 from rrjax.training.validity import VALID_PATH, is_valid_path
 
 _FIRST_DIGIT = 2

@@ -16,7 +16,8 @@ from rrjax.cells.config import nearest
 from rrjax.commands.blocks import coerced, read_block
 from rrjax.jobs.devices import use_cpu_devices
 from rrjax.jobs.progress import progress
-from rrjax.puzzles import PuzzleSet, read_folder
+from rrjax.puzzles import PuzzleSet
+from rrjax.puzzles.folders import read_folder
 from rrjax.training.augment import Augmentation
 from rrjax.training.floss import Floss
 from rrjax.training.logs import METRICS

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rrjax.puzzles import PuzzleSet, apply_to_tokens, random_symmetries
+from rrjax.puzzles import PuzzleSet
 from rrjax.puzzles.sudoku import BOX_SHAPES, size_of
+from rrjax.puzzles.sudoku_symmetry import apply_to_tokens, random_symmetries
 from rrjax.training.act import Batch
 from rrjax.training.losses import IGNORE_LABEL
 

@@ -10,8 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
 from rrjax.cells import Config
-from rrjax.puzzles import maze_size
-from rrjax.puzzles.maze import FREE, GOAL, PATH, START
+from rrjax.puzzles.maze import FREE, GOAL, PATH, START, maze_size
 
 VALID_PATH = "valid_path"
 """What metrics and results call it."""
