@@ -11,14 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import rrjax
-from rrjax import store
+from rrjax import outcomes, store
 from rrjax.cells import Config, param_shapes
 from rrjax.commands import rollout as command
 from rrjax.models import save_model
 from rrjax.puzzles import PuzzleSet, build_mazes, generate_mazes, write_folder
 from rrjax.puzzles.maze import FREE, PATH, VOCAB_SIZE, Mazes, is_valid_path, parse_maze
 from rrjax.puzzles.maze_generate import MazeRequest
-from rrjax.training import validity
 from rrjax.training.evaluate import Noise, evaluate
 from tests.tools import tiny_training as tiny
 from tests.tools.jobs import run
@@ -26,7 +25,7 @@ from tests.tools.jobs import run
 SIZE, NUMBER = 6, 6
 ARCH = dataclasses.replace(tiny.ARCH, halt_max_steps=2, puzzle_emb_ndim=0)
 CONFIG = Config(ARCH, seq_len=SIZE * SIZE, vocab_size=VOCAB_SIZE)
-check = jax.jit(jax.vmap(validity.is_valid_path))
+check = jax.jit(jax.vmap(outcomes.is_valid_path))
 
 
 @functools.cache
