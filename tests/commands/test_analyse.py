@@ -168,7 +168,7 @@ def test_runs_without_a_number_are_left_out_and_counted(tmp_path):
     arrays["finite"][1] = False
     arrays["drift_z_H"][2, 1] = np.inf
     printed = run(write(tmp_path / "run", arrays))
-    assert "3 runs were not finite or without λ1: left out" in printed
+    assert "runs were not finite: they are left out." in printed
     saved = read_json(tmp_path / "run" / "analysis.json")["runs"]["run"]["analysis"]
     assert saved["num_excluded"] == 3
     assert saved["num_solved"] + saved["num_failed"] == NUMBER - 3
@@ -227,7 +227,7 @@ def test_runs_that_all_stand_still_and_one_segment(tmp_path):
         for name, array in spectrum_arrays().items()
     }
     short |= {name: short[name][:, -1:] for name in ("drift_z_H", "solved_by_segment")}
-    assert "λ1 by horizon" in run(write(tmp_path / "short", short))
+    assert "Pooled: over" in run(write(tmp_path / "short", short))
 
 
 def test_results_of_another_command_are_refused(tmp_path):
