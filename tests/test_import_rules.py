@@ -16,7 +16,7 @@ CONVERTERS = PACKAGE.parent / "converters"
 FLOORS = (
     {"contract", "checks", "store"},
     {"frames", "cells", "systems", "puzzles", "analysis", "jobs", "results"},
-    {"dynamics", "models", "plots", "reports"},
+    {"dynamics", "outcomes", "models", "plots", "reports"},
     {"flossing"},
     {"training"},
     {"converters"},
@@ -51,6 +51,7 @@ OTHER_PACKAGES = {
     "jobs": {"jax", "numpy", "rich"},
     "results": {"h5netcdf", "numpy", "xarray"},
     "dynamics": {"jax", "jaxtyping", "numpy"},
+    "outcomes": {"jax", "jaxtyping"},
     "models": {"huggingface_hub", "jax", "numpy", "safetensors"},
     "plots": {"matplotlib", "numpy"},
     "reports": {"numpy", "rich"},
