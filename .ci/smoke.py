@@ -23,13 +23,13 @@ TRAINING = (
     *("--log-every", "1", "--eval-every", "4", "--checkpoint-every", "4"),
 )
 RUNS: dict[str, list[tuple[str, ...]]] = {
-    "spectrum": [SMALL, ("trm-sudoku6", *SMALL, "--out", "six"), ("hrm-sudoku6", *SMALL)],
+    "spectrum": [SMALL, ("trm-sudoku6", *SMALL, "--out", "six")],
     "rollout": [("trm-sudoku6", *SMALL[:2], "--num-segments", "4", "--readout-segment", "2")],
     "basin": [
         ("trm-sudoku6", *SMALL, "--sigmas", "0", "1", "--num-restarts", "2")
         + ("--readout-segment", "2")
     ],
-    "slice": [("trm-sudoku6", *SMALL[2:], "--grid", "4", "--box-size", "2")],
+    "slice": [("trm-sudoku6", *SMALL[4:], "--num-segments", "6", "--grid", "4", "--box-size", "2")],
     "ptrm": [("trm-sudoku6", *SMALL, "--num-rollouts", "2")],
     "analyse": [("six", "--out", "analysis")],
     "sudoku": [("sudoku", "--size", "4", "--num-train", "8", "--num-test", "4")],
@@ -50,7 +50,7 @@ FILES = (
 def main() -> None:
     """Runs everything and prints how long each command took."""
     os.chdir(HERE)
-    assert HERE in Path(rrjax.__file__).parents, rrjax.__file__
+    assert Path(sys.prefix) in Path(rrjax.__file__).parents, rrjax.__file__
     print(f"rrjax {rrjax.__version__}, Python {sys.version.split()[0]}, jax {jax.__version__}")
     for name in rrjax.bundled_names():
         assert len(rrjax.load_model(name).test_puzzles()) > 0, name
@@ -58,7 +58,6 @@ def main() -> None:
     assert run("--version").split() == ["rrjax", rrjax.__version__]
     assert COMMANDS.keys() == RUNS.keys(), "every command needs a run here"
     for command, runs in RUNS.items():
-        assert f"rrjax {command}" in run(command, "--help")
         for arguments in runs:
             run(command, *arguments)
     for name in FILES:
