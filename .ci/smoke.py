@@ -18,17 +18,15 @@ from rrjax.cli import COMMANDS
 HERE = Path(__file__).parent
 RRJAX = Path(sys.executable).with_name("rrjax")
 SMALL = ("--num-puzzles", "4", "--num-segments", "2", "--num-exponents", "1")
+READOUT = ("--readout-segment", "2")
 TRAINING = (
     *("--config", "cpu_sudoku4", "--data", "sudoku", "--steps", "4", "--global-batch-size", "4"),
     *("--log-every", "1", "--eval-every", "4", "--checkpoint-every", "4"),
 )
 RUNS: dict[str, list[tuple[str, ...]]] = {
     "spectrum": [SMALL, ("trm-sudoku6", *SMALL, "--out", "six")],
-    "rollout": [("trm-sudoku6", *SMALL[:2], "--num-segments", "4", "--readout-segment", "2")],
-    "basin": [
-        ("trm-sudoku6", *SMALL, "--sigmas", "0", "1", "--num-restarts", "2")
-        + ("--readout-segment", "2")
-    ],
+    "rollout": [("trm-sudoku6", *SMALL[:2], "--num-segments", "4", *READOUT)],
+    "basin": [("trm-sudoku6", *SMALL, "--sigmas", "1", "--num-restarts", "2", *READOUT)],
     "slice": [("trm-sudoku6", *SMALL[4:], "--num-segments", "6", "--grid", "4", "--box-size", "2")],
     "ptrm": [("trm-sudoku6", *SMALL, "--num-rollouts", "2")],
     "analyse": [("six", "--out", "analysis")],
