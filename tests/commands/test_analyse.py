@@ -168,7 +168,7 @@ def test_runs_without_a_number_are_left_out_and_counted(tmp_path):
     arrays["finite"][1] = False
     arrays["drift_z_H"][2, 1] = np.inf
     printed = run(write(tmp_path / "run", arrays))
-    assert "runs were not finite: they are left out." in printed
+    assert f"3 of {NUMBER} runs were not finite: they are left out." in printed
     saved = read_json(tmp_path / "run" / "analysis.json")["runs"]["run"]["analysis"]
     assert saved["num_excluded"] == 3
     assert saved["num_solved"] + saved["num_failed"] == NUMBER - 3
