@@ -17,10 +17,10 @@ import tyro
 
 from rrjax.analysis.intervals import student_interval
 from rrjax.cells import Arch, Config
-from rrjax.commands import sudoku
 from rrjax.jobs.progress import progress
 from rrjax.plots.canvas import new_figure, save_figure
 from rrjax.puzzles import PuzzleSet
+from rrjax.puzzles.sudoku_build import sudoku_sets
 from rrjax.store import describe_run, write_json
 from rrjax.training.augment import Augmentation
 from rrjax.training.logs import METRICS, Table
@@ -87,7 +87,7 @@ def check_arms(arms: tuple[str, ...]) -> None:
 @functools.cache
 def make_sets(sizes: Sizes) -> tuple[PuzzleSet, PuzzleSet]:
     """Training and test puzzles."""
-    return sudoku.make_sets(sudoku.Options(Path(), 4, sizes.num_train, sizes.num_test))
+    return sudoku_sets(4, sizes.num_train, sizes.num_test)
 
 
 def small_arch(sizes: Sizes) -> Arch:

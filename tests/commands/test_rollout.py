@@ -12,8 +12,9 @@ import rrjax
 from rrjax import cli, outcomes, store
 from rrjax.commands import rollout as command
 from rrjax.models import load_model, save_model
-from rrjax.puzzles import from_answers, generate, geometry, to_tokens, write_folder
-from rrjax.puzzles import violations as count_violations
+from rrjax.puzzles import generate, to_tokens, write_folder
+from rrjax.puzzles.sudoku import from_answers, geometry
+from rrjax.puzzles.sudoku import violations as count_violations
 from tests.tools.jobs import Job, run
 from tests.tools.tiny import CONFIG, UPDATES, puzzles, snapshot, weights, write_model
 
@@ -146,7 +147,9 @@ def test_the_files_and_the_tables(job):
     assert snapshot(job.out).keys() == files | {f"chunks/00000{index}.npz" for index in range(2)}
     for name in FIGURES:
         assert (job.out / name).read_bytes().startswith(b"\x89PNG\r\n")
-    assert f"{NUMBER} puzzles, {SEGMENTS} segments of {UPDATES} module evaluations" in job.printed
+    assert (
+        f"{NUMBER} puzzles over {SEGMENTS} segments of {UPDATES} module evaluations" in job.printed
+    )
     assert "some segment" in job.printed
     assert "escapes per module evaluation" in job.printed
     assert "Early halting" not in job.printed
