@@ -14,7 +14,7 @@ from rrjax.contract import (
     Schedule,
     Update,
     count_updates,
-    fold,
+    scan_updates,
     run_segment,
     run_updates,
     split_last,
@@ -88,7 +88,7 @@ def test_fold_is_a_plain_loop(schedule):
         after = update.apply(None, x, None)
         return after, {"before": x, "after": after[0]}
 
-    carry, outputs = fold(schedule, step, jnp.array([1, 2]))
+    carry, outputs = scan_updates(schedule, step, jnp.array([1, 2]))
     x, seen = np.array([1, 2]), []
     for update in unroll(schedule):
         seen.append(x)
@@ -99,7 +99,7 @@ def test_fold_is_a_plain_loop(schedule):
 
 
 def test_fold_of_nothing_returns_the_carry():
-    carry, outputs = fold((), lambda update, x: (x, x), 5)
+    carry, outputs = scan_updates((), lambda update, x: (x, x), 5)
     assert carry == 5
     assert outputs is None
 
@@ -107,7 +107,7 @@ def test_fold_of_nothing_returns_the_carry():
 def test_compiled_size_does_not_grow_with_repeats():
     def equations(times: int) -> int:
         schedule = (Repeat(times, (Repeat(times, (numbered(1),)), numbered(2))),)
-        text = jax.make_jaxpr(lambda x: fold(schedule, lambda u, x: (u.apply(0, x, 0), x), x))(1)
+        text = jax.make_jaxpr(lambda x: scan_updates(schedule, lambda u, x: (u.apply(0, x, 0), x), x))(1)
         return len(str(text).splitlines())
 
     assert equations(50) == equations(2)
