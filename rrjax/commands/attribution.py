@@ -15,7 +15,7 @@ from rrjax.analysis.attribution import (
     on_cells,
     total_shares,
 )
-from rrjax.cells.io import Readout
+from rrjax.cells import Readout
 from rrjax.contract import Context, State
 from rrjax.dynamics.participation import participation
 from rrjax.frames import Frame

@@ -7,15 +7,15 @@ from typing import Any
 import jax
 import tyro
 
-from rrjax.analysis.basin_report import format_basin, summarize_basin
+from rrjax.analysis.restarts import summarize_basin
 from rrjax.commands import job, repeats
-from rrjax.commands.figures import draw_results
-from rrjax.commands.tables import print_table
 from rrjax.contract import Dynamics, count_updates
 from rrjax.dynamics.starts import perturb, start_scale
 from rrjax.models import Model
-from rrjax.plots.basin import solve_rate_of_failures
+from rrjax.plots.restarts import solve_rate_of_failures
 from rrjax.puzzles import PuzzleSet
+from rrjax.reports.restarts import tables
+from rrjax.reports.terminal import draw_results, print_table
 from rrjax.results.axes import ArraySpec, describe_arrays
 from rrjax.store import Arrays, write_result
 
@@ -61,7 +61,7 @@ def main(arguments: list[str]) -> None:
         "summary": asdict(summary),
     }
     write_result(folder / "results.npz", results, job.record(options, model, **facts))
-    for table in format_basin(summary):
+    for table in tables(summary):
         print_table(table)
     draw_results(folder, {"restarts_of_failures": partial(solve_rate_of_failures, summary)})
 

@@ -7,15 +7,15 @@ from pathlib import Path
 import jax
 import tyro
 
-from rrjax.analysis.ptrm_report import format_ptrm, summarize_ptrm
+from rrjax.analysis.noisy import summarize_ptrm
 from rrjax.commands import job, repeats
-from rrjax.commands.figures import draw_results
-from rrjax.commands.tables import print_table
 from rrjax.contract import Dynamics, count_updates
 from rrjax.dynamics.noise import with_noise
 from rrjax.models import Model
-from rrjax.plots.ptrm import q_against_lambda1
+from rrjax.plots.noisy import q_against_lambda1
 from rrjax.puzzles import PuzzleSet
+from rrjax.reports.noisy import tables
+from rrjax.reports.terminal import draw_results, print_table
 from rrjax.results.axes import ArraySpec, describe_arrays
 from rrjax.store import Arrays, write_result
 
@@ -63,7 +63,8 @@ def main(arguments: list[str]) -> None:
         "summary": asdict(summary),
     }
     write_result(folder / "results.npz", results, job.record(options, model, **facts))
-    print_table(format_ptrm(summary))
+    for table in tables(summary):
+        print_table(table)
     _draw(folder, results, options.seed)
 
 

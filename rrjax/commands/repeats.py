@@ -11,9 +11,8 @@ import numpy as np
 from jax import Array
 from jax.tree_util import Partial
 
-from rrjax.analysis.report import DRIFT_WINDOW
-from rrjax.cells import Config, bind
-from rrjax.cells.io import Readout
+from rrjax.analysis.outcome import DRIFT_WINDOW
+from rrjax.cells import Config, Readout, bind
 from rrjax.commands import job
 from rrjax.commands.outcomes import Task, is_right, observe, tasks
 from rrjax.contract import Context, Dynamics, State

@@ -9,18 +9,18 @@ import numpy as np
 import tyro
 from jax.tree_util import Partial
 
-from rrjax.analysis.rollout_report import format_rollout, summarize_rollout
+from rrjax.analysis.rollouts import summarize_rollout
 from rrjax.cells import Config, bind
 from rrjax.commands import job
-from rrjax.commands.figures import draw_results
 from rrjax.commands.outcomes import Task, observe, observe_maze, sudoku_units, tasks
-from rrjax.commands.tables import print_table
 from rrjax.contract import count_updates
 from rrjax.dynamics.rollout import observe_segments
 from rrjax.jobs.devices import ChunkProgram
 from rrjax.models import Model
-from rrjax.plots.rollout import accuracy_against_compute, survival_of_failures
+from rrjax.plots.rollouts import accuracy_against_compute, survival_of_failures
 from rrjax.puzzles import PuzzleSet
+from rrjax.reports.rollouts import tables
+from rrjax.reports.terminal import draw_results, print_table
 from rrjax.results.axes import ArraySpec, describe_arrays
 from rrjax.store import Arrays, write_result
 from rrjax.training.validity import VALID_PATH, has_paths
@@ -77,7 +77,7 @@ def main(arguments: list[str]) -> None:
         "summary": asdict(summary),
     }
     write_result(folder / "results.npz", results, job.record(options, model, **facts))
-    for table in format_rollout(summary):
+    for table in tables(summary):
         print_table(table)
     seen = (results["solved"], updates, options.readout_segment)
     draw_results(

@@ -11,12 +11,10 @@ import numpy as np
 import tyro
 
 from rrjax.analysis.basins import MOVING, answer_classes
-from rrjax.analysis.slice_report import format_slice, summarize_slice
+from rrjax.analysis.slices import summarize_slice
 from rrjax.cells import Config, bind
 from rrjax.commands import job
-from rrjax.commands.figures import draw_results
 from rrjax.commands.outcomes import Task, tasks
-from rrjax.commands.tables import print_table
 from rrjax.contract import State
 from rrjax.dynamics.fli import fast_lyapunov_indicator
 from rrjax.dynamics.slices import forward_vectors, on_plane, settle
@@ -25,8 +23,10 @@ from rrjax.dynamics.starts import start_scale
 from rrjax.frames import Frame, dimension, random_frame
 from rrjax.jobs.devices import ChunkProgram
 from rrjax.models import Model, check_tokens
-from rrjax.plots.slice import answer_map, settling_map
+from rrjax.plots.slices import answer_map, settling_map
 from rrjax.puzzles import read_puzzles
+from rrjax.reports.slices import tables
+from rrjax.reports.terminal import draw_results, print_table
 from rrjax.results.axes import ArraySpec, describe_arrays
 from rrjax.store import Arrays, digest_arrays, write_result
 
@@ -132,7 +132,7 @@ def main(arguments: list[str]) -> None:
     }
     write_result(folder / "results.npz", results, job.record(options, model, **facts))
     title = f"Puzzle {options.puzzle}, {options.grid} × {options.grid} starts"
-    for table in format_slice(summary, title):
+    for table in tables(summary, title):
         print_table(table)
     if not plane.facts.get("converged", True):
         print("the Lyapunov directions have not converged: their plane is not unique")

@@ -12,20 +12,19 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 
-from rrjax.analysis.attribution import attribution_notes
-from rrjax.analysis.report import format_summary, summarize, usable_runs
-from rrjax.cells import Config, bind
-from rrjax.cells.io import Readout
+from rrjax.analysis.outcome import summarize, usable_runs
+from rrjax.cells import Config, Readout, bind
 from rrjax.commands import attribution, job
-from rrjax.commands.figures import draw_results
 from rrjax.commands.outcomes import Task, is_right, tasks
-from rrjax.commands.tables import print_table
 from rrjax.contract import Context, State
 from rrjax.dynamics.spectrum import spectrum
 from rrjax.frames import Frame, dimension
 from rrjax.jobs.devices import ChunkProgram
 from rrjax.models import Model
 from rrjax.puzzles import PuzzleSet
+from rrjax.reports.attribution import attribution_notes
+from rrjax.reports.outcome import tables
+from rrjax.reports.terminal import draw_results, print_table
 from rrjax.results.axes import ArraySpec, answer_drift, describe_arrays
 from rrjax.store import Arrays, write_result
 
@@ -97,7 +96,8 @@ def main(arguments: list[str]) -> None:
         record["attribution"] = attribution.describe(found, model.config.puzzle_tokens)
         notes = attribution_notes(found, options.num_segments)
     write_result(folder / "results.npz", results, record)
-    print_table(format_summary(summary), notes)
+    for table in tables(summary):
+        print_table(table, notes)
     if options.attribution:
         _draw_board(folder, results, puzzles, options.board)
     _draw(folder, results)
