@@ -29,12 +29,12 @@ _SYMBOLS = np.array(["?", *SYMBOLS])  # of Sudoku's tokens, padding first
 
 
 def observe(
-    readout: Callable[[Context, State], Readout], context: Context, state: State, frame: Frame
+    dynamics: Dynamics, before: State, after: State, frame: Frame
 ) -> dict[str, jax.Array]:
     """What a spectrum keeps of every segment: shares (k, tokens) and the answer (seq,)."""
-    shares = participation(frame)._asdict()
+    shares = named_fields(participation(frame))
     named = {f"{_PREFIX}{name}": share.astype("float32") for name, share in shares.items()}
-    return named | {"answers_by_segment": readout(context, state).logits.argmax(-1)}
+    return named | {"answers_by_segment": dynamics.readout(dynamics.context, after).logits.argmax(-1)}
 
 
 def summarize_attribution(results: Arrays, puzzles: PuzzleSet, seed: int) -> Attribution:

@@ -158,7 +158,7 @@ def _measure(
         observe = partial(see, dynamics.readout)
         result = spectrum(dynamics, num_exponents, num_segments, key=key, observe=observe)
         readout = dynamics.readout(dynamics.context, result.state)
-        named = {f"drift_{name}": norm for name, norm in result.drift._asdict().items()}
+        named = {f"drift_{name}": norm for name, norm in named_fields(result.drift).items()}
         return (
             named
             | (result.observed if attributed else {})

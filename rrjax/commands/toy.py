@@ -110,8 +110,8 @@ def _run(
         return jax.device_get(run(jnp.asarray(start), jnp.asarray(solution)))
 
 
-def _state(context: Any, state: jax.Array, frame: jax.Array) -> jax.Array:
-    return state
+def _state(dynamics: Dynamics, before: Any, after: jax.Array, frame: Any) -> jax.Array:
+    return after
 
 
 def _check(options: Options) -> None:

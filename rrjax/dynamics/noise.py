@@ -26,9 +26,10 @@ class NoiseDrive(NamedTuple):
 
 def with_noise(
     dynamics: Dynamics,
+    num_segments: int,
+    *,
     key: jax.Array,
     sigma: Any,
-    num_segments: int,
     fields: Collection[str] | None = None,
 ) -> Dynamics:
     """Returns the dynamics with N(0, σ²) added to the state before every segment, the first too.
@@ -42,11 +43,11 @@ def with_noise(
 
     Args:
       dynamics: without a drive.
+      num_segments: for how many segments there is noise; no more can be run.
       key: draws the noise.
       sigma: σ ≥ 0 in the unit of the state, which may be traced. 0 changes no bit of a state, but
         the program differs from that of the undisturbed dynamics and may round differently: for
         comparisons run σ = 0 in the same program.
-      num_segments: for how many segments there is noise; no more can be run.
       fields: the names of the fields that are disturbed; None: all.
 
     Returns:
