@@ -75,7 +75,7 @@ Schedule = tuple[Update | Repeat, ...]
 """One segment, as nested repeats of updates."""
 
 
-def as_schedule(items: Any) -> Schedule:
+def as_schedule(items: Any) -> tuple:
     """Returns updates, repeats and functions as a schedule.
 
     Args:
@@ -84,7 +84,9 @@ def as_schedule(items: Any) -> Schedule:
     """
     listed = items if isinstance(items, tuple | list) else (items,)
     return tuple(
-        item if isinstance(item, Update | Repeat) else Update(getattr(item, "__name__", type(item).__name__), item)
+        item
+        if isinstance(item, Update | Repeat)
+        else Update(getattr(item, "__name__", type(item).__name__), item)
         for item in listed
     )
 
@@ -285,9 +287,7 @@ class Dynamics:
                 f"answer must be a field of the state ({', '.join(named_fields(initial))}), "
                 f"got {answer!r}"
             )
-        dynamics = Dynamics(
-            initial, as_schedule(schedule), readout, context, drive, answer=answer
-        )
+        dynamics = Dynamics(initial, as_schedule(schedule), readout, context, drive, answer=answer)
         first = jax.tree.map(lambda leaf: leaf[0], drive)
         jax.eval_shape(partial(run_segment, dynamics), initial, first)
         return dynamics

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from rrjax.contract import Dynamics, State
+from rrjax.contract import Dynamics, State, named_fields
 from rrjax.dynamics.rollout import drift, residual
 from rrjax.puzzles import PuzzleSet, geometry
 from rrjax.puzzles.sudoku import size_of
@@ -46,7 +46,7 @@ def sudoku_units(puzzles: PuzzleSet) -> np.ndarray | None:
 
 
 def observe(
-    task: Task, units: Array | None, dynamics: Dynamics, before: State, after: State
+    task: Task, units: Array | None, dynamics: Dynamics, before: State, after: State, frame: Any
 ) -> dict[str, Array]:
     """Numbers of one segment; float32 and narrow integers, since there may be millions."""
     seen, answers = _observed(task, dynamics, before, after)
@@ -56,7 +56,9 @@ def observe(
     return seen
 
 
-def observe_maze(task: Task, dynamics: Dynamics, before: State, after: State) -> dict[str, Array]:
+def observe_maze(
+    task: Task, dynamics: Dynamics, before: State, after: State, frame: Any
+) -> dict[str, Array]:
     """`observe` of a maze, with whether the answer is a valid path."""
     seen, answers = _observed(task, dynamics, before, after)
     return seen | {VALID_PATH: is_valid_path(task.tokens, answers)}
@@ -69,7 +71,7 @@ def _observed(
     readout = dynamics.readout(dynamics.context, after)
     answers = readout.logits.argmax(-1)
     right, num_known = jnp.sum((answers == task.labels) & task.known), task.known.sum()
-    moved = {f"drift_{name}": norm for name, norm in drift(before, after)._asdict().items()}
+    moved = {f"drift_{name}": norm for name, norm in named_fields(drift(before, after)).items()}
     numbers = moved | {
         "token_accuracy": right / num_known,
         "q_halt": readout.q_halt,

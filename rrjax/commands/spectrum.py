@@ -1,7 +1,6 @@
 """`rrjax spectrum`, the main job: are the puzzles that a model fails on the chaotic ones?"""
 
 import sys
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -13,10 +12,10 @@ import numpy as np
 import tyro
 
 from rrjax.analysis.outcome import summarize, usable_runs
-from rrjax.cells import Config, Readout, bind
+from rrjax.cells import Config, bind
 from rrjax.commands import attribution, job
 from rrjax.commands.outcomes import Task, is_right, tasks
-from rrjax.contract import Context, State
+from rrjax.contract import Dynamics, State, named_fields
 from rrjax.dynamics.spectrum import spectrum
 from rrjax.frames import Frame, dimension
 from rrjax.jobs.devices import ChunkProgram
@@ -154,8 +153,7 @@ def _measure(
 
     def one(task: Task, key: jax.Array) -> dict[str, jax.Array]:
         dynamics = bind(params, config, task.tokens, task.puzzle_id)
-        see = attribution.observe if attributed else _answer
-        observe = partial(see, dynamics.readout)
+        observe = attribution.observe if attributed else _answer
         result = spectrum(dynamics, num_exponents, num_segments, key=key, observe=observe)
         readout = dynamics.readout(dynamics.context, result.state)
         named = {f"drift_{name}": norm for name, norm in named_fields(result.drift).items()}
@@ -176,10 +174,9 @@ def _measure(
     return jax.vmap(one)(*chunk)
 
 
-def _answer(
-    readout: Callable[[Context, State], Readout], context: Context, state: State, frame: Frame
-) -> dict[str, jax.Array]:
-    return {"answers_by_segment": readout(context, state).logits.argmax(-1)}
+def _answer(dynamics: Dynamics, before: State, after: State, frame: Frame) -> dict[str, jax.Array]:
+    readout = dynamics.readout(dynamics.context, after)
+    return {"answers_by_segment": readout.logits.argmax(-1)}
 
 
 def _check(options: Options, puzzles: PuzzleSet) -> None:

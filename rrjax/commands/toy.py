@@ -14,6 +14,7 @@ from rich.table import Table
 
 from rrjax.analysis.separation import auc
 from rrjax.checks import check_count
+from rrjax.contract import Dynamics
 from rrjax.dynamics.spectrum import spectrum
 from rrjax.results.axes import ArraySpec, describe_arrays
 from rrjax.store import describe_run, write_result

@@ -194,7 +194,7 @@ def _sine(a: Float[Array, "*_ k k"], b: Float[Array, "*_ k k"]) -> Float[Array, 
 
 
 def _angles_to(columns: Float[Array, "*_ k k"], column: Float[Array, "*_ k"]) -> Array:
-    """Returns the angles by Kahan's formula, which unlike the arc cosine is exact for small ones."""
+    """Returns angles by Kahan's formula, which unlike the arc cosine is exact for small ones."""
     difference = jnp.linalg.norm(columns - column[..., None], axis=-2)
     total = jnp.linalg.norm(columns + column[..., None], axis=-2)
     return 2 * jnp.arctan2(jnp.minimum(difference, total), jnp.maximum(difference, total))

@@ -117,7 +117,10 @@ def _forward_vectors(
     with exact_products():
         states = _states_before(dynamics, start, drives, num_segments)
         leaf = jax.tree.leaves(frame)[0]
-        unknown, infinity = jnp.full(len(leaf), jnp.nan, leaf.dtype), jnp.full((), jnp.inf, leaf.dtype)
+        unknown, infinity = (
+            jnp.full(len(leaf), jnp.nan, leaf.dtype),
+            jnp.full((), jnp.inf, leaf.dtype),
+        )
         first = ForwardVectors(frame, unknown, infinity, jnp.zeros((), jnp.int32), jnp.array(False))
         return jax.lax.while_loop(unfinished, one_pass, (first, jnp.ones((), leaf.dtype)))[0]
 

@@ -33,9 +33,7 @@ def participation(frame: Frame) -> State:
     """
     rows = jax.tree.map(_by_row, frame)
     # squares of very small or very large components would leave the range of the dtype
-    largest = jax.tree.reduce(
-        jnp.maximum, jax.tree.map(lambda row: jnp.abs(row).max((1, 2)), rows)
-    )
+    largest = jax.tree.reduce(jnp.maximum, jax.tree.map(lambda row: jnp.abs(row).max((1, 2)), rows))
     scaled = jax.tree.map(lambda row: row / largest[:, None, None], rows)
     squares = jax.tree.map(lambda row: jnp.square(row).sum(2), scaled)
     total = jax.tree.reduce(jnp.add, by_state(squares))
@@ -43,7 +41,7 @@ def participation(frame: Frame) -> State:
 
 
 def by_state(shares: State) -> State:
-    """Returns the share of each vector in every whole field, (k,) per field; see `participation`."""
+    """Returns the share of each vector in every field as a whole, (k,) per field."""
     return jax.tree.map(lambda share: share.sum(1), shares)
 
 

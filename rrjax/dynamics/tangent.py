@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.core import Tracer
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Int
 
 from rrjax.contract import Context, Drive, Dynamics, State, Update, run_segment, scan_updates
 from rrjax.dynamics.precision import exact_products, with_precision

@@ -13,7 +13,14 @@ _HOMES = {
         "two_sided",
     ),
     "schedule": ("FlossingSchedule",),
-    "steps": ("check_steps", "flossing_step", "masked", "matching", "num_skipped", "skip_nonfinite"),
+    "steps": (
+        "check_steps",
+        "flossing_step",
+        "masked",
+        "matching",
+        "num_skipped",
+        "skip_nonfinite",
+    ),
     "transforms": ("clip_exponent", "log_exponents", "penalized", "penalized_loss"),
 }
 _MODULES = {name: module for module, names in _HOMES.items() for name in names}

@@ -154,9 +154,7 @@ def _exponents(dynamics: Dynamics, start: State, frame: Frame, plan: _Plan) -> E
         carry = start, frame
         if plan.frame_transient:
             carry, _ = _push(dynamics, plan, carry, turning, plan.frame_transient)
-        carry, (growth, resolved, sound) = _push(
-            dynamics, plan, carry, measured, plan.num_segments
-        )
+        carry, (growth, resolved, sound) = _push(dynamics, plan, carry, measured, plan.num_segments)
     resolved = resolved[:: plan.stride].all(0)
     growth = growth[:: plan.stride].sum(0)
     counted = len(range(0, plan.num_segments, plan.stride)) * count_updates(dynamics.schedule)

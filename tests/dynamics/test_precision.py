@@ -85,7 +85,7 @@ def test_training_leaves_the_choice_to_the_device():
 def test_shortened_products_are_those_of_the_tangents_alone():
     def shortened(params, tokens, key):
         dynamics = bind(params, CONFIG, tokens)
-        return rrjax.spectrum(dynamics, 3, 2, key=key, products="bf16").log_growth
+        return rrjax.spectrum(dynamics, 3, 2, key=key, precision="bf16").log_growth
 
     text = jax.jit(shortened).lower(PARAMS, TOKENS, KEY).as_text()
     products = re.findall(r"stablehlo\.dot_general .*", text)

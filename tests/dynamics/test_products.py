@@ -7,7 +7,7 @@ import pytest
 
 import rrjax
 from rrjax.contract import Dynamics
-from rrjax.dynamics.products import with_products
+from rrjax.dynamics.precision import with_precision
 
 WEIGHTS = jnp.asarray(np.random.default_rng(0).normal(0, 1.5 / 8, (64, 64)), jnp.float32)
 
@@ -23,13 +23,13 @@ def linear_map():
     return jax.linearize(network, START)[1]
 
 
-@pytest.mark.parametrize(("products", "bits"), [("tf32", 10), ("bf16", 7)])
-def test_operands_are_rounded_to_their_bits_and_nothing_else_is(products, bits):
+@pytest.mark.parametrize(("precision", "bits"), [("tf32", 10), ("bf16", 7)])
+def test_operands_are_rounded_to_their_bits_and_nothing_else_is(precision, bits):
     def rounded(x):
         return jax.lax.reduce_precision(x, exponent_bits=8, mantissa_bits=bits)
 
     tangent = jax.random.normal(jax.random.key(0), START.shape)
-    found = with_products(linear_map(), START, products)(tangent)
+    found = with_precision(linear_map(), START, precision)(tangent)
     slope = 1 - jnp.tanh(START @ WEIGHTS) ** 2
     silu = jax.jvp(jax.nn.silu, (START,), (tangent,))[1]
     expected = slope * (rounded(tangent) @ rounded(WEIGHTS)) + 0.1 * silu
@@ -41,14 +41,14 @@ def test_operands_are_rounded_to_their_bits_and_nothing_else_is(products, bits):
 
 def test_exact_products_leave_the_map_alone():
     linear = linear_map()
-    assert with_products(linear, START, "exact") is linear
+    assert with_precision(linear, START, "exact") is linear
 
 
-@pytest.mark.parametrize(("products", "tolerance"), [("tf32", 3e-4), ("bf16", 3e-3)])
-def test_the_state_stays_exact_and_exponents_move_little(products, tolerance):
+@pytest.mark.parametrize(("precision", "tolerance"), [("tf32", 3e-4), ("bf16", 3e-3)])
+def test_the_state_stays_exact_and_exponents_move_little(precision, tolerance):
     dynamics = Dynamics.from_map(network, START)
     exact = rrjax.spectrum(dynamics, 4, 50, key=jax.random.key(1))
-    short = rrjax.spectrum(dynamics, 4, 50, key=jax.random.key(1), products=products)
+    short = rrjax.spectrum(dynamics, 4, 50, key=jax.random.key(1), precision=precision)
     np.testing.assert_array_equal(short.state, exact.state)
     np.testing.assert_allclose(short.exponents, exact.exponents, atol=tolerance)
     assert not np.array_equal(short.exponents, exact.exponents)
@@ -57,7 +57,7 @@ def test_the_state_stays_exact_and_exponents_move_little(products, tolerance):
 def test_the_lowered_program_has_bfloat16_products_for_tangents_alone():
     dynamics = Dynamics.from_map(network, START)
     program = jax.jit(
-        lambda key: rrjax.spectrum(dynamics, 2, 1, key=key, products="bf16").exponents
+        lambda key: rrjax.spectrum(dynamics, 2, 1, key=key, precision="bf16").exponents
     ).lower(jax.random.key(0))
     products = [line for line in program.as_text().splitlines() if "dot_general" in line]
     short = [line for line in products if "bf16" in line]
@@ -67,9 +67,9 @@ def test_the_lowered_program_has_bfloat16_products_for_tangents_alone():
 
 def test_bad_requests_are_refused():
     dynamics = Dynamics.from_map(network, START)
-    with pytest.raises(ValueError, match="products must be one of exact, tf32, bf16; got fp8"):
-        rrjax.spectrum(dynamics, 1, 1, key=jax.random.key(0), products="fp8")
+    with pytest.raises(ValueError, match="precision must be one of exact, tf32, bf16; got fp8"):
+        rrjax.spectrum(dynamics, 1, 1, key=jax.random.key(0), precision="fp8")
     with jax.enable_x64(True):
         wide = Dynamics.from_map(jnp.sin, jnp.zeros(3, jnp.float64))
-        with pytest.raises(ValueError, match="products bf16 are for float32"):
-            rrjax.spectrum(wide, 1, 1, key=jax.random.key(0), products="bf16")
+        with pytest.raises(ValueError, match="precision bf16 is for float32"):
+            rrjax.spectrum(wide, 1, 1, key=jax.random.key(0), precision="bf16")
