@@ -8,6 +8,7 @@ import jax
 import tyro
 
 from rrjax.analysis.restarts import summarize_basin
+from rrjax.checks import check_positive
 from rrjax.commands import job, repeats
 from rrjax.contract import Dynamics, count_updates
 from rrjax.dynamics.starts import perturb, start_scale
@@ -91,7 +92,7 @@ def perturbed(
 
 
 def _check(options: Options) -> None:
-    job.check_positive(options, ("num_segments", "num_restarts"))
+    check_positive(options, ("num_segments", "num_restarts"))
     job.check_readout(options.readout_segment, options.num_segments)
     for sigma in options.sigmas:
         repeats.check_sigma("sigmas", sigma)

@@ -1,6 +1,5 @@
 """What the jobs over many puzzles share: options, the model, the puzzles, the sweep, the record."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -8,7 +7,7 @@ from typing import Annotated, Any, Literal
 import jax
 import tyro
 
-from rrjax.checks import check_count
+from rrjax.checks import check_count, check_positive, check_seed
 from rrjax.jobs.devices import ChunkProgram, use_cpu_devices
 from rrjax.jobs.progress import progress
 from rrjax.jobs.shares import parse_share
@@ -72,21 +71,11 @@ def start(options: RunOptions) -> Model:
     """
     check_count("num_segments", options.num_segments, least=1)
     check_positive(options, ("chunk_size", "cpu_devices"))
-    # JAX drops higher bits of a seed, NumPy knows no sign
-    if not 0 <= options.seed < 2**32:
-        raise ValueError(f"seed must lie in 0..{2**32 - 1}, got {options.seed}")
+    check_seed("seed", options.seed)
     use_cpu_devices(options.cpu_devices)
     if options.dtype == "float64":
         jax.config.update("jax_enable_x64", True)
     return load_model(options.model, options.dtype)
-
-
-def check_positive(options: Any, names: Sequence[str]) -> None:
-    """Refuse options below 1; None is none."""
-    for name in names:
-        number = getattr(options, name)
-        if number is not None and number < 1:
-            raise ValueError(f"{name} must be at least 1, got {number}")
 
 
 def check_readout(segment: int, num_segments: int) -> None:
@@ -108,8 +97,8 @@ def choose_puzzles(options: Options, model: Model) -> PuzzleSet:
     found = read_puzzles(options.puzzles) if options.puzzles else model.test_puzzles()
     if number is not None and number > len(found):
         raise ValueError(f"{found.source} has {len(found)} puzzles, {number} were asked for")
-    chosen = found.first(number or min(DEFAULT_PUZZLES, len(found)))
-    check_tokens(model.config, chosen.inputs, chosen.puzzle_ids)
+    chosen = found[: number or min(DEFAULT_PUZZLES, len(found))]
+    check_tokens(model.config, chosen.inputs, chosen.puzzle_ids, (len(chosen),))
     return chosen
 
 

@@ -8,6 +8,7 @@ import jax
 import tyro
 
 from rrjax.analysis.noisy import summarize_ptrm
+from rrjax.checks import check_positive
 from rrjax.commands import job, repeats
 from rrjax.contract import Dynamics, count_updates
 from rrjax.dynamics.noise import with_noise
@@ -95,7 +96,7 @@ def _noisy(
 
 
 def _check(options: Options) -> None:
-    job.check_positive(options, ("num_segments", "num_rollouts"))
+    check_positive(options, ("num_segments", "num_rollouts"))
     repeats.check_sigma("sigma", options.sigma)
     if options.sigma == 0:
         raise ValueError("sigma must be above 0: without noise all rollouts are the same")

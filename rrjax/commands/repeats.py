@@ -14,15 +14,18 @@ from jax.tree_util import Partial
 from rrjax.analysis.outcome import DRIFT_WINDOW
 from rrjax.cells import Config, Readout, bind
 from rrjax.commands import job
-from rrjax.commands.outcomes import Task, is_right, observe, tasks
+from rrjax.commands.outcomes import observe
 from rrjax.contract import Dynamics, State, named_fields
+from rrjax.dynamics.precision import exact_products
 from rrjax.dynamics.rollout import observe_segments, whole_norm
 from rrjax.dynamics.spectrum import spectrum
 from rrjax.dynamics.starts import check_fields
 from rrjax.frames import Frame, norms
 from rrjax.jobs.devices import ChunkProgram
 from rrjax.models import Model
+from rrjax.outcomes import is_solved
 from rrjax.puzzles import PuzzleSet
+from rrjax.puzzles.batch import Batch, take_batch
 from rrjax.results.axes import ArraySpec
 from rrjax.store import Arrays
 
@@ -84,7 +87,7 @@ class Runs(NamedTuple):
 class Chunk(NamedTuple):
     """Some runs, along a leading axis."""
 
-    task: Task
+    puzzle: Batch
     key_frame: Any
     key_noise: Any
     sigma: Any
@@ -166,7 +169,7 @@ def _prepare(puzzles: PuzzleSet, runs: Runs, seed: int, items: np.ndarray) -> Ch
     fold = jax.vmap(jax.random.fold_in, in_axes=(None, 0))
     own = jax.vmap(jax.random.fold_in)(fold(branch, puzzle), runs.repeat[run])
     sigma = runs.sigma[run].astype(np.float32)
-    return Chunk(tasks(puzzles, puzzle), fold(key, puzzle), own, sigma)
+    return Chunk(take_batch(puzzles, puzzle), fold(key, puzzle), own, sigma)
 
 
 def measure_chunk(
@@ -180,20 +183,20 @@ def measure_chunk(
     """What is kept of the runs of a chunk; the arrays of `measure`, by run."""
 
     def one(run: Chunk) -> dict[str, Array]:
-        quiet = bind(params, config, run.task.tokens, run.task.puzzle_id)
+        quiet = bind(params, config, run.puzzle.inputs, run.puzzle.puzzle_ids)
         dynamics = disturb(quiet, run.key_noise, run.sigma)
         if num_exponents:
             return _along_tangents(dynamics, run, num_exponents, num_segments)
-        return _along_run(dynamics, run.task, num_segments)
+        return _along_run(dynamics, run.puzzle, num_segments)
 
     return jax.vmap(one)(chunk)
 
 
-def _along_run(dynamics: Dynamics, task: Task, num_segments: int) -> dict[str, Array]:
+def _along_run(dynamics: Dynamics, puzzle: Batch, num_segments: int) -> dict[str, Array]:
     """What is kept of a run; on the way only numbers of each segment."""
     # as in a spectrum, so that a run is the same with and without exponents
-    with jax.default_matmul_precision("highest"):
-        state, seen = observe_segments(dynamics, Partial(observe, task, None), num_segments)
+    with exact_products():
+        state, seen = observe_segments(dynamics, Partial(observe, puzzle, None), num_segments)
         readout = dynamics.readout(dynamics.context, state)
     drift = seen[f"drift_{dynamics.answer}"]
     return _kept(readout, seen["solved"], seen["residual"], drift)
@@ -206,9 +209,9 @@ def _along_tangents(
     result = spectrum(
         dynamics, num_exponents, num_segments, key=run.key_frame, observe=_answer_and_size
     )
-    with jax.default_matmul_precision("highest"):
+    with exact_products():
         readout = dynamics.readout(dynamics.context, result.state)
-    solved = is_right(run.task, result.observed["answers"])
+    solved = is_solved(result.observed["answers"], run.puzzle.labels)
     residual = whole_norm(result.drift) / whole_norm(result.observed["sizes"])
     drift = named_fields(result.drift)[str(dynamics.answer)]
     kept = _kept(readout, solved, residual, drift)

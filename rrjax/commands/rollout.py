@@ -11,19 +11,22 @@ from jax.tree_util import Partial
 
 from rrjax.analysis.rollouts import summarize_rollout
 from rrjax.cells import Config, bind
+from rrjax.checks import check_positive
 from rrjax.commands import job
-from rrjax.commands.outcomes import Task, observe, observe_maze, sudoku_units, tasks
+from rrjax.commands.outcomes import observe, observe_maze, sudoku_units
 from rrjax.contract import count_updates
+from rrjax.dynamics.precision import exact_products
 from rrjax.dynamics.rollout import observe_segments
 from rrjax.jobs.devices import ChunkProgram
 from rrjax.models import Model
+from rrjax.outcomes import VALID_PATH, has_paths
 from rrjax.plots.rollouts import accuracy_against_compute, survival_of_failures
 from rrjax.puzzles import PuzzleSet
+from rrjax.puzzles.batch import Batch, take_batch
 from rrjax.reports.rollouts import tables
 from rrjax.reports.terminal import draw_results, print_table
 from rrjax.results.axes import ArraySpec, describe_arrays
 from rrjax.store import Arrays, write_result
-from rrjax.training.validity import VALID_PATH, has_paths
 
 _UNITS = {
     "solved": "whether the answer after the segment is right",
@@ -103,25 +106,27 @@ def measure(options: Options, model: Model, puzzles: PuzzleSet) -> Arrays:
       Unfinished: if only this job's shard is done.
     """
     compute = partial(_measure, model.config, options.num_segments)
-    work = ChunkProgram(compute, (model.params, sudoku_units(puzzles)), partial(tasks, puzzles))
+    work = ChunkProgram(
+        compute, (model.params, sudoku_units(puzzles)), partial(take_batch, puzzles)
+    )
     identity = {"puzzles": puzzles.digest()}
     chunk = job.default_chunk(model, 0)
     return job.sweep("rollout", options, model, work, len(puzzles), chunk, identity)
 
 
 def _measure(
-    config: Config, num_segments: int, shared: tuple[Any, Any], chunk: Task
+    config: Config, num_segments: int, shared: tuple[Any, Any], chunk: Batch
 ) -> dict[str, jax.Array]:
     """One chunk of puzzles."""
     params, units = shared
 
-    def one(task: Task) -> dict[str, jax.Array]:
-        dynamics = bind(params, config, task.tokens, task.puzzle_id)
+    def one(puzzle: Batch) -> dict[str, jax.Array]:
+        dynamics = bind(params, config, puzzle.inputs, puzzle.puzzle_ids)
         seen_by = (
-            Partial(observe_maze, task) if has_paths(config) else Partial(observe, task, units)
+            Partial(observe_maze, puzzle) if has_paths(config) else Partial(observe, puzzle, units)
         )
         # as in a spectrum, so that both commands see the same trajectory on every device
-        with jax.default_matmul_precision("highest"):
+        with exact_products():
             return observe_segments(dynamics, seen_by, num_segments)[1]
 
     return jax.vmap(one)(chunk)
@@ -138,7 +143,7 @@ def halting_rules(options: Options, results: Arrays) -> dict[str, np.ndarray]:
 
 
 def _check(options: Options) -> None:
-    job.check_positive(options, ("num_segments",))
+    check_positive(options, ("num_segments",))
     job.check_readout(options.readout_segment, options.num_segments)
     for name, lowest in (("halt_q", -np.inf), ("halt_residual", 0)):
         threshold = getattr(options, name)

@@ -13,8 +13,8 @@ import tyro
 from rrjax.analysis.basins import MOVING, answer_classes
 from rrjax.analysis.slices import summarize_slice
 from rrjax.cells import Config, bind
+from rrjax.checks import check_positive
 from rrjax.commands import job
-from rrjax.commands.outcomes import Task, tasks
 from rrjax.contract import State, named_fields
 from rrjax.dynamics.forward_vectors import forward_vectors
 from rrjax.dynamics.horizons import fast_lyapunov_indicator
@@ -26,6 +26,7 @@ from rrjax.jobs.devices import ChunkProgram
 from rrjax.models import Model, check_tokens
 from rrjax.plots.slices import answer_map, settling_map
 from rrjax.puzzles import read_puzzles
+from rrjax.puzzles.batch import IGNORE_LABEL, Batch, take_batch
 from rrjax.reports.slices import tables
 from rrjax.reports.terminal import draw_results, print_table
 from rrjax.results.axes import ArraySpec, describe_arrays
@@ -112,10 +113,10 @@ def main(arguments: list[str]) -> None:
     options = tyro.cli(Options, args=arguments, prog="rrjax slice")
     _check(options)
     model = job.start(options)
-    task = choose_puzzle(options, model)
+    puzzle = choose_puzzle(options, model)
     folder = job.output_folder("slice", options, model)
-    plane = make_plane(options, model, task)
-    results = describe_points(options, task, plane, measure(options, model, task, plane))
+    plane = make_plane(options, model, puzzle)
+    results = describe_points(options, puzzle, plane, measure(options, model, puzzle, plane))
     summary = summarize_slice(
         results,
         options.num_segments,
@@ -140,7 +141,7 @@ def main(arguments: list[str]) -> None:
     _draw(folder, results, options)
 
 
-def choose_puzzle(options: Options, model: Model) -> Task:
+def choose_puzzle(options: Options, model: Model) -> Batch:
     """The puzzle that is asked for, checked against the model.
 
     Raises:
@@ -153,14 +154,14 @@ def choose_puzzle(options: Options, model: Model) -> Task:
             f"puzzle must lie in 0..{len(found) - 1}, the puzzles of {found.source}; got "
             f"{options.puzzle}"
         )
-    one = tasks(found, np.array([options.puzzle]))
-    check_tokens(model.config, one.tokens, one.puzzle_id)
-    return Task(*(array[0] for array in one))
+    one = take_batch(found, np.array([options.puzzle]))
+    check_tokens(model.config, one.inputs, one.puzzle_ids, (1,))
+    return Batch(*(array[0] for array in one))
 
 
-def make_plane(options: Options, model: Model, task: Task) -> Plane:
+def make_plane(options: Options, model: Model, puzzle: Batch) -> Plane:
     """The coordinates and directions that are asked for."""
-    dynamics = model.bind(task.tokens, int(task.puzzle_id))
+    dynamics = model.bind(puzzle.inputs, int(puzzle.puzzle_ids))
     coordinates = np.linspace(-options.extent, options.extent, options.grid)
     scale = float(start_scale(dynamics.initial)) * dimension(dynamics.initial) ** 0.5
     key, _ = _keys(options)
@@ -178,7 +179,7 @@ def make_plane(options: Options, model: Model, task: Task) -> Plane:
     return Plane(coordinates, scale, found.frame, facts)
 
 
-def measure(options: Options, model: Model, task: Task, plane: Plane) -> Arrays:
+def measure(options: Options, model: Model, puzzle: Batch, plane: Plane) -> Arrays:
     """What becomes of every start, computed chunk by chunk in the output folder.
 
     Returns:
@@ -195,11 +196,11 @@ def measure(options: Options, model: Model, task: Task, plane: Plane) -> Arrays:
         return jnp.asarray(moves[np.stack(np.divmod(items, options.grid), axis=-1)])
 
     fixed = (model.config, options.num_segments, options.residual, options.num_exponents)
-    shared = (model.params, task.tokens, task.puzzle_id, plane.directions, _keys(options)[1])
+    shared = (model.params, puzzle.inputs, puzzle.puzzle_ids, plane.directions, _keys(options)[1])
     work = ChunkProgram(partial(_measure, *fixed), shared, prepare)
     names = ("puzzle", "grid", "extent", "directions", "residual", "num_exponents")
     identity = {name: getattr(options, name) for name in names} | {
-        "tokens": digest_arrays(task.tokens, task.puzzle_id),
+        "tokens": digest_arrays(puzzle.inputs, puzzle.puzzle_ids),
         "direction_segments": plane.facts.get("segments"),
     }
     chunk = job.default_chunk(model, options.num_exponents)
@@ -239,21 +240,21 @@ def _measure(
     return jax.vmap(one)(chunk)
 
 
-def describe_points(options: Options, task: Task, plane: Plane, found: Arrays) -> Arrays:
+def describe_points(options: Options, puzzle: Batch, plane: Plane, found: Arrays) -> Arrays:
     """The arrays of the result: points on the grid, and answers by their index."""
     answers, finite = found["answers"], np.isfinite(found["residual"])
     settled = finite & (found["answer_at"] <= options.num_segments - options.rest_segments)
     index, distinct = answer_classes(answers, settled)
     by_point = {name: array for name, array in found.items() if name != "answers"}
     by_point |= {"answer_index": index.astype(np.int32), "finite": finite}
-    known = task.known
+    known = puzzle.labels != IGNORE_LABEL
     if known.any():
-        by_point["solved"] = finite & (answers == task.labels)[:, known].all(axis=1)
+        by_point["solved"] = finite & (answers == puzzle.labels)[:, known].all(axis=1)
     shape = (options.grid, options.grid)
     results = {name: array.reshape(*shape, *array.shape[1:]) for name, array in by_point.items()}
     results |= {"a": plane.coordinates, "b": plane.coordinates, "distinct_answers": distinct}
     if known.any():
-        results["answer_solved"] = (distinct == task.labels)[:, known].all(axis=1)
+        results["answer_solved"] = (distinct == puzzle.labels)[:, known].all(axis=1)
     directions = named_fields(plane.directions)
     return results | {f"direction_{name}": np.asarray(leaf) for name, leaf in directions.items()}
 
@@ -265,7 +266,7 @@ def _keys(options: Options) -> tuple[jax.Array, jax.Array]:
 
 
 def _check(options: Options) -> None:
-    job.check_positive(options, ("num_segments", "direction_segments", "rest_segments"))
+    check_positive(options, ("num_segments", "direction_segments", "rest_segments"))
     if options.grid < 2:
         raise ValueError(f"grid must be at least 2, got {options.grid}")
     for name in ("extent", "residual"):

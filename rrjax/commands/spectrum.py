@@ -13,14 +13,16 @@ import tyro
 
 from rrjax.analysis.outcome import summarize, usable_runs
 from rrjax.cells import Config, bind
+from rrjax.checks import check_positive
 from rrjax.commands import attribution, job
-from rrjax.commands.outcomes import Task, is_right, tasks
 from rrjax.contract import Dynamics, State, named_fields
 from rrjax.dynamics.spectrum import spectrum
 from rrjax.frames import Frame, dimension
 from rrjax.jobs.devices import ChunkProgram
 from rrjax.models import Model
+from rrjax.outcomes import is_solved
 from rrjax.puzzles import PuzzleSet
+from rrjax.puzzles.batch import Batch, take_batch
 from rrjax.reports.attribution import attribution_notes
 from rrjax.reports.outcome import tables
 from rrjax.reports.terminal import draw_results, print_table
@@ -132,10 +134,10 @@ def measure(options: Options, model: Model, puzzles: PuzzleSet) -> Arrays:
 def _work(options: Options, model: Model, puzzles: PuzzleSet) -> ChunkProgram:
     key = jax.random.key(options.seed)
 
-    def prepare(items: np.ndarray) -> tuple[Task, jax.Array]:
+    def prepare(items: np.ndarray) -> tuple[Batch, jax.Array]:
         # a puzzle's frame depends on its place in the list alone, not on how chunks are cut
         keys = jax.vmap(lambda item: jax.random.fold_in(key, item))(jnp.asarray(items))
-        return tasks(puzzles, items), keys
+        return take_batch(puzzles, items), keys
 
     fixed = (model.config, options.num_exponents, options.num_segments, options.attribution)
     return ChunkProgram(partial(_measure, *fixed), model.params, prepare)
@@ -147,12 +149,12 @@ def _measure(
     num_segments: int,
     attributed: bool,
     params: Any,
-    chunk: tuple[Task, jax.Array],
+    chunk: tuple[Batch, jax.Array],
 ) -> dict[str, jax.Array]:
     """One chunk of puzzles and their keys."""
 
-    def one(task: Task, key: jax.Array) -> dict[str, jax.Array]:
-        dynamics = bind(params, config, task.tokens, task.puzzle_id)
+    def one(puzzle: Batch, key: jax.Array) -> dict[str, jax.Array]:
+        dynamics = bind(params, config, puzzle.inputs, puzzle.puzzle_ids)
         observe = attribution.observe if attributed else _answer
         result = spectrum(dynamics, num_exponents, num_segments, key=key, observe=observe)
         readout = dynamics.readout(dynamics.context, result.state)
@@ -161,7 +163,9 @@ def _measure(
             named
             | (result.observed if attributed else {})
             | {
-                "solved_by_segment": is_right(task, result.observed["answers_by_segment"]),
+                "solved_by_segment": is_solved(
+                    result.observed["answers_by_segment"], puzzle.labels
+                ),
                 "exponents": result.exponents,
                 "log_growth": result.log_growth,
                 "answers": readout.logits.argmax(-1),
@@ -180,7 +184,7 @@ def _answer(dynamics: Dynamics, before: State, after: State, frame: Frame) -> di
 
 
 def _check(options: Options, puzzles: PuzzleSet) -> None:
-    job.check_positive(options, ("num_exponents",))
+    check_positive(options, ("num_exponents",))
     if options.board is None:
         return
     if not options.attribution:

@@ -12,17 +12,15 @@ import tyro
 import yaml
 
 from rrjax.cells import Arch, Config, parse_arch
-from rrjax.cells.config import nearest
-from rrjax.commands.blocks import coerced, read_block
+from rrjax.checks import coerce, nearest
 from rrjax.jobs.devices import use_cpu_devices
 from rrjax.jobs.progress import progress
 from rrjax.puzzles import PuzzleSet, read_folder
-from rrjax.training.augment import Augmentation
-from rrjax.training.floss import Floss
 from rrjax.training.logs import METRICS
 from rrjax.training.loop import Rhythm, Task, identity, train, writes
 from rrjax.training.placement import Device, training_devices
 from rrjax.training.recipe import Recipe
+from rrjax.training.recipe_files import find_recipe
 from rrjax.training.track import Tracker, tracking
 
 Kind = TypeVar("Kind")
@@ -36,8 +34,9 @@ class Options:
       data: data-set folder with `train/` and `test/` (see `rrjax sudoku`).
       out: run folder: config.json, metrics.csv, checkpoints/, models/step_N/, models/best/.
       augment: move every training Sudoku by a random validity-preserving symmetry.
-      config: a YAML file of defaults: `arch:` and the recipe's keys, as in `all_config.yaml`,
-        `augmentation:` and `floss:`.
+      config: the name of a recipe that comes with rrjax, such as cpu_sudoku4, or a YAML file of
+        defaults: `arch:` and the recipe's keys, as in `all_config.yaml`, `augmentation:` and
+        `floss:`.
       track: also write the logged numbers for TensorBoard or W&B, into the run folder.
       cpu_devices: share each batch among so many devices of the processor; without it one, which
         uses all cores. Accelerators are all used.
@@ -94,9 +93,9 @@ def parse(kind: Callable[..., Kind], arguments: list[str], prog: str) -> Kind:
 def _config_path(arguments: list[str]) -> Path | None:
     for index, argument in enumerate(arguments):
         if argument == "--config" and index + 1 < len(arguments):
-            return Path(arguments[index + 1])
+            return find_recipe(arguments[index + 1])
         if argument.startswith("--config="):
-            return Path(argument.partition("=")[2])
+            return find_recipe(argument.partition("=")[2])
     return None
 
 
@@ -138,9 +137,6 @@ _WITHOUT_EFFECT = {
 """Keys of an official `all_config.yaml` for folders, logs and schedules, which options set here."""
 
 
-_BLOCKS = {"augmentation": Augmentation, "floss": Floss}
-
-
 def read_yaml(path: Path) -> tuple[Arch, Recipe]:
     """Architecture and recipe of a YAML file; an official `all_config.yaml` is one.
 
@@ -158,10 +154,8 @@ def read_yaml(path: Path) -> tuple[Arch, Recipe]:
     for key, value in mapping.items():
         if key in _WITHOUT_EFFECT:
             print(f"{path.name}: {key} has no effect here; see the options", file=sys.stderr)
-        elif key in _BLOCKS:
-            values[key] = read_block(_BLOCKS[key], str(key), value)
         elif key in known:
-            values[key] = coerced(str(key), value, known[key])
+            values[key] = coerce(str(key), value, known[key])
         elif key != "arch":
             raise ValueError(f"{path} has no use for {key!r}{nearest(str(key), known)}")
     # upstream keeps no average where its config does not ask for one

@@ -154,7 +154,7 @@ class Results(Mapping[str, np.ndarray]):
 
 
 def load_results(path: str | Path) -> Results:
-    """The results that a command of rrjax wrote.
+    """Returns the results that a command of rrjax wrote.
 
     Args:
       path: the `.npz` file, or the folder with `results.npz` in it.

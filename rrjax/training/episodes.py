@@ -10,7 +10,7 @@ from rrjax.cells import Config
 from rrjax.checks import refuse
 from rrjax.flossing.steps import check_steps
 from rrjax.puzzles import PuzzleSet
-from rrjax.training.act import Batch
+from rrjax.puzzles.batch import Batch
 from rrjax.training.gradients import Flat
 from rrjax.training.logs import Row
 from rrjax.training.placement import Placement

@@ -11,7 +11,8 @@ from jaxtyping import Array, Int, UInt32
 
 from rrjax.cells import Config, flatten, init_params, initial_state, is_trained, unflatten
 from rrjax.flossing.steps import apply_gradient, masked, matching, num_skipped, skip_nonfinite
-from rrjax.training.act import Batch, Slots, empty_slots, refill
+from rrjax.puzzles.batch import Batch
+from rrjax.training.act import Slots, empty_slots, refill
 from rrjax.training.augment import starts
 from rrjax.training.floss import batch_loss
 from rrjax.training.gradients import (
