@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -89,7 +90,7 @@ def _forward_vectors(
     start: State,
     drives: Drive,
     frame: Frame,
-    tolerance: float,
+    tolerance: Any,
     num_segments: int,
     max_passes: int,
 ) -> ForwardVectors:

@@ -118,7 +118,7 @@ def _local_growth(
     previous: State | None,
     key: jax.Array,
     drive: Drive,
-    tolerance: float,
+    tolerance: Any,
     max_iterations: int,
 ) -> LocalGrowth:
     flat, unravel = ravel_pytree(state)

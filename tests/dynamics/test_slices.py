@@ -11,12 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jax.flatten_util import ravel_pytree
 
-from rrjax.cells import bind, unflatten
 from rrjax.contract import Dynamics
 from rrjax.dynamics.rollout import rollout
 from rrjax.dynamics.slices import on_plane, settling_time
 from rrjax.frames import random_frame
-from tests.tools.tiny import CONFIG, puzzles, weights
+from tests.tools.tiny import dynamics64
 
 KEY = jax.random.key(0)
 
@@ -96,29 +95,24 @@ def test_a_run_that_is_not_finite_has_no_residual_below_the_threshold():
     assert found.residual_at == 6
 
 
-@pytest.fixture(scope="module")
-def cell():
-    params = unflatten({name: jnp.asarray(leaf) for name, leaf in weights().items()})
-    return bind(params, CONFIG, jnp.asarray(puzzles(1).inputs[0]))
-
-
-def test_of_a_cell_it_is_what_the_whole_rollout_shows(cell):
-    directions = random_frame(KEY, cell.initial, 2)
-    starts = [on_plane(cell.initial, directions, jnp.array([a, 3.0])) for a in np.arange(6.0)]
-    batch = jax.tree.map(lambda *leaves: jnp.stack(leaves), *starts)
-    found = jax.vmap(
-        lambda start: settling_time(cell, 9, threshold=0.3, initial=start, read_answer=first_cell)
-    )(batch)
-    for row, start in enumerate(starts):
-        whole = rollout(cell, 9, initial=start)
-        answers = np.asarray(whole.logits[:, :1].argmax(-1))
-        same = (answers == answers[-1]).all(axis=1)
-        expected = 1 if same.all() else 9 - same[::-1].argmin() + 1
-        assert found.answer_at[row] == expected
-        np.testing.assert_array_equal(found.answer[row], answers[-1])
-        moved = np.hypot(*whole.drift)
-        size = np.linalg.norm(ravel_pytree(whole.state)[0])
-        assert found.residual[row] == pytest.approx(moved[-1] / size, rel=1e-3)
+def test_of_a_cell_it_is_what_the_whole_rollout_shows():
+    with jax.enable_x64(True):  # chaos magnifies what two programs round differently
+        cell = dynamics64()
+        directions = random_frame(KEY, cell.initial, 2)
+        starts = [on_plane(cell.initial, directions, jnp.array([a, 3.0])) for a in np.arange(6.0)]
+        batch = jax.tree.map(lambda *leaves: jnp.stack(leaves), *starts)
+        settings = {"threshold": 0.3, "read_answer": first_cell}
+        found = jax.vmap(lambda start: settling_time(cell, 9, initial=start, **settings))(batch)
+        for row, start in enumerate(starts):
+            whole = rollout(cell, 9, initial=start)
+            answers = np.asarray(whole.answers[:, :1])
+            same = (answers == answers[-1]).all(axis=1)
+            expected = 1 if same.all() else 9 - same[::-1].argmin() + 1
+            assert found.answer_at[row] == expected
+            np.testing.assert_array_equal(found.answer[row], answers[-1])
+            moved = np.hypot(*whole.drift)
+            size = np.linalg.norm(ravel_pytree(whole.state)[0])
+            assert found.residual[row] == pytest.approx(moved[-1] / size, rel=1e-6)
     assert len(set(found.answer_at.tolist())) > 1
 
 
@@ -136,7 +130,8 @@ def test_settling_is_compiled_once():
     assert len(traces) == number
 
 
-def test_bad_requests_are_refused(cell):
+def test_bad_requests_are_refused():
+    cell = Dynamics.from_map(halve, jnp.ones(1))
     with pytest.raises(ValueError, match=r"threshold must be positive, got 0\.0"):
         settling_time(cell, 3, threshold=0.0)
     with pytest.raises(ValueError, match="threshold must be positive, got nan"):
