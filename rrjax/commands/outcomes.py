@@ -1,5 +1,7 @@
 """What long runs keep of every segment of a puzzle: numbers, never logits or states."""
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
