@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from rrjax.contract import Dynamics, State, count_updates
 from rrjax.dynamics.ginelli import Plan, count_vectors, ginelli
 from rrjax.dynamics.horizons import mean_growth
-from rrjax.dynamics.tangent import Carry, MayFail, initial_frame
+from rrjax.dynamics.tangent import Carry, MayFail, check_counts, initial_frame
 from rrjax.frames import Frame, dimension
 
 
@@ -142,7 +142,13 @@ def covariant_vectors(
     quarter = num_segments // 4
     forward = quarter if forward_transient is None else forward_transient
     backward = quarter if backward_transient is None else backward_transient
-    _check_lengths(num_segments, forward, backward)
+    check_counts(1, num_segments=num_segments)
+    check_counts(0, forward_transient=forward, backward_transient=backward)
+    if forward + backward >= num_segments:
+        raise ValueError(
+            f"forward_transient + backward_transient = {forward + backward} must leave at least "
+            f"one segment of num_segments = {num_segments}"
+        )
     block = _block_length(dynamics, start, num_segments - forward, segments_per_checkpoint)
     plan = Plan(num_segments, forward, backward, block)
     window, failed_at = ginelli(dynamics, start, plan)
@@ -162,19 +168,6 @@ def covariant_vectors(
     )
 
 
-def _check_lengths(num_segments: int, forward: int, backward: int) -> None:
-    if num_segments < 1:
-        raise ValueError(f"num_segments must be at least 1, got {num_segments}")
-    for name, value in (("forward", forward), ("backward", backward)):
-        if value < 0:
-            raise ValueError(f"{name}_transient must be a number of segments, got {value}")
-    if forward + backward >= num_segments:
-        raise ValueError(
-            f"forward_transient + backward_transient = {forward + backward} must leave at least "
-            f"one segment of num_segments = {num_segments}"
-        )
-
-
 def _block_length(dynamics: Dynamics, start: Carry, length: int, block: int | None) -> int:
     """Returns b as given, or else what makes m checkpoints and one block's records smallest."""
     if block is None:
@@ -182,8 +175,7 @@ def _block_length(dynamics: Dynamics, start: Carry, length: int, block: int | No
         carry = dimension(start)
         segment = count_updates(dynamics.schedule) * k**2 + carry
         block = max(1, round((length * carry / segment) ** 0.5))
-    if block < 1:
-        raise ValueError(f"segments_per_checkpoint must be at least 1, got {block}")
+    check_counts(1, segments_per_checkpoint=block)
     return min(block, length)
 
 

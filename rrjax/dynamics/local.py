@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from rrjax.contract import Drive, Dynamics, State
 from rrjax.dynamics.krylov import Dominant, Vector, dominant_eigenvalue
 from rrjax.dynamics.precision import exact_products
-from rrjax.dynamics.tangent import check_dtypes, linearize_segment
+from rrjax.dynamics.tangent import check_counts, check_dtypes, linearize_segment
 from rrjax.frames import random_frame
 
 
@@ -104,8 +104,7 @@ def local_growth(
             f"drive must be one segment's slice of dynamics.drive, of shapes {expected}; got "
             f"{_shapes(drive)}"
         )
-    if max_iterations < 1:
-        raise ValueError(f"max_iterations must be at least 1, got {max_iterations}")
+    check_counts(1, max_iterations=max_iterations)
     if not tolerance > 0:
         raise ValueError(f"tolerance must be positive, got {tolerance}")
     return _local_growth(dynamics, state, previous, key, drive, tolerance, max_iterations)

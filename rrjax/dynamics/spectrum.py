@@ -16,6 +16,7 @@ from rrjax.dynamics.rollout import Observe, as_partial, drift, run_segments
 from rrjax.dynamics.tangent import (
     Carry,
     MayFail,
+    check_counts,
     first_failure,
     initial_frame,
     push_forward,
@@ -65,27 +66,6 @@ class Spectrum(MayFail):
     def unit(self) -> str:
         """The unit of `exponents`."""
         return "nats per update"
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """What is fixed when the program is compiled."""
-
-    num_segments: int
-    state_transient: int
-    frame_transient: int
-    precision: str
-
-    def __post_init__(self):
-        if self.num_segments < 1:
-            raise ValueError(f"num_segments must be at least 1, got {self.num_segments}")
-        for name in ("state_transient", "frame_transient"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must be a number of segments, got {getattr(self, name)}")
-        if self.precision not in PRECISIONS:
-            raise ValueError(
-                f"precision must be one of {', '.join(PRECISIONS)}; got {self.precision}"
-            )
 
 
 def spectrum(
@@ -139,19 +119,27 @@ def spectrum(
     References:
       Benettin et al. 1980; for recurrent networks Engelken, Wolf & Abbott 2023.
     """
-    plan = _Plan(num_segments, state_transient, frame_transient, precision)
+    check_counts(1, num_segments=num_segments)
+    check_counts(0, state_transient=state_transient, frame_transient=frame_transient)
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}; got {precision}")
+    lengths = state_transient, frame_transient, num_segments
     start = dynamics.start(initial)
     first = initial_frame(start, key, frame, num_exponents)
-    return _spectrum(dynamics, start, first, observe and as_partial(observe), plan)
+    return _spectrum(dynamics, start, first, observe and as_partial(observe), lengths, precision)
 
 
-@partial(jax.jit, static_argnums=4)
+@partial(jax.jit, static_argnums=(4, 5))
 def _spectrum(
-    dynamics: Dynamics, start: State, frame: Frame, observe: Partial | None, plan: _Plan
+    dynamics: Dynamics,
+    start: State,
+    frame: Frame,
+    observe: Partial | None,
+    lengths: tuple[int, int, int],
+    precision: str,
 ) -> Spectrum:
-    lengths = plan.state_transient, plan.frame_transient, plan.num_segments
     before, turning, measured = split_drives(dynamics.drives(sum(lengths)), *lengths)
-    push = partial(push_forward, precision=plan.precision)
+    push = partial(push_forward, precision=precision)
 
     def record(R: Array, sound: Array, extra: None) -> tuple[Array, Array, Array]:
         return jnp.log(jnp.diagonal(R)), above_round_off(R), sound
@@ -161,20 +149,15 @@ def _spectrum(
         return records, drift(before[0], after[0]), observed
 
     with exact_products():
-        if plan.state_transient:
-            start = run_segments(dynamics, start, before, plan.state_transient)
+        if lengths[0]:
+            start = run_segments(dynamics, start, before, lengths[0])
         carry = start, frame
-        if plan.frame_transient:
+        if lengths[1]:
             carry, _ = push_frame(
-                dynamics,
-                carry,
-                turning,
-                plan.frame_transient,
-                record=lambda R, sound, extra: None,
-                push=push,
+                dynamics, carry, turning, lengths[1], record=lambda *_: None, push=push
             )
         (state, frame), (records, moved, observed) = push_frame(
-            dynamics, carry, measured, plan.num_segments, record=record, push=push, keep=keep
+            dynamics, carry, measured, lengths[2], record=record, push=push, keep=keep
         )
     growth, resolved, sound = (leaf.reshape(-1, *leaf.shape[2:]) for leaf in records)
     resolved = resolved.all(0)

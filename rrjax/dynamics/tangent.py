@@ -199,6 +199,13 @@ def first_failure(sound: Bool[Array, " steps"]) -> Int[Array, ""]:
     return jnp.where(sound.all(), -1, jnp.argmin(sound)).astype(jnp.int32)
 
 
+def check_counts(least: int, **counts: int) -> None:
+    """Refuses numbers below the least that makes sense, by name."""
+    for name, count in counts.items():
+        if count < least:
+            raise ValueError(f"{name} must be at least {least}, got {count}")
+
+
 def all_finite(tree: Any) -> Bool[Array, ""]:
     """Returns whether every number of a pytree is finite."""
     return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all()

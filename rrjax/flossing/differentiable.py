@@ -18,6 +18,7 @@ from rrjax.dynamics.precision import exact_products
 from rrjax.dynamics.tangent import (
     Carry,
     MayFail,
+    check_counts,
     first_failure,
     initial_frame,
     push_frame,
@@ -79,13 +80,9 @@ class _Plan:
     policy: Callable
 
     def __post_init__(self):
-        for name, least in (("num_segments", 1), ("frame_transient", 0), ("stride", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
-        if self.segments_per_qr is not None and self.segments_per_qr < 1:
-            raise ValueError(
-                f"segments_per_qr must be at least 1, or None; got {self.segments_per_qr}"
-            )
+        check_counts(1, num_segments=self.num_segments, stride=self.stride)
+        check_counts(1, segments_per_qr=self.segments_per_qr or 1)
+        check_counts(0, frame_transient=self.frame_transient)
         if self.stride > 1 and self.segments_per_qr not in (1, None):
             raise ValueError(
                 f"segments_per_qr must be 1 or None where stride counts single segments; got "
