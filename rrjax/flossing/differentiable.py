@@ -63,11 +63,6 @@ class Exponents(MayFail):
     state: State
     failed_at: Array
 
-    @property
-    def num_unresolved(self) -> Array:
-        """How many directions the losses leave out."""
-        return jnp.sum(~self.resolved)
-
 
 @dataclass(frozen=True)
 class _Plan:
@@ -81,7 +76,8 @@ class _Plan:
 
     def __post_init__(self):
         check_counts(1, num_segments=self.num_segments, stride=self.stride)
-        check_counts(1, segments_per_qr=self.segments_per_qr or 1)
+        if self.segments_per_qr is not None:
+            check_counts(1, segments_per_qr=self.segments_per_qr)
         check_counts(0, frame_transient=self.frame_transient)
         if self.stride > 1 and self.segments_per_qr not in (1, None):
             raise ValueError(
