@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tyro
 
-from rrjax.cli import COMMANDS
+from rrjax.cli import COMMANDS, command_module
 from rrjax.commands import train
 
 ROOT = Path(__file__).parent.parent
@@ -52,7 +52,7 @@ SCRIPTS = sorted(line for line in GIVEN if re.search(r"python -m scripts\.[\w.]+
 @pytest.mark.parametrize("line", OURS)
 def test_every_command_parses(line):
     _, name, *words = shlex.split(line)
-    module = importlib.import_module(f"rrjax.commands.{name}")
+    module = command_module(name)
     if name in ("train", "search"):
         options = train.parse(module.Options, words, f"rrjax {name}")
     else:
