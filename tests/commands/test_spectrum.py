@@ -307,9 +307,9 @@ def test_an_interrupted_run_says_that_it_continues(job, tmp_path, monkeypatch, c
 @pytest.mark.parametrize(
     ("num_solved", "words"),
     [
-        (0, f"none of the {NUMBER} puzzles was solved: AUC is undefined"),
-        (4, "only 3 failed"),
-        (NUMBER, f"all {NUMBER} puzzles were solved: AUC is undefined"),
+        (0, f"None of the {NUMBER} puzzles was solved: the AUC is undefined."),
+        (4, "There are only 3 failed runs"),
+        (NUMBER, f"All {NUMBER} puzzles were solved: the AUC is undefined."),
     ],
 )
 def test_whatever_is_solved_a_table_is_printed(job, results, tmp_path, num_solved, words):
@@ -321,7 +321,7 @@ def test_whatever_is_solved_a_table_is_printed(job, results, tmp_path, num_solve
     assert found["solved"].tolist() == [index < num_solved for index in range(NUMBER)]
     np.testing.assert_array_equal(found["exponents"], results["exponents"])
     assert words in printed
-    assert f"Solved {100 * num_solved / NUMBER:.1f} % of {NUMBER} puzzles" in printed
+    assert f"Solved: {100 * num_solved / NUMBER:.1f} % (95 %" in printed
     assert record["summary"]["num_solved"] == num_solved
 
 
