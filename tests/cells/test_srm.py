@@ -146,7 +146,7 @@ def test_measured_exponents_obey_the_certificate(arch):
             params = random_params(arch, seed, *SCALES[seed % 4])
             bound = certificate(params, config)
             dynamics, z = bind(params, config, TOKENS), random_state(seed)
-            measured = spectrum(dynamics, 3, 2, jax.random.key(seed), initial=z)
+            measured = spectrum(dynamics, 3, 2, key=jax.random.key(seed), initial=z)
             assert measured.finite
             most = bound.exponent + bound.excess / (2 * UPDATES)
             assert np.nanmax(measured.exponents) <= most + 1e-12
@@ -172,7 +172,7 @@ def test_the_certificate_is_attained():
     with jax.enable_x64(True):
         params = isometric(ARCH, [[1, 0.5], [0.5, 1]])
         z = random_state(0)
-        measured = spectrum(bind(params, config, TOKENS), 60, 20, jax.random.key(0), initial=z)
+        measured = spectrum(bind(params, config, TOKENS), 60, 20, key=jax.random.key(0), initial=z)
         bound = certificate(params, config)
         assert float(bound.exponent) == pytest.approx(math.log(0.9))
         assert np.all(measured.exponents <= bound.exponent + 1e-12)
@@ -250,7 +250,7 @@ def test_the_initial_weights_contract_by_default_at_no_more_than_a_nat():
     arch = replace(ARCH, hidden_size=16, kappa=Arch.kappa, forward_dtype="float32")
     config = Config(arch, **SIZES)
     params = init(jax.random.key(0), config)
-    found = spectrum(bind(params, config, TOKENS), 1, 8, jax.random.key(1))
+    found = spectrum(bind(params, config, TOKENS), 1, 8, key=jax.random.key(1))
     bound = float(certificate(params, config).exponent)
     assert bound == pytest.approx(-0.15, abs=1e-3)
     assert -1 < float(found.exponents[0]) <= bound

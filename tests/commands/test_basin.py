@@ -50,8 +50,7 @@ def trajectories(folder: Path, fields: tuple[str, ...] | None = None) -> list[rr
         dynamics = model.bind(PUZZLES.inputs[puzzle])
         key = jax.random.fold_in(jax.random.fold_in(branch, puzzle), repeat)
         start = perturb(key, dynamics.initial, sigma * spread, fields)
-        with jax.default_matmul_precision("highest"):
-            return rrjax.rollout(dynamics, SEGMENTS, start)
+        return rrjax.rollout(dynamics, SEGMENTS, initial=start)
 
     pairs = list(zip(SIGMA, REPEAT, strict=True))
     return [
