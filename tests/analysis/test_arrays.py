@@ -14,7 +14,7 @@ from rrjax.analysis.intervals import UNDEFINED, Interval
         ([1.0], ("N",), bool, r"x must be booleans of shape \(N,\); got float64 of \(1,\)"),
         ([1.0], (2,), float, r"x must be numbers of shape \(2,\); got float64 of \(1,\)"),
         ([[1.0]], ("N",), float, r"of shape \(N,\); got float64 of \(1, 1\)"),
-        (1.0, ("N", ...), float, r"of shape \(N, \.\.\.\); got float64 of \(\)"),
+        (np.array(1.0), ("N", ...), float, r"of shape \(N, \.\.\.\); got float64 of \(\)"),
         ([[1.5]], ("N", "k"), int, r"integers or booleans of shape \(N, k\)"),
         ([[], []], ("N", "k"), float, r"\(N, k\) with no empty axis; got float64 of \(2, 0\)"),
         (["a"], ("N",), float, "must be numbers"),
@@ -40,7 +40,7 @@ def test_numbers_are_written_plainly():
     assert words.interval_in_words(fraction, ".2f") == "0.85 (95 % interval 0.75 to 0.93)"
     assert words.percent_interval(fraction) == "85.0 % (75.0 to 93.0)"
     assert words.percent(0.125, 0) == "12 %"
-    assert words.value_range(1, 1) == "1"
-    assert words.value_range(1, 2.5) == "1 to 2.5"
+    assert words.value_range(1.0, 1.0) == "1"
+    assert words.value_range(1.0, 2.5) == "1 to 2.5"
     assert {words.interval(UNDEFINED), words.percent(np.nan), words.number(np.nan)} == {"undefined"}
     assert words.interval(Interval(0.0, np.nan, np.nan), ".1f") == "0.0 (undefined to undefined)"
