@@ -21,7 +21,7 @@ import numpy as np
 import tyro
 
 from rrjax.cells import Config, init_params
-from rrjax.puzzles import PuzzleSet, build, generate
+from rrjax.puzzles import PuzzleSet, build_sudokus, generate_sudokus
 from rrjax.puzzles.batch import Batch
 from rrjax.store import describe_run, write_json
 from rrjax.training.recipe import Recipe
@@ -91,7 +91,7 @@ def temporary_bytes(config: Config, recipe: Recipe) -> int:
 
 def puzzles(number: int = 64) -> PuzzleSet:
     """Returns Sudokus of the official size."""
-    return build(generate(9, number, seed=0, clues=(30, 40)))
+    return build_sudokus(generate_sudokus(9, number, seed=0, clues=(30, 40)))
 
 
 def results(options: Options) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def spectrum_of(model: str, options: Options) -> Results:
 
 
 def draw_beside(options: Options, draw: Callable[..., Any], name: str) -> None:
-    """Draws a panel for each model by `draw(exponents, solved, ax)` and saves them as `name`.png."""
+    """Draws a panel for each model by `draw(exponents, solved, ax)` and saves `name`.png."""
     found = {model: spectrum_of(model, options) for model in options.models}
     figure = new_figure(5.8 * len(found), 4.6)
     panels = figure.subplots(1, len(found), squeeze=False)[0]
