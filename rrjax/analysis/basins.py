@@ -121,10 +121,8 @@ def check_classes(classes: ArrayLike) -> np.ndarray:
     Raises:
       ValueError: for another shape, fewer than 2 × 2 points, or numbers that are no classes.
     """
-    classes = np.asarray(classes)
-    return as_array("classes", classes, 2 * classes.shape[:1] or ("G", "G"), int, 2).astype(
-        np.int64
-    )
+    square = 2 * np.shape(classes)[:1] or ("G", "G")
+    return as_array("classes", classes, square, int, least=2).astype(np.int64)
 
 
 def _boxes(classes: np.ndarray, size: int) -> np.ndarray:

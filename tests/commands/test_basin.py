@@ -181,6 +181,7 @@ def test_another_readout_runs_nothing_again(job, tmp_path, monkeypatch):
     assert record["summary"]["readout_segment"] == 6
 
 
+@pytest.mark.slow
 def test_chunks_and_shards_change_no_run(job, results, tmp_path):
     out = tmp_path / "sharded"
     for shard in ("1/2", "0/2"):
@@ -212,6 +213,7 @@ def test_only_the_states_asked_for_are_disturbed(job, tmp_path):
         np.testing.assert_array_equal(found["answers"][index], trajectory.logits[:, -1].argmax(-1))
 
 
+@pytest.mark.slow
 def test_exponents_are_those_of_a_spectrum_from_each_start(job, results, tmp_path):
     more = ("--num-exponents", "2")
     run(*arguments(job.model, job.data, tmp_path / "out", *more))

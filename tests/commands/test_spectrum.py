@@ -158,6 +158,7 @@ def test_a_puzzle_has_the_exponents_that_the_library_gives(job, results, index):
     np.testing.assert_array_equal(results["answers"][index], answer)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_no_figures")
 def test_the_chunk_size_changes_nothing_beyond_round_off(job, results, tmp_path):
     run(*arguments(job.model, job.data, tmp_path / "out", "--chunk-size", "5"))
@@ -208,6 +209,7 @@ cli.main(sys.argv[2:])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_no_figures")
 def test_a_killed_run_continues_to_the_same_bits(job, tmp_path, monkeypatch):
     command_line = arguments(job.model, job.data, tmp_path / "out")
@@ -367,6 +369,7 @@ def test_without_matplotlib_the_results_are_there_all_the_same(job, tmp_path, mo
     assert list((tmp_path / "out").glob("*.png")) == []
 
 
+@pytest.mark.slow
 def test_float64_agrees_with_float32(job, results, tmp_path):
     command_line = arguments(job.model, job.data, tmp_path / "out", "--dtype", "float64")
     done = subprocess.run(

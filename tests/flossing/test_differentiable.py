@@ -23,6 +23,8 @@ from rrjax.flossing.losses import (
 from rrjax.frames import random_frame
 from tests.tools import tiny
 
+SLOW = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def _float64():
@@ -124,7 +126,7 @@ def test_the_sum_of_all_exponents_in_closed_form():
     np.testing.assert_allclose(gradient, jnp.linalg.inv(matrix).T, rtol=1e-9)
 
 
-@pytest.mark.parametrize("k", [1, 4, 6])
+@pytest.mark.parametrize("k", [pytest.param(1, marks=SLOW), 4, pytest.param(6, marks=SLOW)])
 def test_a_network_by_differences(k):
     dynamics = network()
     frame = frame_of(dynamics, k)
@@ -142,6 +144,7 @@ def test_a_network_by_differences(k):
         )
 
 
+@pytest.mark.slow
 def test_a_tiny_trm_by_differences():
     dynamics = tiny.dynamics64()
     frame = frame_of(dynamics, 3)
@@ -155,6 +158,7 @@ def test_a_tiny_trm_by_differences():
     np.testing.assert_allclose(along(gradient, direction), numeric, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_spectrum_itself_can_be_differentiated():
     dynamics = network()
     frame = frame_of(dynamics, 4)
@@ -172,7 +176,7 @@ def test_the_spectrum_itself_can_be_differentiated():
     "options",
     [
         {"segments_per_qr": 4},
-        {"policy": EVERYTHING},
+        pytest.param({"policy": EVERYTHING}, marks=SLOW),
     ],
 )
 def test_neither_cadence_nor_storage_changes_values_or_gradients(options):
@@ -188,7 +192,10 @@ def test_neither_cadence_nor_storage_changes_values_or_gradients(options):
     chex.assert_trees_all_close(one, other, rtol=1e-7, atol=1e-10)
 
 
-@pytest.mark.parametrize("window", [range(4), range(8, 12), range(1, 12, 3)])
+@pytest.mark.parametrize(
+    "window",
+    [pytest.param(range(4), marks=SLOW), pytest.param(range(8, 12), marks=SLOW), range(1, 12, 3)],
+)
 def test_windows_count_their_segments_alone(window):
     dynamics = network()
     frame = frame_of(dynamics, 3)
@@ -197,6 +204,7 @@ def test_windows_count_their_segments_alone(window):
     np.testing.assert_allclose(found.values, growth[np.array(window)].mean(0), atol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_batch_equals_a_loop():
     batch = [network(seed) for seed in range(3)]
     frame = frame_of(batch[0], 3)
@@ -208,6 +216,7 @@ def test_a_batch_equals_a_loop():
         chex.assert_trees_all_close(found, one, rtol=1e-7, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_many_vectors_of_a_small_state():
     # the other QR
     dynamics = network(n=20)
@@ -330,6 +339,7 @@ def _wide(context, x, drive):
     return jnp.tanh(x @ jnp.ones((16, 128))) @ jnp.ones((128, 16))
 
 
+@pytest.mark.slow
 def test_memory_grows_by_the_frames_alone():
     # the state and the frame of every update
     stored = 4 * (1 + 4) * 32 * 16
