@@ -13,11 +13,10 @@ import tyro
 
 from rrjax.cli import COMMANDS
 from rrjax.commands import train
-from tests.tools.scripts_path import load_script
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-NOTES = (ROOT / "scripts" / "NOTES.md").read_text()
+FINDINGS = (ROOT / "docs" / "findings.md").read_text()
 
 
 @pytest.mark.slow
@@ -45,9 +44,9 @@ def commands(text: str) -> list[str]:
     return [" ".join(line.split()) for line in [*lines, *inline]]
 
 
-GIVEN = {line for text in (README, NOTES) for line in commands(text)}
+GIVEN = {line for text in (README, FINDINGS) for line in commands(text)}
 OURS = sorted(line for line in GIVEN if re.match(r"rrjax [a-z]+ \S", line))
-SCRIPTS = sorted(line for line in GIVEN if re.search(r"python scripts/\w+\.py \S", line))
+SCRIPTS = sorted(line for line in GIVEN if re.search(r"python -m scripts\.[\w.]+ \S", line))
 
 
 @pytest.mark.parametrize("line", OURS)
@@ -63,13 +62,15 @@ def test_every_command_parses(line):
 
 @pytest.mark.parametrize("line", SCRIPTS)
 def test_every_command_of_a_script_parses(line):
-    path, *words = shlex.split(line.partition("python ")[2])
-    script = Path(path).stem
-    if script == "story":  # a notebook, which reads its options as it is imported: see test_story
+    name, *words = shlex.split(line.partition("python -m ")[2])
+    if (
+        name == "scripts.studies.story"
+    ):  # a notebook, which reads its options as it is imported: see test_story
+        text = (ROOT / "scripts" / "studies" / "story.py").read_text()
         names = [word[2:].removeprefix("no-") for word in words if word.startswith("--")]
-        assert all(f"    {name}: " in (ROOT / path).read_text() for name in names)
+        assert all(f"    {name}: " in text for name in names)
     else:
-        kind = load_script(script).Options
+        kind = importlib.import_module(name).Options
         assert isinstance(tyro.cli(kind, args=words), kind)
 
 

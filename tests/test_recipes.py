@@ -111,8 +111,8 @@ def task_of(options: train.Options, sets: tuple[PuzzleSet, PuzzleSet]) -> Task:
 def test_a_bundled_models_script_is_the_recipe_that_trained_it(name, monkeypatch):
     """By its arguments that of the header, and by its identity the run the model comes from."""
     monkeypatch.chdir(ROOT)
-    text = (ROOT / "scripts" / f"train_{name}.sh").read_text().replace("\\\n", " ")
-    text = text.replace('"$(dirname "$0")/..', '"scripts/..')
+    text = (ROOT / "scripts" / "models" / f"train_{name}.sh").read_text().replace("\\\n", " ")
+    text = text.replace('"$(dirname "$0")/../..', '"scripts/..')
     words = [shlex.split(line) for line in text.splitlines() if line.startswith("rrjax train")]
     script = train.parse(train.Options, words[0][2:], "rrjax train")
     (arguments,) = own_commands(ROOT / "recipes" / f"cpu_{name}.yaml", "train")

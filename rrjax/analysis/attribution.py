@@ -1,12 +1,11 @@
-"""In words and numbers: on which states and cells the leading tangent vector lies."""
+"""On which states and cells the leading tangent vector lies."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from rrjax.analysis.intervals import bootstrap_median
-from rrjax.analysis.report import Estimate
+from rrjax.analysis.intervals import Estimate, bootstrap_median
 
 
 @dataclass(frozen=True)
@@ -110,28 +109,6 @@ def on_cells(shares: np.ndarray, num_cells: int) -> np.ndarray:
     return shares[..., shares.shape[-1] - num_cells :]
 
 
-def attribution_notes(found: Attribution, segment: int) -> list[str]:
-    """What to print below the table: states, spread and cells; none without a finite vector."""
-    if found.num_puzzles == 0:
-        return []
-    states = ", ".join(f"{_percent(v)} in {name}" for name, v in found.state_shares.items())
-    notes = [
-        f"λ1's vector after segment {segment} (medians of {found.num_puzzles} puzzles): {states}; "
-        f"spread over {found.effective_tokens:.1f} of {found.num_tokens} tokens (1/Σp²); "
-        f"{_percent(found.open_share)} on cells whose answer had to be found, "
-        f"{_percent(found.open_fraction)} of the board"
-    ]
-    if found.num_failed:
-        ratio = found.wrong_to_right
-        notes.append(
-            f"{found.num_failed} failed puzzles: {_percent(found.wrong_share)} on wrong cells "
-            f"against {_percent(1 - found.wrong_share)} on right ones that had to be found; wrong "
-            f"are {_percent(found.wrong_fraction)} of these cells, and each carries "
-            f"{ratio.value:.2f} [{ratio.low:.2f}, {ratio.high:.2f}] times a right one"
-        )
-    return notes
-
-
 def _sum(board: np.ndarray, member: np.ndarray) -> np.ndarray:
     return np.where(member, board, 0).sum(axis=1)
 
@@ -139,7 +116,3 @@ def _sum(board: np.ndarray, member: np.ndarray) -> np.ndarray:
 def _median(values: np.ndarray) -> float:
     values = values[~np.isnan(values)]
     return float(np.median(values)) if len(values) else float("nan")
-
-
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.0f} %"

@@ -1,11 +1,15 @@
 """Medians and fractions with the interval that their sample size allows."""
 
+from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
 import scipy  # which loads its parts when they are first used: no --help waits for them
 from numpy.typing import ArrayLike
+
+SMALL_GROUP = 10
+"""In smaller groups the percentile bootstrap is known to be too narrow."""
 
 
 class Interval(NamedTuple):
@@ -20,6 +24,20 @@ class Interval(NamedTuple):
     value: Any
     low: Any
     high: Any
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number and its 95 % interval; NaN, all three, where it is undefined."""
+
+    value: float
+    low: float
+    high: float
+
+
+def to_estimate(interval: Interval) -> Estimate:
+    """An interval of plain numbers, for a report."""
+    return Estimate(*map(float, interval))
 
 
 def wilson_interval(num_successes: int, num_trials: int, level: float = 0.95) -> Interval:

@@ -11,28 +11,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rrjax.analysis.intervals import (
+    Estimate,
     Interval,
     check_level,
     check_num_resamples,
     percentile_interval,
+    to_estimate,
     wilson_interval,
 )
-from rrjax.analysis.report import Estimate, to_estimate
 from rrjax.analysis.separation import BLOCK
-
-RULES = {
-    "majority": "majority vote",
-    "best_q": "highest q_halt",
-    "smallest_residual": "smallest residual",
-    "smallest_lambda1": "smallest λ1",
-}
-"""Rules that choose one run without knowing the answer, in words; the last if λ1 was measured."""
-
-LEGEND = (
-    "pass@k: some of k runs is right; majority: of whole answers; agreement: % of pairs of runs "
-    "with the same answer; 95 % intervals: Wilson's for pass@{K} and rules, where a puzzle is one "
-    "trial, else whole puzzles resampled"
-)
 
 
 @dataclass(frozen=True)
@@ -90,22 +77,6 @@ def chosen(runs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         picks["smallest_lambda1"] = highest(-np.asarray(runs["lambda1"]))
     solved = check_runs(runs["solved"])
     return {name: solved[np.arange(len(solved)), pick] for name, pick in picks.items()}
-
-
-def describe(selection: Selection) -> dict[str, str]:
-    """The rows of a table: by what is believed, % of puzzles, or of runs, with its interval."""
-    rows = {_passed(k): estimate for k, estimate in selection.pass_at.items()}
-    rows |= {RULES[name]: estimate for name, estimate in selection.rules.items()}
-    rows |= {"agreement": selection.agreement}
-    return {name: percent(estimate) for name, estimate in rows.items()}
-
-
-def percent(estimate: Estimate) -> str:
-    """In %, without the sign."""
-    if np.isnan(estimate.value):
-        return "undefined"
-    value, low, high = (100 * end for end in (estimate.value, estimate.low, estimate.high))
-    return f"{value:.1f} [{low:.1f}, {high:.1f}]"
 
 
 def pass_at_k(solved: ArrayLike, k: int) -> np.ndarray:
@@ -273,10 +244,6 @@ def _pass_at(solved: np.ndarray, k: int, seed: int) -> Estimate:
     if k == solved.shape[1]:
         return fraction_of_puzzles(solved.any(axis=1))
     return mean_fraction(pass_at_k(solved, k), seed)
-
-
-def _passed(k: str) -> str:
-    return "one run" if k == "1" else f"pass@{k}"
 
 
 def _equal_pairs(answers: ArrayLike) -> np.ndarray:

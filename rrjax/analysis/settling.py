@@ -1,6 +1,7 @@
-"""Has a run come to rest? Late drift cut in two, and settled against solved."""
+"""Has a run come to rest? Late drift, cut in two, and settled against solved."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,6 +16,31 @@ size that the norms of the models give the numbers of a state."""
 NUM_BINS = 256
 PERCENTILES = tuple(range(5, 100, 5))
 BELOW = (50, 90, 100)
+
+
+def late_drift(drift: ArrayLike, window: int = 4) -> Any:
+    """The mean step of the state over the last segments.
+
+      late drift = (1/w) Σ ‖Δz(s)‖ over the last w segments s
+
+    Args:
+      drift: (..., segments) ‖Δz‖ between the ends of consecutive segments, of z_H for TRM and HRM.
+      window: w. Of 16 segments the published statistics use the last 4.
+
+    Returns:
+      An array (...), a number for drift (segments,), in the unit of `drift`. NaN and infinities of
+      the window carry over.
+
+    Raises:
+      ValueError: if there are fewer than `window` segments, or the window is empty.
+    """
+    drift = np.asarray(drift, dtype=np.float64)
+    num_segments = drift.shape[-1] if drift.ndim else 0
+    if not 1 <= window <= num_segments:
+        raise ValueError(
+            f"window must lie in 1..{num_segments}, the segments of drift; got {window}"
+        )
+    return drift[..., -window:].mean(axis=-1)
 
 
 def log10_drift(drift: ArrayLike) -> np.ndarray:

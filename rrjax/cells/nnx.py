@@ -1,7 +1,7 @@
 """Cells as NNX modules, for NNX training loops and tools.
 
 A module holds the parameters and nothing else: it computes by the pure functions of `rrjax.cells`,
-so its numbers are theirs, bit for bit.
+so both give the same bits.
 """
 
 from collections.abc import Mapping
@@ -39,14 +39,14 @@ class Cell(nnx.Module):
     """
 
     def __init__(self, config: Config, params: Mapping[str, Any]):
-        """Hold given parameters.
+        """Holds given parameters.
 
         Args:
           config: the cell.
           params: nested or flat, as `load_model`, `init_params` and `flatten` give them.
 
         Raises:
-          ValueError: naming every parameter that is missing, unknown or of another shape.
+          ValueError: lists every parameter that is missing, unknown or of another shape.
         """
         flat = flatten(params)
         check_arrays(flat, config, "params")
@@ -56,36 +56,36 @@ class Cell(nnx.Module):
 
     @classmethod
     def create(cls, config: Config, rngs: nnx.Rngs) -> "Cell":
-        """A cell with the parameters that `init_params` draws from the stream `params`."""
+        """Returns a cell with the parameters that `init_params` draws from the stream `params`."""
         return cls(config, init_params(rngs.params(), config))
 
     def params(self) -> dict[str, Any]:
-        """The parameters as nested dicts, which the pure functions take."""
+        """Returns the parameters as nested dicts, which the pure functions take."""
         variables = nnx.to_flat_state(nnx.state(self, (nnx.Param, Fixed)))
         return unflatten({".".join(map(str, path)): leaf[...] for path, leaf in variables})
 
     def bind(self, tokens: Int[Array, " seq"], puzzle_id: Any = 0) -> Dynamics:
-        """The dynamics on one puzzle: `rrjax.cells.bind` with this module's parameters."""
+        """Returns `rrjax.cells.bind` of one puzzle with the parameters of this module."""
         return bind(self.params(), self.config, tokens, puzzle_id)
 
     def __call__(
         self, tokens: Int[Array, " seq"], state: State | None = None, puzzle_id: Any = 0
     ) -> tuple[State, Readout]:
-        """One segment on one puzzle, and what is read after it.
+        """Runs one segment on one puzzle and reads the state after it.
 
         The whole segment is differentiable. The official recipe differentiates its last
         `Dynamics.gradient_updates` updates only, as `rrjax.training` does.
 
         Args:
           tokens: (seq_len,) integers in 0..vocab_size−1.
-          state: before the segment; None: the initial state.
+          state: the state before the segment; None means the initial state.
           puzzle_id: row of the puzzle-embedding table.
 
         Returns:
           The state after the segment, and its `Readout`.
 
         Raises:
-          ValueError: for a state of another structure or other shapes.
+          ValueError: the state has another structure or other shapes.
         """
         dynamics = self.bind(tokens, puzzle_id)
         state = run_segment(dynamics, dynamics.start(state))
@@ -93,7 +93,7 @@ class Cell(nnx.Module):
 
 
 def _hold(name: str, part: Any) -> Any:
-    """Nested dicts as NNX containers, with a variable at every leaf."""
+    """Returns nested dicts as NNX containers with a variable at every leaf."""
     if not isinstance(part, Mapping):
         return nnx.Param(part) if is_trained(name) else Fixed(part)
     children = {key: _hold(f"{name}.{key}", child) for key, child in part.items()}

@@ -1,4 +1,4 @@
-"""The parameters of a cell: names, shapes, initial values, and flat against nested."""
+"""The parameters of a cell: their names, shapes and initial values, flat or nested."""
 
 import math
 from collections.abc import Mapping
@@ -8,22 +8,17 @@ import jax
 import jax.numpy as jnp
 
 from rrjax.cells.config import Arch, Config
+from rrjax.cells.kinds import KINDS
 
 INITIAL_VECTORS: dict[str, dict[str, str]] = {
-    "trm": {"z_H": "H_init", "z_L": "L_init"},
-    "trm_singlez": {"z_L": "L_init"},
-    "trm_hier6": {"z_H": "H_init", **{f"z_L{i}": f"L{i}_init" for i in range(1, 7)}},
-    "hrm": {"z_H": "H_init", "z_L": "L_init"},
-    "transformer": {"z_H": "H_init"},
-    "srm": {"z_H": "H_init", "z_L": "L_init"},
-    "lstm": {"z_H": "H_init"},
-    "mixer": {"z_H": "H_init"},
+    name: {field: f"{field.removeprefix('z_')}_init" for field in kind.state._fields}
+    for name, kind in KINDS.items()
 }
-"""For each cell and field of its state, the name of the vector that starts it."""
+"""For each cell, the fields of its state and the name of the vector with which each starts."""
 
-# Sandwich layers start close to relu(x): at Y = tan(π/8)·I and X = 0 both A and B are I/√2. The
-# rest of X and Y is noise of this part of LeCun's scale: with .3, states contract four times as
-# fast at first.
+# Sandwich layers start close to relu(x): at Y = tan(π/8)·I and X = 0 both A and B are I/√2. To X
+# and Y comes noise of this fraction of LeCun's scale; with 0.3, states would contract four times
+# as fast at first.
 _ISOMETRY, _CAYLEY_NOISE = math.tan(math.pi / 8), 0.1
 
 _SRM_STARTS = {
@@ -38,7 +33,7 @@ _TRUNCATED_STD = 0.87962566103423978
 
 
 def param_shapes(config: Config) -> dict[str, tuple[int, ...]]:
-    """The flat PyTorch name of every parameter and buffer, with its shape; linear: (out, in)."""
+    """Returns the shape of every parameter by its flat PyTorch name; linear weights: (out, in)."""
     arch, width = config.arch, config.arch.hidden_size
     vectors = INITIAL_VECTORS[arch.name].values()
     shapes: dict[str, tuple[int, ...]] = dict.fromkeys(vectors, (width,))
@@ -49,21 +44,13 @@ def param_shapes(config: Config) -> dict[str, tuple[int, ...]]:
         shapes["puzzle_emb.weights"] = (config.num_puzzle_identifiers, arch.puzzle_emb_ndim)
     if arch.pos_encodings == "learned":
         shapes["embed_pos.embedding_weight"] = (config.num_tokens, width)
-    for level, depth in _levels(arch).items():
-        for index in range(depth):
+    for level in KINDS[arch.name].levels:
+        for index in range({"H_level": arch.H_layers, "L_level": arch.L_layers}[level]):
             for name, shape in _layer_shapes(config).items():
                 shapes[f"{level}.layers.{index}.{name}"] = shape
     if arch.name == "srm":
         shapes |= _coupling_shapes(arch)
     return shapes
-
-
-def _levels(arch: Arch) -> dict[str, int]:
-    if arch.name in ("transformer", "lstm", "mixer"):
-        return {"H_level": arch.H_layers}
-    if arch.name == "hrm":
-        return {"H_level": arch.H_layers, "L_level": arch.L_layers}
-    return {"L_level": arch.L_layers}
 
 
 def _layer_shapes(config: Config) -> dict[str, tuple[int, ...]]:
@@ -115,15 +102,15 @@ def _swiglu_shapes(name: str, size: int, expansion: float) -> dict[str, tuple[in
 
 
 def check_arrays(flat: Mapping[str, Any], config: Config, source: str) -> None:
-    """Refuse arrays whose names or shapes are not exactly those of the cell.
+    """Refuses arrays whose names, shapes or types are not exactly those of the cell.
 
     Args:
       flat: arrays under their flat PyTorch names.
       config: the cell.
-      source: where they come from, for the message.
+      source: where the arrays come from, for the message.
 
     Raises:
-      ValueError: listing every missing and unknown name, every wrong shape and type.
+      ValueError: lists every missing and unknown name, and every wrong shape and type.
     """
     shapes = param_shapes(config)
     problems = [f"missing: {name} {shapes[name]}" for name in sorted(set(shapes) - set(flat))]
@@ -143,12 +130,11 @@ def check_arrays(flat: Mapping[str, Any], config: Config, source: str) -> None:
 
 
 def init_params(key: jax.Array, config: Config) -> dict[str, Any]:
-    """Initial float32 parameters as upstream draws them.
+    """Returns initial float32 parameters, nested, drawn as upstream draws them.
 
-    Truncated LeCun normal for linear layers, std 1/√width for embeddings, 1 for the initial
-    vectors, zeros for puzzle embeddings and the q head, whose bias starts at −5. Biases of other
-    layers start at zero; the
-    stable recursion model starts close to κ-scaled isometries.
+    Linear layers are truncated LeCun normal; embeddings have standard deviation 1/√width, and
+    initial vectors 1. Puzzle embeddings, biases and the weight of the q head are zero, but the
+    bias of the q head is −5. The stable recursion model starts close to κ-scaled isometries.
     """
     shapes = param_shapes(config)
     keys = jax.random.split(key, len(shapes))
@@ -179,12 +165,15 @@ def _truncated_normal(key: jax.Array, name: str, shape: tuple[int, ...]) -> jax.
 
 
 def is_trained(name: str) -> bool:
-    """Whether the main optimizer trains a parameter: not initial vectors nor puzzle embeddings."""
+    """Says whether the main optimizer trains a parameter.
+
+    It trains neither initial vectors nor puzzle embeddings.
+    """
     return not (name.endswith("_init") or name == "puzzle_emb.weights")
 
 
 def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested dicts to one dict with dotted names."""
+    """Returns nested dicts as one dict with dotted names."""
     flat: dict[str, Any] = {}
     for key, value in params.items():
         if isinstance(value, Mapping):
@@ -195,7 +184,7 @@ def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def unflatten(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """The inverse of `flatten`."""
+    """Undoes `flatten`."""
     params: dict[str, Any] = {}
     for name, value in flat.items():
         *path, leaf = name.split(".")

@@ -9,19 +9,13 @@ from typing import Annotated, Any
 import numpy as np
 import tyro
 
-from rrjax.analysis.analyse_report import (
-    Analysis,
-    Runs,
-    analyse,
-    format_analysis,
-    format_runs,
-    usable,
-)
 from rrjax.analysis.intervals import Interval
 from rrjax.analysis.separation import AucEstimate
-from rrjax.commands.tables import print_table
+from rrjax.analysis.spectra import Analysis, RankedRuns, analyse, usable
 from rrjax.puzzles import from_tokens, solve
 from rrjax.puzzles.sudoku import size_of
+from rrjax.reports.spectra import comparison, tables
+from rrjax.reports.terminal import print_table
 from rrjax.results.axes import answer_drift
 from rrjax.results.results import Results, load_results
 from rrjax.store import describe_run, write_json
@@ -59,7 +53,7 @@ def main(arguments: list[str]) -> None:
     found = {}
     for name, results in loaded.items():
         found[name] = analyse(gathered[name], options.seed)
-        for table in format_analysis(found[name]):
+        for table in tables(found[name]):
             print_table(table)
         for note in missing(results):
             print(f"{name}: {note}")
@@ -67,12 +61,12 @@ def main(arguments: list[str]) -> None:
         _save(folder, {name: results}, {name: found[name]})
         _draw(folder, gathered[name], found[name])
     if len(found) > 1:
-        print_table(format_runs(found))
+        print_table(comparison(found))
         if options.out:
             _save(options.out, loaded, found)
 
 
-def gather(results: Results) -> Runs:
+def gather(results: Results) -> RankedRuns:
     """What is analysed of one run.
 
     Raises:
@@ -172,9 +166,9 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _draw(folder: Path, runs: Runs, found: Analysis) -> None:
-    from rrjax.plots.analyse import figures
+def _draw(folder: Path, runs: RankedRuns, found: Analysis) -> None:
     from rrjax.plots.canvas import save_figure
+    from rrjax.plots.spectra import figures
 
     try:
         for name, figure in figures(runs, found):

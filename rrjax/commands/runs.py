@@ -6,8 +6,8 @@ from typing import Annotated
 
 import tyro
 
-from rrjax.analysis.report import Table
-from rrjax.commands.tables import print_table
+from rrjax.analysis.table import Table
+from rrjax.reports.terminal import print_table
 from rrjax.training.history import Estimate, Group, aggregate_runs
 
 

@@ -26,8 +26,8 @@ from rrjax.commands.search_report import (
     write_trials,
 )
 from rrjax.commands.search_space import Choices, Domain, Space, read_space, with_values
-from rrjax.commands.tables import print_table
 from rrjax.jobs.progress import progress
+from rrjax.reports.terminal import print_table
 from rrjax.store import claim_folder, describe_run, write_bytes_atomically
 from rrjax.training.logs import EVALUATED
 from rrjax.training.loop import Report, Rhythm, Task, identity, train

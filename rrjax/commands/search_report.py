@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from rrjax.analysis.report import Table
+from rrjax.analysis.table import Table
 from rrjax.cells import Arch
 from rrjax.cells.official import keys_of
 from rrjax.commands.search_space import Space

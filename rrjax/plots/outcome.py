@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rrjax.analysis.report import SMALL_GROUP
+from rrjax.analysis.intervals import SMALL_GROUP
 from rrjax.analysis.separation import AucEstimate, bootstrap_auc
 from rrjax.plots.canvas import (
     FAILED,

@@ -7,11 +7,11 @@ import pytest
 
 from rrjax.analysis.attribution import (
     attribute,
-    attribution_notes,
     classify,
     on_cells,
     total_shares,
 )
+from rrjax.reports.attribution import attribution_notes
 
 # given, open and right, open and wrong, given but answered wrong, unknown
 INPUTS = np.array([[2, 1, 1, 3, 1]])

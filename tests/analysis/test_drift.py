@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rrjax.analysis.drift import late_drift
+from rrjax.analysis.settling import late_drift
 
 
 def test_late_drift_is_the_mean_over_the_window():

@@ -11,7 +11,6 @@ from rrjax.analysis.intervals import wilson_interval
 from rrjax.analysis.selection import (
     agreement,
     chosen,
-    describe,
     fraction_of_puzzles,
     highest,
     majority,
@@ -21,6 +20,7 @@ from rrjax.analysis.selection import (
     powers_of_two,
     select,
 )
+from rrjax.reports.selection import describe
 
 A, B, C = [1, 2], [1, 3], [4, 2]
 

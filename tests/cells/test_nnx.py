@@ -20,8 +20,8 @@ from rrjax.cells import (
     param_shapes,
     unflatten,
 )
+from rrjax.cells.nnx import Cell, Fixed
 from rrjax.contract import run_segment
-from rrjax.flax import Cell, Fixed
 
 SIZES = {"seq_len": 6, "vocab_size": 5, "num_puzzle_identifiers": 3}
 SMALL: dict[str, Any] = {"hidden_size": 8, "num_heads": 2, "H_cycles": 1, "L_cycles": 2}

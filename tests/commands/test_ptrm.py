@@ -11,12 +11,12 @@ import pytest
 
 import rrjax
 from rrjax import store
-from rrjax.analysis.ptrm_report import rank_correlation
+from rrjax.analysis.noisy import rank_correlation
 from rrjax.commands import ptrm as command
 from rrjax.dynamics.noise import with_noise
 from rrjax.jobs.sweep import Unfinished
 from rrjax.models import load_model, save_model
-from rrjax.plots.ptrm import q_against_lambda1
+from rrjax.plots.noisy import q_against_lambda1
 from rrjax.puzzles import write_folder
 from tests.tools.jobs import SMALL, Job, printed_by
 from tests.tools.tiny import puzzles, snapshot, weights

@@ -21,11 +21,11 @@ from rrjax.jobs.shares import Share, parse_share
 from rrjax.jobs.sweep import Sweep
 from rrjax.puzzles import write_folder
 from tests.tools import jobs
-from tests.tools.processes import begin, finish
-from tests.tools.scripts_path import SCRIPTS
+from tests.tools.processes import ROOT, begin, finish
 from tests.tools.tiny import puzzles, snapshot, write_model
 
-ROOT = SCRIPTS.parent
+ACCELERATORS = ROOT / "scripts" / "accelerators"
+DISTRIBUTED = [sys.executable, "-m", "scripts.accelerators.distributed"]
 NUMBER, CHUNK, SEGMENTS = 9, 2, 16
 """Five chunks, the last of them padded; they divide neither 2, 3 nor 4 devices."""
 
@@ -157,7 +157,7 @@ def test_two_processes_of_jax_distributed_give_the_bits_of_one(job, tmp_path):
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         coordinator = f"localhost:{probe.getsockname()[1]}"
-    script = [sys.executable, str(SCRIPTS / "distributed.py"), "--num-processes", "2"]
+    script = [*DISTRIBUTED, "--num-processes", "2"]
     one_device = job.into(tmp_path, "--cpu-devices", "1")
     both = [
         begin(
@@ -183,7 +183,7 @@ def test_two_processes_of_jax_distributed_give_the_bits_of_one(job, tmp_path):
     ],
 )
 def test_half_of_a_meeting_place_and_another_command_are_refused(options, message):
-    script = begin([sys.executable, str(SCRIPTS / "distributed.py"), *options])
+    script = begin([*DISTRIBUTED, *options])
     err = script.communicate(timeout=60)[1]
     assert script.returncode == 2
     assert message in err.replace("'spectrum', 'rollout', 'basin',", "spectrum, rollout, basin,")
@@ -205,7 +205,7 @@ def test_shards_one_after_another_then_all_together(job, tmp_path):
 
 @pytest.mark.slow
 def test_the_shell_script_is_one_and_a_task_of_an_array_does_its_share(job, tmp_path):
-    script = SCRIPTS / "slurm_array.sh"
+    script = ACCELERATORS / "slurm_array.sh"
     assert printed_by(begin(["bash", "-n", str(script)])) == ""
     (tmp_path / "bin").mkdir()
     installed = tmp_path / "bin" / "rrjax"
@@ -229,7 +229,7 @@ def test_the_shell_script_is_one_and_a_task_of_an_array_does_its_share(job, tmp_
 
 @pytest.mark.parametrize("arguments", [[], ["folder"], ["folder", "model"]])
 def test_the_array_script_wants_a_folder_a_model_and_an_array(arguments):
-    script = begin(["sh", str(SCRIPTS / "slurm_array.sh"), *arguments])
+    script = begin(["sh", str(ACCELERATORS / "slurm_array.sh"), *arguments])
     err = script.communicate(timeout=60)[1]
     assert script.returncode == 2
     assert ("give a folder", "give a model", "submit this with sbatch")[len(arguments)] in err

@@ -3,10 +3,10 @@
 import numpy as np
 from matplotlib.container import ErrorbarContainer
 
-from rrjax.analysis.basin_report import summarize_basin
-from rrjax.analysis.ptrm_report import mixed_outcome, summarize_ptrm
-from rrjax.plots.basin import solve_rate_of_failures
-from rrjax.plots.ptrm import q_against_lambda1
+from rrjax.analysis.noisy import mixed_outcome, summarize_ptrm
+from rrjax.analysis.restarts import summarize_basin
+from rrjax.plots.noisy import q_against_lambda1
+from rrjax.plots.restarts import solve_rate_of_failures
 
 
 def arrays(sigma: list[float], number: int = 12) -> dict[str, np.ndarray]:

@@ -3,16 +3,14 @@
 import numpy as np
 import pytest
 
-from tests.tools.scripts_path import load_script
-
-script = load_script("benchmark_flossing")
+from scripts.benchmarks import flossing as script
 
 
 @pytest.mark.slow
 def test_the_toys_cases_run_and_the_limit_is_of_their_products():
     options = script.Options(size=8, num_exponents=4)
     cases = script.toy_cases(options)
-    seconds = script.measure_all(cases, rounds=1)
+    seconds = script.measure(cases, 1)
     assert set(seconds) - {"toy, PyTorch"} == {
         "toy, QR every 1",
         "toy, QR every 2",

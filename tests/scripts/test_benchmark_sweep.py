@@ -7,9 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from rrjax.cells import Arch, Config
-from tests.tools.scripts_path import load_script
-
-benchmark = load_script("benchmark_sweep")
+from scripts.benchmarks import sweep as benchmark
 
 TINY = Config(
     Arch(

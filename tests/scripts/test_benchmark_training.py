@@ -11,9 +11,7 @@ import pytest
 from rrjax.cells import init_params
 from rrjax.training.recipe import Recipe
 from rrjax.training.sampler import Sampler
-from tests.tools.scripts_path import load_script
-
-benchmark = load_script("benchmark_training")
+from scripts.benchmarks import training as benchmark
 
 TINY = {"hidden_size": 16, "num_heads": 1, "puzzle_emb_ndim": 16, "puzzle_emb_len": 1}
 SHORT = {"H_cycles": 2, "L_cycles": 2, "L_layers": 1, "halt_max_steps": 1}

@@ -5,11 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from scripts.studies import compare_augmentation as script
+from scripts.studies import comparison
 from tests.tools.comparing import TINY
-from tests.tools.scripts_path import load_script
-
-script = load_script("compare_augmentation")
-comparison = load_script("comparison")
 
 
 @pytest.fixture(scope="module")

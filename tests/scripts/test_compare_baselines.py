@@ -6,11 +6,9 @@ import math
 import pytest
 
 from rrjax.cells import param_shapes
+from scripts.studies import compare_baselines as script
+from scripts.studies import comparison
 from tests.tools.comparing import TINY
-from tests.tools.scripts_path import load_script
-
-script = load_script("compare_baselines")
-comparison = load_script("comparison")
 
 
 def test_the_arms_differ_by_their_cell_alone_and_have_about_as_many_weights(tmp_path):

@@ -7,11 +7,9 @@ import numpy as np
 import pytest
 
 from rrjax.cells import flatten, init_params, is_trained
+from scripts.studies import compare_flossing as script
+from scripts.studies import comparison
 from tests.tools.comparing import TINY
-from tests.tools.scripts_path import load_script
-
-script = load_script("compare_flossing")
-comparison = load_script("comparison")
 
 
 @pytest.fixture(scope="module")

@@ -1,15 +1,13 @@
 """Compiling for a mesh: no collectives in a sweep, an all-reduce in training; without libtpu."""
 
+import importlib
 import importlib.util
 import json
-import os
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from tests.tools.scripts_path import SCRIPTS, load_script
+from tests.tools.processes import begin, finish
 
 # XLA's partitioner is the same for processors as for TPUs; the number of devices is fixed when a
 # process starts
@@ -18,10 +16,10 @@ import json
 import sys
 from dataclasses import asdict
 
-import compile_for_accelerators as script
 import jax
 from jax.sharding import AxisType
 
+from scripts.accelerators import compile_for_accelerators as script
 from tests.tools.tiny_training import CONFIG
 
 mesh = jax.make_mesh((2,), (script.AXIS,), axis_types=(AxisType.Auto,))
@@ -42,22 +40,13 @@ def script():
         # the script sets these for its own process
         patch.setenv("JAX_PLATFORMS", "cpu")
         patch.setenv("TPU_SKIP_MDS_QUERY", "1")
-        yield load_script("compile_for_accelerators")
+        yield importlib.import_module("scripts.accelerators.compile_for_accelerators")
 
 
 @pytest.mark.slow
 def test_puzzles_and_points_are_apart_and_gradients_are_summed():
-    paths = os.pathsep.join([str(SCRIPTS), str(Path(__file__).parents[2])])
     flags = "--xla_force_host_platform_device_count=2"
-    done = subprocess.run(
-        [sys.executable, "-c", ON_TWO_DEVICES],
-        env=os.environ | {"PYTHONPATH": paths, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    found = json.loads(finish(begin([sys.executable, "-c", ON_TWO_DEVICES], XLA_FLAGS=flags)))
     assert found["spectrum"]["collectives"] == found["basins"]["collectives"] == {}
     assert "all-reduce" in found["training"]["collectives"]
     assert all(row["host_calls"] == 0 and row["temporaries"] > 0 for row in found.values())

@@ -11,11 +11,8 @@ from rrjax.cells import bind, init_params, initial_state
 from rrjax.contract import Update, run_segment
 from rrjax.dynamics.spectrum import spectrum
 from rrjax.store import read_json
-from tests.tools.scripts_path import load_script
-
-counting = load_script("counting")
-roofline = load_script("roofline")
-sizes = load_script("sizes")
+from scripts.accelerators import roofline
+from scripts.benchmarks import counting, sizes
 
 SQUARE = jax.ShapeDtypeStruct((4, 4), jnp.float32)
 PRODUCT = 2 * 4**3

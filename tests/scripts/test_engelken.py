@@ -1,6 +1,5 @@
 """Engelken's experiment, tiny: its task, its resume to the bit, its script and figures."""
 
-import subprocess
 import sys
 
 import jax
@@ -9,10 +8,9 @@ import numpy as np
 import pytest
 
 from rrjax.store import read_arrays, read_result
-from tests.tools.scripts_path import SCRIPTS, load_script
-
-task = load_script("memory_task")
-engelken_runs = load_script("engelken_runs")
+from scripts.studies import engelken_runs
+from scripts.studies import memory_task as task
+from tests.tools.processes import begin, finish
 
 TINY = {"size": 6, "num_exponents": 4, "batch": 2, "length": 20, "delay": 3}
 TINY |= {"uncounted": 2, "horizon": 8, "flossing_steps": 3}
@@ -98,10 +96,9 @@ def test_a_killed_run_ends_in_the_same_bits(tmp_path, monkeypatch):
 def test_the_script_writes_results_and_figures(tmp_path):
     out = tmp_path / "out"
     sizes = [f"--setting.{name.replace('_', '-')}={value}" for name, value in TINY.items()]
-    command = [sys.executable, SCRIPTS / "engelken.py", "--out", out, "--seeds", "2"]
+    command = [sys.executable, "-m", "scripts.studies.engelken", "--out", str(out), "--seeds", "2"]
     command += ["--tasks", "xor", "--conditions", "none", "pre", "--setting.epochs=4", *sizes]
-    run = subprocess.run(command, capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
+    finish(begin(command))
     arrays, record = read_result(out / "results.npz")
     assert arrays["accuracy"].shape == (1, 2, 2, 4)
     assert arrays["exponents"].shape == (1, 2, 2, 2, 6)

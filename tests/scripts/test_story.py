@@ -1,9 +1,7 @@
 """The story and the figures of the seed documents run, small; verdicts follow from the numbers."""
 
 import json
-import os
 import runpy
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,11 +11,10 @@ import tyro
 
 from rrjax.commands import ptrm
 from rrjax.results.results import Results
-from tests.tools.scripts_path import SCRIPTS, load_script
+from scripts.studies import claims, figure_q_stability, hub, runs
+from tests.tools.processes import begin, finish
 
 pytest.importorskip("matplotlib")
-claims = load_script("claims")
-hub = load_script("hub")
 
 SMALL = ("--num-puzzles", "2")
 RUNS = {
@@ -31,14 +28,10 @@ RUNS = {
 }
 
 
-def run_script(name: str, *arguments: str) -> str:
-    # the Hub is never asked by a test
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
-    command = [sys.executable, str(SCRIPTS / name), *arguments]
-    done = subprocess.run(
-        command, cwd=SCRIPTS.parent, env=environment, check=True, capture_output=True, text=True
-    )
-    return done.stdout
+def run_story(*arguments: str) -> str:
+    """What the story prints. The Hub is never asked by a test."""
+    command = [sys.executable, "-m", "scripts.studies.story", *arguments]
+    return finish(begin(command, HF_HUB_OFFLINE="1"))
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +39,7 @@ def story(tmp_path_factory) -> tuple[Path, str]:
     folder = tmp_path_factory.mktemp("story")
     sizes = ("--num-segments", "17", "--num-restarts", "1", "--restart-segments", "16")
     toy = ("--num-toy-runs", "200")
-    return folder, run_script("story.py", "--folder", str(folder), *SMALL, *sizes, *toy)
+    return folder, run_story("--folder", str(folder), *SMALL, *sizes, *toy)
 
 
 @pytest.mark.slow
@@ -69,18 +62,17 @@ def test_the_figures_are_drawn_from_the_runs_of_the_story(story, monkeypatch):
     folder, _ = story
     chunks = {path: path.stat().st_mtime_ns for path in folder.rglob("chunks/*.npz")}
     for script, figure in (
-        ("figure_lambda1.py", "lambda1_by_outcome.png"),
-        ("figure_spectrum.py", "spectrum_by_outcome.png"),
+        ("figure_lambda1", "lambda1_by_outcome.png"),
+        ("figure_spectrum", "spectrum_by_outcome.png"),
     ):
         monkeypatch.setattr(sys, "argv", [script, "--folder", str(folder), *SMALL])
-        monkeypatch.syspath_prepend(SCRIPTS)
-        runpy.run_path(str(SCRIPTS / script), run_name="__main__")
+        runpy.run_module(f"scripts.studies.{script}", run_name="__main__")
         assert (folder / figure).stat().st_size > 10_000
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("chunks/*.npz")} == chunks
 
 
 def test_the_figure_of_noisy_rollouts_is_drawn(tmp_path, monkeypatch):
-    script, asked = load_script("figure_q_stability"), []
+    asked = []
     rng = np.random.default_rng(0)
     shape = (3, 4)
     arrays = {
@@ -92,8 +84,10 @@ def test_the_figure_of_noisy_rollouts_is_drawn(tmp_path, monkeypatch):
         **{name: rng.normal(size=shape) for name in ("q_halt", "residual", "late_drift")},
     }
     result = Results(arrays, {}, tmp_path / "results.npz")
-    monkeypatch.setattr(script, "run", lambda folder, *words: asked.append(words) or result)
-    script.main(script.Options(folder=tmp_path))
+    monkeypatch.setattr(
+        figure_q_stability, "run", lambda folder, *words: asked.append(words) or result
+    )
+    figure_q_stability.main(figure_q_stability.Options(folder=tmp_path))
     assert (tmp_path / "q_against_stability.png").stat().st_size > 5_000
     # the command line takes these words
     options = tyro.cli(ptrm.Options, args=[str(word) for word in asked[0][1:]])
@@ -101,7 +95,6 @@ def test_the_figure_of_noisy_rollouts_is_drawn(tmp_path, monkeypatch):
 
 
 def test_a_command_that_is_refused_ends_the_script(tmp_path, capsys):
-    runs = load_script("runs")
     with pytest.raises(SystemExit) as stopped:
         runs.run(tmp_path / "x", "rollout", "trm-sudoku6", "--num-segments", 0)
     assert stopped.value.code == 2

@@ -17,7 +17,6 @@ from rrjax.training.history import load_run
 from rrjax.training.placement import Placement, training_devices
 from tests.tools import tiny_training as tiny
 from tests.tools.processes import begin, finish
-from tests.tools.scripts_path import SCRIPTS
 
 FAST = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 """Compile in less time: what is compared is equal up to round-off however it is compiled."""
@@ -116,7 +115,7 @@ def address() -> str:
 
 def two_processes(arguments: list[str]) -> list[subprocess.Popen[str]]:
     """`rrjax train` in two processes of one job, by the script for that."""
-    script = [sys.executable, str(SCRIPTS / "distributed.py"), "--coordinator", address()]
+    script = [sys.executable, "-m", "scripts.accelerators.distributed", "--coordinator", address()]
     sizes = ["--num-processes", "2", "--process-id"]
     return [
         begin([*script, *sizes, str(index), "train", *arguments], XLA_FLAGS=FAST)

@@ -1,0 +1,146 @@
+"""Noisy rollouts in numbers: what they solve together, which to believe, and q against λ1."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import scipy
+
+from rrjax.analysis.intervals import Estimate
+from rrjax.analysis.selection import (
+    Selection,
+    chosen,
+    fraction_of_puzzles,
+    mean_over_puzzles,
+    select,
+)
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a rule over the noisy runs changes against the noiseless run.
+
+    Attributes:
+      gained: puzzles that the rule solves and the noiseless run does not.
+      lost: the other way round.
+    """
+
+    gained: int
+    lost: int
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """q_halt against λ1 over the noisy runs of a puzzle, on puzzles of mixed outcome.
+
+    Mixed: some of the noisy runs are right after the last segment, and some are not.
+
+    Attributes:
+      num_mixed: such puzzles.
+      num_used: of these, with at least 3 runs where both are known, and neither always the same.
+      spearman: mean of `rank_correlation` over those, bootstrap interval over puzzles. Both may
+        differ between right and wrong runs: it is not a correlation at equal outcome.
+    """
+
+    num_mixed: int
+    num_used: int
+    spearman: Estimate
+
+
+@dataclass(frozen=True)
+class PtrmSummary:
+    """Noisy rollouts in numbers, by the answers after the last segment.
+
+    Attributes:
+      num_puzzles: N.
+      num_segments: D of each rollout.
+      sigma: of the noise, in the unit of the state.
+      num_not_finite: noisy runs that blew up; they count as not solved.
+      noiseless: fraction of puzzles solved without noise, with Wilson's interval.
+      selection: of the noisy runs.
+      changes: against the noiseless run, by rule and for `some_run`, which is pass@K.
+      correlation: None without exponents.
+      seed: of the bootstrap.
+    """
+
+    num_puzzles: int
+    num_segments: int
+    sigma: float
+    num_not_finite: int
+    noiseless: Estimate
+    selection: Selection
+    changes: dict[str, Change]
+    correlation: Correlation | None
+    seed: int
+
+
+def summarize_ptrm(arrays: Mapping[str, np.ndarray], seed: int) -> PtrmSummary:
+    """All numbers of the table.
+
+    Args:
+      arrays: `sigma` (runs,), 0 for the first run alone; `solved` (N, runs, segments) booleans;
+        `answers` (N, runs, seq); `q_halt`, `residual` (N, runs); if measured, `exponents`
+        (N, runs, k).
+      seed: of the bootstrap.
+
+    Raises:
+      ValueError: without a noiseless run that comes first, or without others.
+    """
+    sigma = arrays["sigma"]
+    if len(sigma) < 2 or sigma[0] != 0 or len(set(sigma[1:])) != 1 or sigma[1] == 0:
+        raise ValueError(
+            f"sigma must be 0 for the first run and one number for the others; got {sigma.tolist()}"
+        )
+    runs, quiet = noisy_runs(arrays), arrays["solved"][:, 0, -1]
+    rules = chosen(runs) | {"some_run": np.asarray(runs["solved"].any(axis=1))}
+    return PtrmSummary(
+        num_puzzles=len(quiet),
+        num_segments=arrays["solved"].shape[2],
+        sigma=float(sigma[1]),
+        num_not_finite=int(np.sum(~np.isfinite(runs["residual"]))),
+        noiseless=fraction_of_puzzles(quiet),
+        selection=select(runs, seed),
+        changes={name: _change(right, quiet) for name, right in rules.items()},
+        correlation=_correlation(runs, seed) if "lambda1" in runs else None,
+        seed=seed,
+    )
+
+
+def noisy_runs(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """All runs but the first, (N, K, ...): `solved` at the end, `answers`, `q_halt`, `residual`
+    and, if measured, `lambda1`."""
+    runs = {name: arrays[name][:, 1:] for name in ("answers", "q_halt", "residual")}
+    runs["solved"] = arrays["solved"][:, 1:, -1]
+    if "exponents" in arrays:
+        runs["lambda1"] = arrays["exponents"][:, 1:, 0]
+    return runs
+
+
+def mixed_outcome(solved: np.ndarray) -> np.ndarray:
+    """(N,) which puzzles some of the runs (N, K) solve, and some do not."""
+    return np.asarray(solved.any(axis=1) & ~solved.all(axis=1))
+
+
+def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """Spearman's ρ of two (K,) arrays, ties with their mean ranks.
+
+    Pairs with NaN are left out; infinities are ordered like other numbers. NaN for fewer than 3
+    pairs, or where one of the two is always the same.
+    """
+    known = ~(np.isnan(a) | np.isnan(b))
+    a, b = a[known], b[known]
+    if len(a) < 3 or (a == a[0]).all() or (b == b[0]).all():
+        return np.nan
+    return float(np.corrcoef(scipy.stats.rankdata(a), scipy.stats.rankdata(b))[0, 1])
+
+
+def _correlation(runs: Mapping[str, np.ndarray], seed: int) -> Correlation:
+    mixed = mixed_outcome(runs["solved"])
+    pairs = zip(runs["q_halt"][mixed], runs["lambda1"][mixed], strict=True)
+    found = np.array([rank_correlation(q, lambda1) for q, lambda1 in pairs])
+    num_used = int(np.sum(~np.isnan(found)))
+    return Correlation(int(mixed.sum()), num_used, mean_over_puzzles(found, seed))
+
+
+def _change(right: np.ndarray, quiet: np.ndarray) -> Change:
+    return Change(int(np.sum(right & ~quiet)), int(np.sum(quiet & ~right)))

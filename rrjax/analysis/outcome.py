@@ -1,0 +1,227 @@
+"""Solved and failed puzzles compared: are the failed ones the chaotic ones?"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from rrjax.analysis.derived import Quantity, error_quantity, spectrum_quantities
+from rrjax.analysis.intervals import Estimate, Interval, bootstrap_median, wilson_interval
+from rrjax.analysis.separation import AucEstimate, bootstrap_auc
+from rrjax.analysis.settling import late_drift
+
+DRIFT_WINDOW = 4
+# Blocks along time: few, so that they are long, yet enough for an error known within a quarter.
+NUM_BLOCKS = 8
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A quantity that follows from the spectrum, compared between the groups.
+
+    Attributes:
+      name: `num_positive`, `entropy_rate` (sum of the positive λ), `sum` (of the k), `kaplan_yorke`
+        or `standard_error` (of λ1 along time).
+      solved: median of the solved puzzles in which it is defined.
+      failed: the same of the failed ones.
+      auc: of its negative for "solved"; NaN if it is undefined in any puzzle, since those that
+        are left are no fair choice.
+      num_bounds: in how many puzzles the value is a lower bound only.
+      undefined: by reason, in how many solved and how many failed puzzles it is undefined.
+    """
+
+    name: str
+    solved: Estimate
+    failed: Estimate
+    auc: Estimate
+    num_bounds: int
+    undefined: dict[str, list[int]]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Solved and failed puzzles compared, in plain numbers (`dataclasses.asdict` for JSON).
+
+    Attributes:
+      num_puzzles: all that were measured.
+      num_excluded: runs that were not finite; they are in no group.
+      num_solved: size of the solved group.
+      num_failed: size of the failed group.
+      solved_fraction: of all puzzles, excluded ones too, with its Wilson interval.
+      exponent_auc: for each i the AUC of −λ_i for "solved".
+      solved_exponents: for each i the median λ_i of the solved group.
+      failed_exponents: for each i the median λ_i of the failed group.
+      num_unresolved: for each i in how many of the grouped puzzles λ_i is below the round-off
+        floor; medians and AUC rank those below every number (−inf).
+      derived: what follows from each spectrum.
+      num_blocks: of a run, for the standard error along time; below 2 there is none.
+      drift_window: over how many last segments late drift is averaged.
+      drift_auc: AUC of −(late drift) for "solved".
+      solved_drift: median late drift of the solved group.
+      failed_drift: median late drift of the failed group.
+      unit: of the exponents.
+      seed: of the bootstrap.
+    """
+
+    num_puzzles: int
+    num_excluded: int
+    num_solved: int
+    num_failed: int
+    solved_fraction: Estimate
+    exponent_auc: list[Estimate]
+    solved_exponents: list[Estimate]
+    failed_exponents: list[Estimate]
+    num_unresolved: list[int]
+    derived: list[Derived]
+    num_blocks: int
+    drift_window: int
+    drift_auc: Estimate
+    solved_drift: Estimate
+    failed_drift: Estimate
+    unit: str
+    seed: int
+
+
+def usable_runs(exponents: ArrayLike, drift: ArrayLike, finite: ArrayLike) -> np.ndarray:
+    """Which runs can be ranked: flagged finite, and no NaN in λ1 and drift.
+
+    Exponents of −inf, a direction that collapsed to nothing, can be ranked and are kept. So are
+    runs with NaN at later exponents: these directions are below the round-off floor, and the run
+    is sound.
+
+    Args:
+      exponents: (N, k) the leading exponents of each puzzle.
+      drift: (N, segments).
+      finite: (N,) booleans, the flag that each run set.
+
+    Returns:
+      (N,) booleans.
+    """
+    undefined = np.isnan(np.asarray(exponents)[:, 0]) | np.isnan(drift).any(axis=1)
+    return np.asarray(finite, dtype=bool) & ~undefined
+
+
+def summarize(
+    exponents: ArrayLike,
+    solved: ArrayLike,
+    drift: ArrayLike,
+    finite: ArrayLike,
+    *,
+    log_growth: ArrayLike | None = None,
+    dimension: int | None = None,
+    unit: str = "nats per update",
+    seed: int = 0,
+) -> Summary:
+    """Compare the solved puzzles with the failed ones.
+
+    Args:
+      exponents: (N, k) the leading exponents of each puzzle, largest first; NaN in a finite run is
+        a direction below the round-off floor.
+      solved: (N,) booleans.
+      drift: (N, segments) ‖Δz_H‖ per segment; late drift is the mean of the last four, or of all
+        if there are fewer.
+      finite: (N,) booleans; the other runs are counted and left out (see `usable_runs`).
+      log_growth: (N, updates, k) from which λ1 gets its error along time; left out without it, or
+        if there is one segment only.
+      dimension: n of the state, which makes k = n known as the whole spectrum.
+      unit: of the exponents.
+      seed: of the bootstrap.
+
+    Returns:
+      The summary; NaN where a group is empty.
+
+    Raises:
+      ValueError: for arrays whose shapes do not fit each other.
+    """
+    exponents, drift = np.asarray(exponents, np.float64), np.asarray(drift, np.float64)
+    solved, finite = np.asarray(solved), np.asarray(finite)
+    _check_shapes(exponents, solved, drift, finite)
+    usable = usable_runs(exponents, drift, finite)
+    window, num_segments = min(DRIFT_WINDOW, drift.shape[1]), drift.shape[1]
+    unresolved = np.isnan(exponents)
+    ranked = np.where(unresolved, -np.inf, exponents)
+    rows = np.column_stack([ranked, late_drift(drift, window)])[usable]
+    positive = solved[usable]
+    *exponent_auc, drift_auc = _estimates(bootstrap_auc(-rows, positive, seed))
+    *solved_exponents, solved_drift = _estimates(bootstrap_median(rows[positive], seed))
+    *failed_exponents, failed_drift = _estimates(bootstrap_median(rows[~positive], seed))
+    quantities = list(spectrum_quantities(exponents[usable], dimension))
+    num_blocks = 0 if log_growth is None else min(NUM_BLOCKS, num_segments)
+    if log_growth is not None and num_blocks > 1:
+        growth = _lambda1_growth(log_growth, exponents, num_segments)
+        quantities.append(error_quantity(growth[usable], num_segments, num_blocks))
+    return Summary(
+        num_puzzles=len(solved),
+        num_excluded=int(np.sum(~usable)),
+        num_solved=int(np.sum(positive)),
+        num_failed=int(np.sum(~positive)),
+        solved_fraction=Estimate(*wilson_interval(int(solved.sum()), len(solved))),
+        exponent_auc=exponent_auc,
+        solved_exponents=solved_exponents,
+        failed_exponents=failed_exponents,
+        num_unresolved=unresolved[usable].sum(axis=0).tolist(),
+        derived=[_compare(quantity, positive, seed) for quantity in quantities],
+        num_blocks=num_blocks,
+        drift_window=window,
+        drift_auc=drift_auc,
+        solved_drift=solved_drift,
+        failed_drift=failed_drift,
+        unit=unit,
+        seed=seed,
+    )
+
+
+def _compare(quantity: Quantity, solved: np.ndarray, seed: int) -> Derived:
+    defined = ~np.isnan(quantity.values)
+    values = quantity.values[:, None]
+    undefined = {
+        str(reason): [int(np.sum(solved[here])), int(np.sum(~solved[here]))]
+        for reason in np.unique(quantity.reasons[~defined])
+        for here in [quantity.reasons == reason]
+    }
+    separation = (
+        _estimates(bootstrap_auc(-values, solved, seed))[0]
+        if defined.all()
+        else Estimate(np.nan, np.nan, np.nan)
+    )
+    return Derived(
+        name=quantity.name,
+        solved=_estimates(bootstrap_median(values[defined & solved], seed))[0],
+        failed=_estimates(bootstrap_median(values[defined & ~solved], seed))[0],
+        auc=separation,
+        num_bounds=int(quantity.is_bound.sum()),
+        undefined=undefined,
+    )
+
+
+def _lambda1_growth(log_growth: ArrayLike, exponents: np.ndarray, num_segments: int) -> np.ndarray:
+    growth = np.asarray(log_growth)
+    n, k = exponents.shape
+    updates = growth.shape[1] if growth.ndim == 3 else 0
+    if growth.shape != (n, updates, k) or updates == 0 or updates % num_segments:
+        raise ValueError(
+            f"log_growth must have shape ({n}, updates, {k}), its updates whole segments of the "
+            f"{num_segments} in drift; got {growth.shape}"
+        )
+    return growth[..., 0]
+
+
+def _estimates(interval: Interval | AucEstimate) -> list[Estimate]:
+    columns: Any = zip(interval.value, interval.low, interval.high, strict=True)
+    return [Estimate(float(value), float(low), float(high)) for value, low, high in columns]
+
+
+def _check_shapes(
+    exponents: np.ndarray, solved: np.ndarray, drift: np.ndarray, finite: np.ndarray
+) -> None:
+    n = len(solved) if solved.ndim == 1 else 0
+    wanted = {"exponents": exponents, "drift": drift}
+    for name, array in wanted.items():
+        if array.ndim != 2 or len(array) != n or array.shape[1] == 0:
+            raise ValueError(f"{name} must have a row for each of {n} puzzles; got {array.shape}")
+    for name, flags in {"solved": solved, "finite": finite}.items():
+        if flags.dtype != bool or flags.shape != (n,):
+            raise ValueError(
+                f"{name} must be booleans of shape ({n},); got {flags.dtype} of {flags.shape}"
+            )

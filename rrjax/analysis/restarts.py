@@ -1,0 +1,188 @@
+"""Restarts in numbers: what perturbed starts solve, and which puzzles the start decides."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from rrjax.analysis.intervals import Estimate
+from rrjax.analysis.selection import Selection, fraction_of_puzzles, mean_fraction, select
+from rrjax.analysis.settling import log10_drift, otsu_threshold
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What becomes of the runs of one σ from some puzzles.
+
+    Attributes:
+      num_puzzles: N.
+      at_readout: fraction of runs solved at the readout segment. Fractions of runs are
+        `rrjax.analysis.selection.mean_fraction`, with intervals over puzzles.
+      at_end: of runs solved after the last segment.
+      at_some: of runs solved after any segment; of puzzles that fail from z0 this is the fraction
+        of runs that escaped.
+      settled: of runs whose late drift is not above the threshold.
+      some_run: fraction of puzzles that any of their runs solved after any segment, with Wilson's
+        interval.
+    """
+
+    num_puzzles: int
+    at_readout: Estimate
+    at_end: Estimate
+    at_some: Estimate
+    settled: Estimate
+    some_run: Estimate
+
+
+@dataclass(frozen=True)
+class Restarts:
+    """All of one σ: of all puzzles, and of those that fail from z0 at the readout.
+
+    Attributes:
+      sigma: noise of the start / std(H_init); 0 is z0.
+      num_runs: K of each puzzle; 1 for z0, from where all runs are the same.
+      outcomes: of all puzzles.
+      failures: of those that fail.
+      selection: by the answers after the last segment, of all puzzles.
+      selection_of_failures: of those that fail.
+    """
+
+    sigma: float
+    num_runs: int
+    outcomes: Outcomes
+    failures: Outcomes
+    selection: Selection
+    selection_of_failures: Selection
+
+
+@dataclass(frozen=True)
+class BasinSummary:
+    """A sweep of starts in numbers.
+
+    Whether a run solves its puzzle is here: after any of its segments. Every start counts alike,
+    z0 and the restarts of all σ.
+
+    Attributes:
+      num_puzzles: N.
+      num_segments: of a run.
+      readout_segment: counted from 1.
+      num_runs: of each puzzle, over all σ.
+      num_not_finite: runs that blew up; they count as not solved and not settled.
+      settled_below: late drift up to which a run is settled: Otsu's threshold of log₁₀ late drift
+        over all finite runs of the sweep; NaN without one.
+      failures: puzzles (places in the list, from 0) that fail from z0 at the readout.
+      never_solved: input-determined: no start solves them.
+      always_solved: input-determined: every start solves them.
+      start_determined: the others: whether they are solved depends on the start.
+      by_sigma: ascending, the first of z0.
+      seed: of the bootstrap.
+    """
+
+    num_puzzles: int
+    num_segments: int
+    readout_segment: int
+    num_runs: int
+    num_not_finite: int
+    settled_below: float
+    failures: list[int]
+    never_solved: list[int]
+    always_solved: list[int]
+    start_determined: list[int]
+    by_sigma: list[Restarts]
+    seed: int
+
+
+def summarize_basin(
+    arrays: Mapping[str, np.ndarray], readout_segment: int, seed: int
+) -> BasinSummary:
+    """All numbers of the tables.
+
+    Args:
+      arrays: `sigma` (runs,), of which exactly one is 0, the start z0; `solved`
+        (N, runs, segments) booleans; `answers` (N, runs, seq); `q_halt`, `residual`, `late_drift`
+        (N, runs); if measured, `exponents` (N, runs, k).
+      readout_segment: counted from 1.
+      seed: of the bootstrap.
+
+    Raises:
+      ValueError: for a segment that is none, or other than one run from z0.
+    """
+    solved, sigma = arrays["solved"], np.asarray(arrays["sigma"], np.float64)
+    if not 1 <= readout_segment <= solved.shape[2]:
+        raise ValueError(
+            f"readout_segment must lie in 1..{solved.shape[2]}, the segments of a run; "
+            f"got {readout_segment}"
+        )
+    if np.sum(sigma == 0) != 1:
+        raise ValueError(f"sigma must be 0 for exactly one run, from z0; got {sigma.tolist()}")
+    failed = ~solved[:, sigma == 0, readout_segment - 1].ravel()
+    some = np.asarray(solved.any(axis=2))
+    ever, always = np.asarray(some.any(axis=1)), np.asarray(some.all(axis=1))
+    settled, threshold = _settled(arrays["late_drift"])
+    runs = _runs(arrays, readout_segment) | {"settled": settled}
+    return BasinSummary(
+        num_puzzles=len(solved),
+        num_segments=solved.shape[2],
+        readout_segment=readout_segment,
+        num_runs=solved.shape[1],
+        num_not_finite=int(np.sum(~np.isfinite(arrays["late_drift"]))),
+        settled_below=threshold,
+        failures=_places(failed),
+        never_solved=_places(~ever),
+        always_solved=_places(always),
+        start_determined=_places(ever & ~always),
+        by_sigma=[_restarts(runs, sigma, size, failed, seed) for size in np.unique(sigma).tolist()],
+        seed=seed,
+    )
+
+
+def _runs(arrays: Mapping[str, np.ndarray], readout_segment: int) -> dict[str, np.ndarray]:
+    """One entry a run (N, runs, ...): what `select` reads, and the other outcomes."""
+    by_segment = arrays["solved"]
+    runs = {name: arrays[name] for name in ("answers", "q_halt", "residual")} | {
+        "solved": by_segment[:, :, -1],
+        "at_readout": by_segment[:, :, readout_segment - 1],
+        "at_some": by_segment.any(axis=2),
+    }
+    if "exponents" in arrays:
+        runs["lambda1"] = arrays["exponents"][:, :, 0]
+    return runs
+
+
+def _settled(late_drift: np.ndarray) -> tuple[np.ndarray, float]:
+    """Which runs are not above Otsu's threshold, compared where it was found: in log₁₀; and it."""
+    settled, finite = np.zeros(late_drift.shape, bool), np.isfinite(late_drift)
+    if not finite.any():
+        return settled, np.nan
+    logs = log10_drift(late_drift[finite])
+    threshold = otsu_threshold(logs)
+    settled[finite] = logs <= threshold
+    return settled, 10**threshold
+
+
+def _restarts(
+    runs: Mapping[str, np.ndarray], sigma: np.ndarray, size: float, failed: np.ndarray, seed: int
+) -> Restarts:
+    mine = {name: array[:, sigma == size] for name, array in runs.items()}
+    failing = {name: array[failed] for name, array in mine.items()}
+    return Restarts(
+        sigma=size,
+        num_runs=int(np.sum(sigma == size)),
+        outcomes=_outcomes(mine, seed),
+        failures=_outcomes(failing, seed),
+        selection=select(mine, seed),
+        selection_of_failures=select(failing, seed),
+    )
+
+
+def _outcomes(runs: Mapping[str, np.ndarray], seed: int) -> Outcomes:
+    at_readout, at_end, at_some, settled = (
+        mean_fraction(runs[name].mean(axis=1), seed)
+        for name in ("at_readout", "solved", "at_some", "settled")
+    )
+    some_run = fraction_of_puzzles(runs["at_some"].any(axis=1))
+    return Outcomes(len(runs["solved"]), at_readout, at_end, at_some, settled, some_run)
+
+
+def _places(flags: np.ndarray) -> list[int]:
+    return np.flatnonzero(flags).tolist()

@@ -1,0 +1,204 @@
+"""A long rollout in numbers: accuracy against compute, escape of the failures, early halting."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from rrjax.analysis.compute import Halting, accuracy_curve, check_updates, early_halting
+from rrjax.analysis.intervals import Estimate, Interval, to_estimate, wilson_interval
+from rrjax.analysis.survival import Waits, escapes, exponential_rate, kaplan_meier
+
+
+@dataclass(frozen=True)
+class AccuracyAt:
+    """What is read out after one segment.
+
+    Attributes:
+      segment: counted from 1.
+      evaluations: module evaluations until then.
+      solved: fraction of the puzzles.
+      token_accuracy: mean share of right tokens, of puzzles with known ones; NaN without any.
+      violations: median over the failures of the violated constraints; None if not counted, NaN
+        without failures.
+      valid_path: fraction of the puzzles whose answer is a valid path, labelled or not; None if
+        they have none.
+    """
+
+    segment: int
+    evaluations: int
+    solved: Estimate
+    token_accuracy: float
+    violations: float | None
+    valid_path: Estimate | None
+
+
+@dataclass(frozen=True)
+class Escape:
+    """What becomes of the puzzles that fail at the readout.
+
+    Attributes:
+      num_failures: at the readout.
+      num_solved_before: of these, solved at an earlier segment.
+      num_escaped: of these, solved at a later segment.
+      num_kept: of the escaped, solved after the last segment too.
+      segments_watched: after the readout.
+      still_failing: Kaplan–Meier estimate at the end.
+      rate_per_segment: escapes over segments waited; NaN where nothing was.
+      rate_per_update: the same per module evaluation.
+      early_rate: per segment, in the first half of the segments watched, rounded down.
+      late_rate: per segment, in the others.
+    """
+
+    num_failures: int
+    num_solved_before: int
+    num_escaped: int
+    num_kept: int
+    segments_watched: int
+    still_failing: Estimate
+    rate_per_segment: Estimate
+    rate_per_update: Estimate
+    early_rate: Estimate
+    late_rate: Estimate
+
+
+@dataclass(frozen=True)
+class HaltingRule:
+    """A rule for early halting and what it does; see `rrjax.analysis.compute.Halting`."""
+
+    name: str
+    num_halted: int
+    accuracy: Estimate
+    mean_segments: float
+    saved: float
+
+
+@dataclass(frozen=True)
+class RolloutSummary:
+    """A long rollout in numbers.
+
+    Attributes:
+      num_puzzles: N.
+      updates_per_segment: module evaluations in a segment.
+      at_readout: after the readout segment.
+      at_end: after the last segment.
+      solved_at_some: fraction of the puzzles solved after any segment.
+      num_lost: puzzles solved at the readout and not at the end.
+      num_not_finite: runs that blew up; they count as not solved.
+      escape: of the failures at the readout.
+      halting: one for each rule.
+    """
+
+    num_puzzles: int
+    updates_per_segment: int
+    at_readout: AccuracyAt
+    at_end: AccuracyAt
+    solved_at_some: Estimate
+    num_lost: int
+    num_not_finite: int
+    escape: Escape
+    halting: list[HaltingRule]
+
+
+def summarize_rollout(
+    arrays: Mapping[str, np.ndarray],
+    updates_per_segment: int,
+    readout_segment: int,
+    halts: Mapping[str, np.ndarray],
+) -> RolloutSummary:
+    """All numbers of the tables.
+
+    Args:
+      arrays: (N, segments) `solved` (booleans), `token_accuracy`, `residual`, and, where puzzles
+        have them, `violations` and `valid_path` (booleans).
+      updates_per_segment: module evaluations in a segment.
+      readout_segment: counted from 1.
+      halts: by the rule's name (N, segments) booleans, where it would halt.
+
+    Raises:
+      ValueError: for arrays of other kinds or shapes, or a segment that is none.
+    """
+    solved = arrays["solved"]
+    escape = _escape(solved, readout_segment, updates_per_segment)
+    curve = accuracy_curve(solved, updates_per_segment)
+    last = solved.shape[1]
+    return RolloutSummary(
+        num_puzzles=len(solved),
+        updates_per_segment=updates_per_segment,
+        at_readout=_readout(arrays, curve.at_segment, readout_segment, updates_per_segment),
+        at_end=_readout(arrays, curve.at_segment, last, updates_per_segment),
+        solved_at_some=_at(curve.so_far, last - 1),
+        num_lost=int(np.sum(solved[:, readout_segment - 1] & ~solved[:, -1])),
+        num_not_finite=int(np.sum(~np.isfinite(arrays["residual"]).all(axis=1))),
+        escape=escape,
+        halting=[_rule(name, early_halting(solved, rule)) for name, rule in halts.items()],
+    )
+
+
+def _readout(
+    arrays: Mapping[str, np.ndarray], solved: Interval, segment: int, updates: int
+) -> AccuracyAt:
+    column = segment - 1
+    known = arrays["token_accuracy"][:, column]
+    known = known[~np.isnan(known)]
+    return AccuracyAt(
+        segment=segment,
+        evaluations=segment * updates,
+        solved=_at(solved, column),
+        token_accuracy=float(known.mean(dtype=np.float64)) if len(known) else np.nan,
+        violations=_violations(arrays, column),
+        valid_path=_valid_path(arrays, column),
+    )
+
+
+def _violations(arrays: Mapping[str, np.ndarray], column: int) -> float | None:
+    if "violations" not in arrays:
+        return None
+    failed = arrays["violations"][~arrays["solved"][:, column], column]
+    return float(np.median(failed)) if len(failed) else np.nan
+
+
+def _valid_path(arrays: Mapping[str, np.ndarray], column: int) -> Estimate | None:
+    if "valid_path" not in arrays:
+        return None
+    valid = arrays["valid_path"][:, column]
+    return to_estimate(wilson_interval(int(valid.sum()), len(valid)))
+
+
+def _escape(solved: np.ndarray, readout_segment: int, updates: int) -> Escape:
+    check_updates(updates)
+    waits = escapes(solved, readout_segment)
+    failed = ~solved[:, readout_segment - 1]
+    watched = solved.shape[1] - readout_segment
+    middle = float(watched // 2)  # escapes come at whole segments
+    rate, early, late = (
+        _rate(waits, start, stop)
+        for start, stop in ((0.0, np.inf), (0.0, middle), (middle, np.inf))
+    )
+    return Escape(
+        num_failures=int(failed.sum()),
+        num_solved_before=int(solved[failed, :readout_segment].any(axis=1).sum()),
+        num_escaped=int(waits.observed.sum()),
+        num_kept=int(np.sum(waits.observed & solved[failed, -1])),
+        segments_watched=watched,
+        still_failing=_at(kaplan_meier(*waits).survival, -1),
+        rate_per_segment=to_estimate(rate),
+        rate_per_update=to_estimate(Interval(*(end / updates for end in rate))),
+        early_rate=to_estimate(early),
+        late_rate=to_estimate(late),
+    )
+
+
+def _rate(waits: Waits, start: float, stop: float) -> Interval:
+    if start >= stop:  # nothing was watched
+        return Interval(np.nan, np.nan, np.nan)
+    return exponential_rate(*waits, start=start, stop=stop)
+
+
+def _rule(name: str, halting: Halting) -> HaltingRule:
+    accuracy = to_estimate(halting.accuracy)
+    return HaltingRule(name, halting.num_halted, accuracy, halting.mean_segments, halting.saved)
+
+
+def _at(interval: Interval, index: int) -> Estimate:
+    return to_estimate(Interval(*(end[index] for end in interval)))

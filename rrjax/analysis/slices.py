@@ -1,0 +1,193 @@
+"""A slice in numbers: who settles where, and how mixed the basins are."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from rrjax.analysis.basins import (
+    LN_2,
+    MOVING,
+    BasinEntropy,
+    UncertaintyExponent,
+    basin_entropy,
+    uncertainty_exponent,
+)
+from rrjax.analysis.intervals import Estimate, to_estimate
+
+LARGEST = 5
+"""Answers that have a row of their own."""
+
+
+@dataclass(frozen=True)
+class Mixing:
+    """How mixed one colouring of the grid is.
+
+    Attributes:
+      num_classes: basins, runs that still move being one of them.
+      entropy: S_b in nats.
+      boundary_entropy: S_bb in nats.
+      box_size: points along the edge of a box.
+      num_boxes: of the whole grid.
+      num_boundary: boxes with more than one basin.
+      exceeds_ln_2: whether S_bb lies above ln 2 with its whole interval, which shows a fractal
+        boundary; its absence shows nothing.
+      entropy_by_box: S_b by the points along the edge of a box.
+      exponent: α.
+      standard_error: of α, of the regression.
+      dimension: D = 2 − α.
+      distances: ε in grid steps.
+      uncertain: f(ε).
+      used: which of them the line was fitted to.
+      remark: on α; empty if there is nothing to say.
+    """
+
+    num_classes: int
+    entropy: Estimate
+    boundary_entropy: Estimate
+    box_size: int
+    num_boxes: int
+    num_boundary: int
+    exceeds_ln_2: bool
+    entropy_by_box: dict[str, float]
+    exponent: Estimate
+    standard_error: float
+    dimension: Estimate
+    distances: list[int]
+    uncertain: list[float]
+    used: list[bool]
+    remark: str
+
+
+@dataclass(frozen=True)
+class SliceSummary:
+    """A slice in numbers.
+
+    Attributes:
+      num_points: G².
+      num_segments: of each run.
+      rest_segments: an answer that stays over so many last segments is settled.
+      threshold: of the relative residual.
+      num_moving: runs whose answer is not settled, those not finite among them.
+      num_not_finite: runs that blew up.
+      num_at_rest: runs whose residual stays below the threshold over so many last segments.
+      median_settling: segment at which half of all runs have settled; NaN where fewer have.
+      num_solved: right after the last segment, settled or not; None where no answer is known.
+      num_answers: distinct answers of the settled runs.
+      largest: runs of each of the most frequent answers.
+      largest_solved: which of them are right; None where no answer is known.
+      answers: the final answers as basins.
+      outcome: solved and not solved as basins; None where no answer is known.
+    """
+
+    num_points: int
+    num_segments: int
+    rest_segments: int
+    threshold: float
+    num_moving: int
+    num_not_finite: int
+    num_at_rest: int
+    median_settling: float
+    num_solved: int | None
+    num_answers: int
+    largest: list[int]
+    largest_solved: list[bool] | None
+    answers: Mixing
+    outcome: Mixing | None
+
+
+def summarize_slice(
+    arrays: Mapping[str, np.ndarray],
+    num_segments: int,
+    rest_segments: int,
+    threshold: float,
+    box_size: int,
+    seed: int,
+) -> SliceSummary:
+    """All numbers of the tables.
+
+    Args:
+      arrays: (G, G) `answer_index` (−1: still moving), `answer_at` and `residual_at` in segments,
+        `finite`; with a known answer also (G, G) `solved` and (n,) `answer_solved`.
+      num_segments: of each run.
+      rest_segments: as in `SliceSummary`.
+      threshold: of the relative residual.
+      box_size: points along the edge of a box.
+      seed: of the bootstrap.
+
+    Raises:
+      ValueError: for a grid that is not square, or boxes that do not fit it.
+    """
+    index = arrays["answer_index"]
+    moving = index == MOVING
+    counts = np.bincount(index[~moving])
+    solved = arrays.get("solved")
+    is_right = None if solved is None else arrays["answer_solved"][:LARGEST].tolist()
+    return SliceSummary(
+        num_points=index.size,
+        num_segments=num_segments,
+        rest_segments=rest_segments,
+        threshold=threshold,
+        num_moving=int(moving.sum()),
+        num_not_finite=int(np.sum(~arrays["finite"])),
+        # the residual of a segment is of the step to it
+        num_at_rest=int(np.sum(arrays["residual_at"] <= num_segments - rest_segments + 1)),
+        median_settling=median_settling(arrays["answer_at"], moving),
+        num_solved=None if solved is None else int(solved.sum()),
+        num_answers=len(counts),
+        largest=counts[:LARGEST].tolist(),
+        largest_solved=is_right,
+        answers=mixing(index, box_size, seed),
+        outcome=None if solved is None else mixing(solved, box_size, seed),
+    )
+
+
+def mixing(classes: np.ndarray, box_size: int, seed: int) -> Mixing:
+    """Basin entropies and uncertainty exponent of one colouring (G, G)."""
+    entropy, scaling = basin_entropy(classes, box_size, seed), uncertainty_exponent(classes)
+    return Mixing(
+        num_classes=len(np.unique(classes)),
+        exceeds_ln_2=bool(entropy.boundary.low > LN_2),
+        entropy_by_box=_entropy_by_box(classes),
+        **_of_entropy(entropy),
+        **_of_exponent(scaling),
+    )
+
+
+def _of_entropy(found: BasinEntropy) -> dict:
+    return {
+        "entropy": to_estimate(found.whole),
+        "boundary_entropy": to_estimate(found.boundary),
+        "box_size": found.box_size,
+        "num_boxes": found.num_boxes,
+        "num_boundary": found.num_boundary,
+    }
+
+
+def _of_exponent(found: UncertaintyExponent) -> dict:
+    return {
+        "exponent": to_estimate(found.exponent),
+        "standard_error": found.standard_error,
+        "dimension": to_estimate(found.dimension),
+        "distances": found.distances.tolist(),
+        "uncertain": found.fractions.tolist(),
+        "used": found.used.tolist(),
+        "remark": found.remark,
+    }
+
+
+def _entropy_by_box(classes: np.ndarray) -> dict[str, float]:
+    """S_b of boxes of 2, 4, 8, … points, while there are four of them along an axis."""
+    sizes = (2**power for power in range(1, 20))
+    fitting = [size for size in sizes if 4 * size <= len(classes)]
+    found = (basin_entropy(classes, size, num_resamples=1) for size in fitting)
+    return {str(entropy.box_size): entropy.whole.value for entropy in found}
+
+
+def median_settling(answer_at: np.ndarray, moving: np.ndarray) -> float:
+    """The segment at which half of the runs have settled; NaN if fewer do.
+
+    A run that still moves settles after all others, if ever.
+    """
+    median = float(np.median(np.where(moving, np.inf, answer_at)))
+    return median if np.isfinite(median) else np.nan

@@ -1,0 +1,148 @@
+"""One spectrum run looked at from every side."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from rrjax.analysis.controls import Controlled, controlled_auc
+from rrjax.analysis.early import EarlyWindow, HorizonCurve, early_windows, horizon_curve
+from rrjax.analysis.intervals import Interval, bootstrap_median
+from rrjax.analysis.outcome import DRIFT_WINDOW, usable_runs
+from rrjax.analysis.separation import AucEstimate, bootstrap_auc
+from rrjax.analysis.settling import Settling, check_outcomes, late_drift, log10_drift, settling
+
+DRIFT_BINS = 10
+DIFFICULTY_BINS = 6
+
+
+@dataclass(frozen=True)
+class RankedRuns:
+    """What an analysis sees of a spectrum: the runs that can be ranked.
+
+    Attributes:
+      growth: (n, updates) ln R₁₁ of each update, in nats.
+      drift: (n, segments) ‖Δz‖ of the state that answers are read from.
+      solved: (n,) booleans.
+      solved_by_segment: (n, segments) booleans; None where it was not recorded.
+      difficulty: by name (n,) numbers of each puzzle.
+      num_excluded: runs that were not finite, or without λ₁.
+    """
+
+    growth: np.ndarray
+    drift: np.ndarray
+    solved: np.ndarray
+    solved_by_segment: np.ndarray | None
+    difficulty: dict[str, np.ndarray]
+    num_excluded: int
+
+    @property
+    def lambda1(self) -> np.ndarray:
+        """(n,) in nats per update."""
+        return self.growth.mean(axis=1, dtype=np.float64)
+
+    @property
+    def late_drift(self) -> np.ndarray:
+        """(n,) the mean drift of the last segments."""
+        return late_drift(self.drift, min(DRIFT_WINDOW, self.drift.shape[1]))
+
+
+def usable(
+    arrays: Mapping[str, np.ndarray], drift: str, difficulty: Mapping[str, np.ndarray]
+) -> RankedRuns:
+    """The runs of a spectrum that can be ranked.
+
+    Args:
+      arrays: `exponents` (N, k), `log_growth` (N, updates, k), `solved` and `finite` (N,), the
+        drift (N, segments), and `solved_by_segment` (N, segments) where it is known.
+      drift: the name of that array.
+      difficulty: by name (N,) numbers of each puzzle.
+
+    Raises:
+      ValueError: if no run can be ranked, or all have one outcome.
+    """
+    moved = arrays[drift]
+    keep = usable_runs(arrays["exponents"], moved, arrays["finite"])
+    keep &= np.isfinite(moved).all(axis=1)
+    solved = arrays["solved"][keep]
+    if len(keep) and not keep.any():
+        raise ValueError(f"none of the {len(keep)} runs was finite with a λ₁: nothing to analyse")
+    check_outcomes(solved, len(solved))
+    by_segment = arrays.get("solved_by_segment")
+    return RankedRuns(
+        growth=arrays["log_growth"][keep, :, 0],
+        drift=moved[keep],
+        solved=solved,
+        solved_by_segment=None if by_segment is None else by_segment[keep],
+        difficulty={name: values[keep] for name, values in difficulty.items()},
+        num_excluded=int(np.sum(~keep)),
+    )
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """One run in numbers.
+
+    Attributes:
+      num_solved: size of the group.
+      num_failed: size of the other.
+      num_excluded: runs in neither.
+      solved_lambda1: median λ₁ with its bootstrap interval, in nats per update.
+      failed_lambda1: the same of the failed runs.
+      lambda1_auc: of −λ₁ for "solved".
+      settling: settled against solved.
+      within_drift: AUC of −λ₁ inside deciles of the unsettled runs' late drift; None if there are
+        none.
+      within_difficulty: by name, AUC of −λ₁ inside bins of equally hard puzzles.
+      early: windows from the first segment; None where the solved segments are not known.
+      horizon: λ₁ of the first t updates.
+      num_segments: of a run.
+    """
+
+    num_solved: int
+    num_failed: int
+    num_excluded: int
+    solved_lambda1: Interval
+    failed_lambda1: Interval
+    lambda1_auc: AucEstimate
+    settling: Settling
+    within_drift: Controlled | None
+    within_difficulty: dict[str, Controlled]
+    early: list[EarlyWindow] | None
+    horizon: HorizonCurve
+    num_segments: int
+
+
+def analyse(runs: RankedRuns, seed: int = 0) -> Analysis:
+    """All statistics of one run.
+
+    Raises:
+      ValueError: for arrays that do not fit each other.
+    """
+    lambda1, drift, solved = runs.lambda1, runs.late_drift, runs.solved
+    found = settling(drift, solved, seed)
+    unsettled = log10_drift(drift) > found.otsu.threshold
+    by_segment = runs.solved_by_segment
+    return Analysis(
+        num_solved=int(solved.sum()),
+        num_failed=int(np.sum(~solved)),
+        num_excluded=runs.num_excluded,
+        solved_lambda1=bootstrap_median(lambda1[solved], seed),
+        failed_lambda1=bootstrap_median(lambda1[~solved], seed),
+        lambda1_auc=bootstrap_auc(-lambda1, solved, seed),
+        settling=found,
+        within_drift=controlled_auc(
+            -lambda1[unsettled], solved[unsettled], drift[unsettled], DRIFT_BINS, seed
+        )
+        if unsettled.any()
+        else None,
+        within_difficulty={
+            name: controlled_auc(-lambda1, solved, values, DIFFICULTY_BINS, seed)
+            for name, values in runs.difficulty.items()
+        },
+        early=None
+        if by_segment is None
+        else early_windows(runs.growth, runs.drift, by_segment, seed),
+        horizon=horizon_curve(runs.growth, solved, seed),
+        num_segments=runs.drift.shape[1],
+    )

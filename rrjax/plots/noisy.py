@@ -1,0 +1,75 @@
+"""Noisy rollouts: the model's own judgement against the stability of its trajectory."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rrjax.analysis.noisy import Correlation, mixed_outcome, noisy_runs, summarize_ptrm
+from rrjax.plots.canvas import FAILED, SOLVED, UNIT, legend_entry, new_axes, titled
+
+if TYPE_CHECKING:
+    import matplotlib.axes
+    import matplotlib.figure
+
+
+def q_against_lambda1(
+    arrays: Mapping[str, np.ndarray], seed: int = 0
+) -> "matplotlib.figure.Figure":
+    """q_halt against λ1 of the noisy runs of all puzzles with right and wrong ones among them.
+
+    Args:
+      arrays: of a result of `rrjax ptrm` with exponents.
+      seed: of the bootstrap behind the correlation's interval.
+
+    Returns:
+      The figure; it says so where no puzzle has a mixed outcome.
+
+    Raises:
+      ModuleNotFoundError: without matplotlib, saying how to install it.
+      ValueError: for arrays of another result, or without exponents.
+    """
+    found = summarize_ptrm(arrays, seed).correlation
+    if found is None:
+        raise ValueError("arrays must hold exponents: run rrjax ptrm with --num-exponents 1")
+    runs = noisy_runs(arrays)
+    mixed = mixed_outcome(runs["solved"])
+    ax = new_axes()
+    ax.set_xlabel(f"λ1 in {UNIT}, of the noisy run")
+    ax.set_ylabel("q_halt after the last segment (logit)")
+    if not found.num_mixed:
+        return titled(ax, "No puzzle has right and wrong runs")
+    lambda1, q, solved = (runs[name][mixed].ravel() for name in ("lambda1", "q_halt", "solved"))
+    drawn = np.isfinite(lambda1) & np.isfinite(q)
+    _scatter(ax, lambda1[drawn], q[drawn], solved[drawn])
+    missing = int(np.sum(~drawn))
+    left_out = f"{missing} without a finite λ1 or q left out" if missing else None
+    ax.legend(framealpha=1, edgecolor="white", title=left_out)
+    return titled(ax, f"{found.num_mixed} puzzles with right and wrong runs: {_message(found)}")
+
+
+def _message(found: Correlation) -> str:
+    if not found.num_used:
+        return "none to be ranked"
+    rho = found.spearman
+    return (
+        f"mean Spearman ρ within\n{found.num_used} of them {rho.value:.2f} (95 % interval "
+        f"{rho.low:.2f} to {rho.high:.2f})"
+    )
+
+
+def _scatter(
+    ax: "matplotlib.axes.Axes", lambda1: np.ndarray, q: np.ndarray, solved: np.ndarray
+) -> None:
+    for look, group in ((SOLVED, solved), (FAILED, ~solved)):
+        ax.scatter(
+            lambda1[group],
+            q[group],
+            s=22,
+            marker=look.marker,
+            facecolor="none" if look.hatch else look.color,
+            edgecolor=look.color,
+            linewidth=0.9,
+            alpha=0.8,
+            label=legend_entry(look, int(group.sum())),
+        )

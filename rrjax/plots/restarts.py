@@ -1,0 +1,56 @@
+"""Restarts from perturbed starts: what becomes of the puzzles that fail from z0."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rrjax.analysis.intervals import Estimate
+from rrjax.analysis.restarts import BasinSummary
+from rrjax.plots.canvas import FAILED, SOLVED, Look, draw_intervals, new_axes, titled
+
+if TYPE_CHECKING:
+    import matplotlib.axes
+    import matplotlib.figure
+
+
+def solve_rate_of_failures(summary: BasinSummary) -> "matplotlib.figure.Figure":
+    """Of the puzzles that fail from z0, what restarts solve after some segment, against σ.
+
+    Args:
+      summary: of a sweep of starts.
+
+    Returns:
+      The figure: the fraction of single runs, and of puzzles that some run solves; it says so
+      where nothing fails.
+
+    Raises:
+      ModuleNotFoundError: without matplotlib, saying how to install it.
+    """
+    ax = new_axes()
+    number, rows = len(summary.failures), summary.by_sigma
+    restarts = rows[-1].num_runs
+    ax.set_xlabel("noise of the start σ / std(H_init)")
+    ax.set_ylabel("share solved at some segment")
+    ax.set_ylim(-0.03, 1.03)
+    ax.set_xticks(range(len(rows)), [f"{row.sigma:g}" for row in rows])
+    ax.set_xlim(-0.5, len(rows) - 0.5)
+    if not number:
+        return titled(ax, f"Nothing to restart: all solved at segment {summary.readout_segment}")
+    single = Look("one run", FAILED.color, "", "--", "o")
+    any_run = Look(f"some of {restarts} runs (at σ = 0 the one)", SOLVED.color, "", "-", "s")
+    index = np.arange(len(rows))
+    draw_intervals(ax, index - 0.05, _ends(row.failures.at_some for row in rows), single)
+    draw_intervals(ax, index + 0.05, _ends(row.failures.some_run for row in rows), any_run)
+    title = f"n = {number} puzzles, 95 % intervals"
+    ax.legend(loc="best", framealpha=1, edgecolor="white", title=title)
+    freed = len(set(summary.failures) - set(summary.never_solved))
+    return titled(
+        ax,
+        f"{freed} of {number} puzzles that fail from z0 at segment {summary.readout_segment}\n"
+        f"are solved within {summary.num_segments} segments from some start",
+    )
+
+
+def _ends(estimates: Iterable[Estimate]) -> np.ndarray:
+    return np.array([(e.value, e.low, e.high) for e in estimates]).T

@@ -1,0 +1,164 @@
+"""Maps of a slice of initial states: when runs settle, and what they answer."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from rrjax.analysis.basins import MOVING
+from rrjax.analysis.slices import median_settling
+from rrjax.plots.canvas import SOLVED, new_figure, titled
+
+if TYPE_CHECKING:
+    import matplotlib.axes
+    import matplotlib.figure
+    from matplotlib.patches import Patch
+
+GREYS = ("0.97", "0.82", "0.67", "0.52", "0.37")
+"""Of the most frequent answers, the first the lightest."""
+OTHERS = "0.15"
+
+
+def settling_map(
+    coordinates: np.ndarray, answer_at: np.ndarray, moving: np.ndarray, labels: Sequence[str]
+) -> "matplotlib.figure.Figure":
+    """The segment from which on the answer stays, dark where late, hatched where it still moves.
+
+    Args:
+      coordinates: (G,) of both axes.
+      answer_at: (G, G) segments, the first axis along the first direction.
+      moving: (G, G) where the answer is not settled.
+      labels: of the two axes, with their unit.
+
+    Raises:
+      ModuleNotFoundError: without matplotlib, saying how to install it.
+    """
+    from matplotlib.colors import LinearSegmentedColormap
+    from matplotlib.ticker import MaxNLocator
+
+    ax = _new_map(coordinates, labels)
+    greys = LinearSegmentedColormap.from_list("late is dark", ["0.97", "0.25"])
+    settled = np.ma.masked_array(answer_at, moving)
+    edges = _edges(coordinates)
+    if settled.count():
+        mesh = ax.pcolormesh(edges, edges, settled.T, cmap=greys)
+        whole = MaxNLocator(integer=True)
+        style = {"label": "settled at segment", "shrink": 0.8, "ticks": whole}
+        cast(Any, ax.figure).colorbar(mesh, ax=ax, **style)
+    _hatch(ax, edges, moving)
+    _finish(ax, [])
+    number = int(moving.sum())
+    median = median_settling(answer_at, moving)
+    share = f"{100 * number / moving.size:.1f} % of {moving.size} starts still move"
+    half = f"half have settled at segment {median:g}" if not np.isnan(median) else ""
+    return titled(ax, "; ".join(filter(None, (share, half))))
+
+
+def answer_map(
+    coordinates: np.ndarray,
+    answer_index: np.ndarray,
+    solved: np.ndarray | None,
+    labels: Sequence[str],
+) -> "matplotlib.figure.Figure":
+    """What is answered: the most frequent answers in greys, the solved region outlined.
+
+    Args:
+      coordinates: (G,) of both axes.
+      answer_index: (G, G) 0 for the most frequent answer and so on, −1 where it is not settled.
+      solved: (G, G) where the last answer is right; None where that is not known.
+      labels: of the two axes, with their unit.
+
+    Raises:
+      ModuleNotFoundError: without matplotlib, saying how to install it.
+    """
+    from matplotlib.colors import ListedColormap
+
+    ax, edges = _new_map(coordinates, labels), _edges(coordinates)
+    moving = answer_index == MOVING
+    shown = np.ma.masked_array(np.minimum(answer_index, len(GREYS)), moving)
+    colors = ListedColormap((*GREYS, OTHERS))
+    ax.pcolormesh(edges, edges, shown.T, cmap=colors, vmin=-0.5, vmax=len(GREYS) + 0.5)
+    _hatch(ax, edges, moving)
+    if solved is not None and solved.any() and not solved.all():
+        _outline(ax, edges, solved)
+    _finish(ax, _answer_names(answer_index, solved))
+    number = len(np.unique(answer_index[~moving]))
+    title = f"{number} distinct answers from {moving.size} starts"
+    if solved is not None:
+        title += f"; {100 * solved.mean():.1f} % right"
+    return titled(ax, title)
+
+
+def _new_map(coordinates: np.ndarray, labels: Sequence[str]) -> "matplotlib.axes.Axes":
+    ax = new_figure(6.8, 6.2).subplots()
+    edges = _edges(coordinates)
+    ax.set_aspect("equal")
+    ax.set_xlim(edges[0], edges[-1])
+    ax.set_ylim(edges[0], edges[-1])
+    ax.set_xlabel(labels[0])
+    ax.set_ylabel(labels[1])
+    return ax
+
+
+def _edges(coordinates: np.ndarray) -> np.ndarray:
+    """Borders of the cells around evenly spaced points."""
+    step = coordinates[1] - coordinates[0]
+    return np.append(coordinates - step / 2, coordinates[-1] + step / 2)
+
+
+def _answer_names(answer_index: np.ndarray, solved: np.ndarray | None) -> "list[Patch]":
+    """What the greys mean, for the legend."""
+    from matplotlib.patches import Patch
+
+    counts = np.bincount(answer_index[answer_index != MOVING])
+    names = []
+    for place, count in enumerate(counts[: len(GREYS)]):
+        is_right = solved is not None and solved[answer_index == place].any()
+        label = f"answer {place + 1}{', right' if is_right else ''} (n = {count})"
+        names.append(Patch(facecolor=GREYS[place], edgecolor="black", linewidth=0.5, label=label))
+    rest = counts[len(GREYS) :]
+    if len(rest):
+        label = f"{len(rest)} other answers (n = {rest.sum()})"
+        names.append(Patch(facecolor=OTHERS, label=label))
+    return names
+
+
+def _hatch(ax: "matplotlib.axes.Axes", edges: np.ndarray, moving: np.ndarray) -> None:
+    """One patch of all cells that still move, so that the hatching runs through."""
+    if not moving.any():
+        return
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
+
+    low, step = edges[:-1], edges[1] - edges[0]
+    corners = np.array([(0, 0), (1, 0), (1, 1), (0, 1), (0, 0)]) * step
+    cells = [np.array([low[i], low[j]]) + corners for i, j in np.argwhere(moving)]
+    path = Path.make_compound_path(*(Path(cell, closed=True) for cell in cells))
+    label = f"still moving (n = {len(cells)})"
+    ax.add_patch(
+        PathPatch(path, label=label, facecolor="white", edgecolor="black", hatch="//////", lw=0)
+    )
+
+
+def _outline(ax: "matplotlib.axes.Axes", edges: np.ndarray, mask: np.ndarray) -> None:
+    """Lines between the cells of a mask and their neighbours."""
+    from matplotlib.collections import LineCollection
+
+    walls = [
+        [(edges[i + 1], edges[j]), (edges[i + 1], edges[j + 1])]
+        for i, j in np.argwhere(mask[1:] != mask[:-1])
+    ]
+    walls += [
+        [(edges[i], edges[j + 1]), (edges[i + 1], edges[j + 1])]
+        for i, j in np.argwhere(mask[:, 1:] != mask[:, :-1])
+    ]
+    label = f"edge of the solved region (n = {int(mask.sum())})"
+    ax.add_collection(LineCollection(walls, colors=SOLVED.color, linewidths=1.5, label=label))
+
+
+def _finish(ax: "matplotlib.axes.Axes", more: "list[Patch]") -> None:
+    """Mark the initial state, and explain all marks below the map."""
+    ax.plot(0, 0, "P", color="black", markeredgecolor="white", linestyle="", label="$z_0$")
+    handles = [*more, *ax.get_legend_handles_labels()[0]]
+    figure = cast("matplotlib.figure.Figure", ax.figure)
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)

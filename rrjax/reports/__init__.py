@@ -1,0 +1,1 @@
+"""Results in words: the tables of every job, and how they are printed."""

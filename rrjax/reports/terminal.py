@@ -1,0 +1,38 @@
+"""Tables on the terminal, and figures in a folder, where matplotlib is there."""
+
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table as Grid
+
+from rrjax.analysis.table import Table
+from rrjax.plots.canvas import Draw, save_figure
+
+
+def print_table(table: Table, more_notes: Iterable[str] = ()) -> None:
+    """A table in words, with what the reader must know below it."""
+    grid = Grid(*table.headers, title=table.headline)
+    for row in table.rows:
+        grid.add_row(*row)
+    console = Console()
+    console.print(grid)
+    for note in (*table.notes, *more_notes):
+        console.print(note, highlight=False, markup=False)
+
+
+def draw_results(folder: Path, figures: Mapping[str, Draw]) -> None:
+    """Draw all figures of a folder's results, save them as NAME.png, and say where they are.
+
+    Without matplotlib it says so instead: the results are whole without figures.
+    """
+    article, plural = ("a ", "") if len(figures) == 1 else ("", "s")
+    try:
+        drawn = {name: draw() for name, draw in figures.items()}
+    except ModuleNotFoundError as error:
+        print(f"no figure{plural}: {error}; results are in {folder}", file=sys.stderr)
+        return
+    for name, figure in drawn.items():
+        save_figure(figure, folder / f"{name}.png")
+    print(f"results and {article}figure{plural} are in {folder}")

@@ -1,0 +1,163 @@
+"""What sweeps cost beside the arithmetic, as ratios within one run.
+
+- Starts of a basin sweep at official TRM-MLP size, against puzzles of the plain forward, both at
+  their best chunk: noise, readouts and what is kept of every segment are what comes on top.
+- The engine (files, checksums, locks) against a bare loop over the same compiled chunks.
+- Start-up of every command that has nothing to do.
+
+Usage: python -m scripts.benchmarks.sweep [--out benchmark_sweep.json]   (some ten minutes, 2 cores)
+"""
+
+import functools
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tyro
+
+from rrjax.cells import Config, init_params
+from rrjax.cli import COMMANDS
+from rrjax.commands import basin, job, repeats
+from rrjax.jobs.devices import ChunkProgram, use_cpu_devices
+from rrjax.jobs.sweep import Sweep, run
+from rrjax.models import Model, load_model
+from rrjax.store import describe_run, write_json
+from scripts.benchmarks.sizes import bundled, official_mlp
+from scripts.benchmarks.spectrum import forward, make_tokens
+from scripts.benchmarks.timing import measure, print_row
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is measured.
+
+    Attributes:
+      out: JSON file for the result.
+      width: of the official network; 512 is the official one.
+      chunks: sizes of a chunk that forward and basin sweep are tried at.
+      num_segments: of every run.
+      num_chunks: of the sweep whose engine is measured.
+      repeats: rounds over what is compared.
+    """
+
+    out: Path = Path("benchmark_sweep.json")
+    width: int = 512
+    chunks: tuple[int, ...] = (1, 2, 4, 8)
+    num_segments: int = 4
+    num_chunks: int = 16
+    repeats: int = 3
+
+
+def forward_work(config: Config, num_segments: int) -> ChunkProgram:
+    """The plain forward of puzzles."""
+    params = init_params(jax.random.key(0), config)
+    compute = functools.partial(forward, config, num_segments)
+    return ChunkProgram(compute, params, lambda items: jnp.asarray(make_tokens(len(items))))
+
+
+def basin_work(config: Config, num_segments: int) -> ChunkProgram:
+    """Starts of a basin sweep, as `rrjax basin` runs them."""
+    params = init_params(jax.random.key(0), config)
+    model = Model(config, params, {}, "random", "", Path())
+    grid = repeats.grid((0.3,), 7)
+    puzzles = load_model("trm-sudoku9").test_puzzles()
+    disturb = functools.partial(basin.perturbed, None)
+    options = basin.Options(num_segments=num_segments)
+    return repeats.make_work(options, model, puzzles, grid, disturb)
+
+
+def chunk_of(work: ChunkProgram, size: int) -> Callable[[], Any]:
+    """One chunk of this size on every device."""
+    items = np.arange(work.parallel * size).reshape(work.parallel, size)
+    return functools.partial(work, items)
+
+
+def compare_basins(options: Options) -> dict[str, float]:
+    """Items a second of the basin sweep over those of the forward, each at its best chunk."""
+    config = official_mlp(options.width)
+    works = {
+        "forward": forward_work(config, options.num_segments),
+        "basin": basin_work(config, options.num_segments),
+    }
+    cases = {
+        f"{name} {size}": chunk_of(work, size)
+        for size in options.chunks
+        for name, work in works.items()
+    }
+    seconds = measure(cases, options.repeats)
+    medians = {name: float(np.median(times)) for name, times in seconds.items()}
+    best = {
+        name: max((size / medians[f"{name} {size}"], size) for size in options.chunks)
+        for name in works
+    }
+    return {
+        "basin / forward, items a second": best["basin"][0] / best["forward"][0],
+        "best chunk, forward": best["forward"][1],
+        "best chunk, basin": best["basin"][1],
+    }
+
+
+def compare_engine(options: Options) -> dict[str, float]:
+    """A sweep through the engine over a bare loop of the same chunks."""
+    config = bundled("trm-sudoku9")
+    work = basin_work(config, options.num_segments)
+    model = load_model("trm-sudoku9")
+    size = job.default_chunk(model, 0)
+    rounds = -(-options.num_chunks // work.parallel)
+    number = rounds * work.parallel * size
+
+    def bare() -> None:
+        for items in np.arange(number).reshape(rounds, work.parallel, size):
+            work(items)
+
+    def engine() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            sweep = Sweep(Path(folder) / "sweep", number, size, {})
+            run(sweep, work, lambda done, metrics: None, parallel=work.parallel)
+
+    seconds = measure({"bare": bare, "engine": engine}, options.repeats)
+    ratios = seconds["engine"] / seconds["bare"]
+    per_round = float(np.median(seconds["bare"])) / rounds
+    return {"engine / bare loop": float(np.median(ratios)), "seconds per round": per_round}
+
+
+def start_up(options: Options) -> dict[str, float]:
+    """Seconds of `rrjax COMMAND --help`."""
+    cases = {name: functools.partial(_help, name) for name in COMMANDS}
+    seconds = measure(cases, options.repeats)
+    return {f"rrjax {name} --help, s": float(np.median(times)) for name, times in seconds.items()}
+
+
+def _help(command: str) -> None:
+    words = [sys.executable, "-m", "rrjax.cli", command, "--help"]
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+
+
+PARTS: dict[str, Callable[[Options], dict[str, float]]] = {
+    "basin sweep at official size": compare_basins,
+    "engine": compare_engine,
+    "start-up": start_up,
+}
+
+
+def main(options: Options) -> None:
+    """Measure, print, write the JSON file."""
+    use_cpu_devices(None)
+    jax.config.update("jax_enable_compilation_cache", False)
+    rows = {}
+    for title, part in PARTS.items():
+        rows[title] = part(options)
+        print_row(title, rows[title])
+    settings = {**asdict(options), "out": options.out.name}
+    write_json(options.out, {"options": settings, "run": describe_run(), "results": rows})
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options, description=__doc__))

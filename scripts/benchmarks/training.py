@@ -1,0 +1,147 @@
+"""A training step of the official TRM-MLP against PyTorch's, and what its input and memory cost.
+
+float32, the same batch, in turns within one run; medians of ratios, so that the noise of a shared
+machine cancels. Weights are random: speed does not depend on them. Needs the extra `torch`.
+
+Usage: python -m scripts.benchmarks.training [--out benchmark_training.json]   (some five minutes)
+"""
+
+import functools
+import importlib
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import tyro
+
+from rrjax.cells import Config, init_params
+from rrjax.puzzles import PuzzleSet, build, generate
+from rrjax.store import describe_run, write_json
+from rrjax.training.act import Batch
+from rrjax.training.recipe import Recipe
+from rrjax.training.sampler import Sampler
+from rrjax.training.step import init_train_state, logged_step
+from scripts.benchmarks import torch_reference
+from scripts.benchmarks.counting import flops
+from scripts.benchmarks.sizes import official_mlp
+from scripts.benchmarks.timing import MATRIX_SIZE, matrix_product, measure, product_rate
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is measured.
+
+    Attributes:
+      out: JSON file for the result.
+      width: of the network; 512 is the official one.
+      batch_size: puzzles of a step.
+      rounds: over both programs.
+      cycles: cycles of a segment, of which the last carries gradient; for each the memory.
+    """
+
+    out: Path = Path("benchmark_training.json")
+    width: int = 512
+    batch_size: int = 8
+    rounds: int = 5
+    cycles: tuple[int, ...] = (3, 6)
+
+
+def in_rrjax(config: Config, recipe: Recipe, params: Any, batch: Batch) -> Callable[[], Any]:
+    """The step of `rrjax train`, refilling, puzzle embeddings, halting and norm included."""
+    state = init_train_state(config, recipe, params)
+
+    def run() -> Any:
+        nonlocal state
+        state, metrics = logged_step(config, recipe, state, batch)
+        return metrics
+
+    return run
+
+
+def seconds_of_batch(sampler: Sampler, number: int = 50) -> float:
+    """Median time of preparing a batch."""
+    seconds = []
+    for step in range(number):
+        start = time.perf_counter()
+        sampler.batch(step)
+        seconds.append(time.perf_counter() - start)
+    return float(np.median(seconds))
+
+
+def operations(config: Config, recipe: Recipe) -> int:
+    """Floating-point operations of a step's matrix products."""
+    state = jax.eval_shape(functools.partial(init_train_state, config, recipe))
+    step = functools.partial(logged_step, config, recipe)
+    return sum(flops(jax.make_jaxpr(step)(state, state.slots.batch)).values())
+
+
+def temporary_bytes(config: Config, recipe: Recipe) -> int:
+    """Memory of a compiled step beside its arguments and results."""
+    state = jax.eval_shape(functools.partial(init_train_state, config, recipe))
+    batch = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), state.slots)
+    analysis = logged_step.lower(config, recipe, state, batch.batch).compile().memory_analysis()
+    return 0 if analysis is None else analysis.temp_size_in_bytes
+
+
+def puzzles(number: int = 64) -> PuzzleSet:
+    """Sudokus of the official size."""
+    return build(generate(9, number, seed=0, clues=(30, 40)))
+
+
+def results(options: Options) -> dict[str, Any]:
+    """All that is measured."""
+    torch = importlib.import_module("torch")
+    config, recipe = official_mlp(options.width), Recipe(global_batch_size=options.batch_size)
+    params = init_params(jax.random.key(0), config)
+    sampler = Sampler(puzzles(), options.batch_size, 0, augment=True)
+    batch = sampler.batch(0)
+    programs = {
+        "rrjax": in_rrjax(config, recipe, params, batch),
+        "torch": torch_reference.training_step(torch, config, recipe, params, batch),
+        "product": matrix_product(),
+        "torch_product": torch_reference.product(torch, MATRIX_SIZE),
+    }
+    seconds = measure(programs, options.rounds)
+    step = float(np.median(seconds["rrjax"]))
+    work, rate = operations(config, recipe) / 1e9, product_rate(seconds["product"])
+    torch_rate = product_rate(seconds["torch_product"])
+    memory = {
+        cycles: temporary_bytes(replace(config, arch=replace(config.arch, H_cycles=cycles)), recipe)
+        for cycles in options.cycles
+    }
+    return {
+        "rrjax, s per step": step,
+        "PyTorch, s per step": float(np.median(seconds["torch"])),
+        "PyTorch / rrjax": float(np.median(seconds["torch"] / seconds["rrjax"])),
+        "PyTorch / rrjax, each round": (seconds["torch"] / seconds["rrjax"]).tolist(),
+        "matrix products of a step, GFLOP": work,
+        "2048³ product, GF/s": float(np.median(rate)),
+        "2048³ product in PyTorch, GF/s": float(np.median(torch_rate)),
+        "rrjax, share of its product rate": float(np.median(work / seconds["rrjax"] / rate)),
+        "PyTorch, share of its own": float(np.median(work / seconds["torch"] / torch_rate)),
+        "PyTorch / rrjax at the product rate": float(np.median(seconds["torch"] * rate / work)),
+        "input, share of a step": seconds_of_batch(sampler) / step,
+        "temporary bytes by cycles": memory,
+        "torch": torch.__version__,
+        "load of the machine, processes": os.getloadavg()[0],
+        "cores": os.cpu_count(),
+    }
+
+
+def main(options: Options) -> None:
+    """Measure, print, write the JSON file."""
+    jax.config.update("jax_enable_compilation_cache", False)
+    found = results(options)
+    for name, value in found.items():
+        print(f"{name}: {value}")
+    settings = {**asdict(options), "out": options.out.name}
+    write_json(options.out, {"options": settings, "run": describe_run(), "results": found})
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options, description=__doc__))

@@ -1,0 +1,42 @@
+"""Put a trained model into the box: weights, config, held-out puzzles, and what it achieves.
+
+    python -m scripts.models.bundle_model RUN STEP DATA NAME
+
+RUN is a folder of `rrjax train`, STEP one of its evaluations, DATA its data-set folder. The model
+appears as `rrjax/bundled/NAME`; what it achieves on all held-out puzzles is in its `config.json`.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from rrjax.models import read_model, save_model
+from rrjax.puzzles import read_folder, write_folder
+from rrjax.training.evaluate import evaluate
+from rrjax.training.history import load_run
+
+BUNDLED = Path(__file__).parents[2] / "rrjax" / "bundled"
+
+
+def main(run: Path, step: int, data: Path, name: str) -> None:
+    """Evaluate on all test puzzles and write the folder."""
+    flat, config, provenance = read_model(run / "models" / f"step_{step:06d}")
+    puzzles = read_folder(data, "test")
+    outcome = evaluate(flat, config, puzzles, 64, len(puzzles))
+    provenance |= {"test": outcome, "training_seconds": round(_seconds(run, step))}
+    save_model(BUNDLED / name, flat, config, provenance)
+    write_folder(BUNDLED / name / "puzzles", {"test": puzzles})
+    print(f"{name}: {outcome}")
+
+
+def _seconds(run: Path, step: int) -> float:
+    """Wall-clock time of the optimizer steps up to `step`."""
+    metrics = load_run(run).metrics
+    known = metrics["step"] <= step
+    steps = np.diff(metrics["step"][known], prepend=0)
+    return float(steps @ metrics["seconds_per_step"][known])
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]), sys.argv[4])

@@ -1,0 +1,189 @@
+"""The claims of the notebook that rrjax grew from, beside what was measured."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rrjax import Results
+from rrjax.analysis.intervals import SMALL_GROUP
+from rrjax.analysis.settling import late_drift, log10_drift, otsu_threshold, settled_counts
+from rrjax.analysis.table import Table
+from rrjax.reports.terminal import print_table
+from rrjax.results.axes import answer_drift
+from rrjax.store import describe_run, write_json
+
+
+class Evidence(NamedTuple):
+    """The runs behind the claims; spectra, rollouts and basins by `trm` and `hrm`."""
+
+    toy: Results
+    spectra: dict[str, Results]
+    rollouts: dict[str, Results]
+    basins: dict[str, Results]
+
+
+class Claim(NamedTuple):
+    """What was claimed of which model, what was found, and whether that agrees.
+
+    Attributes:
+      holds: None where the runs cannot tell.
+    """
+
+    model: str
+    claim: str
+    found: str
+    holds: bool | None
+
+
+def print_claims(evidence: Evidence, path: Path) -> None:
+    """The table, on the terminal and as JSON."""
+    found = claims(evidence)
+    print_table(_table(found))
+    rows = [claim._asdict() for claim in found]
+    write_json(path, {"claims": rows, "made_by": describe_run()})
+
+
+def claims(evidence: Evidence) -> list[Claim]:
+    """All claims, in the order of the story."""
+    found = [_toy(evidence.toy)]
+    for name in evidence.spectra:
+        found += _separation(name, evidence.spectra[name])
+        found += _escape(name, evidence.rollouts[name])
+        found += _basin(name, evidence.basins[name])
+    return [*found, *_rates(evidence.rollouts)]
+
+
+def _toy(toy: Results) -> Claim:
+    auc = toy["auc"][np.isfinite(toy["auc"])]
+    found = f"AUC of -λ1 from {auc[0]:.3f} to {auc[-1]:.3f} as the readout time grows"
+    return Claim("toy", "the separation vanishes as T → ∞", found, bool(auc[-1] < auc[0]))
+
+
+def _separation(name: str, spectrum: Results) -> list[Claim]:
+    summary = spectrum.record["summary"]
+    solved, failed = (_value(summary[f"{group}_exponents"][0]) for group in ("solved", "failed"))
+    separation = summary["exponent_auc"][0]
+    auc = f"AUC of -λ1 for solved: {_interval(separation)}"
+    medians = f"median λ1 of solved {solved:+.3f}, of failed {failed:+.3f} nats per update"
+    chaotic = _decide(summary["failed_exponents"][0], 0)
+    number = min(summary["num_solved"], summary["num_failed"])
+    return [
+        _judge(name, "failures have the larger λ1", auc, _decide(separation, 0.5), number),
+        _judge(name, "failures are chaotic: λ1 > 0", medians, chaotic, number),
+        _wrong_points(name, spectrum),
+    ]
+
+
+def _wrong_points(name: str, spectrum: Results) -> Claim:
+    window = int(spectrum.record["summary"]["drift_window"])
+    drift = late_drift(spectrum[answer_drift(spectrum)], window)
+    finite = spectrum["finite"] & np.isfinite(drift)
+    logs, solved = log10_drift(drift[finite]), spectrum["solved"][finite]
+    counts = settled_counts(logs, solved, otsu_threshold(logs))
+    number = counts.settled_failed + counts.unsettled_failed
+    found = f"{counts.settled_failed} of {number} failures stand still by the end (Otsu's cut)"
+    holds = counts.settled_failed == 0
+    return _judge(name, "no failure settles at a wrong answer", found, holds, number)
+
+
+def _escape(name: str, rollout: Results) -> list[Claim]:
+    escape = rollout.record["summary"]["escape"]
+    left = escape["still_failing"]
+    found = (
+        f"{escape['num_escaped']} of {escape['num_failures']} failures escape within "
+        f"{escape['segments_watched']} segments; still failing: {_interval(left)}"
+    )
+    many, number = _decide(left, 0.5), escape["num_failures"]
+    if name == "hrm":
+        return [_judge(name, "most failures stay trapped", found, many, number)]
+    few = None if many is None else not many
+    return [_judge(name, "most failures escape", found, few, number)]
+
+
+def _basin(name: str, basin: Results) -> list[Claim]:
+    summary = basin.record["summary"]
+    failures = summary["failures"]
+    if name == "hrm":
+        core = sorted(set(failures) & set(summary["never_solved"]))
+        found = f"{len(core)} of {len(failures)} failures are solved from no start"
+        return [_judge(name, "a hard core is freed by no start", found, bool(core), len(failures))]
+    row = max((row for row in summary["by_sigma"] if row["sigma"] <= 0.3), key=_sigma)
+    freed = row["failures"]["some_run"]
+    found = (
+        f"at σ = {row['sigma']:g} some of {row['num_runs']} restarts frees "
+        f"{_interval(freed)} of the failures"
+    )
+    holds = _decide(freed, 0.5)
+    return [_judge(name, "a small kick frees most failures", found, holds, len(failures))]
+
+
+def _sigma(row: dict[str, Any]) -> float:
+    return row["sigma"]
+
+
+def _rates(rollouts: dict[str, Results]) -> list[Claim]:
+    """TRM against HRM: escape per segment, and per module evaluation."""
+    if set(rollouts) != {"trm", "hrm"}:
+        return []
+    found = []
+    for unit, times in (("segment", 5), ("update", 1.6)):
+        rates = {
+            name: result.record["summary"]["escape"][f"rate_per_{unit}"]
+            for name, result in rollouts.items()
+        }
+        trm, hrm = rates["trm"], rates["hrm"]
+        claim = f"TRM escapes {times:g} times as fast per {unit}"
+        words = f"TRM {_interval(trm, 6)}, HRM {_interval(hrm, 6)} per {unit}"
+        faster = True if _low(trm) > _high(hrm) else None
+        found.append(Claim("both", claim, words, False if _high(trm) < _low(hrm) else faster))
+    return found
+
+
+def _judge(model: str, claim: str, found: str, holds: bool | None, number: int) -> Claim:
+    """A claim about a group of so many puzzles: open where they are few."""
+    return Claim(model, claim, found, holds if number >= SMALL_GROUP else None)
+
+
+def _decide(estimate: dict[str, Any], bound: float) -> bool | None:
+    """Whether the 95 % interval lies above a bound; None where it holds the bound."""
+    if _low(estimate) > bound:
+        return True
+    return False if _high(estimate) < bound else None
+
+
+def _value(estimate: dict[str, Any]) -> float:
+    return _number(estimate["value"])
+
+
+def _low(estimate: dict[str, Any]) -> float:
+    return _number(estimate["low"])
+
+
+def _high(estimate: dict[str, Any]) -> float:
+    return _number(estimate["high"])
+
+
+def _number(value: Any) -> float:
+    """JSON has null for NaN and words for infinities."""
+    return float("nan") if value is None else float(value)
+
+
+def _interval(estimate: dict[str, Any], digits: int = 2) -> str:
+    value, low, high = _value(estimate), _low(estimate), _high(estimate)
+    return f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def _table(found: list[Claim]) -> Table:
+    rows = [(c.model, c.claim, c.found, _verdict(c.holds)) for c in found]
+    notes = [
+        "holds: the 95 % interval lies on the side of the claim; open: it holds both sides, or a "
+        f"group has fewer than {SMALL_GROUP} puzzles"
+    ]
+    number = sum(claim.holds is True for claim in found)
+    headline = f"{number} of {len(found)} claims hold for the models that were run"
+    return Table(headline, ("model", "claim", "found here", "verdict"), rows, notes)
+
+
+def _verdict(holds: bool | None) -> str:
+    return {True: "holds", False: "does not hold", None: "open"}[holds]

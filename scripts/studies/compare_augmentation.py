@@ -1,0 +1,75 @@
+"""Does training from perturbed starts raise the accuracy? Baseline against trajectory augmentation.
+
+Every arm trains the same small TRM on the same 4x4 Sudokus with the same seeds; an optimizer step
+is a whole rollout of new puzzles (`parallel_fixed`). Arms differ as follows:
+
+- `baseline`: one clean trajectory of each puzzle;
+- `multi4`: the clean one and three perturbed ones, σ log-uniform in `--sigma`, ramped from 0 over
+  the first tenth of the steps;
+- `batch4`: one clean trajectory of four times as many puzzles.
+
+`multi4` is compared at equal optimizer steps and equal puzzles seen, as in the notes it comes from,
+and so at four times the baseline's compute; `batch4` has the compute of `multi4`.
+
+Usage: python -m scripts.studies.compare_augmentation OUT [--arms baseline multi4 batch4]
+"""
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Literal
+
+import tyro
+
+from rrjax.training.augment import Augmentation
+from rrjax.training.loop import Task
+from scripts.studies import comparison
+from scripts.studies.comparison import Change, Sizes
+
+Arm = Literal["baseline", "multi4", "batch4"]
+
+
+@dataclass(frozen=True)
+class Options(Sizes):
+    """What is compared.
+
+    Attributes:
+      arms: the first one is what the others are compared with.
+      sigma: lowest and highest σ of the perturbed starts.
+    """
+
+    arms: tuple[Arm, ...] = ("baseline", "multi4")
+    sigma: tuple[float, float] = (3e-5, 3e-3)
+
+    def __post_init__(self):
+        super().__post_init__()
+        comparison.check_arms(self.arms)
+
+
+def changed(arm: Arm, options: Options, task: Task) -> Task:
+    """The task of an arm."""
+    recipe = task.recipe
+    if arm == "batch4":
+        recipe = replace(recipe, global_batch_size=4 * recipe.global_batch_size)
+    elif arm == "multi4":
+        recipe = replace(recipe, augmentation=multi4(options.sigma, task))
+    return replace(task, recipe=recipe)
+
+
+def multi4(sigma: tuple[float, float], task: Task) -> Augmentation:
+    """The augmentation of a task with one clean and three perturbed trajectories of a puzzle."""
+    return replace(
+        task.recipe.augmentation,
+        objective="multi_perturbed_ce",
+        sigma=sigma,
+        ramp_steps=task.recipe.steps // 10,
+    )
+
+
+def main(options: Options) -> None:
+    """Run what is missing, print the tables, write comparison.json and comparison.png."""
+    arms: dict[str, Change] = {arm: partial(changed, arm, options) for arm in options.arms}
+    comparison.finish(options, arms)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options, description=__doc__))

@@ -1,0 +1,52 @@
+"""The model's own q against stability over noisy rollouts: after figure 4 of the seed documents.
+
+Usage: python -m scripts.studies.figure_q_stability [--folder runs/story] [--num-puzzles 128]
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from rrjax.plots.canvas import save_figure
+from rrjax.plots.noisy import q_against_lambda1
+from scripts.studies.runs import run
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is measured.
+
+    Attributes:
+      model: whose rollouts are disturbed.
+      num_puzzles: held-out puzzles; those of mixed outcome are drawn.
+      num_rollouts: noisy rollouts of each.
+      num_segments: of each rollout.
+      sigma: of the noise on z_L before every segment.
+      folder: for the run and the figure.
+    """
+
+    model: str = "trm-sudoku9"
+    num_puzzles: int = 128
+    num_rollouts: int = 8
+    num_segments: int = 16
+    sigma: float = 0.3
+    folder: Path = Path("runs/story")
+
+
+def main(options: Options) -> None:
+    """Measure what is not measured, draw."""
+    name = Path(options.model).name
+    results = run(
+        options.folder / f"ptrm-{name}",
+        *("ptrm", options.model, "--num-puzzles", options.num_puzzles),
+        *("--num-rollouts", options.num_rollouts, "--num-segments", options.num_segments),
+        *("--sigma", options.sigma),
+    )
+    path = options.folder / "q_against_stability.png"
+    save_figure(q_against_lambda1(dict(results), seed=0), path)
+    print(f"drawn: {path}")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options, description=__doc__))

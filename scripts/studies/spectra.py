@@ -1,0 +1,58 @@
+"""Spectra of a TRM and an HRM, drawn side by side: what two figures of the seed share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rrjax import Results
+from rrjax.analysis.outcome import usable_runs
+from rrjax.plots.canvas import new_figure, save_figure
+from rrjax.results.axes import answer_drift
+from scripts.studies.runs import run
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is measured.
+
+    Attributes:
+      models: whose spectra stand side by side.
+      num_puzzles: held-out puzzles of each.
+      num_exponents: k.
+      num_segments: segments of each puzzle.
+      folder: for runs and figures; finished runs are read from it.
+    """
+
+    models: tuple[str, ...] = ("trm-sudoku9", "hrm-sudoku6")
+    num_puzzles: int = 128
+    num_exponents: int = 8
+    num_segments: int = 16
+    folder: Path = Path("runs/story")
+
+
+def spectrum_of(model: str, options: Options) -> Results:
+    """`rrjax spectrum` of a model."""
+    sizes = {
+        "--num-puzzles": options.num_puzzles,
+        "--num-exponents": options.num_exponents,
+        "--num-segments": options.num_segments,
+    }
+    words = [word for pair in sizes.items() for word in pair]
+    return run(options.folder / f"spectrum-{Path(model).name}", "spectrum", model, *words)
+
+
+def draw_beside(options: Options, draw: Callable[..., Any], name: str) -> None:
+    """A panel for each model, `draw(exponents, solved, ax)`, saved as `name`.png."""
+    found = {model: spectrum_of(model, options) for model in options.models}
+    figure = new_figure(5.8 * len(found), 4.6)
+    panels = figure.subplots(1, len(found), squeeze=False)[0]
+    for ax, (model, results) in zip(panels, found.items(), strict=True):
+        ax.spines[["top", "right"]].set_visible(False)
+        drift = results[answer_drift(results)]
+        keep = usable_runs(results["exponents"], drift, results["finite"])
+        draw(results["exponents"][keep], results["solved"][keep], ax)
+        title = f"{Path(model).name}\n{ax.get_title(loc='left')}"
+        ax.set_title(title, loc="left", fontsize="medium")
+    save_figure(figure, options.folder / f"{name}.png")
+    print(f"drawn: {options.folder / name}.png")
