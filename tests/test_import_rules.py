@@ -15,9 +15,10 @@ PACKAGE = Path(__file__).parents[1] / "rrjax"
 FLOORS = (
     {"contract", "checks", "store"},
     {"frames", "cells", "systems", "puzzles", "analysis", "jobs", "results"},
-    {"dynamics", "models", "plots", "reports"},
+    {"dynamics", "outcomes", "models", "plots", "reports"},
     {"flossing"},
     {"training"},
+    {"experiments"},
     {"commands", "cli"},
 )
 # Parts that may import less of the lower floors than all.
@@ -44,11 +45,13 @@ OTHER_PACKAGES = {
     "jobs": {"jax", "numpy", "rich"},
     "results": {"h5netcdf", "numpy", "xarray"},
     "dynamics": {"jax", "jaxtyping", "numpy"},
+    "outcomes": {"jax", "jaxtyping"},
     "models": {"huggingface_hub", "jax", "numpy", "safetensors"},
     "plots": {"matplotlib", "numpy"},
     "reports": {"numpy", "rich"},
     "flossing": {"jax", "jaxtyping", "numpy", "optax"},
     "training": {"jax", "jaxtyping", "numpy", "optax", "orbax", "scipy"},
+    "experiments": {"jax", "numpy"},
     "commands": {"jax", "numpy", "optuna", "rich", "tyro", "yaml"},
     "cli": set(),
     "__init__": set(),

@@ -1,15 +1,22 @@
 """What a cell is: its architecture (an official `arch:` block) and the sizes of its data."""
 
 import dataclasses
-import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal
+
+from rrjax.checks import check_choice, check_count, check_number, read_block
 
 CellName = Literal["trm", "trm_singlez", "trm_hier6", "hrm", "transformer", "srm", "lstm", "mixer"]
 Positions = Literal["rope", "learned", "none"]
 LossType = Literal["stablemax_cross_entropy", "softmax_cross_entropy"]
 Dtype = Literal["bfloat16", "float32", "float64"]
+_CHOICES = {
+    "name": CellName,
+    "pos_encodings": Positions,
+    "loss_type": LossType,
+    "forward_dtype": Dtype,
+}
 
 
 @dataclass(frozen=True)
@@ -70,8 +77,8 @@ class Arch:
     eta: float = 1.0
 
     def __post_init__(self):
-        for key in _CHOICES:
-            _check_choice(key, getattr(self, key))
+        for key, kind in _CHOICES.items():
+            check_choice(f"arch.{key}", getattr(self, key), kind)
         _check_numbers(self)
         _check_combination(self)
 
@@ -110,7 +117,7 @@ class Config:
 
     def __post_init__(self):
         for name in ("seq_len", "vocab_size", "num_puzzle_identifiers"):
-            _check_at_least(name, getattr(self, name), 1)
+            check_count(name, getattr(self, name), least=1)
 
     @property
     def puzzle_tokens(self) -> int:
@@ -133,36 +140,19 @@ def config_to_dict(config: Config) -> dict[str, Any]:
 
 
 def config_from_dict(mapping: Mapping[Any, Any]) -> Config:
-    """The inverse of `config_to_dict`.
+    """Returns the config that `config_to_dict` described.
 
     Raises:
-      ValueError: for unknown or ill-typed entries.
+      ValueError: for unknown, missing or ill-typed entries.
     """
-    sizes = {f.name for f in dataclasses.fields(Config)}
-    for key in mapping:
-        if key not in sizes:
-            raise ValueError(f"config has no key {key!r}{nearest(key, sizes)}")
-    arch = mapping.get("arch")
-    if not isinstance(arch, Mapping):
-        raise ValueError(f"config.arch must be a mapping, got {arch!r}")
-    for key in arch:
-        if key not in _TYPES:
-            raise ValueError(f"config.arch has no key {key!r}{nearest(key, _TYPES)}")
-    fields = {key: coerce(key, value) for key, value in arch.items()}
-    numbers = {key: _integer(key, mapping[key]) for key in sizes - {"arch"} if key in mapping}
-    return Config(arch=Arch(**fields), **numbers)
+    if "arch" not in mapping:
+        raise ValueError("config has no key 'arch'")
+    return read_block(Config, "config", mapping)
 
-
-_TYPES: dict[str, Any] = {f.name: f.type for f in dataclasses.fields(Arch)}
-_CHOICES = {"name": CellName, "pos_encodings": Positions, "loss_type": LossType}
-_CHOICES["forward_dtype"] = Dtype
 
 _COUNTED = ("hidden_size", "num_heads", "H_cycles", "L_cycles", "halt_max_steps")
-# blocks are unrolled when compiled, and every one has entries in the table of parameters;
-# what is counted is a 32-bit integer on every device
-_MOST = {"H_layers": 1000, "L_layers": 1000, "expansion": 1000} | dict.fromkeys(
-    (*_COUNTED, "puzzle_emb_ndim", "puzzle_emb_len"), 2**31 - 1
-)
+_MOST_LAYERS = 1000
+"""Blocks are unrolled when compiled, and each has entries in the table of parameters."""
 
 SRM_KEYS = ("kappa", "kappa_max", "alpha", "eta")
 """What only `srm` has."""
@@ -173,67 +163,24 @@ _WITHOUT_TRM_KEYS = ("hrm", "transformer")
 """Upstream's cells that know neither `puzzle_emb_len` nor `no_ACT_continue`."""
 
 
-def coerce(key: str, value: Any) -> Any:
-    """PyYAML reads `1e-4` as a string; the field's type says what was meant."""
-    kind = _TYPES[key]
-    if kind is bool:
-        if not isinstance(value, bool):
-            raise ValueError(f"arch.{key} must be true or false, got {value!r}")
-        return value
-    if kind is int:
-        return _integer(f"arch.{key}", value)
-    if kind is float:
-        return _number(f"arch.{key}", value)
-    _check_choice(key, value)
-    return value
-
-
-def _integer(key: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"{key} must be an integer, got {value!r}")
-    return value
-
-
-def _number(key: str, value: Any) -> float:
-    try:
-        if isinstance(value, bool):
-            raise ValueError
-        return float(value)
-    except (TypeError, ValueError, OverflowError):
-        raise ValueError(f"{key} must be a number, got {value!r}") from None
-
-
-def _check_choice(key: str, value: Any) -> None:
-    choices = get_args(_CHOICES[key])
-    if value not in choices:
-        raise ValueError(
-            f"arch.{key} must be one of {', '.join(choices)}; got {value!r}"
-            f"{nearest(value, choices)}"
-        )
-
-
 def _check_numbers(arch: Arch) -> None:
     for key in _COUNTED:
-        _check_at_least(f"arch.{key}", getattr(arch, key), 1)
-    for key in ("H_layers", "L_layers", "puzzle_emb_ndim", "puzzle_emb_len"):
-        _check_at_least(f"arch.{key}", getattr(arch, key), 0)
-    for key, most in _MOST.items():
-        if getattr(arch, key) > most:
-            raise ValueError(f"arch.{key} is at most {most}, got {getattr(arch, key)}")
-    for key in ("expansion", "rms_norm_eps", "rope_theta"):
-        if not 0 < getattr(arch, key) < float("inf"):
-            raise ValueError(f"arch.{key} must be positive, got {getattr(arch, key)}")
-    if not 0 <= arch.halt_exploration_prob <= 1:
-        raise ValueError(
-            f"arch.halt_exploration_prob must lie in 0..1, got {arch.halt_exploration_prob}"
-        )
+        check_count(f"arch.{key}", getattr(arch, key), least=1)
+    for key in ("H_layers", "L_layers"):
+        check_count(f"arch.{key}", getattr(arch, key), most=_MOST_LAYERS)
+    for key in ("puzzle_emb_ndim", "puzzle_emb_len"):
+        check_count(f"arch.{key}", getattr(arch, key))
+    check_number("arch.expansion", arch.expansion, above=0, most=1000)
+    for key in ("rms_norm_eps", "rope_theta"):
+        check_number(f"arch.{key}", getattr(arch, key), above=0)
+    check_number("arch.halt_exploration_prob", arch.halt_exploration_prob, least=0, most=1)
 
 
 def _check_combination(arch: Arch) -> None:
     if arch.name in _HAVE_L_LEVEL:
-        _check_at_least("arch.L_layers", arch.L_layers, 1)
+        check_count("arch.L_layers", arch.L_layers, least=1)
     if arch.name in HAVE_H_LEVEL:
-        _check_at_least("arch.H_layers", arch.H_layers, 1)
+        check_count("arch.H_layers", arch.H_layers, least=1)
     if arch.name == "trm_hier6" and arch.L_cycles > 6:
         raise ValueError(f"arch.L_cycles of trm_hier6 is at most 6, got {arch.L_cycles}")
     if arch.name == "transformer" and arch.mlp_t:
@@ -265,24 +212,18 @@ def _check_heads(arch: Arch) -> None:
         )
 
 
-_ETA = (1e-6, 1e6)
-
-
 def _check_srm(arch: Arch) -> None:
     if arch.name != "srm":
         _refuse_srm_keys(arch)
-    if not 0 < arch.kappa < 1:
-        raise ValueError(f"arch.kappa must lie between 0 and 1, got {arch.kappa}")
+    check_number("arch.kappa", arch.kappa, above=0, below=1)
     if arch.kappa_max and not arch.kappa < arch.kappa_max < 1:
         raise ValueError(
             f"arch.kappa_max must be 0 (κ is fixed) or lie between arch.kappa {arch.kappa} and 1, "
             f"got {arch.kappa_max}"
         )
-    if not 0 < arch.alpha <= 1:
-        raise ValueError(f"arch.alpha must lie in 0..1 and not be 0, got {arch.alpha}")
-    low, high = _ETA  # the excess of finite times over the certificate grows with |ln η|
-    if not low <= arch.eta <= high:
-        raise ValueError(f"arch.eta must lie in {low:.0e}..{high:.0e}, got {arch.eta}")
+    check_number("arch.alpha", arch.alpha, above=0, most=1)
+    # the excess of finite times over the certificate grows with |ln η|
+    check_number("arch.eta", arch.eta, least=1e-6, most=1e6)
 
 
 def _refuse_srm_keys(arch: Arch) -> None:
@@ -292,14 +233,3 @@ def _refuse_srm_keys(arch: Arch) -> None:
                 f"arch.{key} belongs to srm; {arch.name} leaves it at {getattr(Arch, key)}, "
                 f"got {getattr(arch, key)}"
             )
-
-
-def _check_at_least(key: str, value: int, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{key} must be an integer of at least {least}, got {value!r}")
-
-
-def nearest(name: Any, known: Iterable[str]) -> str:
-    """What to say of an unknown name: the closest known one, or else all of them."""
-    close = difflib.get_close_matches(str(name), sorted(known), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(sorted(known))}"

@@ -1,9 +1,11 @@
 """Official `arch:` blocks: what upstream calls the cells, and which keys each of them reads."""
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any, get_args
 
-from rrjax.cells.config import HAVE_H_LEVEL, SRM_KEYS, Arch, CellName, coerce, nearest
+from rrjax.cells.config import HAVE_H_LEVEL, SRM_KEYS, Arch, CellName
+from rrjax.checks import coerce, nearest
 
 _NAMES_UPSTREAM: dict[str, CellName] = {
     "recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1": "trm",
@@ -35,6 +37,8 @@ _KEYS: dict[CellName, set[str]] = {
 }
 """The keys that a block of each cell may have."""
 
+_TYPES = {field.name: field.type for field in fields(Arch)}
+
 
 def parse_arch(block: Mapping[Any, Any]) -> Arch:
     """The architecture that an official `arch:` block describes.
@@ -55,7 +59,7 @@ def parse_arch(block: Mapping[Any, Any]) -> Arch:
     for key in block:
         if key not in allowed:
             raise ValueError(f"arch has no key {key!r} for {name}{nearest(key, allowed)}")
-    known = {key: coerce(key, value) for key, value in block.items()}
+    known = {key: coerce(f"arch.{key}", value, _TYPES[key]) for key, value in block.items()}
     _check_complete(name, known)
     return Arch(name=name, **{**_upstream_defaults(name, known), **loss, **known})
 
@@ -99,7 +103,7 @@ def _parse_loss(block: Any) -> dict[str, Any]:
         raise ValueError(f"arch.loss.name must be {_LOSS_HEAD_UPSTREAM!r}, got {block['name']!r}")
     if "loss_type" not in block:
         return {}
-    return {"loss_type": coerce("loss_type", block["loss_type"])}
+    return {"loss_type": coerce("arch.loss.loss_type", block["loss_type"], _TYPES["loss_type"])}
 
 
 def _cell_name(upstream: str) -> CellName:

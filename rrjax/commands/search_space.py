@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rrjax.cells import Arch
-from rrjax.cells.config import nearest
-from rrjax.checks import refuse
-from rrjax.commands.blocks import coerced
+from rrjax.checks import coerce, nearest, refuse
 from rrjax.commands.train import load_yaml
 from rrjax.training.augment import Augmentation
 from rrjax.training.floss import Floss
@@ -100,7 +98,7 @@ def _domain(name: str, block: Any) -> Domain:
 def _choices(name: str, values: Any) -> Choices:
     if not isinstance(values, list) or len(values) < 2:
         refuse(f"{name}.choices", "be a list of two values or more", values)
-    choices = tuple(coerced(name, value, FIELDS[name]) for value in values)
+    choices = tuple(coerce(name, value, FIELDS[name]) for value in values)
     if len(set(choices)) < len(choices):
         refuse(f"{name}.choices", "name each value once", values)
     return Choices(choices)
@@ -112,7 +110,7 @@ def _range(name: str, block: Mapping[Any, Any]) -> Range:
     for key in ("low", "high"):
         if key not in block:
             raise ValueError(f"{name} lacks {key!r}")
-    low, high = (coerced(name, block[key], FIELDS[name]) for key in ("low", "high"))
+    low, high = (coerce(name, block[key], FIELDS[name]) for key in ("low", "high"))
     log = block.get("log", False)
     if not isinstance(log, bool):
         refuse(f"{name}.log", "be true or false", log)

@@ -12,13 +12,10 @@ import tyro
 import yaml
 
 from rrjax.cells import Arch, Config, parse_arch
-from rrjax.cells.config import nearest
-from rrjax.commands.blocks import coerced, read_block
+from rrjax.checks import coerce, nearest
 from rrjax.jobs.devices import use_cpu_devices
 from rrjax.jobs.progress import progress
 from rrjax.puzzles import PuzzleSet, read_folder
-from rrjax.training.augment import Augmentation
-from rrjax.training.floss import Floss
 from rrjax.training.logs import METRICS
 from rrjax.training.loop import Rhythm, Task, identity, train, writes
 from rrjax.training.placement import Device, training_devices
@@ -138,9 +135,6 @@ _WITHOUT_EFFECT = {
 """Keys of an official `all_config.yaml` for folders, logs and schedules, which options set here."""
 
 
-_BLOCKS = {"augmentation": Augmentation, "floss": Floss}
-
-
 def read_yaml(path: Path) -> tuple[Arch, Recipe]:
     """Architecture and recipe of a YAML file; an official `all_config.yaml` is one.
 
@@ -158,10 +152,8 @@ def read_yaml(path: Path) -> tuple[Arch, Recipe]:
     for key, value in mapping.items():
         if key in _WITHOUT_EFFECT:
             print(f"{path.name}: {key} has no effect here; see the options", file=sys.stderr)
-        elif key in _BLOCKS:
-            values[key] = read_block(_BLOCKS[key], str(key), value)
         elif key in known:
-            values[key] = coerced(str(key), value, known[key])
+            values[key] = coerce(str(key), value, known[key])
         elif key != "arch":
             raise ValueError(f"{path} has no use for {key!r}{nearest(str(key), known)}")
     # upstream keeps no average where its config does not ask for one

@@ -13,14 +13,7 @@ from jaxtyping import Array, Bool, Float, Int
 from rrjax.cells import Config, Readout, bind_vector, initial_state
 from rrjax.cells.layers import Params
 from rrjax.contract import Dynamics, State, run_segment, run_updates, split_last
-
-
-class Batch(NamedTuple):
-    """Rows of puzzles: inputs and labels (batch, seq), puzzle_ids (batch,)."""
-
-    inputs: Int[Array, "batch seq"]
-    labels: Int[Array, "batch seq"]
-    puzzle_ids: Int[Array, " batch"]
+from rrjax.puzzles.batch import Batch
 
 
 class Slots(NamedTuple):

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from rrjax.cells import Config
 from rrjax.checks import refuse
 from rrjax.puzzles import PuzzleSet
-from rrjax.training.act import Batch
+from rrjax.puzzles.batch import Batch
 from rrjax.training.flossing import check_steps
 from rrjax.training.gradients import Flat
 from rrjax.training.logs import Row

@@ -1,7 +1,7 @@
 """Evaluation as upstream does it: every puzzle runs all segments, none halts early."""
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -14,11 +14,9 @@ from rrjax.cells import Config, bind, unflatten
 from rrjax.contract import State
 from rrjax.dynamics.rollout import rollout
 from rrjax.dynamics.starts import perturb
+from rrjax.outcomes import VALID_PATH, has_paths, is_solved, is_valid_path
 from rrjax.puzzles import PuzzleSet
-from rrjax.training.act import Batch
-from rrjax.training.losses import IGNORE_LABEL, is_solved
-from rrjax.training.sampler import as_batch
-from rrjax.training.validity import VALID_PATH, has_paths, is_valid_path
+from rrjax.puzzles.batch import IGNORE_LABEL, Batch, padded_batches
 from rrjax.training.votes import Votes, votes_on
 
 Place = Callable[[Any], Any]
@@ -73,7 +71,7 @@ def evaluate(
         raise ValueError(f"number must be at least 1, got {number}")
     totals: dict[str, float] = {}
     votes = votes_on(puzzles) if votes is None else votes
-    for batch, rows in batches(puzzles, batch_size, number):
+    for batch, rows in padded_batches(puzzles, batch_size, number):
         sums, said = _outcomes(config, flat, *place((batch, rows)), noise)
         for name, value in sums.items():
             totals[name] = totals.get(name, 0.0) + float(value)
@@ -84,27 +82,6 @@ def evaluate(
     count = max(totals["count"], 1.0)
     means = {name: total if name == "count" else total / count for name, total in totals.items()}
     return means if votes is None else means | votes.metrics()
-
-
-def batches(puzzles: PuzzleSet, batch_size: int, number: int) -> Iterator[tuple[Batch, np.ndarray]]:
-    """The first `number` puzzles in batches, and which rows of the set they are.
-
-    Rows that pad the last batch have no labels.
-    """
-    number = min(number, len(puzzles))
-    for start in range(0, number, batch_size):
-        batch = _padded(puzzles, start, min(start + batch_size, number), batch_size)
-        yield batch, np.arange(start, start + batch_size)
-
-
-def _padded(puzzles: PuzzleSet, start: int, stop: int, batch_size: int) -> Batch:
-    rows = np.arange(start, stop)
-    pad = batch_size - len(rows)
-    inputs = np.pad(puzzles.inputs[rows], ((0, pad), (0, 0)), mode="edge")
-    labels = np.pad(
-        puzzles.labels[rows], ((0, pad), (0, 0)), constant_values=puzzles.metadata.ignore_label_id
-    )
-    return as_batch(puzzles, inputs, labels, np.pad(puzzles.puzzle_ids[rows], (0, pad)))
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -123,8 +100,8 @@ def _outcomes(
     logits, q_halt = jax.vmap(answer)(batch.inputs, batch.puzzle_ids, rows)
     labelled = batch.labels != IGNORE_LABEL
     counted = labelled.any(-1)
-    solved = counted & is_solved(logits, batch.labels)
     answers = logits.argmax(-1)
+    solved = is_solved(answers, batch.labels)
     right = (labelled & (answers == batch.labels)).sum(-1)
     sums = {
         "count": counted.sum(),

@@ -21,10 +21,10 @@ from rrjax.flossing.differentiable import (
     volume_cf,
 )
 from rrjax.frames import random_frame
-from rrjax.training.act import Batch
+from rrjax.outcomes import is_right
+from rrjax.puzzles.batch import Batch
 from rrjax.training.flossing import FlossingSchedule
 from rrjax.training.gradients import Flat
-from rrjax.training.losses import is_solved
 
 LossName = Literal["engelken_l2", "top1_cf", "spectrum_cf", "volume_cf"]
 Which = Literal["all", "failing", "correct"]
@@ -152,7 +152,7 @@ def batch_loss(
         if floss.kl:
             before = rollout(bind(old, config, row.inputs, row.puzzle_ids), window[-1] + 1)
             kl = answer_kl(before.logits[-1], logits)
-        solved = is_solved(logits[None], row.labels[None])[0]
+        solved = is_right(logits.argmax(-1), row.labels)
         return _LOSSES[floss.loss](found, floss.target), found.values, kl, solved
 
     keys = jax.random.split(key, len(batch.inputs))

@@ -13,9 +13,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from rrjax.cells import Readout
 from rrjax.cells.config import LossType
-
-IGNORE_LABEL = -100
-"""Label of a token that no loss or metric counts."""
+from rrjax.outcomes import is_right
+from rrjax.puzzles.batch import IGNORE_LABEL
 
 
 def log_stablemax(x: Float[Array, "*batch vocab"]) -> Float[Array, "*batch vocab"]:
@@ -46,13 +45,6 @@ class Scores(NamedTuple):
     metrics: dict[str, Array]
 
 
-def is_solved(
-    logits: Float[Array, "batch seq vocab"], labels: Int[Array, "batch seq"]
-) -> Bool[Array, " batch"]:
-    """Whether every labelled token's argmax is its label (true also where none is labelled)."""
-    return jnp.all((logits.argmax(-1) == labels) | (labels == IGNORE_LABEL), axis=-1)
-
-
 def score(
     readout: Readout,
     labels: Int[Array, "batch seq"],
@@ -74,8 +66,9 @@ def score(
     valid = labels != IGNORE_LABEL
     counts = valid.sum(-1)
     divisor = jnp.maximum(counts, 1)
-    correct = valid & (readout.logits.argmax(-1) == labels)
-    solved = is_solved(readout.logits, labels)
+    answers = readout.logits.argmax(-1)
+    correct = valid & (answers == labels)
+    solved = is_right(answers, labels)
 
     lm_loss = (_cross_entropy(readout.logits, labels, loss_type).sum(-1) / divisor).sum()
     q_halt_loss = _binary_cross_entropy(readout.q_halt, solved).sum()

@@ -13,7 +13,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from rrjax.cells import Config
-from rrjax.training.act import Batch
+from rrjax.puzzles.batch import Batch
 from rrjax.training.gradients import Flat
 from rrjax.training.recipe import Recipe
 from rrjax.training.step import TrainState, floss_step, logged_step

@@ -12,10 +12,9 @@ from jaxtyping import Array, Bool, Float
 from rrjax.cells import Config, bind, unflatten
 from rrjax.contract import State, run_segment
 from rrjax.puzzles import PuzzleSet
-from rrjax.training.act import Batch
-from rrjax.training.evaluate import batches
+from rrjax.puzzles.batch import IGNORE_LABEL, Batch, padded_batches
 from rrjax.training.logs import Row
-from rrjax.training.losses import IGNORE_LABEL, score
+from rrjax.training.losses import score
 
 
 class Recursion(NamedTuple):
@@ -47,7 +46,7 @@ def probe(
     """
     parts = [
         jax.device_get(_run(config, flat, place(batch)))
-        for batch, _ in batches(puzzles, batch_size, number)
+        for batch, _ in padded_batches(puzzles, batch_size, number)
     ]
     metrics, latents = (
         jax.tree.map(lambda *leaves: np.sum(leaves, 0), *p) for p in zip(*parts, strict=True)

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from rrjax.puzzles import PuzzleSet, apply_to_tokens, random_symmetries
+from rrjax.puzzles.batch import Batch, make_batch
 from rrjax.puzzles.sudoku import BOX_SHAPES, size_of
-from rrjax.training.act import Batch
-from rrjax.training.losses import IGNORE_LABEL
 
 # What the draws of a seed are for: the order of an epoch's groups; a step's puzzles, then its
 # symmetries; the order of its puzzles' examples.
@@ -62,7 +61,7 @@ class Sampler:
             size = round(self.puzzles.metadata.seq_len**0.5)
             moves = random_symmetries(rng, size, len(rows))
             inputs, labels = apply_to_tokens(moves, inputs), apply_to_tokens(moves, labels)
-        return as_batch(self.puzzles, inputs, labels, self.puzzles.puzzle_ids[rows])
+        return make_batch(inputs, labels, self.puzzles.puzzle_ids[rows], self.puzzles)
 
     def _rng(self, purpose: int, index: int) -> np.random.Generator:
         return np.random.default_rng((self.seed, purpose, index, self.stream))
@@ -129,11 +128,3 @@ class Sampler:
 
 _KEPT_EPOCHS = 16
 """Orders kept, so that an epoch of many batches is shuffled once; a batch may span more."""
-
-
-def as_batch(
-    puzzles: PuzzleSet, inputs: np.ndarray, labels: np.ndarray, puzzle_ids: np.ndarray
-) -> Batch:
-    """Rows as the model takes them: the set's ignored label becomes `IGNORE_LABEL`."""
-    labels = np.where(labels == puzzles.metadata.ignore_label_id, IGNORE_LABEL, labels)
-    return Batch(inputs.astype(np.int32), labels.astype(np.int32), puzzle_ids.astype(np.int32))  # pyright: ignore[reportArgumentType]

@@ -10,7 +10,8 @@ import optax
 from jaxtyping import Array, Int, UInt32
 
 from rrjax.cells import Config, flatten, init_params, initial_state, is_trained, unflatten
-from rrjax.training.act import Batch, Slots, empty_slots, refill
+from rrjax.puzzles.batch import Batch
+from rrjax.training.act import Slots, empty_slots, refill
 from rrjax.training.augment import starts
 from rrjax.training.floss import batch_loss
 from rrjax.training.flossing import chosen, guarded, move, num_skipped, only

@@ -32,11 +32,10 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from rrjax.cells import Config, bind
 from rrjax.commands import basin, repeats
-from rrjax.commands.outcomes import Task
 from rrjax.dynamics.spectrum import spectrum
 from rrjax.jobs.devices import AXIS, sharded
+from rrjax.puzzles.batch import Batch
 from rrjax.store import describe_run, write_json
-from rrjax.training.act import Batch
 from rrjax.training.recipe import Recipe
 from rrjax.training.step import init_train_state, train_step
 from scripts.benchmarks.counting import flops
@@ -148,10 +147,11 @@ def trace_basins(config: Config, mesh: Mesh, options: Options) -> Any:
     compute = functools.partial(repeats.measure_chunk, config, options.num_segments, 0, disturb)
     number = options.points_per_chip * mesh.size
     tokens = jax.ShapeDtypeStruct((number, config.seq_len), jnp.int32)
-    known = jax.ShapeDtypeStruct(tokens.shape, bool)
-    task = Task(tokens, jax.ShapeDtypeStruct((number,), jnp.int32), tokens, known)
+    puzzles = Batch(tokens, tokens, jax.ShapeDtypeStruct((number,), jnp.int32))
     keys, sigma = abstract_keys(number), jax.ShapeDtypeStruct((number,), jnp.float32)
-    return _trace_chunks(compute, mesh, parameters(config), repeats.Chunk(task, keys, keys, sigma))
+    return _trace_chunks(
+        compute, mesh, parameters(config), repeats.Chunk(puzzles, keys, keys, sigma)
+    )
 
 
 def trace_training(config: Config, mesh: Mesh, options: Options) -> Any:
@@ -160,7 +160,7 @@ def trace_training(config: Config, mesh: Mesh, options: Options) -> Any:
     recipe = Recipe(global_batch_size=number)
     state = jax.eval_shape(functools.partial(init_train_state, config, recipe))
     tokens = jax.ShapeDtypeStruct((number, config.seq_len), jnp.int32)
-    batch = Batch(tokens, tokens, jax.ShapeDtypeStruct((number,), jnp.int32))  # pyright: ignore
+    batch = Batch(tokens, tokens, jax.ShapeDtypeStruct((number,), jnp.int32))
     state = _placed(state, mesh, PartitionSpec())
     state = state._replace(slots=_placed(state.slots, mesh, PartitionSpec(AXIS)))
     return train_step.trace(config, recipe, state, _placed(batch, mesh, PartitionSpec(AXIS)))

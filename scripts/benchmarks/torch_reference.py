@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from rrjax.cells import Config, flatten, is_trained
-from rrjax.training.act import Batch
-from rrjax.training.losses import IGNORE_LABEL
+from rrjax.puzzles.batch import IGNORE_LABEL, Batch
 from rrjax.training.recipe import Recipe
 
 Weights = dict[str, Any]

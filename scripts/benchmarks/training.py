@@ -21,8 +21,8 @@ import tyro
 
 from rrjax.cells import Config, init_params
 from rrjax.puzzles import PuzzleSet, build, generate
+from rrjax.puzzles.batch import Batch
 from rrjax.store import describe_run, write_json
-from rrjax.training.act import Batch
 from rrjax.training.recipe import Recipe
 from rrjax.training.sampler import Sampler
 from rrjax.training.step import init_train_state, logged_step

@@ -29,12 +29,12 @@ from rrjax.cells import Config, bind, unflatten
 from rrjax.contract import State
 from rrjax.dynamics.spectrum import spectrum
 from rrjax.models import read_model
+from rrjax.outcomes import is_right
 from rrjax.plots.canvas import save_figure
 from rrjax.puzzles import PuzzleSet
 from rrjax.training.floss import Floss
 from rrjax.training.logs import FLOSS, Table
 from rrjax.training.loop import Task
-from rrjax.training.losses import is_solved
 from rrjax.training.step import init_train_state, model_params
 from scripts.studies import comparison
 from scripts.studies.compare_augmentation import multi4
@@ -143,7 +143,7 @@ def _spectra(config: Config, number: int, flat: Any, inputs: Any, labels: Any, k
 
         def answer(state: State) -> jax.Array:
             logits = dynamics.readout(dynamics.context, state).logits
-            return is_solved(logits[None], labels[None])[0]
+            return is_right(logits.argmax(-1), labels)
 
         found = spectrum(dynamics, number, config.arch.halt_max_steps, key)
         solved = answer(found.state).astype(found.exponents.dtype)

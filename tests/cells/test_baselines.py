@@ -10,7 +10,7 @@ import pytest
 from rrjax.cells import Arch, Config, bind, init_params, param_shapes, unflatten
 from rrjax.cells.lstm import bidirectional, lstm
 from rrjax.contract import run_segment, updates
-from rrjax.training.act import Batch
+from rrjax.puzzles.batch import Batch
 from rrjax.training.recipe import Recipe
 from rrjax.training.step import init_train_state, train_step
 

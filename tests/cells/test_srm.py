@@ -19,7 +19,7 @@ from rrjax.cells.srm import certificate, gain, operators, sandwich, weighted_nor
 from rrjax.cells.trm import TwoStates
 from rrjax.contract import run_segment, updates
 from rrjax.models import load_model, save_model
-from rrjax.training.act import Batch
+from rrjax.puzzles.batch import Batch
 from rrjax.training.recipe import Recipe
 from rrjax.training.step import init_train_state, train_step
 

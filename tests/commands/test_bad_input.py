@@ -71,8 +71,8 @@ def spectrum_of(*options: str, model: str = "model", data: str = "data") -> list
         (("--num-segments", "0"), "num_segments must be at least 1, got 0"),
         (("--num-segments", "99999999999"), "must be at most 2147483647, got 99999999999"),
         (("--chunk-size", "0"), "chunk_size must be at least 1, got 0"),
-        (("--seed", "-1"), "seed must lie in 0..4294967295, got -1"),
-        (("--seed", "4294967296"), "seed must lie in 0..4294967295, got 4294967296"),
+        (("--seed", "-1"), "seed must be at least 0, got -1"),
+        (("--seed", "4294967296"), "seed must be at most 4294967295, got 4294967296"),
     ],
     ids=" ".join,
 )
@@ -273,7 +273,7 @@ def test_too_little_memory_is_one_line_with_advice(refused, monkeypatch, fail, w
 
 def test_a_chunk_too_large_for_the_machine(place, capsys):
     assert cli.main(spectrum_of("--chunk-size", str(2**50))) == 2
-    assert "rrjax: out of memory: Unable to allocate 8.00 PiB" in capsys.readouterr().err
+    assert "rrjax: chunk_size must be at most 2147483647" in capsys.readouterr().err
 
 
 def test_an_interruption_has_the_code_that_shells_expect(monkeypatch, capsys):

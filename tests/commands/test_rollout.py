@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 import rrjax
-from rrjax import cli, store
-from rrjax.commands import outcomes
+from rrjax import cli, outcomes, store
 from rrjax.commands import rollout as command
 from rrjax.models import load_model, save_model
 from rrjax.puzzles import from_answers, generate, geometry, to_tokens, write_folder

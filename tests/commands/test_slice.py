@@ -18,6 +18,7 @@ from rrjax.dynamics.slices import forward_vectors
 from rrjax.dynamics.starts import start_scale
 from rrjax.models import load_model, save_model
 from rrjax.puzzles import write_folder
+from rrjax.puzzles.batch import IGNORE_LABEL, Batch
 from tests.tools.jobs import Job, printed_by
 from tests.tools.tiny import CONFIG, puzzles, weights
 
@@ -175,30 +176,30 @@ def test_lyapunov_directions_and_exponents(job, tmp_path):
 
 
 def test_a_puzzle_without_a_known_answer_is_not_judged():
-    task = jobs_task(labels=np.zeros(SEQ, np.int32))
-    results = describe(task, answers=np.ones((4, SEQ), np.uint8), residual=np.zeros(4))
+    puzzle = puzzle_with(np.full(SEQ, IGNORE_LABEL))
+    results = describe(puzzle, answers=np.ones((4, SEQ), np.uint8), residual=np.zeros(4))
     assert not results.keys() & {"solved", "answer_solved"}
 
 
 def test_runs_that_blow_up_are_not_settled_and_solve_nothing():
     labels = np.ones(SEQ, np.int32)
     residual = np.array([0.1, np.nan, np.inf, 0.1], np.float32)
-    results = describe(jobs_task(labels), np.ones((4, SEQ), np.uint8), residual)
+    results = describe(puzzle_with(labels), np.ones((4, SEQ), np.uint8), residual)
     np.testing.assert_array_equal(results["answer_index"], [[0, -1], [-1, 0]])
     np.testing.assert_array_equal(results["solved"], [[True, False], [False, True]])
 
 
-def jobs_task(labels: np.ndarray) -> command.Task:
-    return command.Task(PUZZLES.inputs[0], np.int32(0), labels, labels != 0)
+def puzzle_with(labels: np.ndarray) -> Batch:
+    return Batch(PUZZLES.inputs[0], labels, np.int32(0))
 
 
-def describe(task: command.Task, answers: np.ndarray, residual: np.ndarray) -> dict:
+def describe(puzzle: Batch, answers: np.ndarray, residual: np.ndarray) -> dict:
     """Four points whose answer came to rest at once."""
     once = np.ones(4, np.int32)
     found = {"answers": answers, "residual": residual, "answer_at": once, "residual_at": once}
     directions = load_model("trm-sudoku6").bind(np.ones(36, np.int32)).initial
     plane = command.Plane(np.array([-1.0, 1.0]), 1.0, directions, {})
-    return command.describe_points(command.Options(grid=2), task, plane, found)
+    return command.describe_points(command.Options(grid=2), puzzle, plane, found)
 
 
 @pytest.mark.parametrize(

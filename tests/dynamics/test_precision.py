@@ -11,7 +11,7 @@ import pytest
 import rrjax
 from rrjax.cells import bind, init_params
 from rrjax.contract import run_segment
-from rrjax.training.act import Batch
+from rrjax.puzzles.batch import Batch
 from rrjax.training.recipe import Recipe
 from rrjax.training.step import init_train_state, train_step
 from tests.tools import tiny

@@ -20,7 +20,8 @@ from rrjax.cells import Config, Readout, bind, flatten, param_shapes, parse_arch
 from rrjax.cells import initial_state as cell_initial_state
 from rrjax.contract import State, run_segment
 from rrjax.dynamics.spectrum import Spectrum, spectrum
-from rrjax.training.act import Batch, empty_slots, refill, run_slots
+from rrjax.puzzles.batch import Batch
+from rrjax.training.act import empty_slots, refill, run_slots
 from rrjax.training.losses import score
 
 FOLDER = Path(__file__).parents[1] / "golden"

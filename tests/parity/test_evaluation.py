@@ -5,9 +5,9 @@ import pytest
 
 from rrjax.cells import flatten
 from rrjax.puzzles import PuzzleSet
+from rrjax.puzzles.batch import IGNORE_LABEL
 from rrjax.puzzles.dataset import Metadata
 from rrjax.training.evaluate import evaluate
-from rrjax.training.losses import IGNORE_LABEL
 from tests.parity import golden
 from tests.parity.golden import SEGMENTS
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from rrjax.cells import Arch, Config, Readout, init_params, initial_state
-from rrjax.training.act import Batch, Slots, _halts, refill, run_slots
+from rrjax.puzzles.batch import Batch
+from rrjax.training.act import Slots, _halts, refill, run_slots
 from rrjax.training.step import init_train_state, train_step
 from tests.tools import tiny_training as tiny
 from tests.tools.tiny_training import one_segment

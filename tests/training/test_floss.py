@@ -12,8 +12,8 @@ from rrjax.cells import bind, flatten, init_params, is_trained
 from rrjax.dynamics.rollout import rollout
 from rrjax.dynamics.spectrum import spectrum
 from rrjax.frames import random_frame
+from rrjax.puzzles.batch import Batch
 from rrjax.training import episodes
-from rrjax.training.act import Batch
 from rrjax.training.episodes import Episodes
 from rrjax.training.floss import Floss, batch_loss, counted
 from rrjax.training.flossing import FlossingSchedule

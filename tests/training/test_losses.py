@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from rrjax.cells import Readout
-from rrjax.training.losses import IGNORE_LABEL, is_solved, log_stablemax, score
+from rrjax.outcomes import is_right
+from rrjax.puzzles.batch import IGNORE_LABEL
+from rrjax.training.losses import log_stablemax, score
 
 LOSS_TYPES = ("stablemax_cross_entropy", "softmax_cross_entropy")
 ROWS, SEQ, VOCAB = 6, 5, 7
@@ -90,7 +92,7 @@ def test_only_halted_slots_with_labels_count():
     nobody = score(readout, labels, jnp.zeros_like(halted), steps, None, "softmax_cross_entropy")
     assert {name: float(nobody.metrics[name]) for name in COUNTED} == dict.fromkeys(COUNTED, 0)
     only = jnp.arange(ROWS) == 0  # the row without labels, of which every token is "right"
-    assert bool(is_solved(readout.logits, labels)[0])
+    assert bool(is_right(readout.logits.argmax(-1), labels)[0])
     unlabelled = score(readout, labels, only, steps, None, "softmax_cross_entropy")
     assert {name: float(unlabelled.metrics[name]) for name in COUNTED} == dict.fromkeys(COUNTED, 0)
 

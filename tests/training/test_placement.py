@@ -33,7 +33,7 @@ import dataclasses, sys
 from pathlib import Path
 import jax, numpy as np
 from rrjax import store
-from rrjax.training.act import Batch
+from rrjax.puzzles.batch import Batch
 from rrjax.training.evaluate import Noise, evaluate
 from rrjax.training.placement import Placement
 from rrjax.training.recursion import probe

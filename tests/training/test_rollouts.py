@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from rrjax.cells import Config, init_params, initial_state, unflatten
-from rrjax.training.act import Batch, Slots, empty_slots, refill, run_slots
+from rrjax.puzzles.batch import Batch
+from rrjax.training.act import Slots, empty_slots, refill, run_slots
 from rrjax.training.augment import Augmentation
 from rrjax.training.gradients import (
     Gradients,

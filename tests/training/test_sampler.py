@@ -11,8 +11,7 @@ from hypothesis import settings as limits
 from hypothesis import strategies as st
 
 from rrjax.puzzles import Metadata, PuzzleSet, from_tokens, is_solved, respects_givens
-from rrjax.training.act import Batch
-from rrjax.training.losses import IGNORE_LABEL
+from rrjax.puzzles.batch import IGNORE_LABEL, Batch
 from rrjax.training.sampler import Sampler
 from tests.tools import tiny_training as tiny
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from rrjax.cells import param_shapes
+from rrjax.puzzles.batch import Batch
 from rrjax.training import placement
-from rrjax.training.act import Batch
 from rrjax.training.augment import Augmentation
 from rrjax.training.sampler import Sampler
 from rrjax.training.step import TrainState, init_train_state, logged_step, model_params, train_step

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import rrjax
-from rrjax import store
+from rrjax import outcomes, store
 from rrjax.cells import Config, param_shapes
 from rrjax.commands import rollout as command
 from rrjax.models import save_model
@@ -26,7 +26,6 @@ from rrjax.puzzles import (
     write_folder,
 )
 from rrjax.puzzles.maze import FREE, PATH, VOCAB_SIZE
-from rrjax.training import validity
 from rrjax.training.evaluate import Noise, evaluate
 from tests.tools import tiny_training as tiny
 from tests.tools.jobs import run
@@ -34,7 +33,7 @@ from tests.tools.jobs import run
 SIZE, NUMBER = 6, 6
 ARCH = dataclasses.replace(tiny.ARCH, halt_max_steps=2, puzzle_emb_ndim=0)
 CONFIG = Config(ARCH, seq_len=SIZE * SIZE, vocab_size=VOCAB_SIZE)
-check = jax.jit(jax.vmap(validity.is_valid_path))
+check = jax.jit(jax.vmap(outcomes.is_valid_path))
 
 
 @functools.cache

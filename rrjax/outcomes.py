@@ -1,0 +1,84 @@
+"""Which answers are right, in compiled programs; `rrjax.puzzles` has the same rules in NumPy."""
+
+from math import isqrt
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Int, Int16
+
+from rrjax.cells.config import Config
+from rrjax.puzzles.batch import IGNORE_LABEL
+from rrjax.puzzles.maze import FREE, GOAL, PATH, START, maze_size
+
+VALID_PATH = "valid_path"
+"""Name of `is_valid_path` in metrics and results."""
+
+_FIRST_DIGIT = 2
+"""Tokens of a Sudoku: padding 0, blank 1, digit d → d + 1."""
+
+
+def is_right(answers: Int[Array, "... seq"], labels: Int[Array, "... seq"]) -> Bool[Array, " ..."]:
+    """Returns whether every labelled token is its label; true where no token is labelled."""
+    return ((answers == labels) | (labels == IGNORE_LABEL)).all(-1)
+
+
+def is_solved(answers: Int[Array, "... seq"], labels: Int[Array, "... seq"]) -> Bool[Array, " ..."]:
+    """Returns whether an answer is right; false where no token is labelled."""
+    return is_right(answers, labels) & (labels != IGNORE_LABEL).any(-1)
+
+
+def violations(answers: Int[Array, " cells"], units: Int[Array, "units n"]) -> Int16[Array, ""]:
+    """Returns how many digits the rows, columns and boxes of a Sudoku lack, summed over them.
+
+    Args:
+      answers: tokens.
+      units: cells of each row, column and box (`rrjax.puzzles.sudoku.geometry`).
+    """
+    number, size = units.shape
+    digits = _FIRST_DIGIT + jnp.arange(size)
+    present = (answers[units][:, :, None] == digits).any(axis=1)
+    return (number * size - present.sum()).astype(jnp.int16)
+
+
+def changed_clues(tokens: Int[Array, " cells"], answers: Int[Array, " cells"]) -> Int16[Array, ""]:
+    """Returns how many clues of a Sudoku an answer does not keep."""
+    clues = tokens >= _FIRST_DIGIT
+    return jnp.sum(clues & (answers != tokens)).astype(jnp.int16)
+
+
+def has_paths(config: Config) -> bool:
+    """Returns whether a cell's puzzles are mazes, judged by the sizes of its puzzle set."""
+    return maze_size(config.seq_len, config.vocab_size) is not None
+
+
+def is_valid_path(tokens: Int[Array, " seq"], answer: Int[Array, " seq"]) -> Bool[Array, ""]:
+    """Returns whether an answer joins S to G, whether or not by the labelled path.
+
+    A maze has many shortest paths and one label, so that exact match is too strict.
+
+    Args:
+      tokens: the maze.
+      answer: any tokens.
+
+    Returns:
+      Whether S, G and the marked cells are one connected set and all else stands as in the maze.
+    """
+    size = isqrt(tokens.shape[-1])
+    kept = ((answer == tokens) | ((tokens == FREE) & (answer == PATH))).all()
+    start = tokens == START
+    marked = start | (tokens == GOAL) | (answer == PATH)
+    # an answer that is wrong already starts from no cell, so that the search ends at once
+    reached = _reached((start & kept).reshape(size, size), marked.reshape(size, size))
+    return kept & (reached.ravel() == marked).all()
+
+
+def _reached(start: Bool[Array, "n n"], cells: Bool[Array, "n n"]) -> Bool[Array, "n n"]:
+    """Returns the cells joined to `start` over `cells`, by breadth-first search in layers."""
+
+    def grow(carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        inside = jnp.pad(carry[0], 1)
+        beside = inside[:-2, 1:-1] | inside[2:, 1:-1] | inside[1:-1, :-2] | inside[1:-1, 2:]
+        larger = carry[0] | (beside & cells)
+        return larger, (larger != carry[0]).any()
+
+    return jax.lax.while_loop(lambda carry: carry[1], grow, (start, start.any()))[0]
