@@ -11,6 +11,7 @@ from rrjax.checks import check_count
 from rrjax.commands.options import Function, Options, Parameter, parse_options, read_function
 
 if TYPE_CHECKING:
+    from rrjax.experiments.experiment import Experiment
     from rrjax.models import Model
     from rrjax.puzzles import PuzzleSet
     from rrjax.results.results import Results
@@ -104,7 +105,7 @@ class Job:
         experiment = getattr(module, self.name.upper())
         experiment.check({**run, "num_puzzles": len(puzzles)}, **numbers, **figures)
         results = getattr(module, self.name)(model, puzzles, folder=folder, **run)
-        show(results, folder, numbers, figures)
+        show(experiment, results, folder, numbers, figures)
 
 
 def out_option(default: str | Path) -> Function:
@@ -119,7 +120,11 @@ def out_option(default: str | Path) -> Function:
 
 
 def show(
-    results: "Results", folder: Path, numbers: dict[str, Any], figures: dict[str, Any]
+    experiment: "Experiment",
+    results: "Results",
+    folder: Path,
+    numbers: dict[str, Any],
+    figures: dict[str, Any],
 ) -> None:
     """Prints the tables of a result, and writes it with its summary and figures into a folder."""
     from rrjax.reports.terminal import draw_results, print_table
@@ -128,5 +133,4 @@ def show(
     results.save(folder, summary)
     for table in summary.tables:
         print_table(table)
-    draws = results.experiment.figures(results, **figures)
-    draw_results(folder, draws)
+    draw_results(folder, experiment.figures(results, **figures))

@@ -61,9 +61,7 @@ class Options(Mapping[str, Any]):
         return {name: self.values[name] for name in self.names[function]}
 
 
-def parse_options(
-    command: str, functions: Mapping[str, Function], arguments: list[str]
-) -> Options:
+def parse_options(command: str, functions: Mapping[str, Function], arguments: list[str]) -> Options:
     """Returns the options on a command line; those of `run` give the command its description.
 
     Args:

@@ -23,4 +23,5 @@ def main(arguments: list[str]) -> None:
 
     run, figures = options.of("run"), options.of("figures")
     toys.TOY.check(run, **figures)
-    show(toys.toy(folder=options["out"], **run), options["out"], {}, figures)
+    results = toys.toy(folder=options["out"], **run)
+    show(toys.TOY, results, options["out"], {}, figures)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rrjax.experiments.noisy import ptrm
     from rrjax.experiments.reasoner import Puzzles, Reasoner
     from rrjax.experiments.rollouts import rollout
-    from rrjax.experiments.slices import slice  # noqa: A004 - the name of the command
+    from rrjax.experiments.slices import slice
     from rrjax.experiments.spectra import spectrum
     from rrjax.experiments.toys import toy
 

@@ -44,7 +44,7 @@ def shares_of(frame: Frame) -> dict[str, Array]:
 
 
 def summarize_attribution(results: Results) -> Attribution:
-    """Returns where the first vector lies after the last segment, in the runs that stayed finite."""
+    """Returns where the first vector lies after the last segment, in finite runs."""
     last = {name: share[:, -1, 0] for name, share in _shares(results).items()}
     finite = results["finite"][:, None]
     last = {name: np.where(finite, share, np.nan) for name, share in last.items()}

@@ -16,6 +16,7 @@ from rrjax.contract import Dynamics
 from rrjax.experiments.reasoner import (
     Puzzles,
     Reasoner,
+    answer_field,
     bind,
     check_puzzles,
     describe_model,
@@ -213,6 +214,7 @@ class Job:
         }
         record = {
             "model": self.described_model,
+            "answer": answer_field(self.dynamics),
             "puzzles": describe_puzzles(self.puzzles),
             "options": {**options, **shared_options},
             **facts,
@@ -239,12 +241,8 @@ def check_nothing(options: Mapping[str, Any]) -> None:
     """Refuses nothing: the experiment has one view only."""
 
 
-def check_readout(options: Mapping[str, Any], readout_segment: int | None) -> None:
-    """Refuses a readout after a segment that is not run; None is none.
-
-    Raises:
-      ValueError: naming the segments of the run.
-    """
+def check_readout(options: Mapping[str, Any], readout_segment: int | None = None) -> None:
+    """Refuses a readout after a segment that is not run; None stands for the default."""
     last = options["num_segments"]
     if readout_segment is not None and not 1 <= readout_segment <= last:
         raise ValueError(

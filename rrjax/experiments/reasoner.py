@@ -7,8 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.tree_util import keystr
 
 from rrjax import outcomes
+from rrjax.cells import bind as bind_cell
 from rrjax.contract import Dynamics, State
 from rrjax.models import Model, check_tokens
 from rrjax.puzzles import PuzzleSet
@@ -52,6 +54,8 @@ class Puzzles(Protocol):
 
 def bind(model: Reasoner, params: Any, puzzle: Batch) -> Dynamics:
     """Returns the dynamics of a model on one puzzle, with its parameters as they are given."""
+    if isinstance(model, Model):
+        return bind_cell(params, model.config, puzzle.inputs, puzzle.puzzle_ids)
     if hasattr(model, "params"):
         model = copy.copy(model)
         object.__setattr__(model, "params", params)
@@ -78,14 +82,14 @@ def read_answer(dynamics: Dynamics, state: State) -> Answer:
 
 
 def is_solved(model: Reasoner, answers: Array, labels: Array) -> Array:
-    """Returns which answers (..., seq) to one puzzle are right, by the model's rule if it has one."""
+    """Returns which answers (..., seq) to a puzzle are right, by the model's rule if it has one."""
     return getattr(model, "is_solved", outcomes.is_solved)(answers, labels)
 
 
 def fields(state: State) -> dict[str, Array]:
     """Returns the arrays of a state by the names of its fields."""
-    leaves, _ = jax.tree_util.tree_flatten_with_path(state)
-    return {jax.tree_util.keystr(path, simple=True, separator="_") or "state": leaf for path, leaf in leaves}
+    leaves = jax.tree.leaves_with_path(state)
+    return {keystr(path, simple=True, separator="_") or "state": leaf for path, leaf in leaves}
 
 
 def answer_field(dynamics: Dynamics) -> str:

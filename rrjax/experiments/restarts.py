@@ -10,7 +10,7 @@ import numpy as np
 from jax import Array
 from jax.tree_util import Partial
 
-from rrjax.analysis.settling import DRIFT_WINDOW
+from rrjax.analysis.outcome import DRIFT_WINDOW
 from rrjax.checks import check_count, check_number
 from rrjax.contract import Context, Dynamics, State
 from rrjax.dynamics.rollout import observe_segments, whole_norm
@@ -121,11 +121,10 @@ def measure(
         "states": list(states),
         "num_exponents": num_exponents,
     }
-    prepare = partial(_prepare, job.puzzles, grid, job.seed)
+    prepare = partial(prepare_runs, job.puzzles, grid, job.seed)
     arrays = job.sweep(compute, prepare, num_puzzles * number, num_exponents, identity)
     by_puzzle = {
-        name: array.reshape(num_puzzles, number, *array.shape[1:])
-        for name, array in arrays.items()
+        name: array.reshape(num_puzzles, number, *array.shape[1:]) for name, array in arrays.items()
     }
     return by_puzzle | grid._asdict()
 
@@ -135,7 +134,8 @@ def check_sigma(name: str, sigma: float) -> None:
     check_number(name, sigma, least=0)
 
 
-def _prepare(puzzles: Puzzles, grid: RunGrid, seed: int, items: np.ndarray) -> Chunk:
+def prepare_runs(puzzles: Puzzles, grid: RunGrid, seed: int, items: np.ndarray) -> Chunk:
+    """Returns some runs, of which those of one puzzle follow each other."""
     puzzle, run = np.divmod(items, len(grid.sigma))
     key = jax.random.key(seed)
     branches = fold_keys(jax.random.fold_in(key, _NOISE), puzzle)

@@ -74,7 +74,7 @@ class Plane(NamedTuple):
     facts: dict[str, Any]
 
 
-def slice(  # noqa: A001 - the name of the command
+def slice(
     model: Reasoner,
     puzzles: Puzzles,
     *,
@@ -279,8 +279,14 @@ def numbers(results: Results, box_size: int = 5) -> SliceSummary:
       box_size: Number of starts along the edge of the boxes of the basin entropy.
     """
     options = results.record["options"]
-    names = ("num_segments", "rest_segments", "residual")
-    return summarize_slice(results, *(options[name] for name in names), box_size, options["seed"])
+    return summarize_slice(
+        results,
+        options["num_segments"],
+        options["rest_segments"],
+        options["residual"],
+        box_size,
+        options["seed"],
+    )
 
 
 def figures(results: Results) -> Mapping[str, Draw]:

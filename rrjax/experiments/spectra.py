@@ -1,7 +1,8 @@
-"""Lyapunov spectra of a model on many puzzles: are the puzzles that it fails on the chaotic ones?"""
+"""Lyapunov spectra of a model on many puzzles: are the puzzles that it fails chaotic?"""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields as dataclass_fields
+from dataclasses import dataclass
+from dataclasses import fields as dataclass_fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ from rrjax.puzzles import PuzzleSet
 from rrjax.puzzles.batch import Batch
 from rrjax.reports import outcome as outcome_report
 from rrjax.reports.attribution import attribution_notes
-from rrjax.results.axes import ArraySpec, answer_drift
+from rrjax.results.axes import ArraySpec
 from rrjax.results.results import Results
 
 ARRAYS = {
@@ -93,9 +94,7 @@ def spectrum(
       ValueError: The puzzles or sizes do not fit the model, or the folder holds another run.
     """
     check_count("num_exponents", num_exponents, least=1)
-    job = Job(
-        SPECTRUM, model, puzzles, num_segments, seed, folder, chunk_size, shard, progress
-    )
+    job = Job(SPECTRUM, model, puzzles, num_segments, seed, folder, chunk_size, shard, progress)
     key = jax.random.key(seed)
 
     def prepare(items: np.ndarray) -> tuple[Batch, jax.Array]:
@@ -187,7 +186,7 @@ def numbers(results: Results) -> outcome.Summary:
     summary = outcome.summarize(
         results["exponents"],
         results["solved"],
-        results[answer_drift(results)],
+        results[results.answer_drift],
         results["finite"],
         log_growth=results["log_growth"],
         dimension=results.record["dimension"],
@@ -197,12 +196,14 @@ def numbers(results: Results) -> outcome.Summary:
         return summary
     values = {field.name: getattr(summary, field.name) for field in dataclass_fields(summary)}
     number = results.record["options"]["num_segments"]
-    return AttributedSummary(**values, attribution=vectors.summarize_attribution(results), num_segments=number)
+    return AttributedSummary(
+        **values, attribution=vectors.summarize_attribution(results), num_segments=number
+    )
 
 
 def tables(summary: outcome.Summary) -> list[Table]:
     """Returns the table of a spectrum, with where the vectors lie below it."""
-    table, = outcome_report.tables(summary)
+    (table,) = outcome_report.tables(summary)
     if isinstance(summary, AttributedSummary):
         notes = attribution_notes(summary.attribution, summary.num_segments)
         table = table._replace(notes=[*table.notes, *notes])
@@ -217,7 +218,7 @@ def figures(results: Results, board: int | None = None) -> Mapping[str, Draw]:
       board: Draw this puzzle's board, counted from 0, instead of the first failed and solved one's;
         needs attribution.
     """
-    drift = results[answer_drift(results)]
+    drift = results[results.answer_drift]
     keep = outcome.usable_runs(results["exponents"], drift, results["finite"])
     groups = results["exponents"][keep], results["solved"][keep]
     draws: dict[str, Draw] = {

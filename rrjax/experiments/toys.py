@@ -16,7 +16,7 @@ from rrjax.dynamics.spectrum import spectrum
 from rrjax.experiments.experiment import Experiment
 from rrjax.plots.canvas import Draw
 from rrjax.plots.toy import toy_panel
-from rrjax.reports import toy as report
+from rrjax.reports import toys as report
 from rrjax.results.axes import ArraySpec
 from rrjax.results.results import Results
 from rrjax.store import Arrays

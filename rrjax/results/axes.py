@@ -51,8 +51,3 @@ def _spec(name: str, specs: Mapping[str, ArraySpec]) -> ArraySpec:
         if prefix.endswith("_") and name.startswith(prefix):
             return spec
     raise ValueError(f"the array {name} has no axes and unit: add it to the experiment's arrays")
-
-
-def answer_drift(arrays: Mapping[str, Any]) -> str:
-    """Returns the name of the drift of the state that answers are read from: z_H, or the only one."""
-    return "drift_z_H" if "drift_z_H" in arrays else "drift_z_L"

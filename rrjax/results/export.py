@@ -32,7 +32,9 @@ def to_xarray(
       ModuleNotFoundError: xarray or h5netcdf is missing; the message says how to install it.
     """
     xarray = _import_xarray()
-    variables = {name: (axes[name], array, {"units": units[name]}) for name, array in arrays.items()}
+    variables = {
+        name: (axes[name], array, {"units": units[name]}) for name, array in arrays.items()
+    }
     sizes = {
         axis: size
         for name, array in arrays.items()

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from rrjax.results import export
-from rrjax.store import Arrays, check_format, format_entry, plain, read_result, write_result
+from rrjax.store import Arrays, check_format, format_entry, read_result, write_result
+from rrjax.store.records import plain
 
 if TYPE_CHECKING:
     import xarray
@@ -88,6 +89,11 @@ class Results(Mapping[str, np.ndarray]):
     def units(self) -> dict[str, str]:
         """The unit of each array, in words."""
         return self.record["units"]
+
+    @property
+    def answer_drift(self) -> str:
+        """The name of the drift of the state that answers are read from, such as `drift_z_H`."""
+        return f"drift_{self.record['answer']}"
 
     @property
     def how_made(self) -> str:
