@@ -1,7 +1,6 @@
-"""An official PyTorch checkpoint to a model folder of rrjax, and back."""
+"""Converts an official PyTorch checkpoint to a model folder of rrjax, and back."""
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,57 +8,101 @@ from typing import Any
 import numpy as np
 import yaml
 
-from converters.matching import check_match, resize_puzzle_table, strip_prefix
-from converters.sizes import find_sizes
-from converters.sources import Source, find_source
-from converters.torch_file import read_state_dict
-from converters.torch_writer import write_state_dict
 from rrjax.cells import Arch, Config, param_shapes, parse_arch
 from rrjax.models import read_model, save_model
 
-# Bumped whenever the same source would be written differently.
+from .matching import check_match, resize_puzzle_table, strip_prefix
+from .sizes import find_sizes
+from .sources import Source, find_source
+from .torch_file import read_state_dict
+from .torch_writer import write_state_dict
+
 CONVERTER_VERSION = 1
-# As upstream's training saves and loads them.
+"""Is raised whenever the same source would be written differently."""
+
 _OFFICIAL_PREFIX = "_orig_mod.model.inner."
+"""What the official training puts before the name of each parameter."""
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """What was written: weights by rrjax name, and the prefix of those names in the torch file."""
+    """What a conversion wrote; `print` shows one line for each tensor.
+
+    Attributes:
+      params: the weights by their names in rrjax.
+      config: the cell and its sizes.
+      key_prefix: what stands before those names in the torch file.
+    """
 
     params: dict[str, np.ndarray]
     config: Config
     key_prefix: str
 
+    def __str__(self) -> str:
+        width = max(map(len, self.params))
+        lines = [
+            f"{name:<{width}}  {array.shape!s:<12} {array.dtype!s:<9} {self.key_prefix}{name}"
+            for name, array in self.params.items()
+        ]
+        config = self.config
+        total = sum(array.size for array in self.params.values())
+        return "\n".join(
+            [
+                *lines,
+                f"{config.arch.name}: seq_len {config.seq_len}, vocab_size {config.vocab_size}, "
+                f"num_puzzle_identifiers {config.num_puzzle_identifiers}",
+                f"{len(lines)} tensors, {total:,} parameters",
+            ]
+        )
+
 
 def convert(
-    source: str,
-    destination: Path,
+    source: str | Path,
+    destination: str | Path,
     *,
-    sizes: Mapping[str, int | None],
+    seq_len: int | None = None,
+    vocab_size: int | None = None,
+    num_puzzle_identifiers: int | None = None,
     resize_puzzle_embeddings: int | None = None,
 ) -> Conversion:
-    """Write a checkpoint as a model folder: every tensor bit-equal and in the dtype it has.
+    """Writes an official checkpoint as a model folder and returns what it wrote.
+
+    Every tensor keeps its bits and its dtype. PyTorch is not needed, and nothing that the
+    checkpoint asks for is run.
 
     Args:
-      source: a folder, a weights file in one, or a Hub id (`user/repo/folder`).
+      source: the folder with `all_config.yaml` and `weights.pt` or `step_N`, that weights file, or
+        a repository of the Hugging Face Hub (`user/repo/folder`).
       destination: a folder that must not exist; it appears whole or not at all.
-      sizes: `seq_len`, `vocab_size` and `num_puzzle_identifiers`, where no meta file states them.
-      resize_puzzle_embeddings: reset the puzzle embeddings to this many copies of their mean.
+      seq_len: number of tokens of a puzzle, if no `meta.json` states it.
+      vocab_size: number of token values, if no `meta.json` states it.
+      num_puzzle_identifiers: rows of the puzzle-embedding table, if no `meta.json` states them.
+      resize_puzzle_embeddings: replace the puzzle embeddings by this many copies of their mean.
+
+    Returns:
+      The weights by name, the config, and the prefix of the names in the torch file.
 
     Raises:
-      ValueError: if the checkpoint is incomplete, damaged, or not exactly the model it says it is.
-      OSError: if the disk fails.
+      ValueError: if the checkpoint is incomplete, damaged, or not exactly the model that its
+        configuration states.
+      OSError: if a file cannot be read or written.
     """
-    _refuse_existing(destination)
-    files = find_source(source)
+    destination = Path(destination)
+    if destination.exists():
+        raise ValueError(f"{destination} exists already and is not overwritten; name another")
+    files = find_source(str(source))
     prefix, params = strip_prefix(read_state_dict(files.weights))
     provenance = _provenance(files, prefix)
     if resize_puzzle_embeddings is not None:
         provenance["resize_puzzle_embeddings"] = resize_puzzle_embeddings
         params = resize_puzzle_table(params, resize_puzzle_embeddings)
-        if sizes.get("num_puzzle_identifiers") is None:
-            sizes = {**sizes, "num_puzzle_identifiers": resize_puzzle_embeddings}
+        if num_puzzle_identifiers is None:
+            num_puzzle_identifiers = resize_puzzle_embeddings
+    sizes = {
+        "seq_len": seq_len,
+        "vocab_size": vocab_size,
+        "num_puzzle_identifiers": num_puzzle_identifiers,
+    }
     config = Config(_read_arch(files.config), **find_sizes(sizes, files, params))
     check_match(params, param_shapes(config))
     params = {name: params[name] for name in param_shapes(config)}
@@ -67,25 +110,22 @@ def convert(
     return Conversion(params, config, prefix)
 
 
-def to_torch(source: Path, destination: Path) -> Conversion:
-    """Write the weights of a model folder as a PyTorch state dict, under their original prefix.
+def to_torch(source: str | Path, destination: str | Path) -> Conversion:
+    """Writes the weights of a model folder as a PyTorch state dict and returns what it wrote.
 
-    A model that was not converted gets the prefix of official checkpoints.
+    The names get the prefix that they had before the model was converted. A model that was never
+    converted gets the prefix of the official checkpoints.
 
     Raises:
       ValueError: if the destination exists or the source is no model folder.
-      OSError: if the disk fails.
+      OSError: if a file cannot be read or written.
     """
     flat, config, provenance = read_model(source)
     prefix = str(provenance.get("key_prefix", _OFFICIAL_PREFIX))
     params = {name: flat[name] for name in param_shapes(config)}
-    write_state_dict(destination, {prefix + name: array for name, array in params.items()})
+    arrays = {prefix + name: array for name, array in params.items()}
+    write_state_dict(Path(destination), arrays)
     return Conversion(params, config, prefix)
-
-
-def _refuse_existing(destination: Path) -> None:
-    if destination.exists():
-        raise ValueError(f"{destination} exists already and is not overwritten; name another")
 
 
 def _read_arch(path: Path) -> Arch:

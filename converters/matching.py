@@ -1,4 +1,4 @@
-"""Names and shapes of a state dict against those of a model: all agree, or nothing is converted."""
+"""Compares names and shapes of a state dict with those of a model, which must agree in all."""
 
 import difflib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -6,16 +6,16 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 import ml_dtypes
 import numpy as np
 
-from converters.records import CheckpointError
+from .records import CheckpointError
 
-# What torch.compile, data parallelism, the loss head and the model put before a parameter's name.
+# torch.compile, data parallelism, the loss head and the model put these before a name
 _WRAPPERS = ("_orig_mod", "module", "model", "inner")
 _PUZZLE_TABLE = "puzzle_emb.weights"
 _LISTED = 8
 
 
 def strip_prefix(tensors: Mapping[str, np.ndarray]) -> tuple[str, dict[str, np.ndarray]]:
-    """The wrappers' prefix that all keys share (with its final dot), and the tensors without it.
+    """Returns the prefix that all keys share, with its final dot, and the tensors without it.
 
     Raises:
       CheckpointError: if two keys name the same parameter, or the keys' prefixes differ.
@@ -30,7 +30,7 @@ def strip_prefix(tensors: Mapping[str, np.ndarray]) -> tuple[str, dict[str, np.n
     if len(set(prefixes.values())) != 1:
         examples = {prefix: prefix + name for name, prefix in prefixes.items()}
         raise CheckpointError(
-            f"keys of differing prefixes: {_listing(map(repr, examples.values()))}"
+            f"the keys have different prefixes: {_listing(map(repr, examples.values()))}"
         )
     return next(iter(prefixes.values())), stripped
 
@@ -44,11 +44,11 @@ def _split(key: str) -> tuple[str, str]:
 
 
 def check_match(tensors: Mapping[str, np.ndarray], shapes: Mapping[str, Sequence[int]]) -> None:
-    """Refuse tensors that are not, name for name, finite floats of the model's shapes.
+    """Refuses tensors that are not exactly the model's: its names and shapes, and finite floats.
 
     Raises:
-      CheckpointError: naming all keys without a partner on either side, with the nearest name on
-        the other, and all differing shapes; or the tensors with an unfit dtype or value.
+      CheckpointError: with all keys that only one side has, each with the nearest name on the
+        other side, and all shapes that differ; or with a tensor of a wrong dtype or value.
     """
     problems = [
         *_unpartnered("in the file but not in the model", tensors, shapes),
@@ -61,10 +61,11 @@ def check_match(tensors: Mapping[str, np.ndarray], shapes: Mapping[str, Sequence
 
 
 def _unpartnered(where: str, names: Collection[str], others: Collection[str]) -> Iterator[str]:
-    lost = [name for name in names if name not in others]
-    free = [name for name in others if name not in names]
-    if lost:
-        yield f"{where} ({len(lost)}): {_listing(_with_nearest(name, free) for name in lost)}"
+    unmatched = [name for name in names if name not in others]
+    candidates = [name for name in others if name not in names]
+    if unmatched:
+        listing = _listing(_with_nearest(name, candidates) for name in unmatched)
+        yield f"{where} ({len(unmatched)}): {listing}"
 
 
 def _with_nearest(name: str, others: Iterable[str]) -> str:
@@ -81,7 +82,7 @@ def _differing_shapes(
         if name in tensors and tensors[name].shape != tuple(shape)
     ]
     if differing:
-        yield f"of another shape ({len(differing)}): {_listing(differing)}"
+        yield f"with another shape ({len(differing)}): {_listing(differing)}"
 
 
 def _check_values(tensors: Mapping[str, np.ndarray]) -> None:
@@ -94,9 +95,9 @@ def _check_values(tensors: Mapping[str, np.ndarray]) -> None:
 
 
 def resize_puzzle_table(tensors: Mapping[str, np.ndarray], num_rows: int) -> dict[str, np.ndarray]:
-    """The tensors with a puzzle-embedding table of `num_rows` rows, each the mean of the old ones.
+    """Returns the tensors with a puzzle-embedding table of `num_rows` copies of its mean.
 
-    A table that has that many rows already is left as it is.
+    A table that already has that many rows stays as it is.
 
     Raises:
       ValueError: if `num_rows` is not positive or there is no such table.
@@ -119,5 +120,5 @@ def _shape_of(table: np.ndarray | None) -> str:
 
 def _listing(items: Iterable[str]) -> str:
     items = list(items)
-    more = f", and {len(items) - _LISTED} more" if len(items) > _LISTED else ""
-    return ", ".join(items[:_LISTED]) + more
+    rest = f", and {len(items) - _LISTED} more" if len(items) > _LISTED else ""
+    return ", ".join(items[:_LISTED]) + rest

@@ -1,8 +1,8 @@
-"""What a torch pickle describes, read without ever running what it asks for.
+"""Reads what a torch pickle describes, without running anything that it asks for.
 
-A general unpickler imports and calls whatever the file names. This one is a machine with the few
-opcodes that a dictionary of tensors needs. It imports nothing, and its only "calls" are the three
-patterns in `_reduce`, whose results are plain records; the bytes of the tensors are read elsewhere.
+A general unpickler imports and calls whatever the file names. This one knows only the few opcodes
+that a dictionary of tensors needs. It imports nothing. Its only "calls" are the three patterns in
+`_reduce`, which give plain records; `torch_file` reads the bytes of the tensors.
 """
 
 import pickletools
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from converters.records import STORAGE_DTYPES, CheckpointError, Storage, TensorRecord
+from .records import STORAGE_DTYPES, CheckpointError, Storage, TensorRecord
 
 _CALLABLES = {
     "collections OrderedDict",
@@ -23,14 +23,14 @@ _MARK = object()
 
 
 def read_pickle(data: bytes) -> Any:
-    """The value a torch pickle describes.
+    """Returns the value that a torch pickle describes.
 
     Args:
       data: the bytes of an archive's `data.pkl`.
 
     Returns:
-      dicts, lists, tuples, strings and numbers as themselves; a tensor or parameter as its
-      `TensorRecord`; an `OrderedDict` as a dict.
+      Dicts, lists, tuples, strings and numbers as they are, an `OrderedDict` as a dict, and each
+      tensor or parameter as its `TensorRecord`.
 
     Raises:
       CheckpointError: if the pickle is damaged or uses anything beyond that.
@@ -57,7 +57,7 @@ class _Callable:
 
 
 class _Machine:
-    """A pickle's stack and memo."""
+    """The stack and the memo of a pickle."""
 
     def __init__(self):
         self.stack: list[Any] = []
@@ -101,7 +101,7 @@ def _set_items(machine: _Machine, items: Sequence[Any]) -> None:
     if not isinstance(target, dict) or len(items) % 2:
         raise CheckpointError("its pickle is damaged: key-value pairs for something but a dict")
     for key, value in zip(items[::2], items[1::2], strict=True):
-        # Tuples can be nested so that hashing one takes exponential time.
+        # A tuple is refused, since nested ones can take exponential time to hash.
         if not isinstance(key, str | int):
             raise CheckpointError(f"refused: a dict key of type {type(key).__name__}")
         target[key] = value
@@ -160,7 +160,7 @@ def _reduce(machine: _Machine, _: None) -> None:
 
 def _build(machine: _Machine, _: None) -> None:
     machine.pop()
-    # `Module.state_dict()` hangs its `_metadata` on the OrderedDict; loading has no use for it.
+    # `Module.state_dict()` attaches `_metadata` to the OrderedDict; nothing here needs it.
     if not isinstance(machine.top(), dict):
         raise CheckpointError("refused: it sets the state of something but an OrderedDict")
 

@@ -1,4 +1,4 @@
-"""What a torch file says of its tensors, before any of their bytes are read."""
+"""Records of the tensors that a torch file describes, made before their bytes are read."""
 
 from dataclasses import dataclass
 
@@ -26,7 +26,7 @@ STORAGE_DTYPES: dict[str, np.dtype] = {
 
 @dataclass(frozen=True)
 class Storage:
-    """A flat record of the archive: `num_elements` values of `dtype` under `key`."""
+    """A flat array in the archive: `num_elements` values of `dtype` under `key`."""
 
     dtype: np.dtype
     key: str

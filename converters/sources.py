@@ -1,4 +1,4 @@
-"""Where the files of an official checkpoint are: a folder, a file in one, or a Hub repository."""
+"""Finds the files of an official checkpoint in a folder or in a repository of the Hub."""
 
 import re
 from collections.abc import Iterable
@@ -29,9 +29,10 @@ class Source:
 
 
 def find_source(text: str) -> Source:
-    """The files that a folder, a weights file or a Hub id (`user/repo/folder`) names.
+    """Returns the files of the checkpoint at a folder, a weights file or a Hub id.
 
-    What exists on disk is taken from there; `hf://` always means the Hub.
+    A path that exists is read from the disk. A Hub id is `user/repo/folder`; `hf://` in front of it
+    always means the Hub.
 
     Raises:
       ValueError: if a file is missing, several could be meant, or the Hub cannot be reached.
@@ -55,7 +56,7 @@ def _folder_of(path: Path) -> Path:
 
 
 def _source_in(path: Path, repository: Path) -> Source:
-    """The checkpoint at `path`, with the `data` folder of the repository."""
+    """Returns the checkpoint at `path`, with meta files from the repository's `data` folder."""
     folder = _folder_of(path)
     weights = path if path.is_file() else _find_weights(folder)
     config, own_meta = folder / _CONFIG, folder / "meta.json"
@@ -66,13 +67,13 @@ def _source_in(path: Path, repository: Path) -> Source:
 
 
 def _find_weights(folder: Path) -> Path:
-    found = [e for e in folder.iterdir() if e.is_file() and _WEIGHTS.fullmatch(e.name)]
-    if not found:
+    files = [e for e in folder.iterdir() if e.is_file() and _WEIGHTS.fullmatch(e.name)]
+    if not files:
         entries = _names(folder.iterdir())
         raise ValueError(f"{folder} has neither weights.pt nor a file step_N; found {entries}")
-    if len(found) > 1:
-        raise ValueError(f"{folder} has several weights files; name one of {_names(found)}")
-    return found[0]
+    if len(files) > 1:
+        raise ValueError(f"{folder} has several weights files; name one of {_names(files)}")
+    return files[0]
 
 
 def _names(paths: Iterable[Path]) -> str:
@@ -90,7 +91,7 @@ def _hub_source(repo: str, inside: str) -> Source:
 
 
 def _download(repo: str, inside: str) -> Path:
-    """The cached snapshot of a Hub repository, with the files of one checkpoint."""
+    """Downloads the files of one checkpoint and returns the cached snapshot of its repository."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
         HTTPError,  # pyright: ignore[reportPrivateImportUsage]
@@ -119,5 +120,5 @@ def _offline_message(repo: str, inside: str, error: Exception) -> str:
         f"  {at}{_CONFIG} as FOLDER/{_CONFIG}\n"
         f"  {at}{file} as FOLDER/{file}\n"
         f"  {at}meta.json, or else the fitting data/…_meta.json, as FOLDER/meta.json\n"
-        "and run: python -m converters FOLDER DESTINATION"
+        "and run: rrjax convert FOLDER DESTINATION"
     )

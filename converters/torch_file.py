@@ -1,4 +1,4 @@
-"""Files of `torch.save`, read and written without torch.
+"""Reads files of `torch.save` without torch.
 
 Such a file is a zip archive of uncompressed records: `<root>/data.pkl` describes the object,
 `<root>/data/<key>` holds the bytes of a storage, `<root>/byteorder` their byte order.
@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from converters.pickle_reader import read_pickle
-from converters.records import CheckpointError, Storage, TensorRecord
+from .pickle_reader import read_pickle
+from .records import CheckpointError, Storage, TensorRecord
 
 # A state dict takes some 120 bytes of pickle a tensor.
 _LARGEST_PICKLE = 4 * 2**20
@@ -20,15 +20,15 @@ _LEGACY_MAGIC = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 
 
 def read_state_dict(path: Path) -> dict[str, np.ndarray]:
-    """The tensors of a `torch.save`d state dict.
+    """Returns the tensors of a state dict that `torch.save` wrote.
 
     Returns:
-      each tensor by its name, in its own dtype (bfloat16 by ml_dtypes) and the file's order. The
+      The tensors by name, each in its own dtype (bfloat16 by ml_dtypes), in the file's order. The
       arrays are contiguous and read-only; tied tensors may share memory.
 
     Raises:
-      CheckpointError: if the file is damaged, of another format, or holds or asks for anything but
-        tensors. Nothing the file names is imported or called, and no more is read than its size.
+      CheckpointError: if the file is damaged, has another format, or asks for anything but
+        tensors. Nothing that it names is imported or called, and no more is read than its size.
       OSError: if it cannot be read.
     """
     try:
@@ -39,7 +39,7 @@ def read_state_dict(path: Path) -> dict[str, np.ndarray]:
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
     except (zipfile.BadZipFile, RuntimeError, ValueError, EOFError) as error:
-        # What zipfile raises for damage, or (RuntimeError) for features of zip that it lacks.
+        # zipfile raises these for damage, and RuntimeError for features of zip that it lacks
         reason = str(error) or "it ends early"
         raise CheckpointError(f"{path}: truncated or damaged ({reason})") from error
 
@@ -69,7 +69,7 @@ def _resave(path: Path, *, weights_only: bool) -> str:
 
 
 def _check_records(archive: zipfile.ZipFile, file_size: int) -> None:
-    """Refuse what could unpack to more than the file itself: compression, overlaps, duplicates."""
+    """Refuses records that could unpack to more bytes than the file has."""
     records = archive.infolist()
     for record in records:
         if record.header_offset < 0:
@@ -89,7 +89,7 @@ def _read_archive(archive: zipfile.ZipFile) -> dict[str, np.ndarray]:
     if len(pickles) != 1:
         raise CheckpointError(f"expected exactly one data.pkl in the archive, found {len(pickles)}")
     root = pickles[0].removesuffix("data.pkl")
-    # Files from before torch 2.1 have no such record; torch reads them as little-endian.
+    # files from before torch 2.1 have no such record, and torch reads them as little-endian
     order = archive.read(f"{root}byteorder") if f"{root}byteorder" in names else b"little"
     if order != b"little":
         raise CheckpointError(f"expected byte order b'little', found {order[:16]!r}")
@@ -119,18 +119,18 @@ def _read_storage(archive: zipfile.ZipFile, root: str, storage: Storage) -> np.n
     name = f"{root}data/{storage.key}"
     if name not in archive.NameToInfo:
         raise CheckpointError(f"the record {name!r} of a tensor is missing")
-    found, expected = archive.getinfo(name).file_size, storage.num_elements * storage.dtype.itemsize
-    if found != expected:
-        raise CheckpointError(f"record {name!r}: expected {expected} bytes, found {found}")
+    size, expected = archive.getinfo(name).file_size, storage.num_elements * storage.dtype.itemsize
+    if size != expected:
+        raise CheckpointError(f"record {name!r}: expected {expected} bytes, found {size}")
     return np.frombuffer(archive.read(name), storage.dtype)
 
 
 def _view(key: str, record: TensorRecord, storage: np.ndarray) -> np.ndarray:
-    """A strided view, which must lie inside its storage; a copy where it is not contiguous."""
+    """Returns the tensor as a view of its storage, or as a copy if it is not contiguous."""
     spans = zip(record.shape, record.strides, strict=True)
     last = record.offset + sum((size - 1) * stride for size, stride in spans)
     size = math.prod(record.shape)
-    # A view larger than its storage (stride 0) would let a small file fill the memory.
+    # a view larger than its storage (stride 0) would let a small file fill the memory
     if size and (last >= storage.size or size > storage.size):
         raise CheckpointError(
             f"{key!r} of shape {record.shape}, strides {record.strides} and offset {record.offset} "

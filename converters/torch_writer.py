@@ -1,4 +1,4 @@
-"""State dicts written as `torch.save` writes them, without torch."""
+"""Writes state dicts as `torch.save` writes them, without torch."""
 
 import io
 import math
@@ -10,20 +10,21 @@ from typing import Any
 
 import numpy as np
 
-from converters.records import STORAGE_DTYPES
 from rrjax.store import write_bytes_atomically
 
+from .records import STORAGE_DTYPES
+
 _STORAGE_NAMES = {dtype: name for name, dtype in STORAGE_DTYPES.items()}
-# A fixed date makes the file a function of the weights.
+# with a fixed date the file is a function of the weights
 _DATE = (1980, 1, 1, 0, 0, 0)
 
 
 def write_state_dict(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write arrays so that `torch.load(path, weights_only=True)` gives them back bit-equal.
+    """Writes arrays so that `torch.load(path, weights_only=True)` returns them with equal bits.
 
     Args:
       path: a file that must not exist; it appears whole or not at all.
-      arrays: by name, of any dtype that torch stores (bfloat16 by ml_dtypes).
+      arrays: the arrays by name, of any dtype that torch stores (bfloat16 by ml_dtypes).
 
     Raises:
       ValueError: if the file exists, or torch has no such dtype.
@@ -42,7 +43,7 @@ def _archive(arrays: Mapping[str, np.ndarray]) -> bytes:
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         records = {"data.pkl": _pickle(arrays), "byteorder": b"little"}
         records |= {f"data/{key}": array.tobytes() for key, array in enumerate(arrays.values())}
-        # The version of the layout of records, not of torch.
+        # this is the version of the layout of records, not of torch
         records["version"] = b"3\n"
         for name, content in records.items():
             archive.writestr(zipfile.ZipInfo(f"weights/{name}", _DATE), content)
@@ -50,17 +51,17 @@ def _archive(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 def _pickle(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """The opcodes, of protocol 2, of a dict from names to tensors over storages 0, 1, …."""
+    """Returns opcodes of protocol 2 for a dict from names to tensors over the storages 0, 1, …."""
     items = [_literal(name) + _tensor(key, a) for key, (name, a) in enumerate(arrays.items())]
     opening = [pickle.PROTO, b"\x02", pickle.EMPTY_DICT, pickle.MARK]
     return b"".join([*opening, *items, pickle.SETITEMS, pickle.STOP])
 
 
 def _tensor(key: int, array: np.ndarray) -> bytes:
-    """The call `_rebuild_tensor_v2(storage, offset, shape, strides, requires_grad, hooks)`."""
+    """Returns `_rebuild_tensor_v2(storage, offset, shape, strides, requires_grad, hooks)`."""
     storage_type = _global("torch", _STORAGE_NAMES[array.dtype])
-    described = [_literal("storage"), storage_type, *map(_literal, (str(key), "cpu", array.size))]
-    storage = b"".join([pickle.MARK, *described, pickle.TUPLE, pickle.BINPERSID])
+    parts = [_literal("storage"), storage_type, *map(_literal, (str(key), "cpu", array.size))]
+    storage = b"".join([pickle.MARK, *parts, pickle.TUPLE, pickle.BINPERSID])
     strides = tuple(math.prod(array.shape[axis + 1 :]) for axis in range(array.ndim))
     hooks = _global("collections", "OrderedDict") + pickle.EMPTY_TUPLE + pickle.REDUCE
     arguments = [storage, _literal(0), _literal(array.shape), _literal(strides), _literal(False)]
@@ -73,6 +74,6 @@ def _global(module: str, name: str) -> bytes:
 
 
 def _literal(value: Any) -> bytes:
-    """The opcodes that push a string, an integer, a boolean or a tuple of integers."""
-    # Between the PROTO that pickle puts first and its final STOP.
+    """Returns the opcodes that push a string, an integer, a boolean or a tuple of integers."""
+    # without the PROTO that pickle puts first and its final STOP
     return pickle.dumps(value, protocol=2)[2:-1]

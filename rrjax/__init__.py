@@ -1,24 +1,75 @@
-"""rrjax: the dynamics of recursive reasoning models, measured in JAX."""
+"""rrjax measures the dynamics of recursive reasoning models in JAX.
 
-from rrjax.contract import Dynamics
-from rrjax.dynamics.rollout import Trajectory, rollout
-from rrjax.dynamics.spectrum import Spectrum, spectrum
-from rrjax.experiments.loading import load_results
-from rrjax.models import Model, bundled_names, load_model
-from rrjax.results.results import Results
-from rrjax.training.history import aggregate_runs, load_run
+Each public name is imported when it is first used, so that `import rrjax` itself loads nothing.
+"""
 
-__all__ = [
-    "Dynamics",
-    "Model",
-    "Results",
-    "Spectrum",
-    "Trajectory",
-    "aggregate_runs",
-    "bundled_names",
-    "load_model",
-    "load_results",
-    "load_run",
-    "rollout",
-    "spectrum",
-]
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.3.0"
+
+if TYPE_CHECKING:
+    from rrjax import analysis as analysis
+    from rrjax import cells as cells
+    from rrjax import experiments as experiments
+    from rrjax import flossing as flossing
+    from rrjax import plots as plots
+    from rrjax import puzzles as puzzles
+    from rrjax import systems as systems
+    from rrjax.contract import Dynamics as Dynamics
+    from rrjax.contract import Repeat as Repeat
+    from rrjax.contract import Update as Update
+    from rrjax.converters.convert import (  # pyright: ignore[reportMissingImports]
+        convert as convert,  # `converters/` in a checkout, where this path does not exist
+    )
+    from rrjax.dynamics import horizons as horizons
+    from rrjax.dynamics.covariant import covariant_vectors as covariant_vectors
+    from rrjax.dynamics.divergence import divergence as divergence
+    from rrjax.dynamics.full import full_spectrum as full_spectrum
+    from rrjax.dynamics.rollout import Trajectory as Trajectory
+    from rrjax.dynamics.rollout import rollout as rollout
+    from rrjax.dynamics.slices import forward_vectors as forward_vectors
+    from rrjax.dynamics.spectrum import Spectrum as Spectrum
+    from rrjax.dynamics.spectrum import spectrum as spectrum
+    from rrjax.experiments.loading import load_results as load_results
+    from rrjax.models import Model as Model
+    from rrjax.models import bundled_names as bundled_names
+    from rrjax.models import load_model as load_model
+    from rrjax.results.results import Results as Results
+    from rrjax.training.history import aggregate_runs as aggregate_runs
+    from rrjax.training.history import load_run as load_run
+
+_NAMES = {
+    "rrjax.contract": ("Dynamics", "Repeat", "Update"),
+    "rrjax.converters.convert": ("convert",),
+    "rrjax.dynamics.covariant": ("covariant_vectors",),
+    "rrjax.dynamics.divergence": ("divergence",),
+    "rrjax.dynamics.full": ("full_spectrum",),
+    "rrjax.dynamics.rollout": ("Trajectory", "rollout"),
+    "rrjax.dynamics.slices": ("forward_vectors",),
+    "rrjax.dynamics.spectrum": ("Spectrum", "spectrum"),
+    "rrjax.experiments.loading": ("load_results",),
+    "rrjax.models": ("Model", "bundled_names", "load_model"),
+    "rrjax.results.results": ("Results",),
+    "rrjax.training.history": ("aggregate_runs", "load_run"),
+}
+_MODULES = {
+    **{name: f"rrjax.{name}" for name in ("analysis", "cells", "experiments", "flossing")},
+    **{name: f"rrjax.{name}" for name in ("plots", "puzzles", "systems")},
+    "horizons": "rrjax.dynamics.horizons",
+}
+_HOMES = {name: module for module, names in _NAMES.items() for name in names}
+
+__all__ = sorted([*_HOMES, *_MODULES])  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(_MODULES[name])
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'rrjax' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,12 +1,14 @@
-"""The `rrjax` command: one sub-command a job; a bad request is one message and exit code 2."""
+"""The `rrjax` command. A bad request gives one message and exit code 2."""
 
 import importlib
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from rrjax import __version__
 from rrjax.commands.errors import is_out_of_memory, memory_message
-from rrjax.jobs.sweep import Unfinished
+from rrjax.jobs.compile_cache import use_compile_cache
 
 COMMANDS = {
     "spectrum": "Lyapunov spectra of a model on many puzzles, solved against failed",
@@ -18,23 +20,42 @@ COMMANDS = {
     "train": "train a cell with the official recipe",
     "search": "search over fields of a training run, by Optuna",
     "runs": "training runs of a folder, averaged over seeds",
+    "convert": "convert an official PyTorch checkpoint to a model folder, or back",
     "sudoku": "make a data set of Sudokus with exactly one solution",
     "maze": "make a data set of mazes with long shortest paths",
     "arc": "make a data set of ARC-AGI tasks",
     "toy": "transient chaos in one dimension: why failures are the chaotic runs",
 }
+_ELSEWHERE = {"convert": "rrjax.converters.command"}
+"""Modules of commands that do not live in `rrjax.commands`."""
+
+Command = Callable[[Sequence[str]], Any]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a sub-command; returns the exit code."""
+    """Runs a sub-command and returns the exit code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments[:1] == ["--no-compile-cache"]:
+        os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+        del arguments[0]
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_usage())
         return 0 if arguments else 2
+    if arguments[0] == "--version":
+        print(f"rrjax {__version__}")
+        return 0
     if arguments[0] not in COMMANDS:
         return _refuse(f"unknown command {arguments[0]!r}\n\n{_usage()}")
+    use_compile_cache()
+    return run_command(_command(arguments[0]), arguments[1:])
+
+
+def run_command(command: Command, arguments: Sequence[str]) -> int:
+    """Runs a command's function and returns the exit code, with a message for expected errors."""
+    from rrjax.jobs.sweep import Unfinished  # loads NumPy, which `rrjax --help` does without
+
     try:
-        _command(arguments[0])(arguments[1:])
+        command(arguments)
     except Unfinished as rest:
         print(rest)
     except OSError as error:
@@ -50,18 +71,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _command(name: str) -> Callable[[list[str]], Any]:
+def _command(name: str) -> Command:
     # imported only when asked for, so that `rrjax --help` answers at once
-    return importlib.import_module(f"rrjax.commands.{name}").main
+    return importlib.import_module(_ELSEWHERE.get(name, f"rrjax.commands.{name}")).main
 
 
 def _usage() -> str:
     rows = "\n".join(f"  {name:10s} {text}" for name, text in COMMANDS.items())
-    return f"usage: rrjax COMMAND [OPTIONS]\n\n{rows}\n\nrrjax COMMAND --help lists its options."
+    return f"""usage: rrjax [--no-compile-cache] COMMAND [OPTIONS]
+
+{rows}
+
+rrjax COMMAND --help lists its options; rrjax --version prints the version.
+Compiled programs are kept between runs; --no-compile-cache neither reads nor writes them."""
 
 
 def _message(error: OSError) -> str:
-    """Without the number; `rrjax.store` says the path itself, the system apart from the text."""
+    """Returns the error's text without its number, and with the path if the text lacks it."""
     if error.strerror is None:
         return str(error)
     return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"

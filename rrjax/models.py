@@ -76,12 +76,12 @@ class Model:
 
 
 def bundled_names() -> list[str]:
-    """The models that come with rrjax."""
+    """Returns the names of the models that come with rrjax."""
     return sorted(path.parent.name for path in _BUNDLED.glob(f"*/{CONFIG}"))
 
 
 def load_model(source: str | Path, dtype: Dtype = "float32") -> Model:
-    """A model by bundled name, folder, or `hf://user/repo/sub/folder`.
+    """Returns the model of a bundled name, a folder, or `hf://user/repo/sub/folder`.
 
     Args:
       source: what to load.
@@ -240,7 +240,7 @@ def _download(path: str) -> Path:
         raise ValueError(
             f"cannot reach the hub for {user}/{repo} ({type(error).__name__}). Put "
             f"{' and '.join(files)} into a folder by hand and pass that folder; PyTorch weights "
-            f"go through `python -m converters {path} FOLDER`"
+            f"go through `rrjax convert {path} FOLDER`"
         ) from None
     return Path(root) / folder
 
@@ -249,4 +249,4 @@ def _hint(folder: Path) -> str:
     torch_files = [*folder.glob("*.pt"), *folder.glob("step_*")] if folder.is_dir() else []
     if not torch_files:
         return ""
-    return f"; {torch_files[0].name} there is PyTorch's: python -m converters {folder} NEW_FOLDER"
+    return f"; {torch_files[0].name} there is PyTorch's: rrjax convert {folder} NEW_FOLDER"

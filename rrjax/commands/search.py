@@ -1,8 +1,5 @@
 """`rrjax search`: Optuna over fields of a training, by its accuracy on held-out puzzles."""
 
-import fcntl
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -28,7 +25,7 @@ from rrjax.commands.search_report import (
 from rrjax.commands.search_space import Choices, Domain, Space, read_space, with_values
 from rrjax.jobs.progress import progress
 from rrjax.reports.terminal import print_table
-from rrjax.store import claim_folder, describe_run, write_bytes_atomically
+from rrjax.store import claim_folder, describe_run, hold_lock, write_bytes_atomically
 from rrjax.training.logs import EVALUATED
 from rrjax.training.loop import Report, Rhythm, Task, identity, train
 from rrjax.training.recipe import Recipe
@@ -104,7 +101,9 @@ def main(arguments: list[str]) -> None:
         **{k: getattr(options, k) for k in ("objective", "prune", "num_random", "search_seed")},
     }
     claim_folder(options.out, "config.json", job, {"made_by": describe_run()})
-    with _only_one(options.out):
+    with hold_lock(options.out / "lock") as is_alone:
+        if not is_alone:  # this one would continue the trial that the other is at
+            raise ValueError(f"{options.out} is being searched by another process; let it end")
         study = _study(options)
         while trial := _next_trial(study, options):
             _run(study, trial, options, space, base)
@@ -126,18 +125,6 @@ def _base(options: Options) -> Task:
     given = {f.name: getattr(options, f.name) for f in fields(options)}
     shared = {f.name for f in fields(train_command.Options)} & given.keys()
     return train_command.make_task(train_command.Options(**{name: given[name] for name in shared}))
-
-
-@contextmanager
-def _only_one(out: Path) -> Iterator[None]:
-    """Hold the folder: a second process would continue the trial that the first one is at."""
-    with (out / "lock").open("w") as file:
-        try:
-            # the system lets go of it when the process ends, however it does
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(f"{out} is being searched by another process; let it end") from None
-        yield
 
 
 def _study(options: Options) -> "optuna.Study":

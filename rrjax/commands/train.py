@@ -20,6 +20,7 @@ from rrjax.training.logs import METRICS
 from rrjax.training.loop import Rhythm, Task, identity, train, writes
 from rrjax.training.placement import Device, training_devices
 from rrjax.training.recipe import Recipe
+from rrjax.training.recipe_files import find_recipe
 from rrjax.training.track import Tracker, tracking
 
 Kind = TypeVar("Kind")
@@ -33,8 +34,9 @@ class Options:
       data: data-set folder with `train/` and `test/` (see `rrjax sudoku`).
       out: run folder: config.json, metrics.csv, checkpoints/, models/step_N/, models/best/.
       augment: move every training Sudoku by a random validity-preserving symmetry.
-      config: a YAML file of defaults: `arch:` and the recipe's keys, as in `all_config.yaml`,
-        `augmentation:` and `floss:`.
+      config: the name of a recipe that comes with rrjax, such as cpu_sudoku4, or a YAML file of
+        defaults: `arch:` and the recipe's keys, as in `all_config.yaml`, `augmentation:` and
+        `floss:`.
       track: also write the logged numbers for TensorBoard or W&B, into the run folder.
       cpu_devices: share each batch among so many devices of the processor; without it one, which
         uses all cores. Accelerators are all used.
@@ -91,9 +93,9 @@ def parse(kind: Callable[..., Kind], arguments: list[str], prog: str) -> Kind:
 def _config_path(arguments: list[str]) -> Path | None:
     for index, argument in enumerate(arguments):
         if argument == "--config" and index + 1 < len(arguments):
-            return Path(arguments[index + 1])
+            return find_recipe(arguments[index + 1])
         if argument.startswith("--config="):
-            return Path(argument.partition("=")[2])
+            return find_recipe(argument.partition("=")[2])
     return None
 
 

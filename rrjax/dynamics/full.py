@@ -54,7 +54,7 @@ def full_spectrum(
     frame: Frame | None = None,
     initial: State | None = None,
 ) -> FullSpectrum:
-    r"""All n finite-time Lyapunov exponents, with J_t formed by forward differentiation.
+    r"""Returns all n finite-time Lyapunov exponents, with J_t formed by forward differentiation.
 
     As `spectrum` with k = n, by other means throughout: J_t is a dense (n, n) matrix and
     J_t Q_{t−1} = Q_t R_t a Householder QR. The exponents obey the sum rule

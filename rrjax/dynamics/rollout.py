@@ -44,7 +44,7 @@ class Trajectory:
 
 
 def rollout(dynamics: Dynamics, num_segments: int = 16, initial: State | None = None) -> Trajectory:
-    """Run `num_segments` segments, reading out after each. Never halts early.
+    """Runs `num_segments` segments and returns the readout after each. It never halts early.
 
     All readouts are kept: for thousands of segments see `observe_segments`.
 

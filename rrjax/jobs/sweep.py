@@ -6,20 +6,18 @@ share a folder: each chunk is one file that appears whole, and a lock that dies 
 keeps two workers from computing the same one. The merged result does not depend on who did what.
 """
 
-import fcntl
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from rrjax.checks import check_count
 from rrjax.jobs.shares import Share
-from rrjax.store import Arrays, claim_folder, describe_run, read_arrays, write_arrays
+from rrjax.store import Arrays, claim_folder, describe_run, hold_lock, read_arrays, write_arrays
 
 Work = Callable[[np.ndarray], Mapping[str, Any]]
 """From the indices (chunks, chunk_size) of some chunks' items to arrays with these two axes."""
@@ -182,7 +180,7 @@ def _take(
             finished.append(chunk)
             continue
         with ExitStack() as lock:
-            if not lock.enter_context(_lock(sweep.path(chunk))):
+            if not lock.enter_context(hold_lock(_lock_name(sweep.path(chunk)))):
                 rest.append(chunk)
             elif _read(sweep.path(chunk)) is not None:  # finished between the look and the lock
                 finished.append(chunk)
@@ -214,41 +212,8 @@ def _listed(chunks: list[int]) -> str:
     return f"{shown} and {len(chunks) - 10} more" if len(chunks) > 10 else shown
 
 
-@contextmanager
-def _lock(path: Path) -> Iterator[bool]:
-    """Whether this worker may compute a chunk: nobody else alive holds its lock.
-
-    Where a file system has no locks everybody may: workers without a share then compute the same
-    bits side by side.
-    """
-    name = _lock_name(path)
-    with name.open("w") as file:
-        if not _holds(file, name):
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            with suppress(OSError):
-                name.unlink()
-
-
 def _lock_name(path: Path) -> Path:
     return path.with_name(f".{path.stem}.lock")
-
-
-def _holds(file: IO[str], name: Path) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-    try:
-        # an older holder may have removed the file after it was opened here: that lock is void
-        return os.path.samestat(os.fstat(file.fileno()), name.stat())
-    except FileNotFoundError:
-        return False
 
 
 def _remove_locks(sweep: Sweep) -> None:

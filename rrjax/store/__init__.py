@@ -8,6 +8,7 @@ from rrjax.store.files import (
     write_bytes_atomically,
     write_bytes_once,
 )
+from rrjax.store.locks import hold_lock
 from rrjax.store.provenance import describe_run, version
 from rrjax.store.records import (
     DIGEST_KEY,
@@ -37,6 +38,7 @@ __all__ = [
     "digest_arrays",
     "encode_json",
     "format_entry",
+    "hold_lock",
     "new_folder",
     "read_arrays",
     "read_json",

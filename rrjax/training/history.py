@@ -80,7 +80,7 @@ class Group:
 
 
 def load_run(folder: str | Path) -> Run:
-    """The configuration and the numbers of a training, finished or not.
+    """Returns the configuration and the numbers of a training, finished or not.
 
     Raises:
       ValueError: for a folder that is not of `rrjax train`, or damaged files.

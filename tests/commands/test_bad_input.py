@@ -97,7 +97,7 @@ def test_a_folder_that_is_no_model(refused):
 def test_a_folder_of_pytorch_weights(place, refused):
     (place / "torch").mkdir()
     (place / "torch" / "weights.pt").touch()
-    assert "python -m converters torch NEW_FOLDER" in refused("spectrum", "torch")
+    assert "rrjax convert torch NEW_FOLDER" in refused("spectrum", "torch")
 
 
 def test_truncated_weights(place, refused):

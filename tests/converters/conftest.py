@@ -1,13 +1,13 @@
 """The converters' command, an official checkpoint to give it, and a place for a torch file."""
 
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from converters.__main__ import main
+from converters.command import main
+from rrjax.cli import run_command
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -18,10 +18,11 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    def run(*arguments: str | Path) -> None:
-        monkeypatch.setattr(sys, "argv", ["converters", *map(str, arguments)])
-        main()
+def run() -> Callable[..., int]:
+    """Runs the command and returns its exit code."""
+
+    def run(*arguments: str | Path) -> int:
+        return run_command(main, [*map(str, arguments)])
 
     return run
 

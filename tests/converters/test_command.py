@@ -1,4 +1,4 @@
-"""`python -m converters` from end to end, on the official models' files."""
+"""`rrjax convert` from end to end, on the official models' files."""
 
 import hashlib
 import json

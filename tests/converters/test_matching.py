@@ -37,7 +37,7 @@ def test_two_keys_of_one_parameter_are_refused():
 
 
 def test_differing_prefixes_are_refused():
-    with pytest.raises(CheckpointError, match=r"differing prefixes: 'model\.H_init', 'L_init'"):
+    with pytest.raises(CheckpointError, match=r"different prefixes: 'model\.H_init', 'L_init'"):
         strip_prefix({"model.H_init": ONE, "L_init": ONE})
 
 
@@ -49,7 +49,7 @@ def test_the_difference_is_named_both_ways_with_the_nearest_names():
     assert str(caught.value).splitlines()[1:] == [
         "  in the file but not in the model (2): 'q_head.bais' (nearest: 'q_head.bias'), 'extra'",
         "  in the model but not in the file (1): 'q_head.bias' (nearest: 'q_head.bais')",
-        "  of another shape (1): w: (2, 3) in the file, (3, 2) in the model",
+        "  with another shape (1): w: (2, 3) in the file, (3, 2) in the model",
     ]
 
 

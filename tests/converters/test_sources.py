@@ -192,4 +192,4 @@ def test_without_a_network_the_message_says_what_to_put_where(
     message = str(caught.value)
     assert "trm/all_config.yaml as FOLDER/all_config.yaml" in message
     assert f"{file} as FOLDER/{Path(file).name}" in message
-    assert message.endswith("python -m converters FOLDER DESTINATION")
+    assert message.endswith("rrjax convert FOLDER DESTINATION")

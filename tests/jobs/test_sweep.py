@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from rrjax.jobs import sweep
 from rrjax.jobs.shares import Share
 from rrjax.jobs.sweep import Sweep, Unfinished
-from rrjax.store import claims
+from rrjax.store import claims, hold_lock
 from tests.tools.tiny import snapshot
 
 IDENTITY = {"seed": 1, "sizes": {"k": 2, "segments": 16}}
@@ -260,7 +260,7 @@ def test_a_chunk_that_another_worker_holds_is_left_to_it_and_waited_for(tmp_path
     sweep.run(job, Work(), ignore)
     whole = job.path(1).read_bytes()
     job.path(1).write_bytes(whole[:-1])
-    assert other.enter_context(sweep._lock(job.path(1)))
+    assert other.enter_context(hold_lock(sweep._lock_name(job.path(1))))
 
     def repair(seconds: float) -> None:
         assert job.path(1).read_bytes() == whole[:-1]  # what it computes anew is not removed
@@ -272,40 +272,18 @@ def test_a_chunk_that_another_worker_holds_is_left_to_it_and_waited_for(tmp_path
 
 
 def test_a_chunk_finished_just_before_its_lock_was_had_is_not_computed_again(tmp_path, monkeypatch):
-    job, lock = make(tmp_path), sweep._lock
+    job = make(tmp_path)
     sweep.run(make(tmp_path / "other"), Work(), ignore)
 
     def late(path: Path):
-        path.write_bytes((tmp_path / "other" / "chunks" / path.name).read_bytes())
-        return lock(path)
+        name = path.name[1:].replace("lock", "npz")
+        (path.parent / name).write_bytes((tmp_path / "other" / "chunks" / name).read_bytes())
+        return hold_lock(path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(sweep, "_lock", late)
+        patch.setattr(sweep, "hold_lock", late)
         patch.setattr(claims, "_is_free", lambda *_: True)
         assert_values(sweep.run(job, must_not_run, ignore))
-
-
-def test_a_lock_on_a_file_that_its_older_holder_removed_is_void(tmp_path):
-    path = tmp_path / "000000.npz"
-    with sweep._lock_name(path).open("w") as opened:
-        with sweep._lock(path) as mine:
-            assert mine
-            assert not sweep._holds(opened, sweep._lock_name(path))
-        # now free to lock, but no longer the file that others would open
-        assert not sweep._holds(opened, sweep._lock_name(path))
-        with sweep._lock(path) as mine:
-            assert mine
-            assert not sweep._holds(opened, sweep._lock_name(path))
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_without_locks_in_the_file_system_everybody_may(tmp_path, monkeypatch):
-    def unsupported(*_):
-        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
-
-    monkeypatch.setattr(sweep.fcntl, "flock", unsupported)
-    assert_values(sweep.run(make(tmp_path), Work(), ignore))
-    assert chunk_names(tmp_path) == ["000000.npz", "000001.npz", "000002.npz"]
 
 
 def test_going_on_after_many_chunks_opens_few_files(tmp_path):
@@ -340,7 +318,7 @@ _KILLER = """
 import os, random, signal, sys, time
 from pathlib import Path
 from rrjax.jobs import sweep
-from tests import test_sweep
+from tests.jobs import test_sweep
 
 sweep.describe_run = lambda: {"python": "3"}
 sweep.POLL_SECONDS = 0.002

@@ -220,7 +220,7 @@ def test_a_missing_file_is_named(folder, name):
 @pytest.mark.parametrize("name", ["weights.pt", "step_1000"])
 def test_a_pytorch_folder_is_sent_to_the_converter(tmp_path, name):
     (tmp_path / name).touch()
-    with pytest.raises(ValueError, match=rf"{name} there is PyTorch's: python -m converters .*"):
+    with pytest.raises(ValueError, match=rf"{name} there is PyTorch's: rrjax convert .*"):
         load_model(tmp_path)
 
 
@@ -290,7 +290,7 @@ def test_without_the_hub_the_files_are_named(tmp_path, monkeypatch):
         load_model("hf://user/repo/sub")
     for words in (
         "sub/model.safetensors and sub/config.json",
-        "python -m converters user/repo/sub",
+        "rrjax convert user/repo/sub",
     ):
         assert words in str(caught.value)
 

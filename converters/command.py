@@ -1,0 +1,55 @@
+"""The command `rrjax convert`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+
+@dataclass(frozen=True)
+class Options:
+    """Convert an official TRM or HRM checkpoint to a model folder of rrjax, or back.
+
+    The command needs no torch, runs nothing that a checkpoint asks for, and overwrites nothing.
+
+    Attributes:
+      source: the folder with all_config.yaml and weights.pt or step_N, that weights file, or a
+        repository of the Hugging Face Hub (user/repo/folder). With --to-torch: a model folder.
+      destination: the model folder to write. With --to-torch: the .pt file to write.
+      to_torch: write a PyTorch state dict from a model folder.
+      seq_len: number of tokens of a puzzle, if no meta.json states it.
+      vocab_size: number of token values, if no meta.json states it.
+      num_puzzle_identifiers: rows of the puzzle-embedding table, if no meta.json states them.
+      resize_puzzle_embeddings: replace the puzzle embeddings by this many copies of their mean.
+    """
+
+    source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SRC")]
+    destination: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DST")]
+    to_torch: tyro.conf.FlagCreatePairsOff[bool] = False
+    seq_len: int | None = None
+    vocab_size: int | None = None
+    num_puzzle_identifiers: int | None = None
+    resize_puzzle_embeddings: int | None = None
+
+
+def main(arguments: Sequence[str], prog: str = "rrjax convert") -> None:
+    """Parses the arguments, converts, and prints one line for each tensor.
+
+    Raises:
+      ValueError: if the input is at fault.
+      OSError: if a file cannot be read or written.
+    """
+    options = tyro.cli(Options, args=arguments, prog=prog)
+    from .convert import convert, to_torch  # after the parsing, since they start JAX
+
+    names = ("seq_len", "vocab_size", "num_puzzle_identifiers", "resize_puzzle_embeddings")
+    sizes = {name: getattr(options, name) for name in names}
+    if not options.to_torch:
+        conversion = convert(options.source, options.destination, **sizes)
+    elif any(size is not None for size in sizes.values()):
+        raise ValueError("--to-torch takes no sizes: a model folder states its own")
+    else:
+        conversion = to_torch(options.source, options.destination)
+    print(f"{conversion}, written to {options.destination}")

