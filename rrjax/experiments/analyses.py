@@ -1,8 +1,7 @@
 """A finished spectrum from every side: who settled, early signs, and what difficulty explains."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ from rrjax.reports import spectra as report
 from rrjax.results.results import Results
 from rrjax.store import describe_run, write_json
 
-NEEDED = ("exponents", "log_growth", "solved", "finite")
 _LARGEST_SEARCHED = 9
 """Size of the Sudokus whose search ends soon; that of 16 × 16 can take hours."""
 
@@ -39,10 +37,12 @@ class AnalysedSpectrum:
     runs: RankedRuns
     analysis: Analysis
 
-    @cached_property
+    @property
     def notes(self) -> list[str]:
-        """What could not be analysed, and what to do."""
-        return list(_missing(self.results))
+        """What could not be analysed."""
+        if self.runs.difficulty:
+            return []
+        return ["no bins of difficulty, which is known of Sudokus only"]
 
     def summary(self) -> Summary:
         """Returns the numbers and their tables; prints as these."""
@@ -83,11 +83,10 @@ def analyse(results: Results, *, seed: int = 0) -> AnalysedSpectrum:
     """
     check_seed("seed", seed)
     where = results.path or "these results"
-    absent = [name for name in NEEDED if name not in results]
-    if absent:
+    if results.record["experiment"] != "spectrum":
         raise ValueError(
-            f"{where} holds results of rrjax {results.record['experiment']} without "
-            f"{', '.join(absent)}: an analysis needs those of rrjax spectrum"
+            f"{where} holds results of rrjax {results.record['experiment']}; an analysis needs "
+            "those of rrjax spectrum"
         )
     try:
         runs = usable(results, results.answer_drift, _difficulty(results))
@@ -114,7 +113,8 @@ def save_analyses(folder: Path, runs: dict[str, AnalysedSpectrum]) -> None:
 
 def _difficulty(results: Results) -> dict[str, np.ndarray]:
     """Returns by name (N,) numbers of each Sudoku, of which larger is not always harder."""
-    size = _size(results)
+    vocab_size = results.record["puzzles"].get("vocab_size", 0)
+    size = size_of(results["inputs"].shape[1], vocab_size)
     if size is None:
         return {}
     boards = from_tokens(results["inputs"].astype(np.int32))
@@ -122,20 +122,3 @@ def _difficulty(results: Results) -> dict[str, np.ndarray]:
     if size > _LARGEST_SEARCHED:
         return known
     return known | {"solver guesses": np.array([solve(board).guesses for board in boards])}
-
-
-def _missing(results: Results) -> Iterator[str]:
-    again = "run rrjax spectrum again, into a new --out"
-    if "solved_by_segment" not in results:
-        yield f"no early windows: it does not say after which segments a run was right; {again}"
-    if "inputs" not in results:
-        yield f"no bins of difficulty: the puzzles are not in it; {again}"
-    elif _size(results) is None:
-        yield "no bins of difficulty, which is known of Sudokus only"
-
-
-def _size(results: Results) -> int | None:
-    vocab_size = results.record["puzzles"].get("vocab_size")
-    if "inputs" not in results or vocab_size is None:
-        return None
-    return size_of(results["inputs"].shape[1], vocab_size)

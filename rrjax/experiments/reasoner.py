@@ -1,7 +1,7 @@
 """What an experiment needs of a model and of its puzzles."""
 
 import copy
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,7 @@ from rrjax.puzzles.batch import Batch, take_batch
 from rrjax.store import digest_arrays
 
 
+@runtime_checkable
 class Reasoner(Protocol):
     """A model that experiments can run: any object that binds its map to a puzzle.
 
@@ -40,6 +41,7 @@ class Reasoner(Protocol):
         ...
 
 
+@runtime_checkable
 class Puzzles(Protocol):
     """Puzzles that experiments can run: a `PuzzleSet`, or any object with these two arrays.
 

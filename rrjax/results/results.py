@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -18,6 +18,7 @@ FORMAT = 2
 """Number of the format of results files, raised whenever older files can no longer be read."""
 
 
+@runtime_checkable
 class Experiment(Protocol):
     """What results need of the experiment that made them (`rrjax.experiments.experiment`)."""
 
