@@ -2,13 +2,18 @@
 
 import dataclasses
 import hashlib
+import html
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from safetensors import SafetensorError
 from safetensors.numpy import load_file as load_safetensors
 from safetensors.numpy import save as save_safetensors
@@ -19,28 +24,41 @@ from rrjax.cells import (
     check_arrays,
     config_from_dict,
     config_to_dict,
+    flatten,
     unflatten,
 )
 from rrjax.cells.config import Dtype
 from rrjax.contract import Dynamics
-from rrjax.puzzles import PuzzleSet, read_folder
-from rrjax.store import new_folder, read_json, replaced_folder, write_json
+from rrjax.puzzles import PuzzleSet
+from rrjax.puzzles.folders import read_folder
+from rrjax.store import (
+    check_format,
+    format_entry,
+    new_folder,
+    read_json,
+    replaced_folder,
+    write_json,
+)
 
-WEIGHTS, CONFIG = "model.safetensors", "config.json"
+WEIGHTS, CONFIG, PUZZLES = "model.safetensors", "config.json", "puzzles"
+FORMAT = ("model", 1)
 _BUNDLED = Path(__file__).parent / "bundled"
+# where a training run keeps its models, and which of them stands for the run
+_MODELS_OF_RUN, _BEST = "models", "best"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Model:
     """A cell with its weights.
 
     Attributes:
-      config: the cell and its sizes; `config.arch.forward_dtype` is the dtype it runs in.
-      params: nested parameters, PyTorch names.
+      config: the cell and its sizes; `config.arch.forward_dtype` is the dtype it computes in.
+      params: nested parameters under their PyTorch names, as NumPy arrays: nothing is placed on a
+        device before the model is used.
       provenance: how the weights came to be.
-      name: what it was loaded as.
+      name: the bundled name, or the name of the folder.
       digest: sha256 of the weights file.
-      folder: where its files are.
+      folder: where the files of the model are.
     """
 
     config: Config
@@ -50,29 +68,65 @@ class Model:
     digest: str
     folder: Path
 
-    def bind(self, tokens: Any, puzzle_id: int = 0) -> Dynamics:
-        """The dynamics on one puzzle.
+    @property
+    def num_parameters(self) -> int:
+        """The number of all parameters, puzzle embeddings and initial vectors included."""
+        return sum(math.prod(leaf.shape) for leaf in flatten(self.params).values())
+
+    def bind(self, tokens: Any, puzzle_id: Any = 0) -> Dynamics:
+        """Returns the dynamics on one puzzle.
+
+        Under `vmap` and `jit` shapes and types are checked, values are not. The weights are placed
+        on the default device once and shared by all puzzles.
 
         Args:
           tokens: (seq_len,) integers in 0..vocab_size−1.
           puzzle_id: row of the puzzle-embedding table.
 
         Raises:
-          ValueError: for another length, a token or an id out of range.
+          ValueError: tokens or an id of another shape, no integers, or out of range.
         """
-        check_tokens(self.config, np.asarray(tokens)[None], np.asarray([puzzle_id]))
-        return bind(self.params, self.config, jnp.asarray(tokens, jnp.int32), puzzle_id)
+        check_tokens(self.config, tokens, puzzle_id)
+        return bind(self._placed_params, self.config, jnp.asarray(tokens, jnp.int32), puzzle_id)
+
+    @cached_property
+    def _placed_params(self) -> Any:
+        with jax.ensure_compile_time_eval():  # a model may first be bound inside a traced function
+            return jax.tree.map(jnp.asarray, self.params)
 
     def test_puzzles(self) -> PuzzleSet:
-        """The held-out puzzles that come with a bundled model.
+        """Returns the held-out puzzles that a bundled model or a training run comes with.
 
         Raises:
-          ValueError: if the model's folder has none.
+          ValueError: there are none beside the model.
         """
-        folder = self.folder / "puzzles"
-        if not folder.is_dir():
-            raise ValueError(f"model {self.name} comes without test puzzles; pass --puzzles FILE")
-        return read_folder(folder, "test")
+        folders = [self.folder / PUZZLES]
+        if self.folder.parent.name == _MODELS_OF_RUN:
+            folders.append(self.folder.parents[1] / PUZZLES)
+        for folder in folders:
+            if folder.is_dir():
+                return read_folder(folder, "test")
+        raise ValueError(f"model {self.name} comes without test puzzles; pass --puzzles FILE")
+
+    def __repr__(self) -> str:
+        return f"Model({', '.join(f'{key} {value}' for key, value in self._facts().items())})"
+
+    def _repr_html_(self) -> str:
+        cells = (
+            f"<tr><th>{html.escape(key)}</th><td>{html.escape(str(value))}</td></tr>"
+            for key, value in self._facts().items()
+        )
+        return f"<table>{''.join(cells)}</table>"
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "cell": self.config.arch.name,
+            "tokens": self.config.seq_len,
+            "width": self.config.arch.hidden_size,
+            "parameters": f"{self.num_parameters:,}",
+            "dtype": self.config.arch.forward_dtype,
+        }
 
 
 def bundled_names() -> list[str]:
@@ -81,15 +135,17 @@ def bundled_names() -> list[str]:
 
 
 def load_model(source: str | Path, dtype: Dtype = "float32") -> Model:
-    """Returns the model of a bundled name, a folder, or `hf://user/repo/sub/folder`.
+    """Returns a model by name, folder or address.
 
     Args:
-      source: what to load.
-      dtype: what it computes in, whatever it was trained in. Tangents need float32 or float64;
-        float64 must be enabled first (`jax.config.update("jax_enable_x64", True)`).
+      source: the name of a bundled model, the folder of a model, the folder of a training run
+        (its best model), or `hf://user/repo/sub/folder`.
+      dtype: the type in which the model computes, whatever it was trained in. Tangents need
+        float32 or float64; float64 must be enabled first, by
+        `jax.config.update("jax_enable_x64", True)`.
 
     Raises:
-      ValueError: if there is no such model, or its files are damaged or do not fit each other.
+      ValueError: there is no such model, or its files are damaged or do not fit each other.
     """
     folder = _locate(str(source))
     flat, config, provenance = read_model(folder)
@@ -100,30 +156,35 @@ def load_model(source: str | Path, dtype: Dtype = "float32") -> Model:
             "dtype float64 needs jax.config.update('jax_enable_x64', True) before any array "
             "is made (rrjax spectrum: --dtype float64 does it)"
         )
-    wide = jnp.promote_types(dtype, jnp.float32)
-    params = unflatten({name: jnp.asarray(leaf).astype(wide) for name, leaf in flat.items()})
+    wide = np.float64 if dtype == "float64" else np.float32
+    params = unflatten({name: np.asarray(leaf, wide) for name, leaf in flat.items()})
     arch = dataclasses.replace(config.arch, forward_dtype=dtype)
     return Model(
         config=dataclasses.replace(config, arch=arch),
         params=params,
         provenance=provenance,
-        name=str(source) if str(source) in bundled_names() else folder.name,
+        name=_name(folder),
         digest=hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest(),
         folder=folder,
     )
 
 
 def read_model(folder: str | Path) -> tuple[dict[str, np.ndarray], Config, dict[str, Any]]:
-    """The flat arrays, config and provenance of a model folder, checked against each other.
+    """Returns the flat arrays, config and provenance of a model folder.
+
+    They are checked against each other.
 
     Raises:
-      ValueError: naming the file and what is missing, unknown, damaged or of the wrong shape.
+      ValueError: names the file and what is missing, unknown, damaged, of the wrong shape or of
+        another format.
     """
     folder = Path(folder)
     for name in (WEIGHTS, CONFIG):
         if not (folder / name).is_file():
             raise ValueError(f"{folder} is no rrjax model: it has no {name}{_hint(folder)}")
     record = read_json(folder / CONFIG)
+    # folders were of the first format before they named it
+    check_format({**format_entry("model", 1), **record}, *FORMAT, folder / CONFIG)
     if not isinstance(record.get("config"), dict):
         raise ValueError(f"{folder / CONFIG} has no entry `config`: it is not an rrjax model's")
     config = _parse_config(record["config"], folder / CONFIG)
@@ -139,17 +200,17 @@ def save_model(
     provenance: Mapping[str, Any],
     replace: bool = False,
 ) -> None:
-    """Write a model folder, whole or not at all.
+    """Writes a model folder, whole or not at all.
 
     Args:
       folder: must not exist, unless `replace`.
       flat: arrays under their flat PyTorch names.
       config: the cell.
-      provenance: JSON-able record of where the weights come from.
-      replace: put it in the place of an older model there.
+      provenance: record of where the weights come from, which JSON can hold.
+      replace: whether an older model in this folder may be replaced.
 
     Raises:
-      ValueError: if names or shapes do not fit the config, or `folder` exists.
+      ValueError: names or shapes do not fit the config, or `folder` exists.
       OSError: as `rrjax.store.new_folder`.
     """
     folder = Path(folder)
@@ -157,39 +218,48 @@ def save_model(
     if folder.exists() and not (replace and (folder / CONFIG).is_file()):
         raise ValueError(f"{folder} exists; choose another folder or remove it first")
     data = save_safetensors({name: np.ascontiguousarray(flat[name]) for name in sorted(flat)})
-    record = {"config": config_to_dict(config), "provenance": dict(provenance)}
+    record = {
+        **format_entry(*FORMAT),
+        "config": config_to_dict(config),
+        "provenance": dict(provenance),
+    }
     put = replaced_folder if folder.exists() else new_folder
     with put(folder) as temporary:
         (temporary / WEIGHTS).write_bytes(data)
         write_json(temporary / CONFIG, record)
 
 
-def check_tokens(config: Config, tokens: np.ndarray, puzzle_ids: np.ndarray) -> None:
-    """Refuse puzzles that a cell was not made for.
+def check_tokens(
+    config: Config, tokens: Any, puzzle_ids: Any, batch_shape: tuple[int, ...] = ()
+) -> None:
+    """Refuses puzzles that a cell was not made for.
+
+    Shapes and types are always checked, values unless they are traced.
 
     Args:
       config: the cell.
-      tokens: (puzzles, seq_len) integers.
-      puzzle_ids: (puzzles,) integers.
+      tokens: (*batch_shape, seq_len) integers.
+      puzzle_ids: (*batch_shape) integers.
+      batch_shape: () for one puzzle.
 
     Raises:
-      ValueError: naming the sizes or values expected and found.
+      ValueError: names the argument, what was expected and what was found.
     """
-    if tokens.ndim != 2 or tokens.shape[1] != config.seq_len:
-        raise ValueError(
-            f"a puzzle must have {config.seq_len} tokens for this model, got "
-            f"{tokens.shape[-1] if tokens.ndim > 1 else 'no sequence'}"
-        )
-    _check_range("tokens", tokens, config.vocab_size)
-    _check_range("puzzle_id", puzzle_ids, config.num_puzzle_identifiers)
+    _check_integers("tokens", tokens, (*batch_shape, config.seq_len), config.vocab_size)
+    _check_integers("puzzle_id", puzzle_ids, batch_shape, config.num_puzzle_identifiers)
 
 
-def _check_range(name: str, values: np.ndarray, size: int) -> None:
-    if not np.issubdtype(values.dtype, np.integer):
-        raise ValueError(f"{name} must be integers, got {values.dtype}")
-    if values.size and not (values.min() >= 0 and values.max() < size):
+def _check_integers(name: str, values: Any, shape: tuple[int, ...], size: int) -> None:
+    is_traced = isinstance(values, Tracer)
+    values = values if is_traced else np.asarray(values)
+    if values.shape != shape:
+        raise ValueError(f"{name}: this model expects the shape {shape}, found {values.shape}")
+    if not jnp.issubdtype(values.dtype, np.integer):
+        raise ValueError(f"{name}: expected integers, found {values.dtype}")
+    if not is_traced and values.size and not (values.min() >= 0 and values.max() < size):
         raise ValueError(
-            f"{name} must lie in 0..{size - 1} for this model, got {values.min()}..{values.max()}"
+            f"{name}: this model expects values in 0..{size - 1}, "
+            f"found {values.min()}..{values.max()}"
         )
 
 
@@ -209,13 +279,23 @@ def _read_weights(path: Path) -> dict[str, np.ndarray]:
         raise ValueError(f"{path} holds arrays of a type that cannot be read: {error}") from None
 
 
+def _name(folder: Path) -> str:
+    """Returns the name of a model: of the best model of a run, the name of the run."""
+    is_of_run = folder.name == _BEST and folder.parent.name == _MODELS_OF_RUN
+    return (folder.parents[1] if is_of_run else folder).absolute().name
+
+
 def _locate(source: str) -> Path:
     if source.startswith("hf://"):
         return _download(source.removeprefix("hf://"))
     if (_BUNDLED / source / CONFIG).is_file():
         return _BUNDLED / source
-    if Path(source).is_dir():
-        return Path(source)
+    folder = Path(source)
+    best_of_run = folder / _MODELS_OF_RUN / _BEST
+    if best_of_run.is_dir():
+        return best_of_run
+    if folder.is_dir():
+        return folder
     raise ValueError(
         f"no model {source!r}: neither a folder nor bundled ({', '.join(bundled_names())}); "
         "a hub folder is written hf://user/repo/sub/folder"

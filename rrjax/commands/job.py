@@ -41,7 +41,7 @@ def load(
 
     from rrjax.jobs.devices import use_cpu_devices
     from rrjax.models import load_model
-    from rrjax.puzzles import read_puzzles
+    from rrjax.puzzles.readers import read_puzzles
 
     check_count("cpu_devices", cpu_devices, least=1)
     use_cpu_devices(cpu_devices)
@@ -66,7 +66,7 @@ def first_puzzles(puzzles: "PuzzleSet", num_puzzles: int | None = None) -> "Puzz
         raise ValueError(
             f"{puzzles.source} has {len(puzzles)} puzzles, {num_puzzles} were asked for"
         )
-    return puzzles.first(num_puzzles or min(DEFAULT_PUZZLES, len(puzzles)))
+    return puzzles[: num_puzzles or DEFAULT_PUZZLES]
 
 
 class Job:

@@ -13,8 +13,8 @@ from rrjax.checks import check_seed
 from rrjax.experiments.shown import Figures, Summary
 from rrjax.plots import spectra as plots
 from rrjax.plots.canvas import Draw
-from rrjax.puzzles import from_tokens, solve
-from rrjax.puzzles.sudoku import size_of
+from rrjax.puzzles.sudoku import from_tokens, size_of
+from rrjax.puzzles.sudoku_solver import solve
 from rrjax.reports import spectra as report
 from rrjax.results.results import Results
 from rrjax.store import describe_run, write_json

@@ -152,4 +152,4 @@ def check_puzzles(model: Reasoner, puzzles: Puzzles) -> None:
             f"{len(puzzles.labels)} labels"
         )
     if isinstance(model, Model) and isinstance(puzzles, PuzzleSet):
-        check_tokens(model.config, puzzles.inputs, puzzles.puzzle_ids)
+        check_tokens(model.config, puzzles.inputs, puzzles.puzzle_ids, (number,))

@@ -28,9 +28,10 @@ from rrjax.experiments.reasoner import (
 from rrjax.outcomes import VALID_PATH, changed_clues, is_valid_path, violations
 from rrjax.plots.canvas import Draw
 from rrjax.plots.rollouts import accuracy_against_compute, survival_of_failures
-from rrjax.puzzles import PuzzleSet, geometry, maze_size
+from rrjax.puzzles import PuzzleSet
 from rrjax.puzzles.batch import IGNORE_LABEL, Batch
-from rrjax.puzzles.sudoku import size_of
+from rrjax.puzzles.maze import maze_size
+from rrjax.puzzles.sudoku import geometry, size_of
 from rrjax.reports import rollouts as report
 from rrjax.results.axes import ArraySpec
 from rrjax.results.results import Results

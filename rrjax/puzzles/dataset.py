@@ -6,6 +6,7 @@ A puzzle has one or more examples (one in Sudoku); a group is a puzzle with its 
 import hashlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -42,7 +43,7 @@ class Metadata:
     sets: list[str]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PuzzleSet:
     """Tokenised puzzles.
 
@@ -87,22 +88,38 @@ class PuzzleSet:
         bounds = self.puzzle_indices, self.group_indices
         return _digest(self.inputs, self.labels, self.puzzle_ids, *bounds)
 
-    def first(self, number: int) -> "PuzzleSet":
-        """Returns the first `number` examples in int32, puzzles and groups cut where they end."""
-        puzzles = np.unique(np.minimum(self.puzzle_indices, number))
-        groups = np.unique(np.minimum(self.group_indices, len(puzzles) - 1))
+    def __getitem__(self, key: Any) -> "PuzzleSet":
+        """Returns some of the examples as a set, whose puzzles and groups hold only these.
+
+        Args:
+            key: A number, a slice, a boolean mask (N,) or an array of numbers, as NumPy takes it;
+                a number gives a set of one example.
+
+        Raises:
+            IndexError: No such example.
+            ValueError: No example is left.
+        """
+        rows = np.atleast_1d(np.arange(len(self))[key])
+        if not rows.size:
+            raise ValueError(f"{self.source}: the choice holds no example")
+        puzzles = _owners(self.puzzle_indices)[rows]
+        puzzle_indices = _bounds(puzzles)
+        group_indices = _bounds(_owners(self.group_indices)[puzzles[puzzle_indices[:-1]]])
         meta = self.metadata
-        counted = groups if meta.total_puzzles == meta.total_groups else puzzles
-        counts = {"total_groups": len(groups) - 1, "total_puzzles": len(counted) - 1}
+        counted = group_indices if meta.total_puzzles == meta.total_groups else puzzle_indices
+        counts = {"total_groups": len(group_indices) - 1, "total_puzzles": len(counted) - 1}
         return replace(
             self,
-            inputs=self.inputs[:number].astype(np.int32),
-            labels=self.labels[:number].astype(np.int32),
-            puzzle_ids=self.puzzle_ids[:number],
-            puzzle_indices=puzzles.astype(np.int32),
-            group_indices=groups.astype(np.int32),
-            metadata=replace(self.metadata, **counts),
+            inputs=self.inputs[rows].astype(np.int32),
+            labels=self.labels[rows].astype(np.int32),
+            puzzle_ids=self.puzzle_ids[rows],
+            puzzle_indices=puzzle_indices,
+            group_indices=group_indices,
+            metadata=replace(meta, **counts),
         )
+
+    def __repr__(self) -> str:
+        return f"PuzzleSet({len(self)} of {self.metadata.seq_len} tokens, from {self.source})"
 
 
 def build(puzzles: Puzzles, num_aug: int = 0, seed: int = 0, source: str = "puzzles") -> PuzzleSet:
@@ -166,6 +183,17 @@ def _augmented(
         inputs[index, 1:] = apply_to_tokens(moves, inputs[index, 1:])
         labels[index, 1:] = apply_to_tokens(moves, labels[index, 1:])
     return inputs.reshape(-1, num_cells), labels.reshape(-1, num_cells)
+
+
+def _owners(bounds: np.ndarray) -> np.ndarray:
+    """Returns the number of the part that each item lies in."""
+    return np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
+
+
+def _bounds(owners: np.ndarray) -> np.ndarray:
+    """Returns int32 bounds of the runs of equal values: the first place of each, then the end."""
+    changes = np.flatnonzero(owners[1:] != owners[:-1]) + 1
+    return np.concatenate([[0], changes, [len(owners)]]).astype(np.int32)
 
 
 def _sudoku_metadata(size: int, num_groups: int) -> Metadata:

@@ -126,7 +126,7 @@ def measure_all(options: Options) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         "float32": load_model(options.model, "float32"),
         "bfloat16": load_model(options.model, "bfloat16"),
     }
-    puzzles = models["float32"].test_puzzles().first(options.num_puzzles)
+    puzzles = models["float32"].test_puzzles()[: options.num_puzzles]
     found: dict[str, list] = {}
     with progress("noise floor", len(puzzles)) as bar:
         for index, tokens in enumerate(puzzles.inputs):

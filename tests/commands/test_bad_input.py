@@ -168,7 +168,7 @@ def test_a_truncated_array(place, refused):
 def test_puzzles_of_another_size(place, refused):
     write_folder(place / "six", {"test": puzzles(2, size=6)})
     message = refused(*spectrum_of(data="six"))
-    assert message == "a puzzle must have 16 tokens for this model, got 36"
+    assert message == "tokens: this model expects the shape (2, 16), found (2, 36)"
 
 
 def test_tokens_out_of_range(place, refused):
@@ -178,7 +178,7 @@ def test_tokens_out_of_range(place, refused):
     large = dataclasses.replace(three, inputs=inputs, metadata=metadata)
     write_folder(place / "large", {"test": large})
     message = refused(*spectrum_of(data="large"))
-    assert message == "tokens must lie in 0..5 for this model, got 8..8"
+    assert message == "tokens: this model expects values in 0..5, found 8..8"
 
 
 def test_a_file_in_the_place_of_the_folder(place, refused):

@@ -32,8 +32,7 @@ def test_a_function_read_from_its_source_is_the_imported_one(module, wanted):
     defaults = {
         parameter.name: parameter.default
         for parameter in inspect.signature(real).parameters.values()
-        if parameter.default is not parameter.empty
-        and parameter.name not in ("folder", "progress")
+        if parameter.default is not parameter.empty and parameter.name not in ("folder", "progress")
     }
     read = read_function(module, wanted)
     assert {name: parameter.default for name, parameter in read.parameters.items()} == defaults
@@ -42,7 +41,9 @@ def test_a_function_read_from_its_source_is_the_imported_one(module, wanted):
 
 
 def test_words_become_values_of_the_functions_types():
-    options = basin.parse(["m", "--sigmas", "0", "0.5", "--states", "z_L", "--readout-segment", "3"])
+    options = basin.parse(
+        ["m", "--sigmas", "0", "0.5", "--states", "z_L", "--readout-segment", "3"]
+    )
     assert options.of("run")["sigmas"] == (0.0, 0.5)
     assert options.of("run")["states"] == ("z_L",)
     assert options.of("numbers") == options.of("figures") == {"readout_segment": 3}

@@ -5,7 +5,7 @@ import pytest
 
 from rrjax.experiments import analyse
 from rrjax.experiments.analyses import AnalysedSpectrum
-from rrjax.puzzles import solve
+from rrjax.puzzles.sudoku_solver import solve
 from tests.tools.made_up import (
     BOARDS,
     NUMBER,

@@ -178,7 +178,7 @@ def test_states_that_are_not_named_stay_and_exponents_are_those_of_a_spectrum(
 
 def test_models_that_blow_up_or_have_no_spread(tmp_path):
     broken = make_model(tmp_path / "nan", L_init=np.full(8, np.nan, np.float32))
-    run = basin(broken, PUZZLES.first(NUMBER), **STARTS, progress=False)
+    run = basin(broken, PUZZLES[:NUMBER], **STARTS, progress=False)
     words = " ".join(repr(run.summary()).split())
     assert f"{NUMBER * RUNS} of {NUMBER * RUNS} runs were not finite: not solved" in words
     assert not run.solved.any()

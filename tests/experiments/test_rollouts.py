@@ -7,8 +7,9 @@ import pytest
 
 from rrjax.experiments import rollout
 from rrjax.models import load_model, save_model
-from rrjax.puzzles import PuzzleSet, from_answers
-from rrjax.puzzles import violations as count_violations
+from rrjax.puzzles import PuzzleSet
+from rrjax.puzzles.sudoku import from_answers
+from rrjax.puzzles.sudoku import violations as count_violations
 from rrjax.results.results import Results
 from tests.experiments.conftest import NUMBER, PUZZLES, make_model, relabelled
 from tests.tools.jobs import SMALL

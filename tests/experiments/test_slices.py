@@ -28,9 +28,7 @@ SIZES |= {"residual": 0.2, "chunk_size": 8, "progress": False}
 def slow(tmp_path_factory) -> Model:
     """A model whose answers settle: layers that change the state little."""
     folder = tmp_path_factory.mktemp("slices") / "model"
-    flat = {
-        name: leaf * (0.25 if "layers" in name else 1) for name, leaf in weights(SMALL).items()
-    }
+    flat = {name: leaf * (0.25 if "layers" in name else 1) for name, leaf in weights(SMALL).items()}
     save_model(folder, flat, SMALL, {})
     return load_model(folder)
 

@@ -5,6 +5,8 @@ import hashlib
 import json
 import os
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import huggingface_hub
@@ -89,16 +91,17 @@ def test_bind_is_the_cells_own(folder):
 @pytest.mark.parametrize(
     ("tokens", "puzzle_id", "words"),
     [
-        (TOKENS[:15], 0, "must have 16 tokens for this model, got 15"),
-        (np.zeros(17, np.int32), 0, "must have 16 tokens for this model, got 17"),
-        ([], 0, "must have 16 tokens for this model, got 0"),
-        (3, 0, "must have 16 tokens for this model, got no sequence"),
-        (TOKENS.reshape(4, 4), 0, "must have 16 tokens"),
-        (TOKENS + 1, 0, r"tokens must lie in 0\.\.5 for this model, got 1\.\.6"),
-        (TOKENS - 1, 0, r"tokens must lie in 0\.\.5 for this model, got -1\.\.4"),
-        (TOKENS / 2, 0, "tokens must be integers, got float64"),
-        (TOKENS, 1, r"puzzle_id must lie in 0\.\.0 for this model, got 1\.\.1"),
-        (TOKENS, -1, r"puzzle_id must lie in 0\.\.0 for this model, got -1\.\.-1"),
+        (TOKENS[:15], 0, r"tokens: this model expects the shape \(16,\), found \(15,\)"),
+        (np.zeros(17, np.int32), 0, r"tokens: .* found \(17,\)"),
+        ([], 0, r"tokens: .* found \(0,\)"),
+        (3, 0, r"tokens: .* found \(\)"),
+        (TOKENS.reshape(4, 4), 0, r"tokens: .* found \(4, 4\)"),
+        (TOKENS + 1, 0, r"tokens: this model expects values in 0\.\.5, found 1\.\.6"),
+        (TOKENS - 1, 0, r"tokens: .* values in 0\.\.5, found -1\.\.4"),
+        (TOKENS / 2, 0, "tokens: expected integers, found float64"),
+        (TOKENS, 1, r"puzzle_id: this model expects values in 0\.\.0, found 1\.\.1"),
+        (TOKENS, -1, r"puzzle_id: .* values in 0\.\.0, found -1\.\.-1"),
+        (TOKENS, [0], r"puzzle_id: this model expects the shape \(\), found \(1,\)"),
     ],
 )
 def test_puzzles_the_model_was_not_made_for_are_refused(folder, tokens, puzzle_id, words):
@@ -107,9 +110,60 @@ def test_puzzles_the_model_was_not_made_for_are_refused(folder, tokens, puzzle_i
         model.bind(tokens, puzzle_id)
 
 
-def test_puzzle_ids_must_be_integers():
-    with pytest.raises(ValueError, match="puzzle_id must be integers, got float64"):
-        check_tokens(CONFIG, TOKENS[None], np.array([0.0]))
+def test_puzzles_of_a_batch_are_checked_together():
+    check_tokens(CONFIG, TOKENS[None], np.array([0]), (1,))
+    with pytest.raises(ValueError, match=r"tokens: .* the shape \(2, 16\), found \(1, 16\)"):
+        check_tokens(CONFIG, TOKENS[None], np.array([0, 0]), (2,))
+    with pytest.raises(ValueError, match="puzzle_id: expected integers, found float64"):
+        check_tokens(CONFIG, TOKENS[None], np.array([0.0]), (1,))
+
+
+def test_bind_works_under_vmap_and_jit_and_copies_no_weights(folder):
+    model = load_model(folder)
+    boards = np.stack([TOKENS, TOKENS[::-1]])
+
+    def embedded(tokens):
+        dynamics = model.bind(tokens)
+        return dynamics.context["x"], dynamics.context["lm_head"]["weight"]
+
+    # the weights are the same for all puzzles, hence no axis of puzzles is added to them
+    x, weight = jax.jit(jax.vmap(embedded, out_axes=(0, None)))(boards)
+    assert weight.shape == (6, 8)
+    for tokens, expected in zip(boards, x, strict=True):
+        np.testing.assert_array_equal(model.bind(tokens).context["x"], expected)
+
+
+def test_shapes_and_types_are_checked_under_vmap_and_jit(folder):
+    model = load_model(folder)
+    with pytest.raises(ValueError, match=r"tokens: .* the shape \(16,\), found \(15,\)"):
+        jax.vmap(lambda tokens: model.bind(tokens).context["x"])(np.zeros((2, 15), np.int32))
+    with pytest.raises(ValueError, match="tokens: expected integers, found float32"):
+        jax.jit(lambda tokens: model.bind(tokens).context["x"])(np.zeros(16, np.float32))
+
+
+def test_a_loaded_model_has_not_started_jax(folder):
+    code = (
+        f"import rrjax; model = rrjax.load_model({str(folder)!r}); repr(model);"
+        "import jax; jax.config.update('jax_num_cpu_devices', 3); assert len(jax.devices()) == 3"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_model_shows_itself_in_one_line_and_in_a_table(folder):
+    model = load_model(folder)
+    assert repr(model).startswith("Model(name model, cell trm, tokens 16, width 8, parameters ")
+    assert "\n" not in repr(model)
+    assert "<tr><th>cell</th><td>trm</td></tr>" in model._repr_html_()
+
+
+def test_a_training_run_is_its_best_model_with_the_puzzles_of_the_run(tmp_path):
+    for model in ("best", "step_3"):
+        write_model(tmp_path / "run" / "models" / model)
+    write_folder(tmp_path / "run" / "puzzles", {"test": puzzles(3)})
+    model = load_model(tmp_path / "run")
+    assert (model.name, model.folder) == ("run", tmp_path / "run" / "models" / "best")
+    for each in (model, load_model(tmp_path / "run" / "models" / "step_3")):
+        assert each.test_puzzles().digest() == puzzles(3).digest()
 
 
 def test_every_wrong_array_is_listed_and_nothing_is_written(tmp_path):
@@ -255,6 +309,7 @@ def test_damaged_weights_are_named(folder, damage, words):
         ("{", r"config\.json is no JSON"),
         ("[]", "must hold a record"),
         ("{}", "has no entry `config`"),
+        ('{"format": "model 2", "config": {}}', "has the format 'model 2', but .* 'model 1'"),
         ('{"config": []}', "has no entry `config`"),
         ('{"config": {"arch": 3}}', r"config\.json: config\.arch must be a mapping"),
         ('{"config": {"arch": {"hiden_size": 8}}}', "did you mean 'hidden_size'"),

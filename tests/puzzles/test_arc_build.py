@@ -129,7 +129,7 @@ def test_metadata_are_the_official_ones(folder):
     puzzles = read_folder(folder, "train")
     assert puzzles.group_indices.tolist() == [0, 21, 42]
     assert np.diff(puzzles.puzzle_indices).tolist() == [3] * 21 + [2] * 21
-    few = puzzles.first(64)
+    few = puzzles[:64]
     assert (few.metadata.total_groups, few.metadata.total_puzzles) == (2, 22)
     assert np.load(folder / "train" / "all__inputs.npy").dtype == np.uint8
     assert [as_json(task) for task in read_test_puzzles(folder)] == [as_json(TESTED)]

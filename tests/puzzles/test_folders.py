@@ -316,8 +316,8 @@ def test_a_large_set_stays_in_its_file_and_gives_the_same_rows_and_digest(folder
     assert isinstance(mapped.labels, np.memmap)
     assert not isinstance(mapped.puzzle_ids, np.memmap)
     assert mapped.digest() == read.digest()
-    assert_same_set(mapped.first(7), read.first(7))
-    assert mapped.first(7).inputs.dtype == np.int32
+    assert_same_set(mapped[:7], read[:7])
+    assert mapped[:7].inputs.dtype == np.int32
 
 
 def test_the_digest_is_that_of_the_arrays_in_memory(folder):
@@ -400,3 +400,40 @@ def test_identifiers_are_names_that_differ(folder):
         (folder / "identifiers.json").write_text(content)
         with pytest.raises(ValueError, match=f"identifiers.json: {message}"):
             read_identifiers(folder)
+
+
+@pytest.mark.parametrize(
+    ("key", "rows"),
+    [
+        (slice(7), range(7)),
+        (slice(4, None), range(4, 12)),
+        (5, [5]),
+        (-1, [11]),
+        (np.arange(12) % 5 == 1, [1, 6, 11]),
+        (np.array([2, 9]), [2, 9]),
+    ],
+    ids=["first", "rest", "one", "last", "mask", "numbers"],
+)
+def test_some_examples_of_a_set_are_a_set(key, rows):
+    puzzles = build(generate(4, 3, seed=0), num_aug=3)  # three groups of four puzzles
+    chosen, rows = puzzles[key], list(rows)
+    np.testing.assert_array_equal(chosen.inputs, puzzles.inputs[rows])
+    np.testing.assert_array_equal(chosen.labels, puzzles.labels[rows])
+    assert chosen.puzzle_indices.tolist() == list(range(len(rows) + 1))
+    groups = [row // 4 for row in rows]
+    assert np.diff(chosen.group_indices).tolist() == [groups.count(g) for g in sorted({*groups})]
+    assert chosen.metadata.total_groups == len({*groups})
+
+
+def test_the_whole_of_a_set_is_the_set():
+    puzzles = build(generate(4, 3, seed=0), num_aug=3)
+    assert puzzles[:].digest() == puzzles[:99].digest() == puzzles.digest()
+    assert repr(puzzles[:5]) == "PuzzleSet(5 of 16 tokens, from puzzles)"
+
+
+def test_no_examples_are_no_set():
+    puzzles = build(generate(4, 3, seed=0))
+    with pytest.raises(ValueError, match="puzzles: the choice holds no example"):
+        puzzles[3:]
+    with pytest.raises(IndexError):
+        puzzles[3]

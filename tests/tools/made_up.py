@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 
 from rrjax.experiments.spectra import SPECTRUM
-from rrjax.puzzles import generate, to_tokens
+from rrjax.puzzles.sudoku import to_tokens
+from rrjax.puzzles.sudoku_generate import generate
 from rrjax.results.results import Results
 
 NUMBER, SEGMENTS, PER_SEGMENT = 60, 4, 3
