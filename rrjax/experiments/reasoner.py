@@ -43,15 +43,17 @@ class Reasoner(Protocol):
 
 @runtime_checkable
 class Puzzles(Protocol):
-    """Puzzles that experiments can run: a `PuzzleSet`, or any object with these two arrays.
+    """Puzzles that experiments can run: a `PuzzleSet`, or any object with these two arrays."""
 
-    Attributes:
-      inputs: (N, seq) integers.
-      labels: (N, seq) integers, the tokens of the answers; −100 where a token is not known.
-    """
+    @property
+    def inputs(self) -> np.ndarray:
+        """(N, seq) integers."""
+        ...
 
-    inputs: np.ndarray
-    labels: np.ndarray
+    @property
+    def labels(self) -> np.ndarray:
+        """(N, seq) integers, the tokens of the answers; −100 where a token is not known."""
+        ...
 
 
 def bind(model: Reasoner, params: Any, puzzle: Batch) -> Dynamics:
