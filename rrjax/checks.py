@@ -46,9 +46,10 @@ def check_count(name: str, value: Any, least: int = 0, most: int = LARGEST) -> N
         return
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise ValueError(f"{name} must be an integer, got {value!r}")
-    if value < least:
+    number = int(value)
+    if number < least:
         raise ValueError(f"{name} must be at least {least}, got {value}")
-    if value > most:
+    if number > most:
         raise ValueError(f"{name} must be at most {most}, got {value}")
 
 
@@ -85,13 +86,13 @@ def check_number(
       ValueError: naming the setting and its bounds.
     """
     bounds = {"at least": least, "above": above, "at most": most, "below": below}
+    number = float(value) if isinstance(value, Real) else math.nan
     obeys = (
-        isinstance(value, Real)
-        and math.isfinite(value)
-        and (least is None or value >= least)
-        and (above is None or value > above)
-        and (most is None or value <= most)
-        and (below is None or value < below)
+        math.isfinite(number)
+        and (least is None or number >= least)
+        and (above is None or number > above)
+        and (most is None or number <= most)
+        and (below is None or number < below)
     )
     if not obeys:
         words = [f"{word} {bound:g}" for word, bound in bounds.items() if bound is not None]

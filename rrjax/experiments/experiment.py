@@ -17,7 +17,6 @@ from rrjax.experiments.reasoner import (
     Puzzles,
     Reasoner,
     answer_field,
-    bind,
     check_puzzles,
     describe_model,
     describe_puzzles,
@@ -130,8 +129,8 @@ class Job:
     @cached_property
     def dynamics(self) -> Dynamics:
         """The model on the first puzzle."""
-        first = jax.tree.map(lambda array: array[0], take(self.puzzles, np.zeros(1, np.int64)))
-        return bind(self.model, getattr(self.model, "params", ()), first)
+        first = take(self.puzzles, np.zeros(1, np.int64))
+        return self.model.bind(first.inputs[0], first.puzzle_ids[0])
 
     @cached_property
     def described_model(self) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from tests.tools.tiny import weights
 NUMBER, SEGMENTS, READOUT = 4, 6, 2
 SIGMA, REPEAT = (0.0, 0.5, 0.5, 2.0, 2.0), (0, 0, 1, 0, 1)
 RUNS = len(SIGMA)
-STARTS = {"sigmas": [0, 2, 0.5], "num_restarts": 2, "num_segments": SEGMENTS, "chunk_size": 4}
+STARTS = {"sigmas": [0.0, 2.0, 0.5], "num_restarts": 2, "num_segments": SEGMENTS, "chunk_size": 4}
 NOISE = {"sigma": 1.5, "num_runs": 4, "num_segments": 5, "chunk_size": 4}
 BRANCH = 2**32 - 1
 
@@ -147,7 +147,7 @@ def test_the_summary_counts_puzzles_by_what_starts_do(starts, tmp_path):
 
 
 def test_a_finer_grid_and_fewer_restarts_change_no_run(starts, model, start_puzzles):
-    grid = {"sigmas": (0.5, 1), "num_restarts": 1}
+    grid = {"sigmas": (0.5, 1.0), "num_restarts": 1}
     finer = basin(model, start_puzzles, **STARTS | grid, progress=False)
     np.testing.assert_array_equal(finer.sigma, [0, 0.5, 1])
     for name in ("answers", "solved"):
@@ -248,20 +248,20 @@ def test_without_exponents_noisy_runs_are_the_same_and_there_is_no_figure(
 @pytest.mark.parametrize(
     ("experiment", "options", "message"),
     [
-        (basin, {"sigmas": (0, -0.1)}, "sigmas must be finite and at least 0, got -0.1"),
+        (basin, {"sigmas": (0.0, -0.1)}, "sigmas must be finite and at least 0, got -0.1"),
         (basin, {"sigmas": (float("nan"),)}, "sigmas must be finite and at least 0, got nan"),
         (basin, {"sigmas": (float("inf"),)}, "sigmas must be finite and at least 0, got inf"),
-        (basin, {"sigmas": (0.3, 1, 0.3)}, "sigmas must differ from each other, got 0.3 1 0.3"),
-        (basin, {"sigmas": (0,)}, "sigmas must hold one above 0, got 0; without restarts"),
+        (basin, {"sigmas": (0.3, 1.0, 0.3)}, "sigmas must differ from each other, got 0.3 1 0.3"),
+        (basin, {"sigmas": (0.0,)}, "sigmas must hold one above 0, got 0; without restarts"),
         (basin, {"sigmas": ()}, "sigmas must hold one above 0, got none"),
         (basin, {"num_restarts": 0}, "num_restarts must be at least 1, got 0"),
         (basin, {"num_segments": 0}, "num_segments must be at least 1, got 0"),
         (basin, {"states": ["z_M"]}, r"states must be a list of the state's fields \(z_H, z_L\)"),
         (basin, {"num_exponents": -1}, "num_exponents must be at least 0, got -1"),
         (basin, {"num_exponents": 257}, r"num_exponents must lie in 1\.\.256"),
-        (ptrm, {"sigma": -1}, "sigma must be finite and at least 0, got -1"),
+        (ptrm, {"sigma": -1.0}, "sigma must be finite and at least 0, got -1"),
         (ptrm, {"sigma": float("nan")}, "sigma must be finite and at least 0, got nan"),
-        (ptrm, {"sigma": 0}, "sigma must be above 0: without noise all rollouts are the same"),
+        (ptrm, {"sigma": 0.0}, "sigma must be above 0: without noise all rollouts are the same"),
         (ptrm, {"num_runs": 0}, "num_runs must be at least 1, got 0"),
         (ptrm, {"states": ["z_H", "z"]}, r"states must be a list of the state's fields"),
     ],

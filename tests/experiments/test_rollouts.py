@@ -112,7 +112,7 @@ def test_the_figures(run, tmp_path):
         ({"readout_segment": 7}, r"readout_segment must lie in 1\.\.6, .* got 7"),
         ({"readout_segment": 0}, r"readout_segment must lie in 1\.\.6"),
         ({"halt_q": float("nan")}, "halt_q must be finite"),
-        ({"halt_residual": 0}, "halt_residual must be finite and above 0, got 0"),
+        ({"halt_residual": 0.0}, "halt_residual must be finite and above 0, got 0"),
         ({"halt_residual": float("inf")}, "halt_residual must be finite and above 0"),
     ],
 )

@@ -110,8 +110,8 @@ def test_the_default_radius_is_that_of_the_system():
         ),
         ({"readout_times": ()}, "readout_times must be one time or more, got none"),
         ({"readout_times": (0, 4)}, "readout_times must be at least 1, got 0"),
-        ({"radius": 0}, "radius must be finite and above 0 and below 0.15, got 0"),
-        ({"radius": 0.15}, "radius must be finite and above 0 and below 0.15, got 0.15"),
+        ({"radius": 0.0}, "radius must be above 0 and below 0.15, got 0"),
+        ({"radius": 0.15}, "radius must be above 0 and below 0.15, got 0.15"),
         ({"seed": -1}, "seed must be at least 0, got -1"),
     ],
 )
