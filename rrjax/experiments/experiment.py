@@ -130,7 +130,7 @@ class Job:
     def dynamics(self) -> Dynamics:
         """The model on the first puzzle."""
         first = take(self.puzzles, np.zeros(1, np.int64))
-        return self.model.bind(first.inputs[0], first.puzzle_ids[0])
+        return self.model.bind(first.inputs[0], int(first.puzzle_ids[0]))
 
     @cached_property
     def described_model(self) -> dict[str, Any]:

@@ -108,9 +108,9 @@ def test_the_other_experiments(cell, mine):
     rollouts = experiments.rollout(cell, mine, **SIZES)
     assert rollouts.solved[:, -1].tolist() == NUMBER // 2 * [False, True]
     assert rollouts.summary().at_end.solved.value == 0.5
-    starts = experiments.basin(cell, mine, **SIZES, sigmas=[0.1], num_restarts=1, states=["fast"])
+    starts = experiments.basin(cell, mine, **SIZES, sigmas=[0.1], num_restarts=1)
     np.testing.assert_array_equal(starts.solved[:, 0], rollouts.solved)
-    noises = experiments.ptrm(cell, mine, **SIZES, num_runs=2, states=["slow"])
+    noises = experiments.ptrm(cell, mine, **SIZES, num_runs=2, states=())
     np.testing.assert_array_equal(noises.solved[:, 0], rollouts.solved)
     one = MyPuzzles(mine.inputs[1:2], mine.labels[1:2])
     plane = experiments.slice(cell, one, **SIZES, grid=3, rest_segments=1, residual=0.5)
