@@ -40,25 +40,25 @@ class Options(Mapping[str, Any]):
     """The options on a command line.
 
     Attributes:
-      values: By name.
+      by_name: Their values by name.
       names: By function, the names of those that are its keywords.
     """
 
-    values: dict[str, Any]
+    by_name: dict[str, Any]
     names: dict[str, list[str]]
 
     def __getitem__(self, name: str) -> Any:
-        return self.values[name]
+        return self.by_name[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.values)
+        return iter(self.by_name)
 
     def __len__(self) -> int:
-        return len(self.values)
+        return len(self.by_name)
 
     def of(self, function: str) -> dict[str, Any]:
         """Returns the keyword arguments of a function."""
-        return {name: self.values[name] for name in self.names[function]}
+        return {name: self.by_name[name] for name in self.names[function]}
 
 
 def parse_options(command: str, functions: Mapping[str, Function], arguments: list[str]) -> Options:
