@@ -103,7 +103,7 @@ class Job:
         folder = options["out"] or Path("runs") / f"{self.name}-{model.name}"
         module = import_module(self.module)
         experiment = getattr(module, self.name.upper())
-        experiment.check({**run, "num_puzzles": len(puzzles)}, **numbers, **figures)
+        experiment.check({**run, "num_puzzles": len(puzzles)}, **(numbers | figures))
         results = getattr(module, self.name)(model, puzzles, folder=folder, **run)
         show(experiment, results, folder, numbers, figures)
 

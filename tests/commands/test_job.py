@@ -299,5 +299,5 @@ def test_help_explains_every_option_and_imports_no_jax(command):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("False\n")
-    for word in ("--seed", "Seed of", "--out"):
+    for word in ("--seed", "--out", "Folder for"):
         assert word in done.stdout
