@@ -6,9 +6,10 @@ from typing import Annotated
 
 import tyro
 
+from rrjax.analysis import format as words
 from rrjax.analysis.table import Table
 from rrjax.reports.terminal import print_table
-from rrjax.training.history import Estimate, Group, aggregate_runs
+from rrjax.training.history import Group, OverRuns, aggregate_runs
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def main(arguments: list[str]) -> None:
 def _table(options: Options, groups: list[Group]) -> Table:
     heads = ["runs"]
     for word in ("best", "final"):
-        heads += [f"{word}, mean [95 %]", f"{word}, median"]
+        heads += [f"{word}, mean\n(95 % interval)", f"{word},\nmedian"]
     rows = [
         (*map(str, group.by.values()), str(group.num_runs), *_cells(group.best, group.final))
         for group in groups
@@ -50,12 +51,8 @@ def _table(options: Options, groups: list[Group]) -> Table:
     )
 
 
-def _cells(*estimates: Estimate) -> list[str]:
-    return [
-        text
-        for one in estimates
-        for text in (f"{one.mean:.3f} [{one.low:.3f}, {one.high:.3f}]", f"{one.median:.3f}")
-    ]
+def _cells(*estimates: OverRuns) -> list[str]:
+    return [text for one in estimates for text in (words.interval(one.mean), f"{one.median:.3f}")]
 
 
 def _notes(groups: list[Group]) -> list[str]:

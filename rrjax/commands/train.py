@@ -15,7 +15,8 @@ from rrjax.cells import Arch, Config, parse_arch
 from rrjax.checks import coerce, nearest
 from rrjax.jobs.devices import use_cpu_devices
 from rrjax.jobs.progress import progress
-from rrjax.puzzles import PuzzleSet, read_folder
+from rrjax.puzzles import PuzzleSet
+from rrjax.puzzles.folders import read_folder
 from rrjax.training.logs import METRICS
 from rrjax.training.loop import Rhythm, Task, identity, train, writes
 from rrjax.training.placement import Device, training_devices

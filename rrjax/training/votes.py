@@ -9,16 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from rrjax.puzzles import (
-    Ballot,
-    PuzzleSet,
-    Task,
-    read_identifiers,
-    read_test_puzzles,
-    score,
-    write_submission,
-)
-from rrjax.puzzles.arc_read import TEST_PUZZLES
+from rrjax.puzzles import PuzzleSet
+from rrjax.puzzles.arc import Task
+from rrjax.puzzles.arc_evaluate import Ballot, score, write_submission
+from rrjax.puzzles.arc_read import TEST_PUZZLES, read_test_puzzles
+from rrjax.puzzles.folders import read_identifiers
 
 
 class Votes:
