@@ -41,14 +41,14 @@ def load(
 
     from rrjax.jobs.devices import use_cpu_devices
     from rrjax.models import load_model
-    from rrjax.puzzles.readers import read_puzzles
+    from rrjax.puzzles import read
 
     check_count("cpu_devices", cpu_devices, least=1)
     use_cpu_devices(cpu_devices)
     if dtype == "float64":
         jax.config.update("jax_enable_x64", True)
     loaded = load_model(model, dtype)
-    return loaded, read_puzzles(puzzles) if puzzles else loaded.test_puzzles()
+    return loaded, read(puzzles) if puzzles else loaded.test_puzzles()
 
 
 def first_puzzles(puzzles: "PuzzleSet", num_puzzles: int | None = None) -> "PuzzleSet":
