@@ -87,7 +87,7 @@ def read_answer(dynamics: Dynamics, state: State) -> Answer:
 
 def is_solved(model: Reasoner, answers: Array, labels: Array) -> Array:
     """Returns which answers (..., seq) to a puzzle are right, by the model's rule if it has one."""
-    return getattr(model, "is_solved", outcomes.is_solved)(answers, labels)
+    return getattr(model, "is_solved", outcomes.is_solved)(answers.astype(jnp.int32), labels)
 
 
 def fields(state: State) -> dict[str, Array]:

@@ -1,5 +1,7 @@
 """A plane of starts on a tiny model: points, answers, tables, figures."""
 
+import warnings
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -134,7 +136,10 @@ def test_another_rest_runs_nothing_again(slow, puzzle, tmp_path, chunk_sizes):
 
 def test_lyapunov_directions_and_exponents(slow, puzzle):
     options = SIZES | {"directions": "lyapunov", "direction_segments": 1, "num_exponents": 2}
-    run = slices.slice(slow, puzzle, **options | {"grid": 2})
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        run = slices.slice(slow, puzzle, **options | {"grid": 2})
+    assert len(caught) == (not run.record["directions"]["converged"])
     assert run.exponents.shape == (2, 2, 2)
     assert run.fli.shape == (2, 2)
     assert np.isfinite(run.exponents).all()
