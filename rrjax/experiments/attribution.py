@@ -15,8 +15,8 @@ from rrjax.analysis.attribution import (
     on_cells,
     total_shares,
 )
+from rrjax.contract import named_fields
 from rrjax.dynamics.participation import participation
-from rrjax.experiments.reasoner import fields
 from rrjax.frames import Frame
 from rrjax.plots.board import Board
 from rrjax.puzzles.batch import IGNORE_LABEL
@@ -39,7 +39,7 @@ ARRAYS = {
 
 def shares_of(frame: Frame) -> dict[str, Array]:
     """Returns by array name the shares (k, tokens) of a frame's vectors in each state."""
-    shares = fields(participation(frame))
+    shares = named_fields(participation(frame))
     return {f"{_PREFIX}{name}": share.astype("float32") for name, share in shares.items()}
 
 

@@ -7,11 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.tree_util import keystr
 
 from rrjax import outcomes
 from rrjax.cells import bind as bind_cell
-from rrjax.contract import Dynamics, State
+from rrjax.contract import Dynamics, State, named_fields
 from rrjax.models import Model, check_tokens
 from rrjax.puzzles import PuzzleSet
 from rrjax.puzzles.batch import Batch, take_batch
@@ -85,20 +84,19 @@ def read_answer(dynamics: Dynamics, state: State) -> Answer:
     return Answer(logits, getattr(readout, "q_halt", jnp.full((), jnp.nan, logits.dtype)))
 
 
+def token_type(answer: Answer) -> np.dtype:
+    """Returns the narrowest type that holds the tokens of the vocabulary."""
+    return np.min_scalar_type(answer.logits.shape[-1] - 1)
+
+
 def is_solved(model: Reasoner, answers: Array, labels: Array) -> Array:
     """Returns which answers (..., seq) to a puzzle are right, by the model's rule if it has one."""
     return getattr(model, "is_solved", outcomes.is_solved)(answers.astype(jnp.int32), labels)
 
 
-def fields(state: State) -> dict[str, Array]:
-    """Returns the arrays of a state by the names of its fields."""
-    leaves = jax.tree.leaves_with_path(state)
-    return {keystr(path, simple=True, separator="_") or "state": leaf for path, leaf in leaves}
-
-
 def answer_field(dynamics: Dynamics) -> str:
-    """Returns the name of the field of the state that answers are read from."""
-    return next(iter(fields(dynamics.initial)))
+    """Returns the name of the field that answers are read from; the first if none is named."""
+    return dynamics.answer or next(iter(named_fields(dynamics.initial)))
 
 
 def take(puzzles: Puzzles, items: np.ndarray) -> Batch:

@@ -10,9 +10,10 @@ import numpy as np
 from jax import Array
 from jax.tree_util import Partial
 
+from  import exact_products
 from rrjax.analysis.outcome import DRIFT_WINDOW
 from rrjax.checks import check_count, check_number
-from rrjax.contract import Context, Dynamics, State
+from rrjax.contract import Dynamics, State, named_fields
 from rrjax.dynamics.rollout import observe_segments, whole_norm
 from rrjax.dynamics.spectrum import spectrum
 from rrjax.dynamics.starts import check_fields
@@ -23,10 +24,10 @@ from rrjax.experiments.reasoner import (
     Reasoner,
     answer_field,
     bind,
-    fields,
     is_solved,
     read_answer,
     take,
+    token_type,
 )
 from rrjax.experiments.rollouts import observe_segment
 from rrjax.frames import Frame, norms
@@ -168,7 +169,7 @@ def _along_run(
 ) -> dict[str, Array]:
     """Returns what is kept of a run; on the way only numbers of each segment are held."""
     # as in a spectrum, so that a run is the same with and without exponents
-    with jax.default_matmul_precision("highest"):
+    with exact_products():
         observe = Partial(partial(observe_segment, model, False), puzzle, None)
         state, segments = observe_segments(dynamics, observe, num_segments)
         answer = read_answer(dynamics, state)
@@ -180,18 +181,21 @@ def _along_tangents(
     model: Reasoner, dynamics: Dynamics, run: Chunk, num_exponents: int, num_segments: int
 ) -> dict[str, Array]:
     """Returns the same with exponents; the answers of all segments are held on the way."""
-
-    def observe(context: Context, state: State, frame: Frame) -> dict[str, Any]:
-        return {"answers": _tokens(read_answer(dynamics, state)), "sizes": norms(state)}
-
-    result = spectrum(dynamics, num_exponents, num_segments, key=run.key_frame, observe=observe)
-    with jax.default_matmul_precision("highest"):
+    key, observe = run.key_frame, _observe_answer_and_size
+    result = spectrum(dynamics, num_exponents, num_segments, key=key, observe=observe)
+    with exact_products():
         answer = read_answer(dynamics, result.state)
     solved = is_solved(model, result.observed["answers"], run.puzzle.labels)
     residual = whole_norm(result.drift) / whole_norm(result.observed["sizes"])
-    drift = fields(result.drift)[answer_field(dynamics)]
+    drift = named_fields(result.drift)[answer_field(dynamics)]
     kept = _kept(answer, solved, residual, drift)
     return kept | {"exponents": result.exponents.astype(jnp.float32)}
+
+
+def _observe_answer_and_size(
+    dynamics: Dynamics, before: State, after: State, frame: Frame
+) -> dict[str, Any]:
+    return {"answers": _tokens(read_answer(dynamics, after)), "sizes": norms(after)}
 
 
 def _kept(answer: Answer, solved: Array, residual: Array, drift: Array) -> dict[str, Array]:
@@ -205,6 +209,4 @@ def _kept(answer: Answer, solved: Array, residual: Array, drift: Array) -> dict[
 
 
 def _tokens(answer: Answer) -> Array:
-    """Returns the answer in tokens, as narrow as the vocabulary allows."""
-    logits = answer.logits
-    return logits.argmax(-1).astype(np.min_scalar_type(logits.shape[-1] - 1))
+    return answer.logits.argmax(-1).astype(token_type(answer))

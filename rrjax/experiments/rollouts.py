@@ -11,16 +11,16 @@ import numpy as np
 from jax import Array
 from jax.tree_util import Partial
 
+from  import exact_products
 from rrjax.analysis.rollouts import RolloutSummary, summarize_rollout
 from rrjax.checks import check_number
-from rrjax.contract import Dynamics, State, count_updates
+from rrjax.contract import Dynamics, State, count_updates, named_fields
 from rrjax.dynamics.rollout import drift, observe_segments, residual
 from rrjax.experiments.experiment import Experiment, Job, check_readout, chosen_readout
 from rrjax.experiments.reasoner import (
     Puzzles,
     Reasoner,
     bind,
-    fields,
     is_solved,
     read_answer,
     take,
@@ -109,7 +109,7 @@ def _measure(
         dynamics = bind(model, params, puzzle)
         observe = Partial(partial(observe_segment, model, mazes), puzzle, units)
         # as in a spectrum, so that both see the same trajectory on every device
-        with jax.default_matmul_precision("highest"):
+        with exact_products():
             return observe_segments(dynamics, observe, num_segments)[1]
 
     return jax.vmap(one)(chunk)
@@ -123,6 +123,7 @@ def observe_segment(
     dynamics: Dynamics,
     before: State,
     after: State,
+    frame: Any,
 ) -> dict[str, Array]:
     """Returns numbers of one segment, in float32 and narrow integers, since there may be millions.
 
@@ -134,11 +135,12 @@ def observe_segment(
       dynamics: The model on the puzzle.
       before: The state before the segment.
       after: The state after it.
+      frame: Not used; a rollout has no tangent vectors.
     """
     answer = read_answer(dynamics, after)
     tokens, known = answer.logits.argmax(-1), puzzle.labels != IGNORE_LABEL
     right = jnp.sum((tokens == puzzle.labels) & known)
-    norms = {f"drift_{name}": norm for name, norm in fields(drift(before, after)).items()}
+    norms = {f"drift_{name}": norm for name, norm in named_fields(drift(before, after)).items()}
     numbers = norms | {
         "token_accuracy": right / known.sum(),
         "q_halt": answer.q_halt,

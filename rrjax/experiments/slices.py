@@ -15,13 +15,14 @@ from rrjax.analysis.basins import MOVING, answer_classes
 from rrjax.analysis.slices import SliceSummary, summarize_slice
 from rrjax.analysis.table import Table
 from rrjax.checks import check_choice, check_count, check_number
-from rrjax.contract import Dynamics, State
-from rrjax.dynamics.fli import fast_lyapunov_indicator
-from rrjax.dynamics.slices import forward_vectors, on_plane, settle
+from rrjax.contract import Dynamics, State, named_fields
+from rrjax.dynamics.forward_vectors import forward_vectors
+from rrjax.dynamics.horizons import fast_lyapunov_indicator
+from rrjax.dynamics.slices import on_plane, settling_time
 from rrjax.dynamics.spectrum import spectrum
 from rrjax.dynamics.starts import start_scale
 from rrjax.experiments.experiment import Experiment, Job
-from rrjax.experiments.reasoner import Puzzles, Reasoner, bind, fields, take
+from rrjax.experiments.reasoner import Puzzles, Reasoner, bind, read_answer, take, token_type
 from rrjax.frames import Frame, dimension, random_frame
 from rrjax.plots.canvas import Draw
 from rrjax.plots.slices import answer_map, settling_map
@@ -198,7 +199,7 @@ def _make_plane(
     if kind == "random":
         directions = random_frame(key, dynamics.initial, 2)
         return Plane(coordinates, scale, directions, {"kind": "random orthonormal"})
-    vectors = forward_vectors(dynamics, key, 2, num_segments)
+    vectors = forward_vectors(dynamics, 2, num_segments, key=key)
     facts = {
         "kind": "forward Lyapunov vectors",
         "segments": num_segments,
@@ -220,15 +221,16 @@ def _measure(
     """Returns the arrays of one chunk of starts (n, 2), which are in the unit of the state."""
     params, puzzle, directions, key = shared
     dynamics = bind(model, params, puzzle)
+    narrow = token_type(read_answer(dynamics, dynamics.initial))
 
     def one(coordinates: jax.Array) -> dict[str, jax.Array]:
         start = on_plane(dynamics.initial, directions, coordinates)
-        settling = settle(dynamics, threshold, num_segments, start)
+        settling = settling_time(dynamics, num_segments, threshold=threshold, initial=start)
         kept = {
             "answer_at": settling.answer_at,
             "residual_at": settling.residual_at,
             "residual": settling.residual.astype(jnp.float32),
-            "answers": settling.answer,
+            "answers": settling.answer.astype(narrow),
         }
         return kept | (exponents(start) if num_exponents else {})
 
@@ -258,7 +260,7 @@ def _describe_points(points: Arrays, puzzle: Batch, plane: Plane, last_change: i
     arrays |= {"a": plane.coordinates, "b": plane.coordinates, "distinct_answers": distinct}
     if known.any():
         arrays["answer_solved"] = (distinct == puzzle.labels)[:, known].all(axis=1)
-    directions = fields(plane.directions)
+    directions = named_fields(plane.directions)
     return arrays | {f"direction_{name}": np.asarray(leaf) for name, leaf in directions.items()}
 
 

@@ -14,7 +14,7 @@ from rrjax.analysis import outcome
 from rrjax.analysis.attribution import Attribution
 from rrjax.analysis.table import Table
 from rrjax.checks import check_count
-from rrjax.contract import Context, State
+from rrjax.contract import Dynamics, State, named_fields
 from rrjax.dynamics.spectrum import spectrum as measure_spectrum
 from rrjax.experiments import attribution as vectors
 from rrjax.experiments.experiment import Experiment, Job, fold_keys
@@ -22,7 +22,6 @@ from rrjax.experiments.reasoner import (
     Puzzles,
     Reasoner,
     bind,
-    fields,
     is_solved,
     read_answer,
     take,
@@ -125,14 +124,10 @@ def _measure(
     def one(puzzle: Batch, key: jax.Array) -> dict[str, jax.Array]:
         dynamics = bind(model, params, puzzle)
 
-        def observe(context: Context, state: State, frame: Frame) -> dict[str, jax.Array]:
-            shares = vectors.shares_of(frame) if attributed else {}
-            answers = read_answer(dynamics, state).logits.argmax(-1)
-            return shares | {"answers_by_segment": answers}
-
+        observe = _observe_vectors if attributed else _observe_answer
         result = measure_spectrum(dynamics, num_exponents, num_segments, key=key, observe=observe)
         last = read_answer(dynamics, result.state)
-        drift = {f"drift_{name}": norm for name, norm in fields(result.drift).items()}
+        drift = {f"drift_{name}": norm for name, norm in named_fields(result.drift).items()}
         answers = result.observed["answers_by_segment"]
         return (
             drift
@@ -149,6 +144,18 @@ def _measure(
         )
 
     return jax.vmap(one)(*chunk)
+
+
+def _observe_answer(
+    dynamics: Dynamics, before: State, after: State, frame: Frame
+) -> dict[str, jax.Array]:
+    return {"answers_by_segment": read_answer(dynamics, after).logits.argmax(-1)}
+
+
+def _observe_vectors(
+    dynamics: Dynamics, before: State, after: State, frame: Frame
+) -> dict[str, jax.Array]:
+    return vectors.shares_of(frame) | _observe_answer(dynamics, before, after, frame)
 
 
 def _narrow_inputs(puzzles: Puzzles) -> np.ndarray:

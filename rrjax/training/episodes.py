@@ -8,9 +8,9 @@ import jax.numpy as jnp
 
 from rrjax.cells import Config
 from rrjax.checks import refuse
+from rrjax.flossing.steps import check_steps
 from rrjax.puzzles import PuzzleSet
 from rrjax.puzzles.batch import Batch
-from rrjax.training.flossing import check_steps
 from rrjax.training.gradients import Flat
 from rrjax.training.logs import Row
 from rrjax.training.placement import Placement

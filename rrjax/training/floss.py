@@ -11,29 +11,28 @@ from jaxtyping import Array, Bool
 from rrjax.cells import Config, bind, unflatten
 from rrjax.checks import check_choice, check_count, refuse, refuse_idle
 from rrjax.dynamics.rollout import rollout
-from rrjax.flossing.differentiable import (
+from rrjax.flossing.differentiable import exponents
+from rrjax.flossing.losses import (
     answer_kl,
-    engelken_l2,
-    exponents,
     mean_over,
-    spectrum_cf,
-    top1_cf,
-    volume_cf,
+    one_sided,
+    one_sided_leading,
+    one_sided_volume,
+    two_sided,
 )
-from rrjax.frames import random_frame
+from rrjax.flossing.schedule import FlossingSchedule
 from rrjax.outcomes import is_right
 from rrjax.puzzles.batch import Batch
-from rrjax.training.flossing import FlossingSchedule
 from rrjax.training.gradients import Flat
 
-LossName = Literal["engelken_l2", "top1_cf", "spectrum_cf", "volume_cf"]
+LossName = Literal["two_sided", "one_sided_leading", "one_sided", "one_sided_volume"]
 Which = Literal["all", "failing", "correct"]
 
 _LOSSES = {
-    "engelken_l2": engelken_l2,
-    "top1_cf": top1_cf,
-    "spectrum_cf": spectrum_cf,
-    "volume_cf": volume_cf,
+    "two_sided": two_sided,
+    "one_sided_leading": one_sided_leading,
+    "one_sided": one_sided,
+    "one_sided_volume": one_sided_volume,
 }
 _CHOICES = {"loss": LossName, "which": Which}
 
@@ -47,7 +46,7 @@ class Floss(FlossingSchedule):
       every: training steps between two episodes of interflossing; None: never.
       episode: flossing steps of each of those.
       at_most: how many of those there are in all; None: as many as come.
-      loss: see `rrjax.flossing.differentiable`; all but `engelken_l2` are one-sided.
+      loss: one of the losses of `rrjax.flossing`.
       target: λ*, nats per module evaluation.
       num_exponents: k.
       segments: the window, of the segments that training runs: from which to before which, counted
@@ -62,7 +61,7 @@ class Floss(FlossingSchedule):
       limit: so many skipped steps in a row (not finite) stop the run.
     """
 
-    loss: LossName = "engelken_l2"
+    loss: LossName = "two_sided"
     target: float = 0.0
     num_exponents: int = 4
     segments: tuple[int, int] | None = None
@@ -145,8 +144,15 @@ def batch_loss(
 
     def measure(row: Batch, key: jax.Array) -> tuple[Array, Array, Array, Array]:
         dynamics = bind(new, config, row.inputs, row.puzzle_ids)
-        frame = random_frame(key, dynamics.initial, floss.num_exponents)
-        found = exponents(dynamics, frame, window, segments_per_qr=floss.segments_per_qr)
+        found = exponents(
+            dynamics,
+            floss.num_exponents,
+            window[-1] + 1 - window.start,
+            key=key,
+            frame_transient=window.start,
+            stride=window.step,
+            segments_per_qr=floss.segments_per_qr,
+        )
         logits = dynamics.readout(dynamics.context, found.state).logits
         kl = jnp.zeros([])
         if floss.kl:

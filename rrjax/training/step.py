@@ -10,11 +10,11 @@ import optax
 from jaxtyping import Array, Int, UInt32
 
 from rrjax.cells import Config, flatten, init_params, initial_state, is_trained, unflatten
+from rrjax.flossing.steps import apply_gradient, masked, matching, num_skipped, skip_nonfinite
 from rrjax.puzzles.batch import Batch
 from rrjax.training.act import Slots, empty_slots, refill
 from rrjax.training.augment import starts
 from rrjax.training.floss import batch_loss
-from rrjax.training.flossing import chosen, guarded, move, num_skipped, only
 from rrjax.training.gradients import (
     Flat,
     Gradients,
@@ -96,7 +96,7 @@ def _init_floss(recipe: Recipe, trained: Flat) -> FlossState | None:
 
 def _floss_optimizer(recipe: Recipe, trained: Flat) -> optax.GradientTransformation:
     floss = recipe.floss
-    return guarded(only(optax.adam(floss.lr), chosen(trained, floss.params)))
+    return skip_nonfinite(masked(optax.adam(floss.lr), matching(trained, floss.params)))
 
 
 def optimizer(recipe: Recipe) -> optax.GradientTransformation:
@@ -165,7 +165,7 @@ def floss_step(
         state.trained, state.fixed, config, recipe.floss, batch, key, reference
     )
     mover = _floss_optimizer(recipe, state.trained)
-    trained, after = move(mover, state.trained, state.floss.optimizer, value, gradient)
+    trained, after = apply_gradient(mover, state.trained, state.floss.optimizer, value, gradient)
     found = {**seen, "loss": value, "skipped": num_skipped(after)[1]}
     floss = FlossState(after, state.floss.count + 1)
     return state._replace(trained=trained, floss=floss), found

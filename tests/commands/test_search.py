@@ -289,7 +289,7 @@ def test_a_space_says_what_is_tried(tmp_path):
         ("recipe.floss: {choices: [1, 2]}", "names no field"),
         ("recipe.steps: {low: 5, high: 99999999999}", "steps must be at most 2147483647"),
         ("recipe.lr: {low: 0, high: 1" + "0" * 400 + "}", "recipe.lr must be a number"),
-        ("floss.loss: {choices: [l2, top1_cf]}", "floss.loss must be one of engelken_l2"),
+        ("floss.loss: {choices: [l2, one_sided]}", "floss.loss must be one of two_sided"),
         ("floss.puzzles: {low: 0, high: 4}", "floss.puzzles must be at least 1"),
         ("augmentation.sigma: {low: 0, high: 1}", "names no field"),
         ("recipe.lr: {lo: 1, high: 2}", "has no key 'lo'; did you mean 'low'?"),

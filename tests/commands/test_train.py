@@ -164,13 +164,20 @@ def test_options_and_a_yaml_file_say_when_to_floss(data, tasks, tmp_path):
     text = "floss: {every: 20, episode: 3, segments: [1, 4], params: [L_*], lr: 1e-4}"
     path = yaml_file(tmp_path, text)
     arguments = ["--data", str(data), "--out", str(tmp_path / "run"), "--config", str(path)]
-    more = ("--floss.pre", "5", "--floss.loss", "top1_cf", "--floss.segments-per-qr", "None")
+    more = (
+        "--floss.pre",
+        "5",
+        "--floss.loss",
+        "one_sided_leading",
+        "--floss.segments-per-qr",
+        "None",
+    )
     assert main(["train", *arguments, *more]) == 0
     assert tasks[0].recipe.floss == Floss(
         pre=5,
         every=20,
         episode=3,
-        loss="top1_cf",
+        loss="one_sided_leading",
         segments=(1, 4),
         segments_per_qr=None,
         params=("L_*",),
@@ -187,7 +194,10 @@ def test_options_and_a_yaml_file_say_when_to_floss(data, tasks, tmp_path):
         (["--eval-sigmas", "0.3", "-1"], "eval_sigmas must be finite and not negative"),
         (["--augmentation.rollout", "parallel"], "parallel"),
         (["--augmentation.sigma", "1", "2"], "augmentation.sigma must stay at (0.001, 0.001)"),
-        (["--floss.loss", "top1_cf"], "floss.loss must stay at engelken_l2 without floss.pre"),
+        (
+            ["--floss.loss", "one_sided_leading"],
+            "floss.loss must stay at two_sided without floss.pre",
+        ),
         (["--steps", "99999999999"], "steps must be at most 2147483647"),
         (
             ["--arch.halt-max-steps", "99999999999"],
@@ -214,7 +224,7 @@ def test_wrong_noise_is_refused_by_name(data, tmp_path, capsys, more, message):
         ("augmentation: {objective: kl}", "objective must be one of clean_ce"),
         ("augmentation: {sigma: 1e-3}", "sigma must be a list of 2 numbers, got '1e-3'"),
         ("augmentation: {sigma: [1, two]}", "sigma must be a number, got 'two'"),
-        ("floss: {loss: l2}", "floss.loss must be one of engelken_l2, top1_cf"),
+        ("floss: {loss: l2}", "floss.loss must be one of two_sided, one_sided_leading"),
         ("floss: {which: some}", "floss.which must be one of all, failing, correct"),
         ("floss: {params: L_level}", "floss.params must be a list of texts, got 'L_level'"),
         ("floss: {segments: [1]}", "floss.segments must be a list of 2 integers, got [1]"),

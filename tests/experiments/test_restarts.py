@@ -52,7 +52,7 @@ def restarted(model: Model, fields: tuple[str, ...] | None = None) -> list[rrjax
 def noisy(model: Model, puzzle: int, repeat: int) -> rrjax.Dynamics:
     """Returns the dynamics of one noisy rollout, by their definition."""
     quiet = model.bind(PUZZLES.inputs[puzzle])
-    return with_noise(quiet, noise_key(puzzle, repeat), 1.5, 5, ["z_L"])
+    return with_noise(quiet, 5, key=noise_key(puzzle, repeat), sigma=1.5, fields=["z_L"])
 
 
 @pytest.fixture(scope="module")

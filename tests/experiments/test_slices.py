@@ -9,7 +9,7 @@ import pytest
 
 import rrjax
 from rrjax import store
-from rrjax.dynamics.slices import forward_vectors
+from rrjax.dynamics.forward_vectors import forward_vectors
 from rrjax.dynamics.starts import start_scale
 from rrjax.experiments import slices
 from rrjax.models import Model, load_model, save_model
@@ -144,7 +144,7 @@ def test_lyapunov_directions_and_exponents(slow, puzzle):
     assert run.fli.shape == (2, 2)
     assert np.isfinite(run.exponents).all()
     key = jax.random.split(jax.random.key(0))[0]
-    vectors = forward_vectors(slow.bind(PUZZLES.inputs[PUZZLE]), key, 2, 1)
+    vectors = forward_vectors(slow.bind(PUZZLES.inputs[PUZZLE]), 2, 1, key=key)
     for name, leaf in vectors.frame._asdict().items():
         np.testing.assert_allclose(run[f"direction_{name}"], leaf, atol=1e-5)
     facts = run.record["directions"]

@@ -11,12 +11,12 @@ import pytest
 from rrjax.cells import bind, flatten, init_params, is_trained
 from rrjax.dynamics.rollout import rollout
 from rrjax.dynamics.spectrum import spectrum
+from rrjax.flossing.schedule import FlossingSchedule
 from rrjax.frames import random_frame
 from rrjax.puzzles.batch import Batch
 from rrjax.training import episodes
 from rrjax.training.episodes import Episodes
 from rrjax.training.floss import Floss, batch_loss, counted
-from rrjax.training.flossing import FlossingSchedule
 from rrjax.training.logs import FLOSS, METRICS, read_table
 from rrjax.training.loop import Rhythm, train
 from rrjax.training.placement import Placement, training_devices
