@@ -10,10 +10,10 @@ import numpy as np
 from jax import Array
 from jax.tree_util import Partial
 
-from  import exact_products
 from rrjax.analysis.outcome import DRIFT_WINDOW
 from rrjax.checks import check_count, check_number
 from rrjax.contract import Dynamics, State, named_fields
+from rrjax.dynamics.precision import exact_products
 from rrjax.dynamics.rollout import observe_segments, whole_norm
 from rrjax.dynamics.spectrum import spectrum
 from rrjax.dynamics.starts import check_fields

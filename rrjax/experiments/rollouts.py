@@ -11,10 +11,10 @@ import numpy as np
 from jax import Array
 from jax.tree_util import Partial
 
-from  import exact_products
 from rrjax.analysis.rollouts import RolloutSummary, summarize_rollout
 from rrjax.checks import check_number
 from rrjax.contract import Dynamics, State, count_updates, named_fields
+from rrjax.dynamics.precision import exact_products
 from rrjax.dynamics.rollout import drift, observe_segments, residual
 from rrjax.experiments.experiment import Experiment, Job, check_readout, chosen_readout
 from rrjax.experiments.reasoner import (
