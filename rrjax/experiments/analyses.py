@@ -14,7 +14,7 @@ from rrjax.experiments.shown import Figures, Summary
 from rrjax.plots import spectra as plots
 from rrjax.plots.canvas import Draw
 from rrjax.puzzles.sudoku import from_tokens, size_of
-from rrjax.puzzles.sudoku_solver import solve
+from rrjax.puzzles.sudoku_solver import solve_sudoku
 from rrjax.reports import spectra as report
 from rrjax.results.results import Results
 from rrjax.store import describe_run, write_json
@@ -121,4 +121,4 @@ def _difficulty(results: Results) -> dict[str, np.ndarray]:
     known = {"givens": (boards > 0).sum(axis=1)}
     if size > _LARGEST_SEARCHED:
         return known
-    return known | {"solver guesses": np.array([solve(board).guesses for board in boards])}
+    return known | {"solver guesses": np.array([solve_sudoku(board).guesses for board in boards])}

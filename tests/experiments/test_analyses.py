@@ -5,7 +5,7 @@ import pytest
 
 from rrjax.experiments import analyse
 from rrjax.experiments.analyses import AnalysedSpectrum
-from rrjax.puzzles.sudoku_solver import solve
+from rrjax.puzzles.sudoku_solver import solve_sudoku
 from tests.tools.made_up import (
     BOARDS,
     NUMBER,
@@ -46,7 +46,9 @@ def test_the_numbers_are_those_of_the_arrays(run):
 def test_difficulty_is_that_of_the_boards(run):
     difficulty = run.runs.difficulty
     assert difficulty["givens"].tolist() == [int((board > 0).sum()) for board in BOARDS]
-    assert difficulty["solver guesses"].tolist() == [solve(board).guesses for board in BOARDS]
+    assert difficulty["solver guesses"].tolist() == [
+        solve_sudoku(board).guesses for board in BOARDS
+    ]
 
 
 def test_the_tables_and_the_figures(run):

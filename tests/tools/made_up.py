@@ -6,11 +6,11 @@ import numpy as np
 
 from rrjax.experiments.spectra import SPECTRUM
 from rrjax.puzzles.sudoku import to_tokens
-from rrjax.puzzles.sudoku_generate import generate
+from rrjax.puzzles.sudoku_generate import generate_sudokus
 from rrjax.results.results import Results
 
 NUMBER, SEGMENTS, PER_SEGMENT = 60, 4, 3
-BOARDS = generate(4, NUMBER, seed=0).boards
+BOARDS = generate_sudokus(4, NUMBER, seed=0).boards
 
 
 def spectrum_arrays(seed: int = 0) -> dict[str, np.ndarray]:
