@@ -57,7 +57,7 @@ OTHER_PACKAGES = {
     "reports": {"numpy", "rich"},
     "flossing": {"jax", "jaxtyping", "numpy", "optax"},
     "training": {"jax", "jaxtyping", "numpy", "optax", "orbax", "scipy"},
-    "experiments": {"jax", "numpy"},
+    "experiments": {"jax", "matplotlib", "numpy"},
     "commands": {"jax", "numpy", "optuna", "rich", "tyro", "yaml"},
     "converters": {"huggingface_hub", "ml_dtypes", "numpy", "tyro", "yaml"},
     "cli": set(),

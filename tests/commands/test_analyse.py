@@ -31,7 +31,7 @@ def test_the_files_and_the_tables(tmp_path):
     folder = write(tmp_path / "one")
     printed = run(str(folder))
     assert snapshot(folder).keys() == {"results.npz", "results.json", "analysis.json", *FIGURES}
-    assert "λ1 by horizon" in printed
+    assert "Settled: log10 late drift up to" in printed
     assert "beside each other" not in printed
     assert printed.endswith(f"figures are in {folder}")
     record = read_json(folder / "analysis.json")["runs"]["one"]

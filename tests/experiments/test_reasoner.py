@@ -90,7 +90,7 @@ def test_a_spectrum_with_table_figures_and_a_folder(cell, mine, tmp_path):
         expected = rrjax.spectrum(cell.bind(mine.inputs[index]), 2, 3, key=key)
         np.testing.assert_allclose(run.exponents[index], expected.exponents, atol=1e-4)
     assert np.isnan(run.q_halt).all()
-    assert "Solved 50.0 % of 6 puzzles" in repr(run.summary())
+    assert "50.0 %" in repr(run.summary())
     assert run.plot().keys() == {"lambda1_by_outcome", "spectrum_by_outcome"}
     assert run.record["model"]["name"] == "MyCell"
     other = MyCell({name: 2 * array for name, array in cell.params.items()})
