@@ -70,7 +70,7 @@ def run_all(options: Options) -> None:
     with progress("epochs", epochs * len(planned)) as bar:
         for index, run in enumerate(planned):
             for done in advance(options.setting, run, options.out):
-                bar.report(index * epochs + done, {"run": index + 1})
+                bar.report(index * epochs + done, {"run": float(index + 1)})
 
 
 def collect(options: Options) -> dict[str, np.ndarray]:
