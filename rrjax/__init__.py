@@ -23,13 +23,20 @@ if TYPE_CHECKING:
         convert as convert,  # `converters/` in a checkout, where this path does not exist
     )
     from rrjax.dynamics import horizons as horizons
+    from rrjax.dynamics.covariant import CovariantVectors as CovariantVectors
     from rrjax.dynamics.covariant import covariant_vectors as covariant_vectors
+    from rrjax.dynamics.divergence import Divergence as Divergence
     from rrjax.dynamics.divergence import divergence as divergence
+    from rrjax.dynamics.forward_vectors import ForwardVectors as ForwardVectors
     from rrjax.dynamics.forward_vectors import forward_vectors as forward_vectors
+    from rrjax.dynamics.full import FullSpectrum as FullSpectrum
     from rrjax.dynamics.full import full_spectrum as full_spectrum
+    from rrjax.dynamics.local import LocalGrowth as LocalGrowth
     from rrjax.dynamics.local import local_growth as local_growth
     from rrjax.dynamics.rollout import Trajectory as Trajectory
     from rrjax.dynamics.rollout import rollout as rollout
+    from rrjax.dynamics.slices import SettlingTime as SettlingTime
+    from rrjax.dynamics.slices import settling_time as settling_time
     from rrjax.dynamics.spectrum import Spectrum as Spectrum
     from rrjax.dynamics.spectrum import spectrum as spectrum
     from rrjax.experiments.loading import load_results as load_results
@@ -43,11 +50,12 @@ if TYPE_CHECKING:
 _NAMES = {
     "rrjax.contract": ("Dynamics", "Repeat", "Update"),
     "rrjax.converters.convert": ("convert",),
-    "rrjax.dynamics.covariant": ("covariant_vectors",),
-    "rrjax.dynamics.divergence": ("divergence",),
-    "rrjax.dynamics.forward_vectors": ("forward_vectors",),
-    "rrjax.dynamics.full": ("full_spectrum",),
-    "rrjax.dynamics.local": ("local_growth",),
+    "rrjax.dynamics.covariant": ("CovariantVectors", "covariant_vectors"),
+    "rrjax.dynamics.divergence": ("Divergence", "divergence"),
+    "rrjax.dynamics.full": ("FullSpectrum", "full_spectrum"),
+    "rrjax.dynamics.forward_vectors": ("ForwardVectors", "forward_vectors"),
+    "rrjax.dynamics.local": ("LocalGrowth", "local_growth"),
+    "rrjax.dynamics.slices": ("SettlingTime", "settling_time"),
     "rrjax.dynamics.rollout": ("Trajectory", "rollout"),
     "rrjax.dynamics.spectrum": ("Spectrum", "spectrum"),
     "rrjax.experiments.loading": ("load_results",),
