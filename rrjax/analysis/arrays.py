@@ -20,9 +20,6 @@ def as_array(
         further axes.
       kind: `bool` and `int` leave the dtype alone; `float` gives float64.
       least: the smallest size of the first axis. Every other named axis needs at least 1.
-
-    Raises:
-      ValueError: naming the argument, what was expected and what it is.
     """
     array = np.asarray(values)
     kinds, words = KINDS[kind]

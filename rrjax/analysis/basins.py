@@ -40,9 +40,6 @@ def answer_classes(answers: ArrayLike, settled: ArrayLike) -> tuple[np.ndarray, 
     Returns:
       (N,) the index of each run's answer, −1 for runs that are not settled; and the (n, seq)
       distinct answers of the settled runs, the most frequent first, ties by their tokens.
-
-    Raises:
-      ValueError: for shapes that do not fit each other.
     """
     answers = as_array("answers", answers, ("N", "cells"), int)
     settled = as_array("settled", settled, answers.shape[:1], bool)
@@ -116,11 +113,7 @@ def basin_entropy(
 
 
 def check_classes(classes: ArrayLike) -> np.ndarray:
-    """Returns the classes of a square grid as integers.
-
-    Raises:
-      ValueError: for another shape, fewer than 2 × 2 points, or numbers that are no classes.
-    """
+    """Returns the classes of a square grid as integers."""
     square = 2 * np.shape(classes)[:1] or ("G", "G")
     return as_array("classes", classes, square, int, least=2).astype(np.int64)
 

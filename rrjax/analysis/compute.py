@@ -37,9 +37,6 @@ def accuracy_curve(solved: ArrayLike, updates_per_segment: int) -> AccuracyCurve
     Args:
       solved: (N, segments) booleans.
       updates_per_segment: module evaluations in a segment.
-
-    Raises:
-      ValueError: for arrays of another kind or no updates.
     """
     solved = check_solved(solved)
     if updates_per_segment < 1:
@@ -81,9 +78,6 @@ def early_halting(solved: ArrayLike, halts: ArrayLike) -> Halting:
     Args:
       solved: (N, segments) booleans.
       halts: (N, segments) booleans, where the rule holds, such as q_halt > 0.
-
-    Raises:
-      ValueError: for arrays of another kind or of different shapes.
     """
     solved = check_solved(solved)
     halts = as_array("halts", halts, solved.shape, bool)

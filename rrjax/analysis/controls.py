@@ -8,13 +8,7 @@ from numpy.typing import ArrayLike
 
 from rrjax.analysis.arrays import as_array, check_no_nan
 from rrjax.analysis.intervals import UNDEFINED, Interval, percentile_interval
-from rrjax.analysis.separation import (
-    BLOCK,
-    auc,
-    auc_of_resamples,
-    bootstrap_auc,
-    draw_counts,
-)
+from rrjax.analysis.separation import BLOCK, auc, auc_of_resamples, bootstrap_auc, draw_counts
 
 MIN_GROUP = 5
 """A stratum with fewer solved or fewer failed runs is counted in the pooled AUC, and gets none of
@@ -41,9 +35,6 @@ def quantile_bins(values: ArrayLike, number: int) -> Bins:
     Args:
       values: (N,), at least one, without NaN.
       number: bins aimed at; ties may leave fewer.
-
-    Raises:
-      ValueError: for no values, NaN, or no bins.
     """
     values = as_array("values", values, ("N",), least=1)
     check_no_nan("values", values)
@@ -105,9 +96,6 @@ def controlled_auc(
       values: (N,) what is held fixed.
       num_bins: of about equal size, see `quantile_bins`.
       seed: Seed of the bootstraps.
-
-    Raises:
-      ValueError: for no runs, NaN, or shapes that do not fit each other.
     """
     scores, positive = np.asarray(scores, np.float64), np.asarray(positive)
     bins = quantile_bins(values, num_bins)
@@ -160,9 +148,6 @@ def stratified_auc(
     Returns:
       The pooled AUC with its interval; NaN where no stratum holds both groups.
       A resample without a pair is left out.
-
-    Raises:
-      ValueError: as `rrjax.analysis.separation.bootstrap_auc`, or for strata of another shape.
 
     Source: van Elteren 1960, Bull. Inst. Int. Stat. 37, 351.
     """

@@ -133,10 +133,6 @@ def num_positive(
     Returns:
       The number, as a float, and where it is complete: all n exponents are known, or one of them
       does not exceed its threshold. Elsewhere it is a lower bound.
-
-    Raises:
-      ValueError: for no exponents, more than n of them, +inf, or a threshold that is negative,
-        NaN or of another shape.
     """
     values, known = _checked(exponents, dimension)
     threshold = _checked_threshold(threshold, values.shape)
@@ -157,9 +153,6 @@ def exponent_sum(exponents: ArrayLike, dimension: int | None = None) -> KnownPar
     Returns:
       The sum in the unit of `exponents`, and where it is complete: all n are known. NaN where an
       exponent is NaN, since a sum over fewer would be another quantity; −inf where one is −inf.
-
-    Raises:
-      ValueError: for no exponents, more than n of them, or +inf.
     """
     values, known = _checked(exponents, dimension)
     total = values.sum(axis=-1)

@@ -46,9 +46,6 @@ def early_windows(
 
     Returns:
       S − 1 of them, in order. They share runs: of many intervals one in twenty misses ½ by chance.
-
-    Raises:
-      ValueError: for shapes that do not fit each other, or NaN.
     """
     solved = as_array("solved_by_segment", solved_by_segment, ("N", "segments"), bool, least=1)
     num_segments = solved.shape[1]
@@ -97,9 +94,6 @@ def horizon_curve(growth: ArrayLike, solved: ArrayLike, seed: int = 0) -> Horizo
 
     Returns:
       The curve; NaN for an empty group.
-
-    Raises:
-      ValueError: for NaN, or shapes that do not fit each other.
     """
     running = running_mean(growth)
     solved = as_array("solved", solved, running.shape[:1], bool)

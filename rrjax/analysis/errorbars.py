@@ -96,9 +96,6 @@ def split_half(log_growth: ArrayLike, period: int = 1) -> SplitHalf:
     Returns:
       Three arrays (..., k) in nats per step. An annihilated direction has −inf in the half where
       it happened, and NaN as difference if in both.
-
-    Raises:
-      ValueError: for steps that are not whole periods, or fewer than 2 periods.
     """
     growth, num_periods = _checked(log_growth, period)
     if num_periods < 2:
@@ -124,9 +121,6 @@ def frame_spread(exponents: ArrayLike) -> FrameSpread:
     Returns:
       Four arrays (...), in the unit of `exponents`. The standard deviation is NaN for S = 1, where
       there is no spread to see, and where an exponent is infinite; NaN carries over.
-
-    Raises:
-      ValueError: for no rows.
     """
     exponents = np.asarray(exponents, dtype=np.float64)
     if exponents.ndim == 0 or len(exponents) == 0:

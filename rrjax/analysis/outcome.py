@@ -130,9 +130,6 @@ def summarize(
 
     Returns:
       The summary; NaN where a group is empty.
-
-    Raises:
-      ValueError: for arrays whose shapes do not fit each other.
     """
     solved = as_array("solved", solved, ("N",), bool)
     finite = as_array("finite", finite, solved.shape, bool)

@@ -114,9 +114,6 @@ def summarize_rollout(
       updates_per_segment: module evaluations in a segment.
       readout_segment: counted from 1.
       halts: by the rule's name (N, segments) booleans, where it would halt.
-
-    Raises:
-      ValueError: for arrays of other kinds or shapes, or a segment that is none.
     """
     solved = arrays["solved"]
     curve = accuracy_curve(solved, updates_per_segment)

@@ -11,12 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rrjax.analysis.arrays import as_array
-from rrjax.analysis.intervals import (
-    UNDEFINED,
-    Interval,
-    percentile_interval,
-    wilson_interval,
-)
+from rrjax.analysis.intervals import UNDEFINED, Interval, percentile_interval, wilson_interval
 from rrjax.analysis.separation import BLOCK
 
 
@@ -48,9 +43,6 @@ def select(runs: Mapping[str, np.ndarray], seed: int) -> Selection:
       runs: `solved` (N, K) booleans, `answers` (N, K, seq), `q_halt`, `residual` and, if measured,
         `lambda1` (N, K), all at the ends of the runs.
       seed: Seed of the bootstrap.
-
-    Raises:
-      ValueError: for `solved` of another kind, or no run.
     """
     solved = check_runs(runs["solved"])
     number, K = solved.shape
@@ -90,9 +82,6 @@ def pass_at_k(solved: ArrayLike, k: int) -> np.ndarray:
 
     Returns:
       (N,) probabilities: the fraction of solved runs for k = 1, whether any is for k = K.
-
-    Raises:
-      ValueError: for another k, or arrays of another kind.
 
     Source: Chen et al. 2021, arXiv 2107.03374.
     """

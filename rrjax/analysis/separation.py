@@ -37,10 +37,7 @@ def auc(scores: ArrayLike, positive: ArrayLike) -> Any:
 
 
 def bootstrap_auc(
-    scores: ArrayLike,
-    positive: ArrayLike,
-    seed: int,
-    num_resamples: int = 2000,
+    scores: ArrayLike, positive: ArrayLike, seed: int, num_resamples: int = 2000
 ) -> Interval:
     """Returns the rank AUC with its percentile bootstrap interval.
 

@@ -31,9 +31,6 @@ def late_drift(drift: ArrayLike, window: int = 4) -> Any:
     Returns:
       An array (...), a number for drift (segments,), in the unit of `drift`. NaN and infinities of
       the window carry over.
-
-    Raises:
-      ValueError: if there are fewer than `window` segments, or the window is empty.
     """
     drift = np.asarray(drift, dtype=np.float64)
     num_segments = drift.shape[-1] if drift.ndim else 0
@@ -55,9 +52,6 @@ def log10_drift(drift: ArrayLike) -> np.ndarray:
 
     Returns:
       (N,), all finite.
-
-    Raises:
-      ValueError: for a negative drift, NaN or an infinity.
     """
     drift = as_array("drift", drift, ("N",))
     bad = ~(np.isfinite(drift) & (drift >= 0))
@@ -86,9 +80,6 @@ def otsu_threshold(log10_drift: ArrayLike) -> float:
       their own threshold, so that all count as settled. It always cuts, also where there is one
       group only: read it with the sweep of `settling`. scikit-image returns the centre of bin t,
       half a bin lower, and so counts what lies in the bin's upper half to the other group.
-
-    Raises:
-      ValueError: for no values, NaN or infinities.
 
     Source: Otsu 1979, IEEE Trans. Syst. Man Cybern. 9, 62.
     """
@@ -178,9 +169,6 @@ def settling(drift: ArrayLike, solved: ArrayLike, seed: int = 0) -> Settling:
       drift: (N,) late drift, at least 0.
       solved: (N,) booleans, some of each.
       seed: Seed of the bootstrap.
-
-    Raises:
-      ValueError: for drifts that are negative or not finite, or one group only.
     """
     logs, solved = log10_drift(drift), np.asarray(solved)
     check_outcomes(solved, len(logs))

@@ -36,9 +36,6 @@ def escapes(solved: ArrayLike, readout_segment: int) -> Waits:
 
     Returns:
       Integer durations in segments and flags, one for each failure, in the order of the puzzles.
-
-    Raises:
-      ValueError: for another kind of array, or a segment that is none.
     """
     solved = check_solved(solved)
     num_segments = solved.shape[1]
@@ -105,10 +102,7 @@ def kaplan_meier(durations: ArrayLike, observed: ArrayLike) -> SurvivalCurve:
 
 
 def exponential_rate(
-    durations: ArrayLike,
-    observed: ArrayLike,
-    start: float = 0.0,
-    stop: float = np.inf,
+    durations: ArrayLike, observed: ArrayLike, start: float = 0.0, stop: float = np.inf
 ) -> Interval:
     """Returns the rate of a memoryless event by maximum likelihood: events over time waited.
 
@@ -127,9 +121,6 @@ def exponential_rate(
     Returns:
       Numbers per unit of `durations`. Without an event 0 with an upper end; NaN, all three,
       where nothing was waited for.
-
-    Raises:
-      ValueError: as `kaplan_meier`, or for an empty window.
 
     Source: Garwood 1936, Biometrika 28, 437.
     """

@@ -10,9 +10,9 @@ from rrjax.analysis import format as words
 from rrjax.plots.canvas import UNIT, new_figure
 
 if TYPE_CHECKING:
-    import matplotlib.axes
-    import matplotlib.figure
-    import matplotlib.image
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
 
 COLUMNS = 5
 
@@ -41,7 +41,7 @@ class Board(NamedTuple):
 
 def unstable_cells(
     boards: Sequence[Board], states: Sequence[str], title: str | None = None
-) -> "matplotlib.figure.Figure":
+) -> "Figure":
     """Draws boards shaded by the leading vector's share per cell, a row for each puzzle.
 
     Wrong cells are framed, and their symbols thin; the other symbols, which are givens, bold. All
@@ -101,9 +101,7 @@ def _check(boards: Sequence[Board]) -> None:
             raise ValueError(f"shares must be finite; those of {board.name} are not")
 
 
-def _draw(
-    ax: "matplotlib.axes.Axes", board: Board, segment: int, top: float
-) -> "matplotlib.image.AxesImage":
+def _draw(ax: "Axes", board: Board, segment: int, top: float) -> "AxesImage":
     from matplotlib.colors import PowerNorm
 
     shares, wrong = board.shares[segment], board.wrong[segment]
@@ -120,7 +118,7 @@ def _draw(
     return image
 
 
-def _draw_lines(ax: "matplotlib.axes.Axes", size: int, box: tuple[int, int] | None) -> None:
+def _draw_lines(ax: "Axes", size: int, box: tuple[int, int] | None) -> None:
     height, width = box or (size, size)
     ends = (-0.5, size - 0.5)
     for place in range(1, size):
@@ -128,9 +126,7 @@ def _draw_lines(ax: "matplotlib.axes.Axes", size: int, box: tuple[int, int] | No
         ax.vlines(place - 0.5, *ends, color="black", lw=0.2 if place % width else 1.2)
 
 
-def _write(
-    ax: "matplotlib.axes.Axes", place: tuple[int, int], symbol: str, ink: str, wrong: bool
-) -> None:
+def _write(ax: "Axes", place: tuple[int, int], symbol: str, ink: str, wrong: bool) -> None:
     from matplotlib.patches import Rectangle
 
     row, column = place

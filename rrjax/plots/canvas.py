@@ -15,11 +15,11 @@ from numpy.typing import ArrayLike
 from rrjax.store import write_bytes_atomically
 
 if TYPE_CHECKING:
-    import matplotlib.axes
-    import matplotlib.figure
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 UNIT = "nats per update"
-Draw = Callable[[], "matplotlib.figure.Figure"]
+Draw = Callable[[], "Figure"]
 
 
 class Look(NamedTuple):
@@ -36,12 +36,8 @@ SOLVED = Look("solved", "#0072B2", "", "-", "o")
 FAILED = Look("failed", "#D55E00", "////", "--", "s")
 
 
-def new_figure(width: float, height: float) -> "matplotlib.figure.Figure":
-    """Returns an empty figure of so many inches.
-
-    Raises:
-      ModuleNotFoundError: without matplotlib, saying how to install it.
-    """
+def new_figure(width: float, height: float) -> "Figure":
+    """Returns an empty figure of so many inches."""
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
@@ -51,21 +47,17 @@ def new_figure(width: float, height: float) -> "matplotlib.figure.Figure":
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def new_axes() -> "matplotlib.axes.Axes":
-    """Returns the axes of a new figure, without a frame on top and right.
-
-    Raises:
-      ModuleNotFoundError: without matplotlib, saying how to install it.
-    """
+def new_axes() -> "Axes":
+    """Returns the axes of a new figure, without a frame on top and right."""
     axes = new_figure(6.4, 4.2).subplots()
     axes.spines[["top", "right"]].set_visible(False)
     return axes
 
 
-def titled(axes: "matplotlib.axes.Axes", title: str) -> "matplotlib.figure.Figure":
+def titled(axes: "Axes", title: str) -> "Figure":
     """Returns the figure of the axes, which it gives their message as a title."""
     axes.set_title(title, loc="left", fontsize="medium")
-    return cast("matplotlib.figure.Figure", axes.figure)
+    return cast("Figure", axes.figure)
 
 
 def legend_entry(look: Look, size: int) -> str:
@@ -85,7 +77,7 @@ def area_style(look: Look) -> dict[str, Any]:
     }
 
 
-def draw_intervals(ax: "matplotlib.axes.Axes", x: ArrayLike, ends: ArrayLike, look: Look) -> None:
+def draw_intervals(ax: "Axes", x: ArrayLike, ends: ArrayLike, look: Look) -> None:
     """Draws points with their intervals, full or hollow, on their group's line.
 
     Args:
@@ -108,7 +100,7 @@ def draw_intervals(ax: "matplotlib.axes.Axes", x: ArrayLike, ends: ArrayLike, lo
     )
 
 
-def save_figure(figure: "matplotlib.figure.Figure", path: str | Path) -> None:
+def save_figure(figure: "Figure", path: str | Path) -> None:
     """Write a figure as PNG, atomically; equal figures give equal bytes.
 
     Raises:

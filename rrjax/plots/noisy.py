@@ -10,13 +10,11 @@ from rrjax.analysis.noisy import Correlation, mixed_outcome, noisy_runs, summari
 from rrjax.plots.canvas import FAILED, SOLVED, UNIT, legend_entry, new_axes, titled
 
 if TYPE_CHECKING:
-    import matplotlib.axes
-    import matplotlib.figure
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
-def q_against_lambda1(
-    arrays: Mapping[str, np.ndarray], seed: int = 0
-) -> "matplotlib.figure.Figure":
+def q_against_lambda1(arrays: Mapping[str, np.ndarray], seed: int = 0) -> "Figure":
     """Draws q_halt against λ1 of the noisy runs of all puzzles with right and wrong runs.
 
     Args:
@@ -55,9 +53,7 @@ def _message(found: Correlation) -> str:
     return f"mean Spearman ρ within\n{found.num_used} of them {rho}"
 
 
-def _scatter(
-    ax: "matplotlib.axes.Axes", lambda1: np.ndarray, q: np.ndarray, solved: np.ndarray
-) -> None:
+def _scatter(ax: "Axes", lambda1: np.ndarray, q: np.ndarray, solved: np.ndarray) -> None:
     for look, group in ((SOLVED, solved), (FAILED, ~solved)):
         ax.scatter(
             lambda1[group],

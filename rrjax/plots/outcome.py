@@ -21,16 +21,13 @@ from rrjax.plots.canvas import (
 )
 
 if TYPE_CHECKING:
-    import matplotlib.axes
-    import matplotlib.figure
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 def lambda1_histogram(
-    exponents: ArrayLike,
-    solved: ArrayLike,
-    ax: "matplotlib.axes.Axes | None" = None,
-    title: str | None = None,
-) -> "matplotlib.figure.Figure":
+    exponents: ArrayLike, solved: ArrayLike, ax: "Axes | None" = None, title: str | None = None
+) -> "Figure":
     """Draws histograms of λ₁ for solved and for failed puzzles, each adding up to 1.
 
     Args:
@@ -62,11 +59,8 @@ def lambda1_histogram(
 
 
 def spectrum_by_outcome(
-    exponents: ArrayLike,
-    solved: ArrayLike,
-    ax: "matplotlib.axes.Axes | None" = None,
-    title: str | None = None,
-) -> "matplotlib.figure.Figure":
+    exponents: ArrayLike, solved: ArrayLike, ax: "Axes | None" = None, title: str | None = None
+) -> "Figure":
     """Draws median and interquartile range of every λᵢ, for solved and for failed puzzles.
 
     Args:
@@ -127,9 +121,7 @@ def _split(exponents: ArrayLike, solved: ArrayLike) -> _Groups:
     return _Groups(exponents[:, :resolved], solved[known], "\n".join(notes))
 
 
-def _draw_histogram(
-    ax: "matplotlib.axes.Axes", lambda1: np.ndarray, edges: np.ndarray, look: Look
-) -> None:
+def _draw_histogram(ax: "Axes", lambda1: np.ndarray, edges: np.ndarray, look: Look) -> None:
     ax.hist(
         lambda1,
         edges.tolist(),
@@ -139,15 +131,13 @@ def _draw_histogram(
     )
 
 
-def _mark_chaos(ax: "matplotlib.axes.Axes") -> None:
+def _mark_chaos(ax: "Axes") -> None:
     low, high = ax.get_xlim()
     if low < 0 < high:
         ax.axvline(0, color="black", linewidth=1.2, label="chaotic to the right of this line")
 
 
-def _draw_quartiles(
-    ax: "matplotlib.axes.Axes", exponents: np.ndarray, shift: float, look: Look
-) -> None:
+def _draw_quartiles(ax: "Axes", exponents: np.ndarray, shift: float, look: Look) -> None:
     index = np.arange(1, exponents.shape[1] + 1) + shift
     label = legend_entry(look, len(exponents))
     if len(exponents) == 0:
@@ -156,11 +146,11 @@ def _draw_quartiles(
     draw_intervals(ax, index, ends, look._replace(name=label))
 
 
-def _finish(ax: "matplotlib.axes.Axes", groups: _Groups, title: str) -> "matplotlib.figure.Figure":
+def _finish(ax: "Axes", groups: _Groups, title: str) -> "Figure":
     ax.legend(frameon=False, title=groups.left_out or None)
     ax.set_title(title, loc="left", fontsize="medium")
     # Of a sub-figure, too, the whole figure.
-    return cast("matplotlib.figure.Figure", ax.figure.figure)
+    return cast("Figure", ax.figure.figure)
 
 
 def _histogram_message(groups: _Groups) -> str:

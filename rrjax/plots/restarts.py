@@ -10,11 +10,10 @@ from rrjax.analysis.restarts import BasinSummary
 from rrjax.plots.canvas import FAILED, SOLVED, Look, draw_intervals, new_axes, titled
 
 if TYPE_CHECKING:
-    import matplotlib.axes
-    import matplotlib.figure
+    from matplotlib.figure import Figure
 
 
-def solve_rate_of_failures(summary: BasinSummary) -> "matplotlib.figure.Figure":
+def solve_rate_of_failures(summary: BasinSummary) -> "Figure":
     """Draws which share of the failures from z0 restarts solve, against σ.
 
     Args:

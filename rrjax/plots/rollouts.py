@@ -13,8 +13,8 @@ from rrjax.analysis.survival import SurvivalCurve, escapes, exponential_rate, ka
 from rrjax.plots.canvas import FAILED, SOLVED, Look, new_axes, titled
 
 if TYPE_CHECKING:
-    import matplotlib.axes
-    import matplotlib.figure
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 AT_SEGMENT = Look("at this segment", SOLVED.color, "", "-", "o")
 SO_FAR = Look("at this or an earlier segment", FAILED.color, "////", "--", "s")
@@ -22,7 +22,7 @@ SO_FAR = Look("at this or an earlier segment", FAILED.color, "////", "--", "s")
 
 def accuracy_against_compute(
     solved: ArrayLike, updates_per_segment: int, readout_segment: int
-) -> "matplotlib.figure.Figure":
+) -> "Figure":
     """Draws the share of puzzles solved after each segment, and after any segment so far.
 
     Args:
@@ -58,7 +58,7 @@ def accuracy_against_compute(
 
 def survival_of_failures(
     solved: ArrayLike, updates_per_segment: int, readout_segment: int
-) -> "matplotlib.figure.Figure":
+) -> "Figure":
     """Draws the Kaplan–Meier curve of the failures at the readout, with the fitted rate.
 
     Args:
@@ -100,19 +100,19 @@ def survival_of_failures(
     )
 
 
-def _shaded(ax: "matplotlib.axes.Axes", x: np.ndarray, share: Interval, look: Look) -> None:
+def _shaded(ax: "Axes", x: np.ndarray, share: Interval, look: Look) -> None:
     ax.plot(x, share.value, color=look.color, linestyle=look.line, label=f"solved {look.name}")
     ax.fill_between(x, share.low, share.high, facecolor=(look.color, 0.25), linewidth=0.0)
 
 
-def _outlined(ax: "matplotlib.axes.Axes", x: np.ndarray, share: Interval, look: Look) -> None:
+def _outlined(ax: "Axes", x: np.ndarray, share: Interval, look: Look) -> None:
     # a second shade would hide the first
     ax.plot(x, share.value, color=look.color, linestyle=look.line, label=f"solved {look.name}")
     for end in (share.low, share.high):
         ax.plot(x, end, color=look.color, linestyle=look.line, linewidth=0.7)
 
 
-def _draw_survival(ax: "matplotlib.axes.Axes", curve: SurvivalCurve, label: str) -> None:
+def _draw_survival(ax: "Axes", curve: SurvivalCurve, label: str) -> None:
     times = np.append(curve.times, curve.end)
     value, low, high = (np.append(end, end[-1]) for end in curve.survival.ends)
     color = FAILED.color
@@ -120,14 +120,14 @@ def _draw_survival(ax: "matplotlib.axes.Axes", curve: SurvivalCurve, label: str)
     ax.fill_between(times, low, high, step="post", facecolor=(color, 0.25), linewidth=0.0)
 
 
-def _evaluations_axis(ax: "matplotlib.axes.Axes", updates: int) -> None:
+def _evaluations_axis(ax: "Axes", updates: int) -> None:
     upper = ax.secondary_xaxis(
         "top", functions=(partial(np.multiply, updates), partial(np.multiply, 1 / updates))
     )
     upper.set_xlabel("module evaluations")
 
 
-def _plain_ticks(ax: "matplotlib.axes.Axes", last: int) -> None:
+def _plain_ticks(ax: "Axes", last: int) -> None:
     ticks = 2 ** np.arange(int(np.log2(last)) + 1)
     ax.set_xticks(ticks, [str(tick) for tick in ticks])
     ax.set_xlim(1, max(2, last))

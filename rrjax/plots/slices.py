@@ -11,8 +11,8 @@ from rrjax.analysis.slices import median_settling
 from rrjax.plots.canvas import SOLVED, new_figure, titled
 
 if TYPE_CHECKING:
-    import matplotlib.axes
-    import matplotlib.figure
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
 GREYS = ("0.97", "0.82", "0.67", "0.52", "0.37")
@@ -22,7 +22,7 @@ OTHERS = "0.15"
 
 def settling_map(
     coordinates: np.ndarray, answer_at: np.ndarray, moving: np.ndarray, labels: Sequence[str]
-) -> "matplotlib.figure.Figure":
+) -> "Figure":
     """Draws the segment from which on the answer stays: dark is late, hatched still moves.
 
     Args:
@@ -57,7 +57,7 @@ def answer_map(
     answer_index: np.ndarray,
     solved: np.ndarray | None,
     labels: Sequence[str],
-) -> "matplotlib.figure.Figure":
+) -> "Figure":
     """Draws what is answered: frequent answers in greys, the solved region outlined.
 
     Args:
@@ -84,7 +84,7 @@ def answer_map(
     return titled(ax, title)
 
 
-def _new_map(coordinates: np.ndarray, labels: Sequence[str]) -> "matplotlib.axes.Axes":
+def _new_map(coordinates: np.ndarray, labels: Sequence[str]) -> "Axes":
     ax = new_figure(6.8, 6.2).subplots()
     edges = _edges(coordinates)
     ax.set_aspect("equal")
@@ -118,7 +118,7 @@ def _answer_names(answer_index: np.ndarray, solved: np.ndarray | None) -> "list[
     return names
 
 
-def _hatch(ax: "matplotlib.axes.Axes", edges: np.ndarray, moving: np.ndarray) -> None:
+def _hatch(ax: "Axes", edges: np.ndarray, moving: np.ndarray) -> None:
     """Draws one patch of all cells that still move, so that the hatching runs through."""
     if not moving.any():
         return
@@ -135,7 +135,7 @@ def _hatch(ax: "matplotlib.axes.Axes", edges: np.ndarray, moving: np.ndarray) ->
     )
 
 
-def _outline(ax: "matplotlib.axes.Axes", edges: np.ndarray, mask: np.ndarray) -> None:
+def _outline(ax: "Axes", edges: np.ndarray, mask: np.ndarray) -> None:
     """Draws lines between the cells of a mask and their neighbours."""
     from matplotlib.collections import LineCollection
 
@@ -151,9 +151,9 @@ def _outline(ax: "matplotlib.axes.Axes", edges: np.ndarray, mask: np.ndarray) ->
     ax.add_collection(LineCollection(walls, colors=SOLVED.color, linewidths=1.5, label=label))
 
 
-def _finish(ax: "matplotlib.axes.Axes", more: "list[Patch]") -> None:
+def _finish(ax: "Axes", more: "list[Patch]") -> None:
     """Marks the initial state, and explains all marks below the map."""
     ax.plot(0, 0, "P", color="black", markeredgecolor="white", linestyle="", label="$z_0$")
     handles = [*more, *ax.get_legend_handles_labels()[0]]
-    figure = cast("matplotlib.figure.Figure", ax.figure)
+    figure = cast("Figure", ax.figure)
     figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)

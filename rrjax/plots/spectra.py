@@ -26,16 +26,14 @@ from rrjax.plots.canvas import (
 )
 
 if TYPE_CHECKING:
-    import matplotlib.axes
-    import matplotlib.figure
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 LAMBDA1 = Look("−λ₁ of 1..s", SOLVED.color, "", "-", "o")
 DRIFT = Look("−drift of 1..s", FAILED.color, "////", "--", "s")
 
 
-def figures(
-    runs: RankedRuns, analysis: Analysis
-) -> "Iterator[tuple[str, matplotlib.figure.Figure]]":
+def figures(runs: RankedRuns, analysis: Analysis) -> "Iterator[tuple[str, Figure]]":
     """The figures of one run, by the name of their file."""
     yield "late_drift", late_drift_histogram(runs.late_drift, runs.solved, analysis.settling)
     controls = dict(analysis.within_difficulty)
@@ -49,9 +47,7 @@ def figures(
     yield "lambda1_by_horizon", lambda1_by_horizon(analysis.horizon, per_segment)
 
 
-def late_drift_histogram(
-    drift: np.ndarray, solved: np.ndarray, found: Settling
-) -> "matplotlib.figure.Figure":
+def late_drift_histogram(drift: np.ndarray, solved: np.ndarray, found: Settling) -> "Figure":
     """Draws late drift of solved and of failed runs, with Otsu's cut.
 
     Args:
@@ -81,7 +77,7 @@ def late_drift_histogram(
     )
 
 
-def auc_within_bins(controls: dict[str, Controlled]) -> "matplotlib.figure.Figure":
+def auc_within_bins(controls: dict[str, Controlled]) -> "Figure":
     """Draws the AUC of −λ₁ inside each bin of what is held fixed, and pooled, panel by panel.
 
     Args:
@@ -101,7 +97,7 @@ def auc_within_bins(controls: dict[str, Controlled]) -> "matplotlib.figure.Figur
     return figure
 
 
-def _draw_bins(ax: "matplotlib.axes.Axes", name: str, controlled: Controlled) -> None:
+def _draw_bins(ax: "Axes", name: str, controlled: Controlled) -> None:
     ax.spines[["top", "right"]].set_visible(False)
     sizes = controlled.num_solved, controlled.num_failed
     rows = [
@@ -137,7 +133,7 @@ def _draw_bins(ax: "matplotlib.axes.Axes", name: str, controlled: Controlled) ->
     ax.set_title(f"{name}\n(solved + failed)", loc="left", fontsize="small")
 
 
-def early_window(early: list[EarlyWindow]) -> "matplotlib.figure.Figure":
+def early_window(early: list[EarlyWindow]) -> "Figure":
     """Draws how well segments 1..s tell which of the runs unsolved at s get solved, by s."""
     figure = new_figure(6.4, 5.4)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
@@ -187,7 +183,7 @@ def _misses_half(auc: Interval) -> bool:
     return bool(auc.low > 0.5 or auc.high < 0.5)
 
 
-def lambda1_by_horizon(curve: HorizonCurve, updates_per_segment: int) -> "matplotlib.figure.Figure":
+def lambda1_by_horizon(curve: HorizonCurve, updates_per_segment: int) -> "Figure":
     """Draws the median λ₁ of the first updates by the final outcome, with bootstrap bands.
 
     Args:

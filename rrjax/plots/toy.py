@@ -9,8 +9,8 @@ from rrjax.plots.canvas import FAILED, new_axes
 from rrjax.plots.outcome import lambda1_histogram
 
 if TYPE_CHECKING:
-    import matplotlib.axes
-    import matplotlib.figure
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 BLACK = "#000000"
 
@@ -22,7 +22,7 @@ def toy_panel(
     times: ArrayLike,
     auc: ArrayLike,
     failed: ArrayLike,
-) -> "matplotlib.figure.Figure":
+) -> "Figure":
     """Draws exponents at one readout time by outcome, and AUC and failures against time.
 
     Args:
@@ -41,7 +41,7 @@ def toy_panel(
     lambda1_histogram(np.asarray(exponents)[:, None], solved, left, title)
     left.set_ylabel("share of the group's runs")
     _draw_times(right, times, auc, failed)
-    return cast("matplotlib.figure.Figure", left.figure)
+    return cast("Figure", left.figure)
 
 
 def toy_message(times: ArrayLike, auc: ArrayLike, failed: ArrayLike) -> str:
@@ -67,9 +67,9 @@ def _percent(share: float) -> str:
     return "none" if share == 0 else f"{100 * share:.3g} %"
 
 
-def _two_panels() -> "tuple[matplotlib.axes.Axes, matplotlib.axes.Axes]":
+def _two_panels() -> "tuple[Axes, Axes]":
     single = new_axes()
-    figure = cast("matplotlib.figure.Figure", single.figure)
+    figure = cast("Figure", single.figure)
     single.remove()
     figure.set_size_inches(11.5, 4.4)
     left, right = figure.subplots(1, 2)
@@ -78,9 +78,7 @@ def _two_panels() -> "tuple[matplotlib.axes.Axes, matplotlib.axes.Axes]":
     return left, right
 
 
-def _draw_times(
-    ax: "matplotlib.axes.Axes", times: np.ndarray, auc: np.ndarray, failed: np.ndarray
-) -> None:
+def _draw_times(ax: "Axes", times: np.ndarray, auc: np.ndarray, failed: np.ndarray) -> None:
     ax.plot(times, auc, color=BLACK, marker="o", label="AUC of −λ₁ for solved")
     ax.plot(
         times,
