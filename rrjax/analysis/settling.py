@@ -32,11 +32,10 @@ def late_drift(drift: ArrayLike, window: int = 4) -> Any:
       An array (...), a number for drift (segments,), in the unit of `drift`. NaN and infinities of
       the window carry over.
     """
-    drift = np.asarray(drift, dtype=np.float64)
-    num_segments = drift.shape[-1] if drift.ndim else 0
-    if not 1 <= window <= num_segments:
+    drift = as_array("drift", drift, (..., "segments"))
+    if not 1 <= window <= drift.shape[-1]:
         raise ValueError(
-            f"window must lie in 1..{num_segments}, the segments of drift; got {window}"
+            f"window must lie in 1..{drift.shape[-1]}, the segments of drift; got {window}"
         )
     return drift[..., -window:].mean(axis=-1)
 

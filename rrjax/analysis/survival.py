@@ -115,8 +115,8 @@ def exponential_rate(
     Args:
       durations: (n,) non-negative times to event or censoring.
       observed: (n,) booleans, False where censored.
-      start: of the window.
-      stop: of the window; infinite: to the end.
+      start: Start of the window, at least 0.
+      stop: End of the window.
 
     Returns:
       Numbers per unit of `durations`. Without an event 0 with an upper end; NaN, all three,
@@ -125,10 +125,8 @@ def exponential_rate(
     Source: Garwood 1936, Biometrika 28, 437.
     """
     durations, observed = _checked(durations, observed)
-    if not 0 <= start < stop:
-        raise ValueError(f"the window needs 0 ≤ start < stop; got {start}, {stop}")
     exposure = float((np.clip(durations, start, stop) - start).sum())
-    if exposure == 0:
+    if exposure <= 0:
         return UNDEFINED
     num_events = int(np.sum(observed & (durations > start) & (durations <= stop)))
     low = float(scipy.special.gammaincinv(num_events, TAIL)) if num_events else 0.0

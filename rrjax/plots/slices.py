@@ -34,10 +34,9 @@ def settling_map(
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.ticker import MaxNLocator
 
-    ax = _new_map(coordinates, labels)
+    ax, edges = _new_map(coordinates, labels)
     greys = LinearSegmentedColormap.from_list("late is dark", ["0.97", "0.25"])
     settled = np.ma.masked_array(answer_at, moving)
-    edges = _edges(coordinates)
     if settled.count():
         mesh = ax.pcolormesh(edges, edges, settled.T, cmap=greys)
         whole = MaxNLocator(integer=True)
@@ -68,7 +67,7 @@ def answer_map(
     """
     from matplotlib.colors import ListedColormap
 
-    ax, edges = _new_map(coordinates, labels), _edges(coordinates)
+    ax, edges = _new_map(coordinates, labels)
     moving = answer_index == MOVING
     shown = np.ma.masked_array(np.minimum(answer_index, len(GREYS)), moving)
     colors = ListedColormap((*GREYS, OTHERS))
@@ -84,21 +83,17 @@ def answer_map(
     return titled(ax, title)
 
 
-def _new_map(coordinates: np.ndarray, labels: Sequence[str]) -> "Axes":
+def _new_map(coordinates: np.ndarray, labels: Sequence[str]) -> "tuple[Axes, np.ndarray]":
+    """Returns new axes, and the borders of the cells around evenly spaced points."""
     ax = new_figure(6.8, 6.2).subplots()
-    edges = _edges(coordinates)
+    step = coordinates[1] - coordinates[0]
+    edges = np.append(coordinates - step / 2, coordinates[-1] + step / 2)
     ax.set_aspect("equal")
     ax.set_xlim(edges[0], edges[-1])
     ax.set_ylim(edges[0], edges[-1])
     ax.set_xlabel(labels[0])
     ax.set_ylabel(labels[1])
-    return ax
-
-
-def _edges(coordinates: np.ndarray) -> np.ndarray:
-    """Returns the borders of the cells around evenly spaced points."""
-    step = coordinates[1] - coordinates[0]
-    return np.append(coordinates - step / 2, coordinates[-1] + step / 2)
+    return ax, edges
 
 
 def _answer_names(answer_index: np.ndarray, solved: np.ndarray | None) -> "list[Patch]":
@@ -151,9 +146,9 @@ def _outline(ax: "Axes", edges: np.ndarray, mask: np.ndarray) -> None:
     ax.add_collection(LineCollection(walls, colors=SOLVED.color, linewidths=1.5, label=label))
 
 
-def _finish(ax: "Axes", more: "list[Patch]") -> None:
+def _finish(ax: "Axes", answers: "list[Patch]") -> None:
     """Marks the initial state, and explains all marks below the map."""
     ax.plot(0, 0, "P", color="black", markeredgecolor="white", linestyle="", label="$z_0$")
-    handles = [*more, *ax.get_legend_handles_labels()[0]]
+    handles = [*answers, *ax.get_legend_handles_labels()[0]]
     figure = cast("Figure", ax.figure)
     figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)

@@ -133,9 +133,9 @@ def test_a_bad_request_is_one_message_and_writes_nothing(tmp_path, capsys, optio
     [
         ([0.8, 0.9, np.nan], [0.5, 0.2, 0.0], "AUC rises with T, from 0.800 at 4 to 0.900 at 8"),
         ([0.9, 0.8, np.nan], [0.5, 0.2, 0.0], "AUC does not rise with T"),
-        ([0.8, 0.9, 0.9], [0.2, 0.2, 0.2], "failures do not become fewer: 20 % of runs at 4"),
-        ([0.8, 0.9, 0.9], [0.2, 0.2, 0.1], "while the failures become fewer: 20 % of runs at 4"),
-        ([0.8, 0.9, np.nan], [0.2, 0.2, 0.0], "while the failures vanish: 20 % of runs at 4"),
+        ([0.8, 0.9, 0.9], [0.2, 0.2, 0.2], "failures do not become fewer: 20.0 % of runs at 4"),
+        ([0.8, 0.9, 0.9], [0.2, 0.2, 0.1], "while the failures become fewer: 20.0 % of runs at 4"),
+        ([0.8, 0.9, np.nan], [0.2, 0.2, 0.0], "while the failures vanish: 20.0 % of runs at 4"),
         ([0.8, np.nan, np.nan], [0.2, 0.0, 0.0], "nothing to compare"),
     ],
 )
