@@ -13,7 +13,7 @@ import tyro
 from rrjax.cells import Arch, Config
 from rrjax.commands import arc, maze, sudoku, train
 from rrjax.commands.train import read_yaml
-from rrjax.puzzles import PuzzleSet, build, generate
+from rrjax.puzzles import PuzzleSet, build_sudokus, generate_sudokus
 from rrjax.training.loop import Rhythm, Task, identity
 from rrjax.training.recipe import Recipe
 
@@ -119,7 +119,10 @@ def test_a_bundled_models_script_is_the_recipe_that_trained_it(name, monkeypatch
     recipe = train.parse(train.Options, arguments, "rrjax train")
     assert (script.rhythm, script.augment) == (recipe.rhythm, recipe.augment)
     size = int(name[-1])
-    sets = build(generate(size, 1, seed=0)), build(generate(size, 1, seed=1))
+    sets = (
+        build_sudokus(generate_sudokus(size, 1, seed=0)),
+        build_sudokus(generate_sudokus(size, 1, seed=1)),
+    )
     found = identity(task_of(script, sets))
     assert found == identity(task_of(recipe, sets))
     folder = ROOT / "rrjax" / "bundled" / name.replace("_", "-")
@@ -133,7 +136,10 @@ def test_a_bundled_models_script_is_the_recipe_that_trained_it(name, monkeypatch
 def test_the_small_recipe_trains(tmp_path):
     arch, recipe = read_yaml(ROOT / "recipes" / "cpu_sudoku4.yaml")
     few: Recipe = replace(recipe, steps=2, global_batch_size=4)
-    sets = build(generate(4, 8, seed=0)), build(generate(4, 4, seed=1))
+    sets = (
+        build_sudokus(generate_sudokus(4, 8, seed=0)),
+        build_sudokus(generate_sudokus(4, 4, seed=1)),
+    )
     options = train.Options(Path(), Path(), augment=True, arch=arch, recipe=few)
     task = task_of(options, sets)
     outcome = train.train(task, Rhythm(1, 2, 2), tmp_path / "run", lambda step, numbers: None)

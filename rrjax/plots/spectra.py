@@ -1,6 +1,6 @@
 """Finished spectra: settled or not, early signs, and what drift and difficulty explain."""
 
-from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +15,7 @@ from rrjax.plots.canvas import (
     FAILED,
     SOLVED,
     UNIT,
+    Draw,
     Look,
     draw_histograms,
     draw_intervals,
@@ -33,18 +34,20 @@ LAMBDA1 = Look("−λ₁ of 1..s", SOLVED.color, "", "-", "o")
 DRIFT = Look("−drift of 1..s", FAILED.color, "////", "--", "s")
 
 
-def figures(runs: RankedRuns, analysis: Analysis) -> "Iterator[tuple[str, Figure]]":
-    """Yields the figures of one run with the names of their files."""
-    yield "late_drift", late_drift_histogram(runs.late_drift, runs.solved, analysis.settling)
+def figures(runs: RankedRuns, analysis: Analysis) -> dict[str, Draw]:
+    """Returns functions that draw the figures of one run, by the name of their file."""
+    drift = partial(late_drift_histogram, runs.late_drift, runs.solved, analysis.settling)
+    draws: dict[str, Draw] = {"late_drift": drift}
     controls = dict(analysis.within_difficulty)
     if analysis.within_drift:
         controls["late drift (unsettled)"] = analysis.within_drift
     if controls:
-        yield "auc_within_bins", auc_within_bins(controls)
+        draws["auc_within_bins"] = partial(auc_within_bins, controls)
     if analysis.early:
-        yield "early_window", early_window(analysis.early)
+        draws["early_window"] = partial(early_window, analysis.early)
     per_segment = len(analysis.horizon.updates) // analysis.num_segments
-    yield "lambda1_by_horizon", lambda1_by_horizon(analysis.horizon, per_segment)
+    draws["lambda1_by_horizon"] = partial(lambda1_by_horizon, analysis.horizon, per_segment)
+    return draws
 
 
 def late_drift_histogram(drift: np.ndarray, solved: np.ndarray, settling: Settling) -> "Figure":

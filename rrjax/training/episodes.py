@@ -89,8 +89,9 @@ def _check(config: Config, recipe: Recipe, sampler: Sampler) -> None:
         )
 
     window, segments = recipe.floss.segments, config.arch.halt_max_steps
-    if window is not None and window[1] > segments:
-        refuse("floss.segments", f"end within the {segments} segments that training runs", window)
+    if window is not None and not 0 <= window[0] < window[1] <= segments:
+        rule = f"be a part of the {segments} segments that training runs, and not empty"
+        refuse("floss.segments", rule, window)
 
     def step(batch: Batch) -> TrainState:
         state = init_train_state(config, recipe)

@@ -11,7 +11,7 @@ import yaml
 from rrjax.cli import main
 from rrjax.commands import train as command
 from rrjax.commands.train import read_yaml
-from rrjax.puzzles import build, generate, write_folder
+from rrjax.puzzles import build_sudokus, generate_sudokus, write_folder
 from rrjax.training.augment import Augmentation
 from rrjax.training.floss import Floss
 from rrjax.training.loop import Task
@@ -308,7 +308,7 @@ def test_one_split_is_not_taken_for_both(data, tmp_path, capsys):
 
 
 def test_sets_of_different_puzzles_are_refused(tmp_path, capsys):
-    six = build(generate(6, 1, seed=0, clues=(20, 30)))
+    six = build_sudokus(generate_sudokus(6, 1, seed=0, clues=(20, 30)))
     write_folder(tmp_path / "data", {"train": tiny.sets()[0], "test": six})
     out = tmp_path / "run"
     error = refusal(["--data", str(tmp_path / "data"), "--out", str(out)], capsys)

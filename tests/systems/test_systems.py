@@ -11,6 +11,9 @@ from rrjax.systems import SYSTEMS, System, flows, networks
 from rrjax.systems.networks import coupling, mean_field_exponent, without_diagonal
 from rrjax.systems.toy import ftle, search_and_capture
 
+# chaos carries the last bits into the numbers, whose tolerances were judged with all passes
+pytestmark = pytest.mark.optimized
+
 
 def sizes(system: System) -> list[int]:
     """Every k of a small system; of a large one those at which something is known."""
@@ -19,7 +22,12 @@ def sizes(system: System) -> list[int]:
     return [*system.exponents, *([] if system.total is None else [system.size])]
 
 
-CASES = [(name, k) for name, system in SYSTEMS.items() for k in sizes(system)]
+# the largest k holds all that is known of a system
+CASES = [
+    pytest.param(name, k, marks=() if k == max(sizes(system)) else pytest.mark.slow)
+    for name, system in SYSTEMS.items()
+    for k in sizes(system)
+]
 
 
 @pytest.fixture(autouse=True)

@@ -224,8 +224,8 @@ def test_wrong_settings_are_refused_by_name(wrong, message):
     ("changes", "message"),
     [
         ({"num_exponents": 1000}, "num_exponents must lie in 1"),
-        ({"segments": (2, 2)}, "window must be a range"),
-        ({"segments": (0, 50)}, "floss.segments must end within the"),
+        ({"segments": (2, 2)}, "floss.segments must be a part of the 2 segments"),
+        ({"segments": (0, 50)}, "floss.segments must be a part of the 2"),
         ({"params": ("H_level*",)}, "pattern 'H_level\\*' matches no parameter"),
     ],
 )
