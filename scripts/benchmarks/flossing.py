@@ -24,10 +24,10 @@ import tyro
 from rrjax.cells import bind, init_params
 from rrjax.contract import run_segment
 from rrjax.flossing.differentiable import EVERYTHING, FRAMES, engelken_l2, exponents, top1_cf
+from rrjax.flossing.steps import flossing_step
 from rrjax.flossing.transforms import log_exponents, penalized
 from rrjax.frames import orthonormalize_dense, random_frame
 from rrjax.store import describe_run, write_json
-from rrjax.training.flossing import flossing_step
 from scripts.benchmarks.counting import flops
 from scripts.benchmarks.sizes import bundled
 from scripts.benchmarks.timing import matrix_product, measure, product_rate

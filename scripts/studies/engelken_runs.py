@@ -13,17 +13,17 @@ import optax
 from jaxtyping import Array
 
 from rrjax.flossing.differentiable import EVERYTHING, engelken_l2, exponents
+from rrjax.flossing.schedule import FlossingSchedule
+from rrjax.flossing.steps import (
+    check_steps,
+    flossing_step,
+    masked,
+    matching,
+    num_skipped,
+    skip_nonfinite,
+)
 from rrjax.frames import Frame, random_frame
 from rrjax.store import read_arrays, write_arrays
-from rrjax.training.flossing import (
-    FlossingSchedule,
-    check_steps,
-    chosen,
-    flossing_step,
-    guarded,
-    num_skipped,
-    only,
-)
 from scripts.studies import memory_task as task
 
 SKIPPED_LIMIT = 20
@@ -124,7 +124,7 @@ def optimizers(
     """Of the task, and of flossing, which moves J, w and b alone."""
     adam = optax.adamw(setting.learning_rate, weight_decay=0.0)
     training = optax.chain(task.clip_each(setting.clip), adam)
-    return training, guarded(only(adam, chosen(params, FLOSSED)))
+    return training, skip_nonfinite(masked(adam, matching(params, FLOSSED)))
 
 
 def start(setting: Setting, run: Run) -> State:

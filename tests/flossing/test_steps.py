@@ -1,4 +1,4 @@
-"""Schedules, parameter groups and the guard of flossing steps."""
+"""When flossing steps are due, which parameters they move, and what if one is not finite."""
 
 import jax
 import jax.numpy as jnp
@@ -6,14 +6,14 @@ import numpy as np
 import optax
 import pytest
 
-from rrjax.training.flossing import (
-    FlossingSchedule,
+from rrjax.flossing.schedule import FlossingSchedule
+from rrjax.flossing.steps import (
     check_steps,
-    chosen,
     flossing_step,
-    guarded,
+    masked,
+    matching,
     num_skipped,
-    only,
+    skip_nonfinite,
 )
 
 PARAMS = {"L": {"up": jnp.ones(2), "down": jnp.ones(3)}, "head": jnp.ones(2)}
@@ -38,32 +38,32 @@ def test_when_episodes_come():
 def test_bad_schedules_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         FlossingSchedule(**options)
-    with pytest.raises(ValueError, match="counted from 0"):
+    with pytest.raises(ValueError, match="step must be at least 0"):
         FlossingSchedule().steps_before(-1)
 
 
 def test_groups_by_name():
-    assert chosen(PARAMS, ["L.*"]) == {"L": {"up": True, "down": True}, "head": False}
-    assert chosen(PARAMS, ["head", "L.up"]) == {"L": {"up": True, "down": False}, "head": True}
+    assert matching(PARAMS, ["L.*"]) == {"L": {"up": True, "down": True}, "head": False}
+    assert matching(PARAMS, ["head", "L.up"]) == {"L": {"up": True, "down": False}, "head": True}
 
 
 @pytest.mark.parametrize("patterns", [[], "head"])
 def test_patterns_must_be_a_sequence(patterns):
     with pytest.raises(ValueError, match="patterns must be a sequence"):
-        chosen(PARAMS, patterns)
+        matching(PARAMS, patterns)
 
 
 def test_a_pattern_without_a_match_is_named():
     with pytest.raises(ValueError, match=r"'H\.\*' matches no parameter; there are L.down, L.up"):
-        chosen(PARAMS, ["L.*", "H.*"])
+        matching(PARAMS, ["L.*", "H.*"])
 
 
 def loss(params, factor):
     return factor * sum(jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(params))
 
 
-def test_only_chosen_parameters_move():
-    optimizer = only(optax.adamw(0.1), chosen(PARAMS, ["L.*"]))
+def test_masked_parameters_do_not_move():
+    optimizer = masked(optax.adamw(0.1), matching(PARAMS, ["L.*"]))
     params, _, value = flossing_step(loss, optimizer, PARAMS, optimizer.init(PARAMS), 1.0)
     assert value == 7
     np.testing.assert_array_equal(params["head"], PARAMS["head"])
@@ -72,7 +72,7 @@ def test_only_chosen_parameters_move():
 
 @pytest.mark.parametrize("factor", [jnp.nan, jnp.inf])
 def test_steps_that_are_not_finite_are_skipped_counted_and_end_the_run(factor):
-    optimizer = guarded(optax.adam(0.1))
+    optimizer = skip_nonfinite(optax.adam(0.1))
     params, state = PARAMS, optimizer.init(PARAMS)
     step = jax.jit(lambda params, state, f: flossing_step(loss, optimizer, params, state, f))
     for _ in range(2):
@@ -88,7 +88,7 @@ def test_steps_that_are_not_finite_are_skipped_counted_and_end_the_run(factor):
 
 
 def test_a_loss_that_is_not_finite_is_no_zero_gradient():
-    optimizer = guarded(optax.sgd(0.1))
+    optimizer = skip_nonfinite(optax.sgd(0.1))
 
     def unresolved(params):
         return jnp.nan + 0 * jnp.sum(params)
@@ -99,7 +99,7 @@ def test_a_loss_that_is_not_finite_is_no_zero_gradient():
 
 
 def test_the_guard_is_asked_for():
-    with pytest.raises(TypeError, match="guarded"):
+    with pytest.raises(TypeError, match="skip_nonfinite"):
         num_skipped(optax.adam(0.1).init(PARAMS))
     with pytest.raises(ValueError, match="limit must be at least 1"):
-        check_steps(guarded(optax.sgd(1.0)).init(PARAMS), 0)
+        check_steps(skip_nonfinite(optax.sgd(1.0)).init(PARAMS), 0)
