@@ -15,17 +15,9 @@ from rrjax import outcomes, store
 from rrjax.cells import Config, param_shapes
 from rrjax.commands import rollout as command
 from rrjax.models import save_model
-from rrjax.puzzles import (
-    MazeRequest,
-    Mazes,
-    PuzzleSet,
-    build_mazes,
-    generate_mazes,
-    is_valid_path,
-    parse_maze,
-    write_folder,
-)
-from rrjax.puzzles.maze import FREE, PATH, VOCAB_SIZE
+from rrjax.puzzles import PuzzleSet, build_mazes, generate_mazes, write_folder
+from rrjax.puzzles.maze import FREE, PATH, VOCAB_SIZE, Mazes, is_valid_path, parse_maze
+from rrjax.puzzles.maze_generate import MazeRequest
 from rrjax.training.evaluate import StartNoise, evaluate
 from tests.tools import tiny_training as tiny
 from tests.tools.jobs import run

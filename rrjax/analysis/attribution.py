@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rrjax.analysis.intervals import Estimate, bootstrap_median
+from rrjax.analysis.intervals import Interval, bootstrap_median
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Attribution:
     num_failed: int
     wrong_share: float
     wrong_fraction: float
-    wrong_to_right: Estimate
+    wrong_to_right: Interval
 
 
 def attribute(shares: Mapping[str, np.ndarray], cells: Cells, seed: int = 0) -> Attribution:
@@ -95,7 +95,7 @@ def attribute(shares: Mapping[str, np.ndarray], cells: Cells, seed: int = 0) -> 
         num_failed=int(both.sum()),
         wrong_share=_median(wrong_share),
         wrong_fraction=_median(num_wrong / (num_wrong + num_right)),
-        wrong_to_right=Estimate(*map(float, bootstrap_median(ratio[~np.isnan(ratio)], seed))),
+        wrong_to_right=bootstrap_median(ratio[~np.isnan(ratio)], seed).map(float),
     )
 
 

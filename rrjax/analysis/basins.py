@@ -7,12 +7,8 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike
 
-from rrjax.analysis.intervals import (
-    Interval,
-    check_level,
-    check_num_resamples,
-    percentile_interval,
-)
+from rrjax.analysis.arrays import as_array
+from rrjax.analysis.intervals import TAIL, UNDEFINED, Interval, percentile_interval
 
 LN_2 = float(np.log(2))
 """A boundary basin entropy above it shows a fractal boundary; one below it shows nothing."""
@@ -48,11 +44,8 @@ def answer_classes(answers: ArrayLike, settled: ArrayLike) -> tuple[np.ndarray, 
     Raises:
       ValueError: for shapes that do not fit each other.
     """
-    answers, settled = np.asarray(answers), np.asarray(settled, bool)
-    if answers.ndim != 2 or settled.shape != answers.shape[:1]:
-        raise ValueError(
-            f"answers must be (N, seq) and settled (N,); got {answers.shape} and {settled.shape}"
-        )
+    answers = as_array("answers", answers, ("N", "cells"), int)
+    settled = as_array("settled", settled, answers.shape[:1], bool)
     index = np.full(len(answers), MOVING)
     if not settled.any():
         return index, answers[:0]
@@ -83,11 +76,7 @@ class BasinEntropy(NamedTuple):
 
 
 def basin_entropy(
-    classes: ArrayLike,
-    box_size: int = 5,
-    seed: int = 0,
-    num_resamples: int = 1000,
-    level: float = 0.95,
+    classes: ArrayLike, box_size: int = 5, seed: int = 0, num_resamples: int = 1000
 ) -> BasinEntropy:
     r"""How uncertain the basin of a point is, of which only the box is known.
 
@@ -105,27 +94,24 @@ def basin_entropy(
         out.
       seed: of the resampling.
       num_resamples: of the percentile bootstrap over boxes, which takes them as independent.
-      level: the coverage aimed at.
 
     Raises:
-      ValueError: for classes of another shape or kind, boxes of fewer than 2 points along the edge
-        or larger than the grid, a level outside 0..1 or no resamples.
+      ValueError: for classes of another shape or kind, or boxes of fewer than 2 points along the
+        edge or larger than the grid.
 
     Source: Daza, Wagemakers, Georgeot, Guéry-Odelin & Sanjuán 2016, Sci. Rep. 6, 31416.
     """
     classes = check_classes(classes)
-    check_level(level)
-    check_num_resamples(num_resamples)
     if not 2 <= box_size <= len(classes):
         raise ValueError(f"box_size must lie in 2..{len(classes)}, the grid; got {box_size}")
     entropies, mixed = _by_box(_boxes(classes, box_size))
     resampled = _resample(entropies, mixed, num_resamples, seed)
     whole, boundary = (
-        Interval(value, *percentile_interval(column[np.isfinite(column)], level))
+        Interval(value, *percentile_interval(column[np.isfinite(column)]))
         for value, column in zip(_means(entropies, mixed), resampled.T, strict=True)
     )
     if not mixed.any():
-        boundary = Interval(np.nan, np.nan, np.nan)
+        boundary = UNDEFINED
     return BasinEntropy(whole, boundary, box_size, len(mixed), int(mixed.sum()))
 
 
@@ -136,11 +122,9 @@ def check_classes(classes: ArrayLike) -> np.ndarray:
       ValueError: for another shape, fewer than 2 × 2 points, or numbers that are no classes.
     """
     classes = np.asarray(classes)
-    if classes.ndim != 2 or classes.shape[0] != classes.shape[1] or len(classes) < 2:
-        raise ValueError(f"classes must be (G, G) with G at least 2; got shape {classes.shape}")
-    if classes.dtype.kind not in "biu":
-        raise ValueError(f"classes must be integers or booleans; got {classes.dtype}")
-    return classes.astype(np.int64)
+    return as_array("classes", classes, 2 * classes.shape[:1] or ("G", "G"), int, 2).astype(
+        np.int64
+    )
 
 
 def _boxes(classes: np.ndarray, size: int) -> np.ndarray:
@@ -196,11 +180,11 @@ class UncertaintyExponent:
     @property
     def dimension(self) -> Interval:
         """The box dimension of the boundary in the plane, D = 2 − α."""
-        value, low, high = self.exponent
+        value, low, high = self.exponent.ends
         return Interval(2 - value, 2 - high, 2 - low)
 
 
-def uncertainty_exponent(classes: ArrayLike, level: float = 0.95) -> UncertaintyExponent:
+def uncertainty_exponent(classes: ArrayLike) -> UncertaintyExponent:
     r"""By which power of the uncertainty ε of a start its final state becomes uncertain.
 
       f(ε) ~ ε^α,    D = 2 − α
@@ -219,24 +203,22 @@ def uncertainty_exponent(classes: ArrayLike, level: float = 0.95) -> Uncertainty
 
     Args:
       classes: (G, G) the basin of each point, any integers or booleans.
-      level: the coverage of the interval.
 
     Returns:
       An `UncertaintyExponent`; NaN with a remark for one basin, G < 24, no boundary away from the
       edge, f > 0.99 throughout, or fewer than 3 distances before f saturates.
 
     Raises:
-      ValueError: for classes of another shape or kind, or a level outside 0..1.
+      ValueError: for classes of another shape or kind.
 
     Source: Grebogi, McDonald, Ott & Yorke 1983, Phys. Lett. A 99, 415.
     """
     classes = check_classes(classes)
-    check_level(level)
     distances = _distances(len(classes))
     fractions = np.array([uncertain_points(classes, d).mean() for d in distances.tolist()])
     used, remark = _range_to_fit(classes, fractions)
-    undefined = Interval(np.nan, np.nan, np.nan), np.nan
-    exponent, error = _slope(distances[used], fractions[used], level) if used.any() else undefined
+    undefined = UNDEFINED, np.nan
+    exponent, error = _slope(distances[used], fractions[used]) if used.any() else undefined
     return UncertaintyExponent(exponent, error, distances, fractions, used, remark)
 
 
@@ -282,8 +264,8 @@ def _range_to_fit(classes: np.ndarray, fractions: np.ndarray) -> tuple[np.ndarra
     return resolved, ""
 
 
-def _slope(distances: np.ndarray, fractions: np.ndarray, level: float) -> tuple[Interval, float]:
+def _slope(distances: np.ndarray, fractions: np.ndarray) -> tuple[Interval, float]:
     fit: Any = scipy.stats.linregress(np.log(distances), np.log(fractions))
-    reach = scipy.stats.t.ppf((1 + level) / 2, len(distances) - 2) * fit.stderr
+    reach = scipy.stats.t.ppf(1 - TAIL, len(distances) - 2) * fit.stderr
     ends = (float(end) for end in (fit.slope, fit.slope - reach, fit.slope + reach))
     return Interval(*ends), float(fit.stderr)

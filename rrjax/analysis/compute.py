@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from rrjax.analysis.arrays import as_array
 from rrjax.analysis.intervals import Interval, wilson_interval
 
 
@@ -30,28 +31,26 @@ class AccuracyCurve:
     so_far: Interval
 
 
-def accuracy_curve(
-    solved: ArrayLike, updates_per_segment: int, level: float = 0.95
-) -> AccuracyCurve:
+def accuracy_curve(solved: ArrayLike, updates_per_segment: int) -> AccuracyCurve:
     """Accuracy after every segment.
 
     Args:
       solved: (N, segments) booleans.
       updates_per_segment: module evaluations in a segment.
-      level: the coverage of the intervals.
 
     Raises:
-      ValueError: for arrays of another kind, no updates, or a level outside 0..1.
+      ValueError: for arrays of another kind or no updates.
     """
     solved = check_solved(solved)
-    check_updates(updates_per_segment)
+    if updates_per_segment < 1:
+        raise ValueError(f"updates_per_segment must be at least 1; got {updates_per_segment}")
     segments = np.arange(1, solved.shape[1] + 1)
     return AccuracyCurve(
         num_puzzles=len(solved),
         segments=segments,
         evaluations=segments * updates_per_segment,
-        at_segment=_fractions(solved, level),
-        so_far=_fractions(np.logical_or.accumulate(solved, axis=1), level),
+        at_segment=_fractions(solved),
+        so_far=_fractions(np.logical_or.accumulate(solved, axis=1)),
     )
 
 
@@ -74,7 +73,7 @@ class Halting:
     saved: float
 
 
-def early_halting(solved: ArrayLike, halts: ArrayLike, level: float = 0.95) -> Halting:
+def early_halting(solved: ArrayLike, halts: ArrayLike) -> Halting:
     """Each puzzle halts after the first segment at which its rule holds, or after the last one.
 
     Nothing is run again: a trajectory does not depend on when it is read out.
@@ -82,49 +81,32 @@ def early_halting(solved: ArrayLike, halts: ArrayLike, level: float = 0.95) -> H
     Args:
       solved: (N, segments) booleans.
       halts: (N, segments) booleans, where the rule holds, such as q_halt > 0.
-      level: the coverage of the intervals.
 
     Raises:
-      ValueError: for arrays of another kind or of different shapes, or a level outside 0..1.
+      ValueError: for arrays of another kind or of different shapes.
     """
-    solved, halts = check_solved(solved), np.asarray(halts)
-    if halts.dtype != bool or halts.shape != solved.shape:
-        raise ValueError(
-            f"halts must be booleans of the shape of solved, {solved.shape}; "
-            f"got {halts.dtype} of {halts.shape}"
-        )
+    solved = check_solved(solved)
+    halts = as_array("halts", halts, solved.shape, bool)
     last = solved.shape[1] - 1
     at = np.where(halts.any(axis=1), halts.argmax(axis=1), last)
     right = np.take_along_axis(solved, at[:, None], axis=1)
     mean = float(np.mean(at + 1))
     return Halting(
         num_halted=int(np.sum(at < last)),
-        accuracy=wilson_interval(int(right.sum()), len(solved), level),
-        full_accuracy=wilson_interval(int(solved[:, last].sum()), len(solved), level),
+        accuracy=wilson_interval(int(right.sum()), len(solved)),
+        full_accuracy=wilson_interval(int(solved[:, last].sum()), len(solved)),
         mean_segments=mean,
         saved=1 - mean / (last + 1),
     )
 
 
 def check_solved(solved: ArrayLike) -> np.ndarray:
-    """Booleans (N, segments) of at least one puzzle and segment."""
-    solved = np.asarray(solved)
-    if solved.dtype != bool or solved.ndim != 2 or solved.size == 0:
-        raise ValueError(
-            "solved must be booleans of shape (N, segments), neither 0; "
-            f"got {solved.dtype} of {solved.shape}"
-        )
-    return solved
+    """Returns booleans (N, segments) of at least one puzzle and segment."""
+    return as_array("solved", solved, ("N", "segments"), bool, least=1)
 
 
-def check_updates(updates_per_segment: int) -> None:
-    """Refuse a segment without module evaluations."""
-    if updates_per_segment < 1:
-        raise ValueError(f"updates_per_segment must be at least 1; got {updates_per_segment}")
-
-
-def _fractions(solved: np.ndarray, level: float) -> Interval:
+def _fractions(solved: np.ndarray) -> Interval:
     """Wilson intervals of the columns; equal counts, of which there are few, are done once."""
     counts, place = np.unique(solved.sum(axis=0), return_inverse=True)
-    rows = np.array([wilson_interval(int(count), len(solved), level) for count in counts])
+    rows = np.array([wilson_interval(int(count), len(solved)).ends for count in counts])
     return Interval(*rows[place].T)

@@ -6,15 +6,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rrjax.analysis.intervals import (
-    check_level,
-    check_no_nan,
-    check_num_resamples,
-    percentile_interval,
-)
+from rrjax.analysis.arrays import as_array, check_no_nan
+from rrjax.analysis.intervals import UNDEFINED, Interval, percentile_interval
 from rrjax.analysis.separation import (
     BLOCK,
-    AucEstimate,
     auc,
     auc_of_resamples,
     bootstrap_auc,
@@ -50,12 +45,8 @@ def quantile_bins(values: ArrayLike, number: int) -> Bins:
     Raises:
       ValueError: for no values, NaN, or no bins.
     """
-    values = np.asarray(values, dtype=np.float64)
-    if values.ndim != 1 or values.size == 0:
-        raise ValueError(f"values must be (N,), at least one; got shape {values.shape}")
+    values = as_array("values", values, ("N",), least=1)
     check_no_nan("values", values)
-    if number < 1:
-        raise ValueError(f"number must be at least 1, got {number}")
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
     middle = (np.cumsum(counts) - counts / 2) / len(values)  # in 0..1, the rank of each value
     _, index = np.unique(np.floor(number * middle)[place], return_inverse=True)
@@ -70,13 +61,16 @@ class Stratum:
     Attributes:
       low: the smallest value of what they are alike in.
       high: the largest.
-      auc: among them, with the sizes of the groups; NaN, but for the sizes, where either group
-        has fewer than `MIN_GROUP`.
+      num_solved: how many of them are positive.
+      num_failed: how many are not.
+      auc: among them; NaN where either group has fewer than `MIN_GROUP`.
     """
 
     low: float
     high: float
-    auc: AucEstimate
+    num_solved: int
+    num_failed: int
+    auc: Interval
 
 
 @dataclass(frozen=True)
@@ -85,14 +79,18 @@ class Controlled:
 
     Attributes:
       strata: one for each bin.
+      num_solved: runs that are positive, in all bins.
+      num_failed: runs that are not.
       plain: the AUC of the same runs with nothing held fixed.
       pooled: the AUC over all pairs within one bin.
       num_pairs: how many pairs that is; without any the pooled AUC is NaN.
     """
 
     strata: list[Stratum]
-    plain: AucEstimate
-    pooled: AucEstimate
+    num_solved: int
+    num_failed: int
+    plain: Interval
+    pooled: Interval
     num_pairs: int
 
 
@@ -116,22 +114,23 @@ def controlled_auc(
     strata = []
     for i, (low, high) in enumerate(zip(bins.low, bins.high, strict=True)):
         here = bins.index == i
+        sizes = int(positive[here].sum()), int(np.sum(~positive[here]))
         within = enough_or_nan(scores[here], positive[here], seed)
-        strata.append(Stratum(float(low), float(high), within))
+        strata.append(Stratum(float(low), float(high), *sizes, within))
     return Controlled(
         strata=strata,
+        num_solved=int(positive.sum()),
+        num_failed=int(np.sum(~positive)),
         plain=bootstrap_auc(scores, positive, seed),
         pooled=stratified_auc(scores, positive, bins.index, seed),
-        num_pairs=sum(s.auc.num_positive * s.auc.num_negative for s in strata),
+        num_pairs=sum(s.num_solved * s.num_failed for s in strata),
     )
 
 
-def enough_or_nan(scores: np.ndarray, positive: np.ndarray, seed: int) -> AucEstimate:
-    """The AUC with its interval; NaN with the sizes where a group has fewer than `MIN_GROUP`."""
-    num_positive = int(positive.sum())
-    num_negative = len(positive) - num_positive
-    if min(num_positive, num_negative) < MIN_GROUP:
-        return AucEstimate(np.nan, np.nan, np.nan, num_positive, num_negative)
+def enough_or_nan(scores: np.ndarray, positive: np.ndarray, seed: int) -> Interval:
+    """Returns the AUC with its interval; NaN where a group has fewer than `MIN_GROUP`."""
+    if min(positive.sum(), np.sum(~positive)) < MIN_GROUP:
+        return UNDEFINED
     return bootstrap_auc(scores, positive, seed)
 
 
@@ -141,8 +140,7 @@ def stratified_auc(
     strata: ArrayLike,
     seed: int = 0,
     num_resamples: int = 2000,
-    level: float = 0.95,
-) -> AucEstimate:
+) -> Interval:
     """The AUC over the pairs of a positive and a negative that lie in one stratum.
 
       AUC = Σ_s n⁺_s n⁻_s AUC_s / Σ_s n⁺_s n⁻_s
@@ -158,10 +156,9 @@ def stratified_auc(
       seed: of the resampling.
       num_resamples: of the percentile bootstrap, which draws runs with replacement, whatever
         their stratum or group.
-      level: the coverage aimed at, between 0 and 1.
 
     Returns:
-      The pooled AUC with its interval and the sizes of the groups; NaN where no stratum holds both.
+      The pooled AUC with its interval; NaN where no stratum holds both groups.
       A resample without a pair is left out.
 
     Raises:
@@ -170,14 +167,9 @@ def stratified_auc(
     Source: van Elteren 1960, Bull. Inst. Int. Stat. 37, 351.
     """
     auc(scores, positive)  # which refuses what has no AUC
-    check_level(level)
-    check_num_resamples(num_resamples)
-    scores, positive = np.asarray(scores, np.float64), np.asarray(positive)
-    strata = np.asarray(strata)
-    if scores.ndim != 1 or strata.shape != positive.shape:
-        raise ValueError(
-            f"scores and strata must be ({len(positive)},); got {scores.shape} and {strata.shape}"
-        )
+    positive = np.asarray(positive)
+    scores = as_array("scores", scores, positive.shape)
+    strata = as_array("strata", strata, positive.shape)
     members = [np.flatnonzero(strata == s) for s in np.unique(strata)]
     n, rng = len(positive), np.random.default_rng(seed)
     size = max(1, BLOCK // max(1, n))
@@ -186,10 +178,9 @@ def stratified_auc(
         for first in range(0, num_resamples, size)
     ]
     resampled = np.concatenate(blocks)
-    low, high = percentile_interval(resampled[~np.isnan(resampled)], level)
+    low, high = percentile_interval(resampled[~np.isnan(resampled)])
     value = _pooled(scores, positive, members, np.ones((1, n), dtype=np.int64))[0]
-    num_positive = int(positive.sum())
-    return AucEstimate(value, low, high, num_positive, n - num_positive)
+    return Interval(value, low, high)
 
 
 def _pooled(

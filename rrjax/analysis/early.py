@@ -5,10 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rrjax.analysis.compute import check_solved
+from rrjax.analysis.arrays import as_array
 from rrjax.analysis.controls import enough_or_nan
 from rrjax.analysis.intervals import Interval, bootstrap_median
-from rrjax.analysis.separation import AucEstimate
 
 
 @dataclass(frozen=True)
@@ -17,14 +16,18 @@ class EarlyWindow:
 
     Attributes:
       segment: the last of the window, counted from 1.
+      num_solved: runs not solved at `segment` that are solved at the end.
+      num_failed: runs solved at neither.
       lambda1: AUC of −λ₁ of the window for "solved at the end", among the runs not solved at
-        `segment`; NaN, but for the sizes, where a group is too small (`controls.MIN_GROUP`).
+        `segment`; NaN where a group is too small (`controls.MIN_GROUP`).
       drift: the same of −(mean drift of the window).
     """
 
     segment: int
-    lambda1: AucEstimate
-    drift: AucEstimate
+    num_solved: int
+    num_failed: int
+    lambda1: Interval
+    drift: Interval
 
 
 def early_windows(
@@ -47,12 +50,10 @@ def early_windows(
     Raises:
       ValueError: for shapes that do not fit each other, or NaN.
     """
-    solved, drift = check_solved(solved_by_segment), np.asarray(drift, np.float64)
+    solved = as_array("solved_by_segment", solved_by_segment, ("N", "segments"), bool, least=1)
     num_segments = solved.shape[1]
     running = running_mean(growth)[:, segment_ends(growth, num_segments)]
-    if drift.shape != solved.shape:
-        raise ValueError(f"drift must have the shape {solved.shape}; got {drift.shape}")
-    moved = running_mean(drift)
+    moved = running_mean(as_array("drift", drift, solved.shape))
     windows = []
     for column in range(num_segments - 1):
         open_runs = ~solved[:, column]
@@ -60,7 +61,8 @@ def early_windows(
         auc_of = [
             enough_or_nan(-score[open_runs, column], later, seed) for score in (running, moved)
         ]
-        windows.append(EarlyWindow(column + 1, *auc_of))
+        sizes = int(later.sum()), int(np.sum(~later))
+        windows.append(EarlyWindow(column + 1, *sizes, *auc_of))
     return windows
 
 
@@ -99,12 +101,8 @@ def horizon_curve(growth: ArrayLike, solved: ArrayLike, seed: int = 0) -> Horizo
     Raises:
       ValueError: for NaN, or shapes that do not fit each other.
     """
-    running, solved = running_mean(growth), np.asarray(solved)
-    if solved.dtype != bool or solved.shape != running.shape[:1]:
-        raise ValueError(
-            f"solved must be booleans of shape ({len(running)},); "
-            f"got {solved.dtype} of {solved.shape}"
-        )
+    running = running_mean(growth)
+    solved = as_array("solved", solved, running.shape[:1], bool)
     return HorizonCurve(
         updates=np.arange(1, running.shape[1] + 1),
         solved=bootstrap_median(running[solved], seed),
@@ -116,9 +114,7 @@ def horizon_curve(growth: ArrayLike, solved: ArrayLike, seed: int = 0) -> Horizo
 
 def running_mean(values: ArrayLike) -> np.ndarray:
     """(N, T): the mean over the first t columns, for each t."""
-    values = np.asarray(values, dtype=np.float64)
-    if values.ndim != 2 or values.shape[1] == 0:
-        raise ValueError(f"values must be (N, T), T at least 1; got {values.shape}")
+    values = as_array("values", values, ("N", "T"))
     return np.cumsum(values, axis=1) / np.arange(1, values.shape[1] + 1)
 
 

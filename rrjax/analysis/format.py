@@ -1,10 +1,68 @@
-"""Words for numbers: fractions in %, intervals, ranges."""
+"""Words for numbers: intervals, percentages and ranges, as tables and figures print them."""
 
-import numpy as np
+import math
+
+from rrjax.analysis.intervals import Interval
+
+UNDEFINED_WORD = "undefined"
 
 
-def bracketed(value: float, low: float, high: float, precision: str) -> str:
-    """A number with its interval in words; `precision` is that of a format, such as `.3f`."""
-    if np.isnan(value):
-        return "undefined"
-    return f"{value:{precision}} [{low:{precision}}, {high:{precision}}]"
+def number(value: float, form: str = ".3g") -> str:
+    """Returns a number in a format such as `.3f`, or "undefined" for NaN."""
+    return UNDEFINED_WORD if math.isnan(value) else format(value, form)
+
+
+def interval(estimate: Interval, form: str = ".3f") -> str:
+    """Returns an estimate with the ends of its interval, as in "0.850 (0.750 to 0.930)"."""
+    if math.isnan(estimate.value):
+        return UNDEFINED_WORD
+    value, low, high = (number(end, form) for end in estimate.ends)
+    return f"{value} ({low} to {high})"
+
+
+def interval_in_words(estimate: Interval, form: str = ".3f") -> str:
+    """Returns an estimate as a sentence has it: "0.850 (95 % interval 0.750 to 0.930)"."""
+    return interval(estimate, form).replace("(", "(95 % interval ", 1)
+
+
+def percent(fraction: float, digits: int = 1) -> str:
+    """Returns a fraction in %, or "undefined" for NaN."""
+    return UNDEFINED_WORD if math.isnan(fraction) else f"{100 * fraction:.{digits}f} %"
+
+
+def percent_interval(fraction: Interval, digits: int = 1) -> str:
+    """Returns a fraction in % with its interval, as in "85.0 % (75.0 to 93.0)"."""
+    return interval(fraction.map(lambda end: 100 * end), f".{digits}f").replace(" (", " % (", 1)
+
+
+def value_range(low: float, high: float, form: str = ".3g") -> str:
+    """Returns the two ends of a range, or the one number that it holds."""
+    return f"{low:{form}}" if low == high else f"{low:{form}} to {high:{form}}"
+
+
+def few_runs(num_solved: int, num_failed: int, small: int) -> list[str]:
+    """Returns a note on groups that are empty or smaller than `small`; none where both are large.
+
+    Args:
+      num_solved: Size of the solved group.
+      num_failed: Size of the failed group.
+      small: Groups below this size have intervals that are too narrow.
+    """
+    total = num_solved + num_failed
+    if total == 0:
+        return ["No run could be measured: medians and AUC are undefined."]
+    if num_failed == 0:
+        return [f"All {total} puzzles were solved: the AUC is undefined."]
+    if num_solved == 0:
+        return [f"None of the {total} puzzles was solved: the AUC is undefined."]
+    smaller, name = min((num_solved, "solved"), (num_failed, "failed"))
+    if smaller >= small:
+        return []
+    return [f"There are only {smaller} {name} runs: below {small} the intervals are too narrow."]
+
+
+def not_finite(number_of_runs: int, total: int, consequence: str) -> list[str]:
+    """Returns a note on runs that were not finite; none without any."""
+    if not number_of_runs:
+        return []
+    return [f"{number_of_runs} of {total} runs were not finite: {consequence}."]

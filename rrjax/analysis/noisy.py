@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy
 
-from rrjax.analysis.intervals import Estimate
+from rrjax.analysis.intervals import Interval
 from rrjax.analysis.selection import (
     Selection,
     chosen,
@@ -44,7 +44,7 @@ class Correlation:
 
     num_mixed: int
     num_used: int
-    spearman: Estimate
+    spearman: Interval
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class PtrmSummary:
     num_segments: int
     sigma: float
     num_not_finite: int
-    noiseless: Estimate
+    noiseless: Interval
     selection: Selection
     changes: dict[str, Change]
     correlation: Correlation | None

@@ -1,14 +1,14 @@
 """Solved and failed puzzles compared: are the failed ones the chaotic ones?"""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from rrjax.analysis.arrays import as_array
 from rrjax.analysis.derived import Quantity, error_quantity, spectrum_quantities
-from rrjax.analysis.intervals import Estimate, Interval, bootstrap_median, wilson_interval
-from rrjax.analysis.separation import AucEstimate, bootstrap_auc
+from rrjax.analysis.intervals import UNDEFINED, Interval, bootstrap_median, wilson_interval
+from rrjax.analysis.separation import bootstrap_auc
 from rrjax.analysis.settling import late_drift
 
 DRIFT_WINDOW = 4
@@ -32,9 +32,9 @@ class Derived:
     """
 
     name: str
-    solved: Estimate
-    failed: Estimate
-    auc: Estimate
+    solved: Interval
+    failed: Interval
+    auc: Interval
     num_bounds: int
     undefined: dict[str, list[int]]
 
@@ -68,17 +68,17 @@ class Summary:
     num_excluded: int
     num_solved: int
     num_failed: int
-    solved_fraction: Estimate
-    exponent_auc: list[Estimate]
-    solved_exponents: list[Estimate]
-    failed_exponents: list[Estimate]
+    solved_fraction: Interval
+    exponent_auc: list[Interval]
+    solved_exponents: list[Interval]
+    failed_exponents: list[Interval]
     num_unresolved: list[int]
     derived: list[Derived]
     num_blocks: int
     drift_window: int
-    drift_auc: Estimate
-    solved_drift: Estimate
-    failed_drift: Estimate
+    drift_auc: Interval
+    solved_drift: Interval
+    failed_drift: Interval
     unit: str
     seed: int
 
@@ -134,18 +134,19 @@ def summarize(
     Raises:
       ValueError: for arrays whose shapes do not fit each other.
     """
-    exponents, drift = np.asarray(exponents, np.float64), np.asarray(drift, np.float64)
-    solved, finite = np.asarray(solved), np.asarray(finite)
-    _check_shapes(exponents, solved, drift, finite)
+    solved = as_array("solved", solved, ("N",), bool)
+    finite = as_array("finite", finite, solved.shape, bool)
+    exponents = as_array("exponents", exponents, (len(solved), "k"))
+    drift = as_array("drift", drift, (len(solved), "segments"))
     usable = usable_runs(exponents, drift, finite)
     window, num_segments = min(DRIFT_WINDOW, drift.shape[1]), drift.shape[1]
     unresolved = np.isnan(exponents)
     ranked = np.where(unresolved, -np.inf, exponents)
     rows = np.column_stack([ranked, late_drift(drift, window)])[usable]
     positive = solved[usable]
-    *exponent_auc, drift_auc = _estimates(bootstrap_auc(-rows, positive, seed))
-    *solved_exponents, solved_drift = _estimates(bootstrap_median(rows[positive], seed))
-    *failed_exponents, failed_drift = _estimates(bootstrap_median(rows[~positive], seed))
+    *exponent_auc, drift_auc = bootstrap_auc(-rows, positive, seed).each()
+    *solved_exponents, solved_drift = bootstrap_median(rows[positive], seed).each()
+    *failed_exponents, failed_drift = bootstrap_median(rows[~positive], seed).each()
     quantities = list(spectrum_quantities(exponents[usable], dimension))
     num_blocks = 0 if log_growth is None else min(NUM_BLOCKS, num_segments)
     if log_growth is not None and num_blocks > 1:
@@ -156,7 +157,7 @@ def summarize(
         num_excluded=int(np.sum(~usable)),
         num_solved=int(np.sum(positive)),
         num_failed=int(np.sum(~positive)),
-        solved_fraction=Estimate(*wilson_interval(int(solved.sum()), len(solved))),
+        solved_fraction=wilson_interval(int(solved.sum()), len(solved)),
         exponent_auc=exponent_auc,
         solved_exponents=solved_exponents,
         failed_exponents=failed_exponents,
@@ -180,15 +181,11 @@ def _compare(quantity: Quantity, solved: np.ndarray, seed: int) -> Derived:
         for reason in np.unique(quantity.reasons[~defined])
         for here in [quantity.reasons == reason]
     }
-    separation = (
-        _estimates(bootstrap_auc(-values, solved, seed))[0]
-        if defined.all()
-        else Estimate(np.nan, np.nan, np.nan)
-    )
+    separation = bootstrap_auc(-values, solved, seed).at(0) if defined.all() else UNDEFINED
     return Derived(
         name=quantity.name,
-        solved=_estimates(bootstrap_median(values[defined & solved], seed))[0],
-        failed=_estimates(bootstrap_median(values[defined & ~solved], seed))[0],
+        solved=bootstrap_median(values[defined & solved], seed).at(0),
+        failed=bootstrap_median(values[defined & ~solved], seed).at(0),
         auc=separation,
         num_bounds=int(quantity.is_bound.sum()),
         undefined=undefined,
@@ -205,23 +202,3 @@ def _lambda1_growth(log_growth: ArrayLike, exponents: np.ndarray, num_segments: 
             f"{num_segments} in drift; got {growth.shape}"
         )
     return growth[..., 0]
-
-
-def _estimates(interval: Interval | AucEstimate) -> list[Estimate]:
-    columns: Any = zip(interval.value, interval.low, interval.high, strict=True)
-    return [Estimate(float(value), float(low), float(high)) for value, low, high in columns]
-
-
-def _check_shapes(
-    exponents: np.ndarray, solved: np.ndarray, drift: np.ndarray, finite: np.ndarray
-) -> None:
-    n = len(solved) if solved.ndim == 1 else 0
-    wanted = {"exponents": exponents, "drift": drift}
-    for name, array in wanted.items():
-        if array.ndim != 2 or len(array) != n or array.shape[1] == 0:
-            raise ValueError(f"{name} must have a row for each of {n} puzzles; got {array.shape}")
-    for name, flags in {"solved": solved, "finite": finite}.items():
-        if flags.dtype != bool or flags.shape != (n,):
-            raise ValueError(
-                f"{name} must be booleans of shape ({n},); got {flags.dtype} of {flags.shape}"
-            )

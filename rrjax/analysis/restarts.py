@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rrjax.analysis.intervals import Estimate
+from rrjax.analysis.intervals import Interval
 from rrjax.analysis.selection import Selection, fraction_of_puzzles, mean_fraction, select
 from rrjax.analysis.settling import log10_drift, otsu_threshold
 
@@ -27,11 +27,11 @@ class Outcomes:
     """
 
     num_puzzles: int
-    at_readout: Estimate
-    at_end: Estimate
-    at_some: Estimate
-    settled: Estimate
-    some_run: Estimate
+    at_readout: Interval
+    at_end: Interval
+    at_some: Interval
+    settled: Interval
+    some_run: Interval
 
 
 @dataclass(frozen=True)

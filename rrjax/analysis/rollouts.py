@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rrjax.analysis.compute import Halting, accuracy_curve, check_updates, early_halting
-from rrjax.analysis.intervals import Estimate, Interval, to_estimate, wilson_interval
+from rrjax.analysis.compute import accuracy_curve, early_halting
+from rrjax.analysis.intervals import UNDEFINED, Interval, wilson_interval
 from rrjax.analysis.survival import Waits, escapes, exponential_rate, kaplan_meier
 
 
@@ -27,10 +27,10 @@ class AccuracyAt:
 
     segment: int
     evaluations: int
-    solved: Estimate
+    solved: Interval
     token_accuracy: float
     violations: float | None
-    valid_path: Estimate | None
+    valid_path: Interval | None
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,11 @@ class Escape:
     num_escaped: int
     num_kept: int
     segments_watched: int
-    still_failing: Estimate
-    rate_per_segment: Estimate
-    rate_per_update: Estimate
-    early_rate: Estimate
-    late_rate: Estimate
+    still_failing: Interval
+    rate_per_segment: Interval
+    rate_per_update: Interval
+    early_rate: Interval
+    late_rate: Interval
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class HaltingRule:
 
     name: str
     num_halted: int
-    accuracy: Estimate
+    accuracy: Interval
     mean_segments: float
     saved: float
 
@@ -93,7 +93,7 @@ class RolloutSummary:
     updates_per_segment: int
     at_readout: AccuracyAt
     at_end: AccuracyAt
-    solved_at_some: Estimate
+    solved_at_some: Interval
     num_lost: int
     num_not_finite: int
     escape: Escape
@@ -119,19 +119,23 @@ def summarize_rollout(
       ValueError: for arrays of other kinds or shapes, or a segment that is none.
     """
     solved = arrays["solved"]
-    escape = _escape(solved, readout_segment, updates_per_segment)
     curve = accuracy_curve(solved, updates_per_segment)
+    escape = _escape(solved, readout_segment, updates_per_segment)
+    rules = {name: early_halting(solved, rule) for name, rule in halts.items()}
     last = solved.shape[1]
     return RolloutSummary(
         num_puzzles=len(solved),
         updates_per_segment=updates_per_segment,
         at_readout=_readout(arrays, curve.at_segment, readout_segment, updates_per_segment),
         at_end=_readout(arrays, curve.at_segment, last, updates_per_segment),
-        solved_at_some=_at(curve.so_far, last - 1),
+        solved_at_some=curve.so_far.at(last - 1),
         num_lost=int(np.sum(solved[:, readout_segment - 1] & ~solved[:, -1])),
         num_not_finite=int(np.sum(~np.isfinite(arrays["residual"]).all(axis=1))),
         escape=escape,
-        halting=[_rule(name, early_halting(solved, rule)) for name, rule in halts.items()],
+        halting=[
+            HaltingRule(name, rule.num_halted, rule.accuracy, rule.mean_segments, rule.saved)
+            for name, rule in rules.items()
+        ],
     )
 
 
@@ -144,7 +148,7 @@ def _readout(
     return AccuracyAt(
         segment=segment,
         evaluations=segment * updates,
-        solved=_at(solved, column),
+        solved=solved.at(column),
         token_accuracy=float(known.mean(dtype=np.float64)) if len(known) else np.nan,
         violations=_violations(arrays, column),
         valid_path=_valid_path(arrays, column),
@@ -158,15 +162,14 @@ def _violations(arrays: Mapping[str, np.ndarray], column: int) -> float | None:
     return float(np.median(failed)) if len(failed) else np.nan
 
 
-def _valid_path(arrays: Mapping[str, np.ndarray], column: int) -> Estimate | None:
+def _valid_path(arrays: Mapping[str, np.ndarray], column: int) -> Interval | None:
     if "valid_path" not in arrays:
         return None
     valid = arrays["valid_path"][:, column]
-    return to_estimate(wilson_interval(int(valid.sum()), len(valid)))
+    return wilson_interval(int(valid.sum()), len(valid))
 
 
 def _escape(solved: np.ndarray, readout_segment: int, updates: int) -> Escape:
-    check_updates(updates)
     waits = escapes(solved, readout_segment)
     failed = ~solved[:, readout_segment - 1]
     watched = solved.shape[1] - readout_segment
@@ -181,24 +184,15 @@ def _escape(solved: np.ndarray, readout_segment: int, updates: int) -> Escape:
         num_escaped=int(waits.observed.sum()),
         num_kept=int(np.sum(waits.observed & solved[failed, -1])),
         segments_watched=watched,
-        still_failing=_at(kaplan_meier(*waits).survival, -1),
-        rate_per_segment=to_estimate(rate),
-        rate_per_update=to_estimate(Interval(*(end / updates for end in rate))),
-        early_rate=to_estimate(early),
-        late_rate=to_estimate(late),
+        still_failing=kaplan_meier(*waits).survival.at(-1),
+        rate_per_segment=rate,
+        rate_per_update=rate.map(lambda end: end / updates),
+        early_rate=early,
+        late_rate=late,
     )
 
 
 def _rate(waits: Waits, start: float, stop: float) -> Interval:
     if start >= stop:  # nothing was watched
-        return Interval(np.nan, np.nan, np.nan)
+        return UNDEFINED
     return exponential_rate(*waits, start=start, stop=stop)
-
-
-def _rule(name: str, halting: Halting) -> HaltingRule:
-    accuracy = to_estimate(halting.accuracy)
-    return HaltingRule(name, halting.num_halted, accuracy, halting.mean_segments, halting.saved)
-
-
-def _at(interval: Interval, index: int) -> Estimate:
-    return to_estimate(Interval(*(end[index] for end in interval)))

@@ -10,13 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from rrjax.analysis.arrays import as_array
 from rrjax.analysis.intervals import (
-    Estimate,
+    UNDEFINED,
     Interval,
-    check_level,
-    check_num_resamples,
     percentile_interval,
-    to_estimate,
     wilson_interval,
 )
 from rrjax.analysis.separation import BLOCK
@@ -38,9 +36,9 @@ class Selection:
 
     num_puzzles: int
     num_runs: int
-    pass_at: dict[str, Estimate]
-    rules: dict[str, Estimate]
-    agreement: Estimate
+    pass_at: dict[str, Interval]
+    rules: dict[str, Interval]
+    agreement: Interval
 
 
 def select(runs: Mapping[str, np.ndarray], seed: int) -> Selection:
@@ -154,40 +152,32 @@ def highest(scores: ArrayLike) -> np.ndarray:
     return (scores == best).argmax(axis=1)
 
 
-def mean_over_puzzles(
-    values: ArrayLike, seed: int, level: float = 0.95, num_resamples: int = 2000
-) -> Estimate:
+def mean_over_puzzles(values: ArrayLike, seed: int, num_resamples: int = 2000) -> Interval:
     """The mean of one number a puzzle, with the percentile bootstrap interval over puzzles.
 
     Args:
       values: (N,); NaN is undefined and left out.
       seed: of the resampling.
-      level: the coverage aimed at, between 0 and 1.
       num_resamples: how many resamples of N puzzles.
 
     Returns:
       The mean and its interval; NaN without a value, and no width where all are equal.
-
-    Raises:
-      ValueError: for a level outside 0..1 or no resamples.
     """
-    check_level(level)
-    check_num_resamples(num_resamples)
     values = np.asarray(values, dtype=np.float64)
     values = values[~np.isnan(values)]
     n = len(values)
     if n == 0:
-        return Estimate(np.nan, np.nan, np.nan)
+        return UNDEFINED
     rng, size = np.random.default_rng(seed), max(1, BLOCK // n)
     means = [
         values[rng.integers(n, size=(min(size, num_resamples - start), n))].mean(axis=1)
         for start in range(0, num_resamples, size)
     ]
-    low, high = percentile_interval(np.concatenate(means), level)
-    return to_estimate(Interval(values.mean(), low, high))
+    low, high = percentile_interval(np.concatenate(means))
+    return Interval(values.mean(), low, high).map(float)
 
 
-def mean_fraction(fractions: ArrayLike, seed: int, level: float = 0.95) -> Estimate:
+def mean_fraction(fractions: ArrayLike, seed: int) -> Interval:
     """The mean over puzzles of a fraction that each puzzle has, of its runs for instance.
 
     Whole puzzles are resampled (a cluster bootstrap), since the runs of one are alike. Where all
@@ -197,7 +187,6 @@ def mean_fraction(fractions: ArrayLike, seed: int, level: float = 0.95) -> Estim
     Args:
       fractions: (N,) in 0..1; NaN is undefined and left out.
       seed: of the resampling.
-      level: the coverage aimed at, between 0 and 1.
 
     Returns:
       The mean and its interval; NaN without a fraction.
@@ -207,17 +196,17 @@ def mean_fraction(fractions: ArrayLike, seed: int, level: float = 0.95) -> Estim
     fractions = np.asarray(fractions, dtype=np.float64)
     fractions = fractions[~np.isnan(fractions)]
     if len(fractions) == 0 or np.ptp(fractions) > 0:
-        return mean_over_puzzles(fractions, seed, level)
+        return mean_over_puzzles(fractions, seed)
     n, fraction = len(fractions), float(fractions[0])
-    low = wilson_interval(int(np.floor(fraction * n)), n, level).low
-    high = wilson_interval(int(np.ceil(fraction * n)), n, level).high
-    return Estimate(fraction, float(low), float(high))
+    low = wilson_interval(int(np.floor(fraction * n)), n).low
+    high = wilson_interval(int(np.ceil(fraction * n)), n).high
+    return Interval(fraction, low, high)
 
 
-def fraction_of_puzzles(flags: ArrayLike, level: float = 0.95) -> Estimate:
+def fraction_of_puzzles(flags: ArrayLike) -> Interval:
     """The fraction of puzzles for which something holds, (N,) booleans, with Wilson's interval."""
     flags = np.asarray(flags, dtype=bool)
-    return to_estimate(wilson_interval(int(flags.sum()), len(flags), level))
+    return wilson_interval(int(flags.sum()), len(flags))
 
 
 def powers_of_two(last: int) -> list[int]:
@@ -226,21 +215,11 @@ def powers_of_two(last: int) -> list[int]:
 
 
 def check_runs(solved: ArrayLike) -> np.ndarray:
-    """Booleans (N, K) of at least one run.
-
-    Raises:
-      ValueError: for others.
-    """
-    solved = np.asarray(solved)
-    if solved.dtype != bool or solved.ndim != 2 or solved.shape[1] == 0:
-        raise ValueError(
-            "runs must be booleans of shape (puzzles, runs) with at least one run; "
-            f"got {solved.dtype} of {solved.shape}"
-        )
-    return solved
+    """Returns booleans (N, K) of at least one run."""
+    return as_array("solved", solved, ("N", "K"), bool)
 
 
-def _pass_at(solved: np.ndarray, k: int, seed: int) -> Estimate:
+def _pass_at(solved: np.ndarray, k: int, seed: int) -> Interval:
     if k == solved.shape[1]:
         return fraction_of_puzzles(solved.any(axis=1))
     return mean_fraction(pass_at_k(solved, k), seed)
@@ -248,12 +227,7 @@ def _pass_at(solved: np.ndarray, k: int, seed: int) -> Estimate:
 
 def _equal_pairs(answers: ArrayLike) -> np.ndarray:
     """(N, K, K) which runs of a puzzle give the same answer."""
-    answers = np.asarray(answers)
-    if answers.ndim != 3 or answers.shape[1] == 0:
-        raise ValueError(
-            "answers must have shape (puzzles, runs, seq) with at least one run; "
-            f"got {answers.shape}"
-        )
+    answers = as_array("answers", answers, ("N", "K", "cells"), int)
     return np.array([_equal_rows(rows) for rows in answers]).reshape(
         len(answers), answers.shape[1], answers.shape[1]
     )

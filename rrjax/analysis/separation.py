@@ -1,38 +1,16 @@
 """How well a score tells two groups apart: the rank AUC and its bootstrap interval."""
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rrjax.analysis.intervals import (
-    check_level,
-    check_no_nan,
-    check_num_resamples,
-    percentile_interval,
-)
+from rrjax.analysis.arrays import as_array, check_no_nan
+from rrjax.analysis.intervals import Interval, percentile_interval
 
 # Resamples are counted in blocks of so many numbers: they stay in cache, and memory is bounded.
 BLOCK = 2**19
-
-
-class AucEstimate(NamedTuple):
-    """An AUC with its interval.
-
-    Attributes:
-      value: (...) the AUC of the data.
-      low: (...) the lower end of the interval.
-      high: (...) the upper end.
-      num_positive: size of the positive group.
-      num_negative: size of the other.
-    """
-
-    value: Any
-    low: Any
-    high: Any
-    num_positive: int
-    num_negative: int
 
 
 def auc(scores: ArrayLike, positive: ArrayLike) -> Any:
@@ -63,8 +41,7 @@ def bootstrap_auc(
     positive: ArrayLike,
     seed: int,
     num_resamples: int = 2000,
-    level: float = 0.95,
-) -> AucEstimate:
+) -> Interval:
     """The rank AUC with its percentile bootstrap interval.
 
     Puzzles are drawn with replacement, whatever their group, so that the interval also holds the
@@ -76,20 +53,17 @@ def bootstrap_auc(
       positive: (N,) booleans.
       seed: of the resampling.
       num_resamples: how many resamples of N puzzles.
-      level: the coverage aimed at, between 0 and 1.
 
     Returns:
-      The AUC, its interval and the sizes of the groups; the first three of shape (...). NaN where
-      a group is empty. Groups that do not overlap give 1 (or 0) with zero width however small
-      they are: read the interval together with the sizes.
+      The AUC and its interval, each of shape (...). NaN where a group is empty. Groups that do
+      not overlap give 1 (or 0) with zero width however small they are: read the interval together
+      with the sizes of the groups.
 
     Raises:
-      ValueError: as `auc`; also for a level outside 0..1 or no resamples.
+      ValueError: as `auc`.
 
     Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter 13.
     """
-    check_level(level)
-    check_num_resamples(num_resamples)
     scores, positive = _checked(scores, positive)
     trailing, n = scores.shape[1:], len(positive)
     rng = np.random.default_rng(seed)
@@ -99,22 +73,13 @@ def bootstrap_auc(
         for start in range(0, num_resamples, size)
     ]
     defined = np.concatenate([block[~np.isnan(block).any(axis=1)] for block in resampled])
-    low, high = percentile_interval(defined.reshape(-1, *trailing), level)
-    num_positive = int(positive.sum())
-    return AucEstimate(auc(scores, positive), low, high, num_positive, n - num_positive)
+    low, high = percentile_interval(defined.reshape(-1, *trailing))
+    return Interval(auc(scores, positive), low, high)
 
 
 def _checked(scores: ArrayLike, positive: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    scores, positive = np.asarray(scores, dtype=np.float64), np.asarray(positive)
-    if positive.dtype != bool or positive.ndim != 1:
-        raise ValueError(
-            f"positive must be booleans of shape (N,); got {positive.dtype} of {positive.shape}"
-        )
-    if scores.shape[:1] != positive.shape:
-        raise ValueError(
-            f"scores must have one row for each of the {len(positive)} entries of positive; "
-            f"got shape {scores.shape}"
-        )
+    positive = as_array("positive", positive, ("N",), bool)
+    scores = as_array("scores", scores, (len(positive), ...))
     check_no_nan("scores", scores)
     return scores, positive
 

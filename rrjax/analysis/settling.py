@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from rrjax.analysis.arrays import as_array
 from rrjax.analysis.intervals import Interval, exact_interval
-from rrjax.analysis.separation import AucEstimate, bootstrap_auc
+from rrjax.analysis.separation import bootstrap_auc
 
 ROUND_OFF = float(np.finfo(np.float32).eps)
 """What a drift of exactly 0 counts as at most: one unit in the last place of a float32 near 1, the
@@ -58,12 +59,12 @@ def log10_drift(drift: ArrayLike) -> np.ndarray:
     Raises:
       ValueError: for a negative drift, NaN or an infinity.
     """
-    drift = np.asarray(drift, dtype=np.float64)
+    drift = as_array("drift", drift, ("N",))
     bad = ~(np.isfinite(drift) & (drift >= 0))
-    if drift.ndim != 1 or bad.any():
+    if bad.any():
         raise ValueError(
-            f"drift must be (N,) numbers, at least 0; got shape {drift.shape} with "
-            f"{int(bad.sum())} negative or not finite: leave those runs out"
+            f"drift must be finite and not negative, which it is not for {int(bad.sum())} of "
+            f"{len(bad)} runs: leave those out"
         )
     smallest = drift[drift > 0].min(initial=ROUND_OFF)
     return np.log10(np.where(drift > 0, drift, smallest))
@@ -91,11 +92,10 @@ def otsu_threshold(log10_drift: ArrayLike) -> float:
 
     Source: Otsu 1979, IEEE Trans. Syst. Man Cybern. 9, 62.
     """
-    values = np.asarray(log10_drift, dtype=np.float64)
-    if values.ndim != 1 or values.size == 0 or not np.isfinite(values).all():
+    values = as_array("log10_drift", log10_drift, ("N",), least=1)
+    if not np.isfinite(values).all():
         raise ValueError(
-            "log10_drift must be (N,) finite numbers, at least one; "
-            f"got shape {values.shape} with {int((~np.isfinite(values)).sum())} not finite"
+            f"log10_drift must be finite; {int((~np.isfinite(values)).sum())} runs are not"
         )
     if values.min() == values.max():
         return float(values[0])
@@ -167,7 +167,7 @@ class Settling:
     otsu: Counts
     percentiles: tuple[int, ...]
     sweep: list[Counts]
-    drift_auc: AucEstimate
+    drift_auc: Interval
     failed_below: dict[int, Interval]
 
 
@@ -201,11 +201,8 @@ def settling(drift: ArrayLike, solved: ArrayLike, seed: int = 0) -> Settling:
 
 
 def check_outcomes(solved: np.ndarray, number: int) -> None:
-    """Refuse what is no outcome of so many runs, and outcomes that are all the same."""
-    if solved.dtype != bool or solved.shape != (number,):
-        raise ValueError(
-            f"solved must be booleans of shape ({number},); got {solved.dtype} of {solved.shape}"
-        )
+    """Refuses outcomes of another number of runs, and outcomes that are all the same."""
+    as_array("solved", solved, (number,), bool)
     if solved.all() or not solved.any():
         what = "no" if number == 0 else "all" if solved.all() else "none of the"
         raise ValueError(

@@ -8,12 +8,10 @@ import numpy as np
 from rrjax.analysis.basins import (
     LN_2,
     MOVING,
-    BasinEntropy,
-    UncertaintyExponent,
     basin_entropy,
     uncertainty_exponent,
 )
-from rrjax.analysis.intervals import Estimate, to_estimate
+from rrjax.analysis.intervals import Interval
 
 LARGEST = 5
 """Answers that have a row of their own."""
@@ -43,16 +41,16 @@ class Mixing:
     """
 
     num_classes: int
-    entropy: Estimate
-    boundary_entropy: Estimate
+    entropy: Interval
+    boundary_entropy: Interval
     box_size: int
     num_boxes: int
     num_boundary: int
     exceeds_ln_2: bool
     entropy_by_box: dict[str, float]
-    exponent: Estimate
+    exponent: Interval
     standard_error: float
-    dimension: Estimate
+    dimension: Interval
     distances: list[int]
     uncertain: list[float]
     used: list[bool]
@@ -147,33 +145,21 @@ def mixing(classes: np.ndarray, box_size: int, seed: int) -> Mixing:
     entropy, scaling = basin_entropy(classes, box_size, seed), uncertainty_exponent(classes)
     return Mixing(
         num_classes=len(np.unique(classes)),
+        entropy=entropy.whole.map(float),
+        boundary_entropy=entropy.boundary.map(float),
+        box_size=entropy.box_size,
+        num_boxes=entropy.num_boxes,
+        num_boundary=entropy.num_boundary,
         exceeds_ln_2=bool(entropy.boundary.low > LN_2),
         entropy_by_box=_entropy_by_box(classes),
-        **_of_entropy(entropy),
-        **_of_exponent(scaling),
+        exponent=scaling.exponent,
+        standard_error=scaling.standard_error,
+        dimension=scaling.dimension,
+        distances=scaling.distances.tolist(),
+        uncertain=scaling.fractions.tolist(),
+        used=scaling.used.tolist(),
+        remark=scaling.remark,
     )
-
-
-def _of_entropy(found: BasinEntropy) -> dict:
-    return {
-        "entropy": to_estimate(found.whole),
-        "boundary_entropy": to_estimate(found.boundary),
-        "box_size": found.box_size,
-        "num_boxes": found.num_boxes,
-        "num_boundary": found.num_boundary,
-    }
-
-
-def _of_exponent(found: UncertaintyExponent) -> dict:
-    return {
-        "exponent": to_estimate(found.exponent),
-        "standard_error": found.standard_error,
-        "dimension": to_estimate(found.dimension),
-        "distances": found.distances.tolist(),
-        "uncertain": found.fractions.tolist(),
-        "used": found.used.tolist(),
-        "remark": found.remark,
-    }
 
 
 def _entropy_by_box(classes: np.ndarray) -> dict[str, float]:

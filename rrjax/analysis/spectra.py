@@ -9,7 +9,7 @@ from rrjax.analysis.controls import Controlled, controlled_auc
 from rrjax.analysis.early import EarlyWindow, HorizonCurve, early_windows, horizon_curve
 from rrjax.analysis.intervals import Interval, bootstrap_median
 from rrjax.analysis.outcome import DRIFT_WINDOW, usable_runs
-from rrjax.analysis.separation import AucEstimate, bootstrap_auc
+from rrjax.analysis.separation import bootstrap_auc
 from rrjax.analysis.settling import Settling, check_outcomes, late_drift, log10_drift, settling
 
 DRIFT_BINS = 10
@@ -104,7 +104,7 @@ class Analysis:
     num_excluded: int
     solved_lambda1: Interval
     failed_lambda1: Interval
-    lambda1_auc: AucEstimate
+    lambda1_auc: Interval
     settling: Settling
     within_drift: Controlled | None
     within_difficulty: dict[str, Controlled]

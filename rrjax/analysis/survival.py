@@ -1,15 +1,15 @@
 """Escape from failure: how long puzzles that were read out wrong stay wrong."""
 
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
 import scipy
 from numpy.typing import ArrayLike
 
+from rrjax.analysis.arrays import as_array
 from rrjax.analysis.compute import check_solved
-from rrjax.analysis.intervals import Interval, check_level
+from rrjax.analysis.intervals import TAIL, UNDEFINED, Interval, Z
 
 
 class Waits(NamedTuple):
@@ -73,7 +73,7 @@ class SurvivalCurve:
     end: float
 
 
-def kaplan_meier(durations: ArrayLike, observed: ArrayLike, level: float = 0.95) -> SurvivalCurve:
+def kaplan_meier(durations: ArrayLike, observed: ArrayLike) -> SurvivalCurve:
     """The survival curve of waiting times, some of which are censored.
 
       S(t) = Π_{tᵢ ≤ t} (1 − dᵢ/nᵢ),  V(t) = Σ_{tᵢ ≤ t} dᵢ / (nᵢ (nᵢ − dᵢ))
@@ -85,32 +85,28 @@ def kaplan_meier(durations: ArrayLike, observed: ArrayLike, level: float = 0.95)
     Args:
       durations: (n,) non-negative times to event or censoring, in any unit.
       observed: (n,) booleans, False where censored.
-      level: the coverage of the intervals.
 
     Returns:
       A `SurvivalCurve`. Before the first event the interval is 1..1, which knows no spread; where
       S = 0 its ends are NaN. Without anything to wait for, S is NaN at time 0.
 
     Raises:
-      ValueError: for shapes that do not fit, times that are negative or not finite, or a level
-        outside 0..1.
+      ValueError: for shapes that do not fit, or times that are negative or not finite.
 
     Source: Kaplan and Meier 1958, J. Am. Stat. Assoc. 53, 457; Kalbfleisch and Prentice 1980.
     """
-    check_level(level)
     durations, observed = _checked(durations, observed)
     times = np.unique(np.append(durations[observed], 0))
     ascending, events = np.sort(durations), np.sort(durations[observed])
     at_risk = len(durations) - np.searchsorted(ascending, times)
     happened = np.searchsorted(events, times, "right") - np.searchsorted(events, times)
     end = float(ascending[-1]) if len(ascending) else 0.0
-    return SurvivalCurve(times, at_risk, happened, _product_limit(at_risk, happened, level), end)
+    return SurvivalCurve(times, at_risk, happened, _product_limit(at_risk, happened), end)
 
 
 def exponential_rate(
     durations: ArrayLike,
     observed: ArrayLike,
-    level: float = 0.95,
     start: float = 0.0,
     stop: float = np.inf,
 ) -> Interval:
@@ -125,7 +121,6 @@ def exponential_rate(
     Args:
       durations: (n,) non-negative times to event or censoring.
       observed: (n,) booleans, False where censored.
-      level: the coverage of the interval.
       start: of the window.
       stop: of the window; infinite: to the end.
 
@@ -138,21 +133,19 @@ def exponential_rate(
 
     Source: Garwood 1936, Biometrika 28, 437.
     """
-    check_level(level)
     durations, observed = _checked(durations, observed)
     if not 0 <= start < stop:
         raise ValueError(f"the window needs 0 ≤ start < stop; got {start}, {stop}")
     exposure = float((np.clip(durations, start, stop) - start).sum())
     if exposure == 0:
-        return Interval(np.nan, np.nan, np.nan)
+        return UNDEFINED
     num_events = int(np.sum(observed & (durations > start) & (durations <= stop)))
-    tail = (1 - level) / 2
-    low = float(scipy.special.gammaincinv(num_events, tail)) if num_events else 0.0
-    high = float(scipy.special.gammaincinv(num_events + 1, 1 - tail))
+    low = float(scipy.special.gammaincinv(num_events, TAIL)) if num_events else 0.0
+    high = float(scipy.special.gammaincinv(num_events + 1, 1 - TAIL))
     return Interval(num_events / exposure, low / exposure, high / exposure)
 
 
-def _product_limit(at_risk: np.ndarray, happened: np.ndarray, level: float) -> Interval:
+def _product_limit(at_risk: np.ndarray, happened: np.ndarray) -> Interval:
     if at_risk[0] == 0:
         undefined = np.full(1, np.nan)
         return Interval(undefined, undefined, undefined)
@@ -160,20 +153,15 @@ def _product_limit(at_risk: np.ndarray, happened: np.ndarray, level: float) -> I
     # At S = 1 and S = 0 the formula is 0/0 and ∞/∞.
     with np.errstate(divide="ignore", invalid="ignore"):
         variance = np.cumsum(happened / (at_risk * (at_risk - happened)))
-        z = NormalDist().inv_cdf((1 + level) / 2)
-        reach = z * np.sqrt(variance) / np.log(survival)
+        reach = Z * np.sqrt(variance) / np.log(survival)
         low, high = survival ** np.exp(-reach), survival ** np.exp(reach)
     ends = [np.where(survival == 1, 1.0, np.where(survival == 0, np.nan, x)) for x in (low, high)]
     return Interval(survival, *ends)
 
 
 def _checked(durations: ArrayLike, observed: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    durations, observed = np.asarray(durations, np.float64), np.asarray(observed)
-    if durations.ndim != 1 or observed.shape != durations.shape or observed.dtype != bool:
-        raise ValueError(
-            "durations and observed must be numbers and booleans of one shape (n,); got "
-            f"{durations.shape} and {observed.dtype} of {observed.shape}"
-        )
+    durations = as_array("durations", durations, ("n",))
+    observed = as_array("observed", observed, durations.shape, bool)
     if not (np.isfinite(durations) & (durations >= 0)).all():
         raise ValueError("durations must be finite and not negative")
     return durations, observed

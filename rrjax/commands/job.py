@@ -13,7 +13,7 @@ from rrjax.jobs.progress import progress
 from rrjax.jobs.shares import parse_share
 from rrjax.jobs.sweep import Sweep, Unfinished, run
 from rrjax.models import Model, check_tokens, load_model
-from rrjax.puzzles import PuzzleSet, read_puzzles
+from rrjax.puzzles import PuzzleSet, read
 from rrjax.store import Arrays, describe_run, version
 
 DEFAULT_PUZZLES = 64
@@ -94,7 +94,7 @@ def choose_puzzles(options: Options, model: Model) -> PuzzleSet:
     """
     check_positive(options, ("num_puzzles",))
     number = options.num_puzzles
-    found = read_puzzles(options.puzzles) if options.puzzles else model.test_puzzles()
+    found = read(options.puzzles) if options.puzzles else model.test_puzzles()
     if number is not None and number > len(found):
         raise ValueError(f"{found.source} has {len(found)} puzzles, {number} were asked for")
     chosen = found[: number or min(DEFAULT_PUZZLES, len(found))]

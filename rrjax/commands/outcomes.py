@@ -7,9 +7,9 @@ from jax import Array
 from rrjax.contract import Dynamics, State
 from rrjax.dynamics.rollout import drift, residual
 from rrjax.outcomes import VALID_PATH, changed_clues, is_solved, is_valid_path, violations
-from rrjax.puzzles import PuzzleSet, geometry
+from rrjax.puzzles import PuzzleSet
 from rrjax.puzzles.batch import IGNORE_LABEL, Batch
-from rrjax.puzzles.sudoku import size_of
+from rrjax.puzzles.sudoku import geometry, size_of
 
 
 def sudoku_units(puzzles: PuzzleSet) -> np.ndarray | None:

@@ -24,7 +24,7 @@ from rrjax.frames import Frame, dimension, random_frame
 from rrjax.jobs.devices import ChunkProgram
 from rrjax.models import Model, check_tokens
 from rrjax.plots.slices import answer_map, settling_map
-from rrjax.puzzles import read_puzzles
+from rrjax.puzzles import read
 from rrjax.puzzles.batch import IGNORE_LABEL, Batch, take_batch
 from rrjax.reports.slices import tables
 from rrjax.reports.terminal import draw_results, print_table
@@ -147,7 +147,7 @@ def choose_puzzle(options: Options, model: Model) -> Batch:
       ValueError: for files that cannot be read, an index without a puzzle, or one that does not
         fit.
     """
-    found = read_puzzles(options.puzzles) if options.puzzles else model.test_puzzles()
+    found = read(options.puzzles) if options.puzzles else model.test_puzzles()
     if not 0 <= options.puzzle < len(found):
         raise ValueError(
             f"puzzle must lie in 0..{len(found) - 1}, the puzzles of {found.source}; got "

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from rrjax.analysis import format as words
 from rrjax.plots.canvas import UNIT, new_figure
 
 if TYPE_CHECKING:
@@ -150,19 +151,16 @@ def _write(
 
 
 def _count(wrong: np.ndarray, shares: np.ndarray) -> str:
-    words = "no wrong cell"
+    label = "no wrong cell"
     if wrong.any():
-        words = f"{_cells(int(wrong.sum()))} wrong, {_percent(float(shares[wrong].sum()))} of norm²"
+        share = words.percent(float(shares[wrong].sum()), 0)
+        label = f"{_cells(int(wrong.sum()))} wrong, {share} of norm²"
     off_board = 1 - float(shares.sum())
-    return words if off_board < 0.005 else f"{words}\noff the board: {_percent(off_board)}"
+    return label if off_board < 0.005 else f"{label}\noff the board: {words.percent(off_board, 0)}"
 
 
 def _cells(number: int) -> str:
     return "1 cell" if number == 1 else f"{number} cells"
-
-
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.0f} %"
 
 
 def _sum_of(states: Sequence[str]) -> str:
@@ -182,6 +180,6 @@ def _message(board: Board) -> str:
     found = float(shares[board.is_open].sum() / shares.sum())
     fraction = float(board.is_open.mean())
     return (
-        f"{when}: the cells that had to be found, {_percent(fraction)} of the board, "
-        f"carry {_percent(found)} of what lies on it"
+        f"{when}: the cells that had to be found, {words.percent(fraction, 0)} of the board, "
+        f"carry {words.percent(found, 0)} of what lies on it"
     )

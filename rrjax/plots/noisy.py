@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rrjax.analysis import format as words
 from rrjax.analysis.noisy import Correlation, mixed_outcome, noisy_runs, summarize_ptrm
 from rrjax.plots.canvas import FAILED, SOLVED, UNIT, legend_entry, new_axes, titled
 
@@ -51,11 +52,8 @@ def q_against_lambda1(
 def _message(found: Correlation) -> str:
     if not found.num_used:
         return "none to be ranked"
-    rho = found.spearman
-    return (
-        f"mean Spearman ρ within\n{found.num_used} of them {rho.value:.2f} (95 % interval "
-        f"{rho.low:.2f} to {rho.high:.2f})"
-    )
+    rho = words.interval_in_words(found.spearman, ".2f")
+    return f"mean Spearman ρ within\n{found.num_used} of them {rho}"
 
 
 def _scatter(

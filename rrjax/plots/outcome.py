@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import numpy as np
 from numpy.typing import ArrayLike
 
+from rrjax.analysis import format as words
+from rrjax.analysis.arrays import as_array
 from rrjax.analysis.intervals import SMALL_GROUP
-from rrjax.analysis.separation import AucEstimate, bootstrap_auc
+from rrjax.analysis.separation import bootstrap_auc
 from rrjax.plots.canvas import (
     FAILED,
     SOLVED,
@@ -109,16 +111,15 @@ class _Groups(NamedTuple):
     solved: np.ndarray
     left_out: str
 
+    @property
+    def smaller(self) -> int:
+        """The size of the smaller group."""
+        return int(min(self.solved.sum(), np.sum(~self.solved)))
+
 
 def _split(exponents: ArrayLike, solved: ArrayLike) -> _Groups:
-    exponents, solved = np.asarray(exponents, np.float64), np.asarray(solved)
-    if exponents.ndim != 2 or exponents.shape[1] == 0:
-        raise ValueError(f"exponents must have shape (N, k), k > 0; got {exponents.shape}")
-    if solved.dtype != bool or solved.shape != exponents.shape[:1]:
-        raise ValueError(
-            f"solved must be booleans of shape ({len(exponents)},); "
-            f"got {solved.dtype} of {solved.shape}"
-        )
+    exponents = as_array("exponents", exponents, ("N", "k"))
+    solved = as_array("solved", solved, exponents.shape[:1], bool)
     known = np.isfinite(exponents[:, 0])
     exponents, missing = exponents[known], int(np.sum(~known))
     resolved = int(np.logical_and.accumulate(np.isfinite(exponents).all(axis=0)).sum())
@@ -165,45 +166,36 @@ def _finish(ax: "matplotlib.axes.Axes", groups: _Groups, title: str) -> "matplot
 
 
 def _histogram_message(groups: _Groups) -> str:
+    if message := _one_group_message(groups):
+        return message
     lambda1 = groups.exponents[:, 0]
-    separation = bootstrap_auc(-lambda1, groups.solved, seed=0)
-    if not _both_groups(separation):
-        return _one_group_message(separation)
-    if _few(separation):
+    auc = bootstrap_auc(-lambda1, groups.solved, seed=0)
+    if groups.smaller < SMALL_GROUP:
         finding = "Too few puzzles in a group to conclude"
-    elif separation.low > 0.5:
+    elif auc.low > 0.5:
         chaotic = np.median(lambda1[~groups.solved]) > 0
         finding = f"Failed puzzles are the {'more chaotic' if chaotic else 'less stable'} ones"
-    elif separation.high < 0.5:
+    elif auc.high < 0.5:
         finding = "Failed puzzles have the smaller λ₁"
     else:
         finding = "λ₁ does not tell failed puzzles from solved ones"
-    value, low, high = separation[:3]
-    return f"{finding}\nAUC of −λ₁ for solved: {value:.3f} (95 % interval {low:.3f} to {high:.3f})"
+    return f"{finding}\nAUC of −λ₁ for solved: {words.interval_in_words(auc)}"
 
 
 def _spectrum_message(groups: _Groups) -> str:
-    separation = bootstrap_auc(-groups.exponents, groups.solved, seed=0)
-    if not _both_groups(separation):
-        return _one_group_message(separation)
-    k, larger = groups.exponents.shape[1], int(np.sum(separation.low > 0.5))
+    if message := _one_group_message(groups):
+        return message
+    auc = bootstrap_auc(-groups.exponents, groups.solved, seed=0)
+    k, larger = groups.exponents.shape[1], int(np.sum(auc.low > 0.5))
     finding = f"Failed puzzles have the larger exponent at {larger} of {k} indices"
-    if _few(separation):
+    if groups.smaller < SMALL_GROUP:
         finding = "Too few puzzles in a group to conclude"
-    best = int(np.argmax(separation.value))
-    return (
-        f"{finding}\nLargest AUC of −λᵢ for solved: {separation.value[best]:.3f} at i = {best + 1}"
-    )
+    best = int(np.argmax(auc.value))
+    return f"{finding}\nLargest AUC of −λᵢ for solved: {auc.value[best]:.3f} at i = {best + 1}"
 
 
-def _both_groups(separation: AucEstimate) -> bool:
-    return min(separation.num_positive, separation.num_negative) > 0
-
-
-def _few(separation: AucEstimate) -> bool:
-    return min(separation.num_positive, separation.num_negative) < SMALL_GROUP
-
-
-def _one_group_message(separation: AucEstimate) -> str:
-    total = separation.num_positive + separation.num_negative
-    return f"{separation.num_positive} of {total} puzzles solved: nothing to compare"
+def _one_group_message(groups: _Groups) -> str:
+    """Returns what to say where all puzzles have one outcome, or there are none; else nothing."""
+    if groups.smaller:
+        return ""
+    return f"{groups.solved.sum()} of {len(groups.solved)} puzzles solved: nothing to compare"

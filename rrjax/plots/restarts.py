@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rrjax.analysis.intervals import Estimate
+from rrjax.analysis.intervals import Interval
 from rrjax.analysis.restarts import BasinSummary
 from rrjax.plots.canvas import FAILED, SOLVED, Look, draw_intervals, new_axes, titled
 
@@ -52,5 +52,5 @@ def solve_rate_of_failures(summary: BasinSummary) -> "matplotlib.figure.Figure":
     )
 
 
-def _ends(estimates: Iterable[Estimate]) -> np.ndarray:
-    return np.array([(e.value, e.low, e.high) for e in estimates]).T
+def _ends(estimates: Iterable[Interval]) -> np.ndarray:
+    return np.array([estimate.ends for estimate in estimates]).T

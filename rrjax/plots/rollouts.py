@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from rrjax.analysis import format as words
 from rrjax.analysis.compute import accuracy_curve
 from rrjax.analysis.intervals import Interval
 from rrjax.analysis.survival import SurvivalCurve, escapes, exponential_rate, kaplan_meier
@@ -51,8 +52,8 @@ def accuracy_against_compute(
     at, so_far, last = curve.at_segment.value, curve.so_far.value, len(curve.segments)
     return titled(
         ax,
-        f"Solved at segment {readout_segment}: {_percent(at[readout_segment - 1])}, "
-        f"at {last}: {_percent(at[-1])},\nat some segment: {_percent(so_far[-1])}",
+        f"Solved at segment {readout_segment}: {words.percent(at[readout_segment - 1])}, "
+        f"at {last}: {words.percent(at[-1])},\nat some segment: {words.percent(so_far[-1])}",
     )
 
 
@@ -92,8 +93,13 @@ def survival_of_failures(
     _evaluations_axis(ax, updates_per_segment)
     is_high = curve.survival.value[-1] > 0.5
     ax.legend(frameon=False, loc="lower left" if is_high else "upper right")
-    message = _escape_message(int(waits.observed.sum()), number, curve.end)
-    return titled(ax, f"{message}\n{_rate_message(rate, updates_per_segment)}")
+    per_update = rate.map(lambda end: end / updates_per_segment)
+    return titled(
+        ax,
+        f"{waits.observed.sum()} of {number} failures escape within {curve.end:g} segments\n"
+        f"rate per segment {words.interval_in_words(rate, '.2g')},\n"
+        f"per module evaluation {words.interval(per_update, '.2g')}",
+    )
 
 
 def _shaded(ax: "matplotlib.axes.Axes", x: np.ndarray, share: Interval, look: Look) -> None:
@@ -110,23 +116,10 @@ def _outlined(ax: "matplotlib.axes.Axes", x: np.ndarray, share: Interval, look: 
 
 def _draw_survival(ax: "matplotlib.axes.Axes", curve: SurvivalCurve, label: str) -> None:
     times = np.append(curve.times, curve.end)
-    value, low, high = (np.append(end, end[-1]) for end in curve.survival)
+    value, low, high = (np.append(end, end[-1]) for end in curve.survival.ends)
     color = FAILED.color
     ax.step(times, value, where="post", color=color, label=label)
     ax.fill_between(times, low, high, step="post", facecolor=(color, 0.25), linewidth=0.0)
-
-
-def _escape_message(num_escaped: int, number: int, end: float) -> str:
-    return f"{num_escaped} of {number} failures escape within {end:g} segments"
-
-
-def _rate_message(rate: Interval, updates: int) -> str:
-    per_update = Interval(*(end / updates for end in rate))
-    return (
-        f"rate per segment {rate.value:.2g} (95 % interval {rate.low:.2g} to {rate.high:.2g}),\n"
-        f"per module evaluation {per_update.value:.2g} ({per_update.low:.2g} to "
-        f"{per_update.high:.2g})"
-    )
 
 
 def _evaluations_axis(ax: "matplotlib.axes.Axes", updates: int) -> None:
@@ -140,7 +133,3 @@ def _plain_ticks(ax: "matplotlib.axes.Axes", last: int) -> None:
     ticks = 2 ** np.arange(int(np.log2(last)) + 1)
     ax.set_xticks(ticks, [str(tick) for tick in ticks])
     ax.set_xlim(1, max(2, last))
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"

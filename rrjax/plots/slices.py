@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from rrjax.analysis import format as words
 from rrjax.analysis.basins import MOVING
 from rrjax.analysis.slices import median_settling
 from rrjax.plots.canvas import SOLVED, new_figure, titled
@@ -49,7 +50,7 @@ def settling_map(
     _finish(ax, [])
     number = int(moving.sum())
     median = median_settling(answer_at, moving)
-    share = f"{100 * number / moving.size:.1f} % of {moving.size} starts still move"
+    share = f"{words.percent(number / moving.size)} of {moving.size} starts still move"
     half = f"half have settled at segment {median:g}" if not np.isnan(median) else ""
     return titled(ax, "; ".join(filter(None, (share, half))))
 
@@ -85,7 +86,7 @@ def answer_map(
     number = len(np.unique(answer_index[~moving]))
     title = f"{number} distinct answers from {moving.size} starts"
     if solved is not None:
-        title += f"; {100 * solved.mean():.1f} % right"
+        title += f"; {words.percent(solved.mean())} right"
     return titled(ax, title)
 
 

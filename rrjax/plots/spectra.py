@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rrjax.analysis import format as words
 from rrjax.analysis.controls import MIN_GROUP, Controlled
 from rrjax.analysis.early import EarlyWindow, HorizonCurve
 from rrjax.analysis.intervals import Interval
-from rrjax.analysis.separation import AucEstimate
 from rrjax.analysis.settling import Settling, log10_drift
 from rrjax.analysis.spectra import Analysis, RankedRuns
 from rrjax.plots.canvas import (
@@ -84,7 +84,7 @@ def late_drift_histogram(
         ax,
         f"Settled runs: {_share(found.otsu.solved_if_settled)} solved, "
         f"others: {_share(found.otsu.solved_if_unsettled)}\n"
-        f"without a threshold: AUC of −drift {_auc(found.drift_auc)}",
+        f"without a threshold: AUC of −drift {words.interval_in_words(found.drift_auc)}",
     )
 
 
@@ -113,11 +113,15 @@ def auc_within_bins(controls: dict[str, Controlled]) -> "matplotlib.figure.Figur
 
 def _draw_bins(ax: "matplotlib.axes.Axes", name: str, controlled: Controlled) -> None:
     ax.spines[["top", "right"]].set_visible(False)
-    rows = [(_range(s.low, s.high), s.auc) for s in controlled.strata]
-    rows += [("pooled", controlled.pooled), ("not held fixed", controlled.plain)]
+    sizes = controlled.num_solved, controlled.num_failed
+    rows = [
+        (words.value_range(s.low, s.high, ".2g"), s.auc, s.num_solved, s.num_failed)
+        for s in controlled.strata
+    ]
+    rows += [("pooled", controlled.pooled, *sizes), ("not held fixed", controlled.plain, *sizes)]
     last = len(controlled.strata)
     ax.axvline(0.5, color="black", linewidth=0.8, linestyle=":")
-    for place, (_, auc) in enumerate(rows):
+    for place, (_, auc, *_) in enumerate(rows):
         y = place + 0.5 * (place >= last)  # apart from the bins
         summary = place >= last
         if np.isnan(auc.value):
@@ -135,7 +139,7 @@ def _draw_bins(ax: "matplotlib.axes.Axes", name: str, controlled: Controlled) ->
             capsize=3,
         )
     places = [place + 0.5 * (place >= last) for place in range(len(rows))]
-    labels = [f"{label}\n{auc.num_positive} + {auc.num_negative}" for label, auc in rows]
+    labels = [f"{label}\n{solved} + {failed}" for label, _, solved, failed in rows]
     ax.set_yticks(places, labels, fontsize="x-small")
     ax.set_ylim(places[-1] + 0.6, -0.6)
     ax.set_xlim(-0.02, 1.02)
@@ -157,14 +161,14 @@ def early_window(early: list[EarlyWindow]) -> "matplotlib.figure.Figure":
         (-0.1, LAMBDA1, [w.lambda1 for w in early]),
         (0.1, DRIFT, [w.drift for w in early]),
     ):
-        ends = np.array([auc[:3] for auc in aucs]).T
+        ends = np.array([auc.ends for auc in aucs]).T
         draw_intervals(above, segments + shift, ends, look)
     above.set_ylim(-0.02, 1.25)  # room for the legend
     above.set_yticks(np.linspace(0, 1, 6))
     above.set_ylabel("AUC for solved at the end\n95 % intervals")
     above.legend(frameon=False, ncols=3, loc="upper right")
-    unsolved = np.array([w.lambda1.num_positive + w.lambda1.num_negative for w in early])
-    later = np.array([w.lambda1.num_positive for w in early])
+    unsolved = np.array([w.num_solved + w.num_failed for w in early])
+    later = np.array([w.num_solved for w in early])
     below.bar(segments, unsolved, color="white", edgecolor="black", label="unsolved at s")
     below.bar(segments, later, color=SOLVED.color, label="of these, solved at the end")
     below.set_xticks(segments)
@@ -193,7 +197,7 @@ def _early_message(early: list[EarlyWindow]) -> str:
     )
 
 
-def _misses_half(auc: AucEstimate) -> bool:
+def _misses_half(auc: Interval) -> bool:
     return bool(auc.low > 0.5 or auc.high < 0.5)
 
 
@@ -215,7 +219,7 @@ def lambda1_by_horizon(curve: HorizonCurve, updates_per_segment: int) -> "matplo
         (SOLVED, curve.solved, curve.num_solved),
         (FAILED, curve.failed, curve.num_failed),
     ):
-        value, low, high = (np.where(np.isfinite(end), end, np.nan)[shown] for end in median)
+        value, low, high = (np.where(np.isfinite(end), end, np.nan)[shown] for end in median.ends)
         time, label = curve.updates[shown], legend_entry(look, size)
         ax.plot(time, value, color=look.color, linestyle=look.line, label=label)
         shade = (look.color, 0.0 if look.hatch else 0.25)
@@ -239,7 +243,7 @@ def lambda1_by_horizon(curve: HorizonCurve, updates_per_segment: int) -> "matplo
 
 
 def _horizon_message(curve: HorizonCurve) -> str:
-    solved, failed = (Interval(*(end[-1] for end in m)) for m in (curve.solved, curve.failed))
+    solved, failed = curve.solved.at(-1), curve.failed.at(-1)
     ends = f"λ₁ of the whole run: solved {solved.value:+.3f}, failed {failed.value:+.3f}"
     apart = (curve.failed.low > curve.solved.high) | (curve.failed.high < curve.solved.low)
     if not apart[-1]:
@@ -248,16 +252,5 @@ def _horizon_message(curve: HorizonCurve) -> str:
     return f"{ends},\nbands apart from update {since + 1} on"
 
 
-def _share(share: Interval) -> str:
-    if np.isnan(share.value):
-        return "none there,"
-    value, low, high = (100 * end for end in share)
-    return f"{value:.0f} % [{low:.0f}, {high:.0f}]"
-
-
-def _auc(auc: AucEstimate) -> str:
-    return f"{auc.value:.3f} (95 % interval {auc.low:.3f} to {auc.high:.3f})"
-
-
-def _range(low: float, high: float) -> str:
-    return f"{low:.2g}" if low == high else f"{low:.2g} – {high:.2g}"
+def _share(fraction: Interval) -> str:
+    return "none there," if np.isnan(fraction.value) else words.percent_interval(fraction, 0)

@@ -14,7 +14,7 @@ import numpy as np
 
 from rrjax.puzzles.arc import SIDE, VOCAB_SIZE, Pair, Task, encode
 from rrjax.puzzles.arc_copies import Copies, copy_names, draw_copies, pair_class
-from rrjax.puzzles.arc_read import TEST_PUZZLES, as_json
+from rrjax.puzzles.arc_read import TEST_PUZZLES, as_json, read_tasks, read_unsolved_tasks
 from rrjax.puzzles.dataset import Metadata
 from rrjax.puzzles.dihedral import transform
 from rrjax.puzzles.folders import BLANK, IDENTIFIERS, Stream, write_streams
@@ -35,6 +35,29 @@ class ArcRequest:
     evaluation: Sequence[Task]
     num_aug: int = 1000
     seed: int = 0
+
+
+def read_request(
+    source: str | Path, subsets: Sequence[str], test_set: str, num_aug: int = 1000, seed: int = 0
+) -> ArcRequest:
+    """Returns the request for the tasks of some subsets of a source.
+
+    Args:
+        source: As `read_tasks`.
+        subsets: Names of the subsets, the test set among them.
+        test_set: The subset whose test pairs become the test split.
+        num_aug: Augmented copies of each task.
+        seed: As in `ArcRequest`.
+
+    Raises:
+        ValueError: The test set is none of the subsets, or as `read_tasks`.
+    """
+    if test_set not in subsets:
+        raise ValueError(f"test_set: expected one of the subsets {subsets}, found {test_set!r}")
+    training = [
+        task for subset in subsets if subset != test_set for task in read_tasks(source, subset)
+    ]
+    return ArcRequest(training, read_unsolved_tasks(source, test_set), num_aug, seed)
 
 
 def write_arc(

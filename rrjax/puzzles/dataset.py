@@ -1,6 +1,6 @@
 """Tokenised puzzle sets, as the official TRM and HRM code arranges them.
 
-A puzzle has one or more examples (one in Sudoku); a group is a puzzle with its augmented copies.
+A puzzle has one or more examples (one in Sudoku). A group is a puzzle with its augmented copies.
 """
 
 import hashlib
@@ -10,16 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from rrjax.puzzles.sudoku import (
-    Puzzles,
-    board_size,
-    check_boards,
-    is_solved,
-    respects_givens,
-    to_tokens,
-)
-from rrjax.puzzles.sudoku_symmetry import apply_to_tokens, random_symmetries
-
 _ROWS_AT_ONCE = 2**16
 
 
@@ -27,8 +17,8 @@ _ROWS_AT_ONCE = 2**16
 class Metadata:
     """The content of `dataset.json`, in its order.
 
-    `total_puzzles` counts the groups, as the official Sudoku and Maze builders write it, or the
-    puzzles, as that of ARC does; `mean_puzzle_examples` is examples per puzzle.
+    `total_puzzles` counts the groups where the official builders of Sudoku and Maze wrote it, and
+    the puzzles where that of ARC did. `mean_puzzle_examples` is the number of examples per puzzle.
     """
 
     pad_id: int
@@ -48,15 +38,16 @@ class PuzzleSet:
     """Tokenised puzzles.
 
     Attributes:
-        inputs: (N, seq) tokens 0..vocab-1; int32, or uint8 where a large set is mapped from its
-            file instead of read (`read_folder`).
-        labels: As inputs; 0 is ignored by the loss.
-        puzzle_ids: (N,) int32 row of the puzzle embedding; 0 throughout for Sudoku.
+        inputs: (N, seq) tokens 0..vocab-1; int32, or uint8 where `read_folder` maps a large set
+            from its file instead of reading it.
+        labels: As inputs; the loss ignores 0.
+        puzzle_ids: (N,) int32 row of the puzzle embedding; 0 in all sets but those of ARC.
         puzzle_indices: (P + 1,) int32 first example of each puzzle, then N.
         group_indices: (G + 1,) int32 first puzzle of each group, then P.
         metadata: Sizes and special tokens.
         source: Where the set comes from, for messages.
-        folder: The split it was read from, for what stands beside the arrays; None: no folder.
+        folder: The split that the set was read from, where other files stand beside the arrays;
+            None if it does not come from a folder.
 
     Raises:
         ValueError: Shapes, dtypes, ranges or boundaries that contradict each other.
@@ -81,9 +72,9 @@ class PuzzleSet:
         return len(self.inputs)
 
     def digest(self) -> str:
-        """Returns the sha256 of all that results depend on; the same wherever the set comes from.
+        """Returns the sha256 of the arrays, the same wherever the set comes from.
 
-        Sizes and special tokens follow from the arrays, are the model's, or fixed by the format.
+        The metadata is left out: results do not depend on what the arrays do not tell.
         """
         bounds = self.puzzle_indices, self.group_indices
         return _digest(self.inputs, self.labels, self.puzzle_ids, *bounds)
@@ -122,41 +113,38 @@ class PuzzleSet:
         return f"PuzzleSet({len(self)} of {self.metadata.seq_len} tokens, from {self.source})"
 
 
-def build(puzzles: Puzzles, num_aug: int = 0, seed: int = 0, source: str = "puzzles") -> PuzzleSet:
-    """Makes a set of Sudoku puzzles, each followed by `num_aug` random symmetric copies.
+def set_of_groups(
+    inputs: np.ndarray, labels: np.ndarray, group_size: int, vocab_size: int, source: str
+) -> PuzzleSet:
+    """Returns a set of puzzles of one example each, in groups of one size, without identifiers.
 
     Args:
-        puzzles: Boards and solutions (number, n * n).
-        num_aug: Copies per puzzle; they form one group with it.
-        seed: Copies of puzzle i depend on (seed, i) alone.
+        inputs: (N, seq) int32 tokens, group after group.
+        labels: As inputs.
+        group_size: Number of puzzles in each group; it divides N.
+        vocab_size: Number of token values.
         source: Where the puzzles come from, for messages.
-
-    Returns:
-        Set of number * (1 + num_aug) examples.
-
-    Raises:
-        ValueError: No puzzle, a solution that is none, or a negative number.
     """
-    boards, solutions = check_boards(puzzles.boards), check_boards(puzzles.solutions)
-    if boards.ndim != 2 or boards.shape != solutions.shape or not len(boards):
-        raise ValueError(
-            f"{source}: expected boards and solutions (number >= 1, n * n), "
-            f"found {boards.shape} and {solutions.shape}"
-        )
-    wrong = ~(is_solved(solutions) & respects_givens(boards, solutions))
-    if wrong.any():
-        raise ValueError(f"{source}: puzzle {wrong.argmax()} does not have the solution given")
-    for name, value in (("num_aug", num_aug), ("seed", seed)):
-        if value < 0:
-            raise ValueError(f"{name}: expected at least 0, found {value}")
-    inputs, labels = _augmented(to_tokens(boards), to_tokens(solutions), num_aug, seed)
+    number, seq_len = inputs.shape
+    num_groups = number // group_size
     return PuzzleSet(
         inputs=inputs,
         labels=labels,
-        puzzle_ids=np.zeros(len(inputs), np.int32),
-        puzzle_indices=np.arange(len(inputs) + 1, dtype=np.int32),
-        group_indices=np.arange(0, len(inputs) + 1, 1 + num_aug, dtype=np.int32),
-        metadata=_sudoku_metadata(board_size(boards), len(boards)),
+        puzzle_ids=np.zeros(number, np.int32),
+        puzzle_indices=np.arange(number + 1, dtype=np.int32),
+        group_indices=np.arange(0, number + 1, group_size, dtype=np.int32),
+        metadata=Metadata(
+            pad_id=0,
+            ignore_label_id=0,
+            blank_identifier_id=0,
+            vocab_size=vocab_size,
+            seq_len=seq_len,
+            num_puzzle_identifiers=1,
+            total_groups=num_groups,
+            mean_puzzle_examples=1.0,
+            total_puzzles=num_groups,
+            sets=["all"],
+        ),
         source=source,
     )
 
@@ -171,20 +159,6 @@ def check_bounds(name: str, bounds: np.ndarray, last: int) -> None:
         raise ValueError(f"{name}: expected bounds that rise from 0 to {last}, found {bounds}")
 
 
-def _augmented(
-    inputs: np.ndarray, labels: np.ndarray, num_aug: int, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    number, num_cells = inputs.shape
-    inputs = np.repeat(inputs[:, None], 1 + num_aug, axis=1)
-    labels = np.repeat(labels[:, None], 1 + num_aug, axis=1)
-    for index in range(number if num_aug else 0):
-        rng = np.random.default_rng((seed, index))
-        moves = random_symmetries(rng, board_size(inputs), num_aug)
-        inputs[index, 1:] = apply_to_tokens(moves, inputs[index, 1:])
-        labels[index, 1:] = apply_to_tokens(moves, labels[index, 1:])
-    return inputs.reshape(-1, num_cells), labels.reshape(-1, num_cells)
-
-
 def _owners(bounds: np.ndarray) -> np.ndarray:
     """Returns the number of the part that each item lies in."""
     return np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
@@ -196,23 +170,8 @@ def _bounds(owners: np.ndarray) -> np.ndarray:
     return np.concatenate([[0], changes, [len(owners)]]).astype(np.int32)
 
 
-def _sudoku_metadata(size: int, num_groups: int) -> Metadata:
-    return Metadata(
-        pad_id=0,
-        ignore_label_id=0,
-        blank_identifier_id=0,
-        vocab_size=size + 2,
-        seq_len=size * size,
-        num_puzzle_identifiers=1,
-        total_groups=num_groups,
-        mean_puzzle_examples=1.0,
-        total_puzzles=num_groups,
-        sets=["all"],
-    )
-
-
 def _digest(*arrays: np.ndarray) -> str:
-    """`rrjax.store.digest_arrays` of the arrays in int32, of which only a piece is ever made."""
+    """Returns `rrjax.store.digest_arrays` of the arrays in int32, converted piece by piece."""
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(f"{np.dtype(np.int32).str}{array.shape}".encode())
@@ -253,7 +212,7 @@ def _check_array(name: str, array: np.ndarray, shape: tuple[int, ...], dtypes: s
 
 
 def _check_values(name: str, array: np.ndarray, end: int) -> None:
-    # the extremes first: they need no memory, and a set may be larger than that
+    # the extremes come first, since a mask of a large set may not fit in memory
     if array.min() >= 0 and array.max() < end:
         return
     place = tuple(np.argwhere((array < 0) | (array >= end))[0].tolist())

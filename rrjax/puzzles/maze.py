@@ -88,6 +88,30 @@ def check_questions(questions: ArrayLike) -> np.ndarray:
     return questions
 
 
+def check_mazes(mazes: Mazes) -> Mazes:
+    """Returns mazes (number, n * n) in int32 after checking them.
+
+    An answer must keep walls, S and G; it need not be a shortest path.
+
+    Raises:
+        ValueError: As `check_questions`, another shape, or an answer that changes a cell.
+    """
+    questions, answers = check_questions(mazes.questions), np.asarray(mazes.answers)
+    if questions.ndim != 2 or answers.shape != questions.shape or not len(questions):
+        raise ValueError(
+            "expected questions and answers (number >= 1, n * n), "
+            f"found {questions.shape} and {answers.shape}"
+        )
+    kept = _kept(questions, answers)
+    if not kept.all():
+        maze, cell = np.argwhere(~kept)[0].tolist()
+        raise ValueError(
+            f"maze {maze}: expected an answer that keeps walls, S and G, found another token in "
+            f"cell {cell}"
+        )
+    return Mazes(questions.astype(np.int32), answers.astype(np.int32))
+
+
 def path_lengths(questions: ArrayLike) -> np.ndarray:
     """Returns (...) the moves from S to G on a shortest path, one more than it has cells `o`.
 
@@ -100,7 +124,10 @@ def path_lengths(questions: ArrayLike) -> np.ndarray:
     Raises:
         ValueError: As `check_questions`.
     """
-    questions = check_questions(questions)
+    return _path_lengths(check_questions(questions))
+
+
+def _path_lengths(questions: np.ndarray) -> np.ndarray:
     size = isqrt(questions.shape[-1])
     open_cells, starts, goals = (
         as_bits(cells, size) for cells in (questions != WALL, questions == START, questions == GOAL)
@@ -126,8 +153,17 @@ def is_valid_path(questions: ArrayLike, answers: ArrayLike) -> np.ndarray:
         ValueError: As `check_questions`, or shapes that differ.
     """
     questions, answers = _check_pair(questions, answers)
-    kept = (answers == questions) | ((questions == FREE) & (answers == PATH))
-    return np.asarray(kept.all(axis=-1) & _is_joined(questions, answers))
+    return _is_valid_path(questions, answers)
+
+
+def _is_valid_path(questions: np.ndarray, answers: np.ndarray) -> np.ndarray:
+    kept = _kept(questions, answers).all(axis=-1)
+    return np.asarray(kept & _is_joined(questions, answers))
+
+
+def _kept(questions: np.ndarray, answers: np.ndarray) -> np.ndarray:
+    """Returns (..., n * n) whether each cell stands as in the question, or is a marked free one."""
+    return (answers == questions) | ((questions == FREE) & (answers == PATH))
 
 
 def is_shortest_path(questions: ArrayLike, answers: ArrayLike) -> np.ndarray:
@@ -145,8 +181,8 @@ def is_shortest_path(questions: ArrayLike, answers: ArrayLike) -> np.ndarray:
     """
     questions, answers = _check_pair(questions, answers)
     num_marked = (answers == PATH).sum(axis=-1)
-    least = path_lengths(questions) - 1
-    return np.asarray(is_valid_path(questions, answers) & (num_marked == least))
+    least = _path_lengths(questions) - 1
+    return np.asarray(_is_valid_path(questions, answers) & (num_marked == least))
 
 
 def as_bits(cells: np.ndarray, size: int) -> list[int]:

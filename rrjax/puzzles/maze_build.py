@@ -1,45 +1,23 @@
-"""Sets of mazes: the official CSV, repeats, symmetric copies, tokens."""
+"""Sets of mazes: generated, or chosen from the official CSV, with symmetric copies."""
 
+from collections.abc import Callable, Iterator
 from math import isqrt
 from pathlib import Path
 
 import numpy as np
 
-from rrjax.puzzles.dataset import Metadata, PuzzleSet
+from rrjax.puzzles.dataset import PuzzleSet, set_of_groups
 from rrjax.puzzles.dihedral import NUM_SYMMETRIES, transform
-from rrjax.puzzles.maze import FREE, PATH, VOCAB_SIZE, Mazes, check_questions, parse_maze
-from rrjax.puzzles.readers import HEADER, csv_rows
+from rrjax.puzzles.maze import VOCAB_SIZE, Mazes, check_mazes
+from rrjax.puzzles.maze_generate import MazeRequest, generate_mazes
+from rrjax.puzzles.text_files import random_rows, read_maze_csv
 
-
-def read_maze_csv(path: str | Path) -> Mazes:
-    """Reads the official CSV: `source,question,answer,rating`, n * n characters of "# SGo" each.
-
-    An answer must keep walls, S and G. It need not be a shortest path (`is_shortest_path`): the
-    official labels are taken as they are.
-
-    Returns:
-        Mazes (number, n * n).
-
-    Raises:
-        ValueError: Another header, a row without four fields, another size than the first, or a
-            wrong maze or answer, with the line.
-    """
-    path = Path(path)
-    questions, answers = [], []
-    for line, row in csv_rows(path):
-        try:
-            question, answer = _parse_row(row, len(questions[0]) if questions else None)
-        except ValueError as error:
-            raise ValueError(f"{path}, line {line}: {error}") from None
-        questions.append(question)
-        answers.append(answer)
-    if not questions:
-        raise ValueError(f"{path}: expected at least one maze, found none")
-    return Mazes(np.stack(questions), np.stack(answers))
+NUM_MAZES = 1000
+_MAX_TRIES_PER_MAZE = 10
 
 
 def build_mazes(mazes: Mazes, num_copies: int = 1, source: str = "mazes") -> PuzzleSet:
-    """Makes a set of mazes, each as a group of its images under the first symmetries.
+    """Returns a set of mazes, each as a group of its images under the first symmetries.
 
     Args:
         mazes: Questions and answers (number, n * n).
@@ -56,19 +34,53 @@ def build_mazes(mazes: Mazes, num_copies: int = 1, source: str = "mazes") -> Puz
     if not 1 <= num_copies <= NUM_SYMMETRIES:
         raise ValueError(f"num_copies: expected 1..{NUM_SYMMETRIES}, found {num_copies}")
     try:
-        questions, answers = _check_mazes(mazes)
+        questions, answers = check_mazes(mazes)
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from None
     inputs, labels = _images(questions, num_copies), _images(answers, num_copies)
-    return PuzzleSet(
-        inputs=inputs,
-        labels=labels,
-        puzzle_ids=np.zeros(len(inputs), np.int32),
-        puzzle_indices=np.arange(len(inputs) + 1, dtype=np.int32),
-        group_indices=np.arange(0, len(inputs) + 1, num_copies, dtype=np.int32),
-        metadata=_metadata(questions.shape[1], len(questions)),
-        source=source,
-    )
+    return set_of_groups(inputs, labels, num_copies, VOCAB_SIZE, source)
+
+
+def maze_sets(
+    request: MazeRequest,
+    num_train: int | None = None,
+    num_test: int | None = None,
+    *,
+    num_copies: int = 1,
+    seed: int = 0,
+    csv: Path | None = None,
+    report: Callable[[int], None] = lambda done: None,
+) -> tuple[PuzzleSet, PuzzleSet]:
+    """Returns a training set of mazes with their images, and a test set.
+
+    Args:
+        request: Size, path and walls of generated mazes.
+        num_train: Training mazes; None means 1000, or all of a CSV.
+        num_test: Test mazes, likewise. No generated one is an image of a training maze.
+        num_copies: As `build_mazes`, for the training mazes.
+        seed: The same seed gives the same sets.
+        csv: Folder with `train.csv` and `test.csv` of maze-30x30-hard-1k, from which mazes are
+            chosen at random instead of generated.
+        report: Called with the number of mazes generated so far.
+
+    Raises:
+        ValueError: Numbers out of range, mazes that cannot be made, or files that cannot be read.
+    """
+    for name, number in (("num_train", num_train), ("num_test", num_test)):
+        if number is not None and number < 1:
+            raise ValueError(f"{name}: expected at least 1, found {number}")
+    if seed < 0:
+        raise ValueError(f"seed: expected at least 0, found {seed}")
+    if csv is not None:
+        train, test = _chosen_mazes(csv, num_train, num_test, seed)
+    else:
+        first = num_train or NUM_MAZES
+        mazes = generate_mazes(request, seed)
+        distinct = list(_distinct(mazes, first + (num_test or NUM_MAZES), report))
+        questions, answers = map(np.stack, zip(*distinct, strict=True))
+        train = Mazes(questions[:first], answers[:first])
+        test = Mazes(questions[first:], answers[first:])
+    return build_mazes(train, num_copies, source="train"), build_mazes(test, source="test")
 
 
 def symmetry_class(question: np.ndarray) -> bytes:
@@ -78,33 +90,6 @@ def symmetry_class(question: np.ndarray) -> bytes:
     return min(transform(grid, symmetry).tobytes() for symmetry in range(NUM_SYMMETRIES))
 
 
-def _parse_row(row: list[str], num_cells: int | None) -> tuple[np.ndarray, np.ndarray]:
-    if len(row) != len(HEADER):
-        raise ValueError(f"expected {','.join(HEADER)}, found {len(row)} fields")
-    question, answer = parse_maze(row[1]), parse_maze(row[2])
-    if question.size != (num_cells or question.size):
-        raise ValueError(f"expected {num_cells} cells as in the first maze, found {question.size}")
-    _check_mazes(Mazes(question[None], answer[None]))
-    return question, answer
-
-
-def _check_mazes(mazes: Mazes) -> Mazes:
-    questions, answers = check_questions(mazes.questions), np.asarray(mazes.answers)
-    if questions.ndim != 2 or answers.shape != questions.shape or not len(questions):
-        raise ValueError(
-            "expected questions and answers (number >= 1, n * n), "
-            f"found {questions.shape} and {answers.shape}"
-        )
-    kept = (answers == questions) | ((questions == FREE) & (answers == PATH))
-    if not kept.all():
-        maze, cell = np.argwhere(~kept)[0].tolist()
-        raise ValueError(
-            f"maze {maze}: expected an answer that keeps walls, S and G, found another token in "
-            f"cell {cell}"
-        )
-    return Mazes(questions.astype(np.int32), answers.astype(np.int32))
-
-
 def _images(tokens: np.ndarray, num_copies: int) -> np.ndarray:
     number, num_cells = tokens.shape
     grids = tokens.reshape(number, isqrt(num_cells), -1)
@@ -112,16 +97,38 @@ def _images(tokens: np.ndarray, num_copies: int) -> np.ndarray:
     return np.stack(images, axis=1).reshape(-1, num_cells)
 
 
-def _metadata(num_cells: int, num_groups: int) -> Metadata:
-    return Metadata(
-        pad_id=0,
-        ignore_label_id=0,
-        blank_identifier_id=0,
-        vocab_size=VOCAB_SIZE,
-        seq_len=num_cells,
-        num_puzzle_identifiers=1,
-        total_groups=num_groups,
-        mean_puzzle_examples=1.0,
-        total_puzzles=num_groups,
-        sets=["all"],
+def _distinct(
+    mazes: Iterator[Mazes], wanted: int, report: Callable[[int], None]
+) -> Iterator[Mazes]:
+    """Yields the first mazes of which none is the image of another."""
+    classes: set[bytes] = set()
+    for _, maze in zip(range(_MAX_TRIES_PER_MAZE * wanted), mazes, strict=False):
+        key = symmetry_class(maze.questions)
+        if key not in classes:
+            classes.add(key)
+            yield maze
+            report(len(classes))
+        if len(classes) == wanted:
+            return
+    raise ValueError(
+        f"could not make {wanted} mazes that differ by more than a symmetry, only {len(classes)}; "
+        "ask for fewer, or for larger mazes"
     )
+
+
+def _chosen_mazes(
+    folder: Path, num_train: int | None, num_test: int | None, seed: int
+) -> tuple[Mazes, Mazes]:
+    """Chooses training and test mazes from the two files of a folder."""
+    train, test = (read_maze_csv(folder / f"{split}.csv") for split in ("train", "test"))
+    if train.questions.shape[1] != test.questions.shape[1]:
+        raise ValueError(
+            f"{folder}: expected mazes of one size, found {train.questions.shape[1]} cells in "
+            f"train.csv and {test.questions.shape[1]} in test.csv"
+        )
+
+    def choose(mazes: Mazes, number: int | None, place: int, name: str) -> Mazes:
+        rows = random_rows(len(mazes.questions), number, (seed, place), name)
+        return Mazes(mazes.questions[rows], mazes.answers[rows])
+
+    return choose(train, num_train, 0, "num_train"), choose(test, num_test, 1, "num_test")

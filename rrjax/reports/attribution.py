@@ -1,29 +1,31 @@
-"""In words: on which states and cells the leading tangent vector lies."""
+"""Where the leading tangent vector lies, in words: on which states and cells."""
 
+from rrjax.analysis import format as words
 from rrjax.analysis.attribution import Attribution
 
 
-def attribution_notes(found: Attribution, segment: int) -> list[str]:
-    """What to print below the table: states, spread and cells; none without a finite vector."""
-    if found.num_puzzles == 0:
+def attribution_notes(attribution: Attribution, segment: int) -> list[str]:
+    """Returns what is printed below the table of a spectrum; nothing without a finite vector.
+
+    Args:
+      attribution: Medians over the puzzles.
+      segment: The segment after which the vectors were read, counted from 1.
+    """
+    if attribution.num_puzzles == 0:
         return []
-    states = ", ".join(f"{_percent(v)} in {name}" for name, v in found.state_shares.items())
+    states = ", ".join(
+        f"{words.percent(share, 0)} in {name}" for name, share in attribution.state_shares.items()
+    )
     notes = [
-        f"λ1's vector after segment {segment} (medians of {found.num_puzzles} puzzles): {states}; "
-        f"spread over {found.effective_tokens:.1f} of {found.num_tokens} tokens (1/Σp²); "
-        f"{_percent(found.open_share)} on cells whose answer had to be found, "
-        f"{_percent(found.open_fraction)} of the board"
+        f"λ1's vector after segment {segment} (medians of {attribution.num_puzzles} puzzles): "
+        f"{states}; spread over {attribution.effective_tokens:.1f} of {attribution.num_tokens} "
+        f"tokens; {words.percent(attribution.open_share, 0)} on cells whose answer had to be "
+        f"found, which are {words.percent(attribution.open_fraction, 0)} of the board."
     ]
-    if found.num_failed:
-        ratio = found.wrong_to_right
+    if attribution.num_failed:
+        ratio = words.interval_in_words(attribution.wrong_to_right, ".2f")
         notes.append(
-            f"{found.num_failed} failed puzzles: {_percent(found.wrong_share)} on wrong cells "
-            f"against {_percent(1 - found.wrong_share)} on right ones that had to be found; wrong "
-            f"are {_percent(found.wrong_fraction)} of these cells, and each carries "
-            f"{ratio.value:.2f} [{ratio.low:.2f}, {ratio.high:.2f}] times a right one"
+            f"In {attribution.num_failed} failed puzzles a wrong cell carries {ratio} times the "
+            "share of a right cell that had to be found."
         )
     return notes
-
-
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.0f} %"

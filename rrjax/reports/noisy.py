@@ -1,49 +1,50 @@
 """Noisy rollouts in words: what they solve together, which to believe, and q against λ1."""
 
+from rrjax.analysis import format as words
 from rrjax.analysis.intervals import SMALL_GROUP
-from rrjax.analysis.noisy import Change, Correlation, PtrmSummary
+from rrjax.analysis.noisy import Correlation, PtrmSummary
 from rrjax.analysis.table import Table
-from rrjax.reports.selection import LEGEND, RULES, describe, percent
+from rrjax.reports.selection import PASSED, RULES, passed
 
 
 def tables(summary: PtrmSummary) -> list[Table]:
-    """The summary in words."""
-    selection, K = summary.selection, summary.selection.num_runs
+    """Returns one table: what one run, the best run and each rule solve against no noise."""
+    selection = summary.selection
+    K = str(selection.num_runs)
+    chosen = {"1": selection.pass_at["1"], "some_run": selection.pass_at[K], **selection.rules}
+    names = {"1": passed("1"), "some_run": passed(K), **RULES}
+    rows = [("without noise", words.percent_interval(summary.noiseless), "", "")]
+    rows += [
+        (names[name], words.percent_interval(fraction), *_change(summary, name))
+        for name, fraction in chosen.items()
+    ]
     headline = (
         f"{summary.num_puzzles} puzzles, {K} runs of {summary.num_segments} segments with noise "
         f"σ = {summary.sigma:g}"
     )
-    changes = {RULES.get(name, f"pass@{K}"): change for name, change in summary.changes.items()}
-    rows = [("without noise", percent(summary.noiseless), "", "")]
-    rows += [
-        (name, value, *_counts(changes.get(name))) for name, value in describe(selection).items()
-    ]
-    headers = ("after the last segment", "% solved", "gained", "lost")
+    headers = ("after the last segment", "solved (95 % interval)", "gained", "lost")
     return [Table(headline, headers, rows, _notes(summary))]
 
 
-def _counts(change: Change | None) -> tuple[str, str]:
+def _change(summary: PtrmSummary, name: str) -> tuple[str, str]:
+    change = summary.changes.get(name)
     return ("", "") if change is None else (str(change.gained), str(change.lost))
 
 
 def _notes(summary: PtrmSummary) -> list[str]:
-    notes, K = [], summary.selection.num_runs
-    if summary.num_not_finite:
-        total = summary.num_puzzles * K
-        notes.append(f"{summary.num_not_finite} of {total} noisy runs were not finite: not solved")
+    total = summary.num_puzzles * summary.selection.num_runs
+    notes = words.not_finite(summary.num_not_finite, total, "they count as failed")
     if summary.correlation is not None:
-        notes.extend(_correlation_notes(summary.correlation))
-    return [*notes, f"gained, lost: puzzles, against the run without noise; {LEGEND.format(K=K)}"]
+        notes += _correlation_notes(summary.correlation)
+    return [*notes, f"Gained, lost: puzzles, against the run without noise. {PASSED}"]
 
 
-def _correlation_notes(found: Correlation) -> list[str]:
-    if not found.num_used:
-        return [f"q against λ1: {found.num_mixed} puzzles of mixed outcome, none to be ranked"]
-    rho = found.spearman
-    notes = [
-        f"q against λ1 within {found.num_used} of {found.num_mixed} puzzles of mixed outcome: mean "
-        f"Spearman ρ {rho.value:.2f} [{rho.low:.2f}, {rho.high:.2f}]"
-    ]
-    if found.num_used < SMALL_GROUP:
-        notes.append(f"only {found.num_used} puzzles: the interval of ρ is too narrow")
+def _correlation_notes(correlation: Correlation) -> list[str]:
+    mixed, used = correlation.num_mixed, correlation.num_used
+    if not used:
+        return [f"q against λ1: none of {mixed} puzzles with right and wrong runs can be ranked."]
+    rho = words.interval_in_words(correlation.spearman, ".2f")
+    notes = [f"q against λ1 within {used} of {mixed} mixed puzzles: mean Spearman ρ is {rho}."]
+    if used < SMALL_GROUP:
+        notes.append(f"There are only {used} such puzzles: the interval of ρ is too narrow.")
     return notes

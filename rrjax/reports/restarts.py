@@ -1,85 +1,69 @@
 """Restarts in words: what perturbed starts solve, and which puzzles the start decides."""
 
+from rrjax.analysis import format as words
 from rrjax.analysis.intervals import SMALL_GROUP
 from rrjax.analysis.restarts import BasinSummary
 from rrjax.analysis.table import Table
-from rrjax.reports.selection import LEGEND, describe, percent
+from rrjax.reports.selection import PASSED, RULES, passed
 
 
 def tables(summary: BasinSummary) -> list[Table]:
-    """The tables in words: outcomes and selection, of the failures and of all puzzles."""
-    return [
-        _outcome_table(summary),
-        _failure_table(summary),
-        _selection_table(summary),
-        _puzzle_table(summary),
-    ]
+    """Returns what restarts solve, which run to believe, and which puzzles the start decides."""
+    return [_outcome_table(summary), _selection_table(summary), _puzzle_table(summary)]
 
 
 def _outcome_table(summary: BasinSummary) -> Table:
-    headline = (
-        f"{summary.num_puzzles} puzzles, {summary.num_runs} starts each: % of runs solved and "
-        "settled"
+    rows = [
+        (
+            f"{row.sigma:g}",
+            words.percent_interval(row.outcomes.at_end, 0),
+            words.percent_interval(row.failures.at_some, 0),
+            words.percent_interval(row.failures.some_run, 0),
+        )
+        for row in summary.by_sigma
+    ]
+    number, total = len(summary.failures), summary.num_puzzles * summary.num_runs
+    headers = (
+        "σ",
+        f"runs solved\nat segment {summary.num_segments}",
+        "of the failures:\nruns that escape",
+        "of the failures:\npuzzles that escape",
     )
-    headers = ("σ", "runs", f"at segment {summary.readout_segment}", *_ends(summary), "settled")
-    rows = []
-    for row in summary.by_sigma:
-        found = row.outcomes
-        estimates = (found.at_readout, found.at_end, found.at_some, found.settled)
-        rows.append((f"{row.sigma:g}", str(row.num_runs), *map(percent, estimates)))
-    notes = []
-    if summary.num_not_finite:
-        total = summary.num_puzzles * summary.num_runs
-        notes.append(f"{summary.num_not_finite} of {total} runs were not finite: not solved")
-    legend = (
-        "σ: noise of the start / std(H_init); settled: late drift up to "
-        f"{summary.settled_below:.2g} (Otsu, all runs); 95 % intervals, whole puzzles resampled"
-    )
-    return Table(headline, headers, rows, [*notes, legend])
-
-
-def _failure_table(summary: BasinSummary) -> Table:
-    number, readout = len(summary.failures), summary.readout_segment
-    headline = f"Of the {number} that fail from z0 at segment {readout}: % solved from other starts"
-    headers = ("σ", "escaped runs", "some run escapes", f"runs {_ends(summary)[0]}", "settled")
-    rows = []
-    for row in summary.by_sigma:
-        found = row.failures
-        estimates = (found.at_some, found.some_run, found.at_end, found.settled)
-        rows.append((f"{row.sigma:g}", *map(percent, estimates)))
-    notes = []
+    notes = words.not_finite(summary.num_not_finite, total, "they count as failed")
     if number < SMALL_GROUP:
-        notes.append(f"only {number} failures: too few for the intervals of runs")
+        notes.append(f"There are only {number} failures, too few for the intervals of runs.")
     legend = (
-        "escaped: solved after any segment; some run: of all runs of a puzzle at this σ, with "
-        "Wilson's interval; fractions of runs: whole puzzles resampled"
+        f"Failures: the {number} puzzles that z0 (σ = 0) fails at segment "
+        f"{summary.readout_segment}. Escape: solved after some segment. 95 % intervals; σ is the "
+        "noise of the start / std(H_init)."
     )
+    headline = f"{summary.num_puzzles} puzzles from {summary.num_runs} starts each"
     return Table(headline, headers, rows, [*notes, legend])
 
 
 def _selection_table(summary: BasinSummary) -> Table:
-    restarts = [row for row in summary.by_sigma if row.sigma > 0]
-    headline = f"% of {summary.num_puzzles} puzzles solved by the answers {_ends(summary)[0]}"
-    headers = ("", *(f"σ = {row.sigma:g}" for row in restarts))
-    columns = [describe(row.selection) for row in restarts]
-    rows = [(name, *(column[name] for column in columns)) for name in columns[0]]
-    return Table(headline, headers, rows, [LEGEND.format(K=restarts[0].num_runs)])
+    rows = []
+    for row in summary.by_sigma:
+        if row.sigma > 0:
+            chosen = row.selection
+            best = chosen.pass_at[str(chosen.num_runs)]
+            shown = (chosen.pass_at["1"], best, chosen.rules["best_q"])
+            rows.append((f"{row.sigma:g}", *(words.percent_interval(one, 0) for one in shown)))
+    K = str(summary.by_sigma[-1].num_runs)
+    headers = ("σ", passed("1"), passed(K), RULES["best_q"])
+    headline = f"Puzzles solved at segment {summary.num_segments}, by which run is believed"
+    return Table(headline, headers, rows, [PASSED + " 95 % intervals."])
 
 
 def _puzzle_table(summary: BasinSummary) -> Table:
     groups = {
-        "solved from every start (input-determined)": summary.always_solved,
-        "solved from none (input-determined)": summary.never_solved,
-        "from some (start-determined)": summary.start_determined,
+        "every start (the puzzle decides)": summary.always_solved,
+        "no start (the puzzle decides)": summary.never_solved,
+        "some starts (the start decides)": summary.start_determined,
     }
     failures = set(summary.failures)
     rows = [
         (name, str(len(group)), str(len(failures & set(group)))) for name, group in groups.items()
     ]
-    headers = ("puzzles", "all", f"fail from z0 at {summary.readout_segment}")
-    note = "solved: after any segment, of all starts at all σ; the record lists the puzzles"
-    return Table("Does the start decide, or the puzzle?", headers, rows, [note])
-
-
-def _ends(summary: BasinSummary) -> tuple[str, str]:
-    return f"at segment {summary.num_segments}", "at some segment"
+    headers = ("solved from", "puzzles", "of these, failures")
+    return Table("Does the start decide, or the puzzle?", headers, rows, [])

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from rrjax.analysis import format as words
 from rrjax.analysis.table import Table
 
 
@@ -14,9 +15,9 @@ def training_table(groups: Sequence[Any], by: Sequence[str], metric: str) -> Tab
       by: the settings that make a row.
       metric: name of the test metric.
     """
-    columns = [
-        f"{word}, {part}" for word in ("best", "final") for part in ("mean [95 %]", "median")
-    ]
+    columns = []
+    for word in ("best", "final"):
+        columns += [f"{word}, mean\n(95 % interval)", f"{word},\nmedian"]
     rows = [
         (*map(str, group.by.values()), str(group.num_runs), *_cells(group.best, group.final))
         for group in groups
@@ -34,11 +35,7 @@ def training_table(groups: Sequence[Any], by: Sequence[str], metric: str) -> Tab
 
 
 def _cells(*estimates: Any) -> list[str]:
-    return [
-        text
-        for one in estimates
-        for text in (f"{one.mean:.3f} [{one.low:.3f}, {one.high:.3f}]", f"{one.median:.3f}")
-    ]
+    return [text for one in estimates for text in (words.interval(one.mean), f"{one.median:.3f}")]
 
 
 def _few(names: Sequence[str]) -> str:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rrjax.puzzles import PuzzleSet, apply_to_tokens, random_symmetries
+from rrjax.puzzles import PuzzleSet
 from rrjax.puzzles.batch import Batch, make_batch
 from rrjax.puzzles.sudoku import BOX_SHAPES, size_of
+from rrjax.puzzles.sudoku_symmetry import apply_to_tokens, random_symmetries
 
 # What the draws of a seed are for: the order of an epoch's groups; a step's puzzles, then its
 # symmetries; the order of its puzzles' examples.

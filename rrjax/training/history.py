@@ -4,10 +4,11 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from rrjax.analysis.intervals import Interval, student_interval
 from rrjax.store import read_json
 from rrjax.training.logs import EVALUATED, METRICS, read_table
 
@@ -39,20 +40,17 @@ class Run:
         return self.metrics["step"][-1:].tolist() == [self.config["identity"]["recipe"]["steps"]]
 
 
-class Estimate(NamedTuple):
-    """A number over seeds, with Student's interval.
+@dataclass(frozen=True)
+class OverRuns:
+    """A number of several runs.
 
     Attributes:
-      mean: of the runs.
-      low: lower end of the 95 % interval of the mean; NaN for fewer than two runs.
-      high: upper end.
-      median: of the runs.
-      each: the runs' own values.
+      mean: Their mean with Student's interval, whose ends are NaN for a single run.
+      median: Their median.
+      each: The number of each run.
     """
 
-    mean: float
-    low: float
-    high: float
+    mean: Interval
     median: float
     each: tuple[float, ...]
 
@@ -75,8 +73,8 @@ class Group:
     num_runs: int
     num_unfinished: int
     varying: tuple[str, ...]
-    best: Estimate
-    final: Estimate
+    best: OverRuns
+    final: OverRuns
 
 
 def load_run(folder: str | Path) -> Run:
@@ -145,21 +143,6 @@ def _in_order(key: str) -> list[tuple]:
     ]
 
 
-def student_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
-    """The ends of Student's interval of a mean; NaN, both, for fewer than two values.
-
-    Values that are all the same give zero width: that the runs' spread is zero is what they say.
-    """
-    from scipy.special import stdtrit  # not for `import rrjax`
-
-    n = len(values)
-    if n < 2:
-        return np.nan, np.nan
-    mean, spread = np.mean(values), np.std(values, ddof=1)
-    reach = stdtrit(n - 1, (1 + level) / 2) * spread / np.sqrt(n)
-    return float(mean - reach), float(mean + reach)
-
-
 def _group(runs: list[Run], by: Sequence[str], metric: str) -> Group:
     curves = [run.evaluations(metric) for run in runs]
     known = [dict(_leaves(run.config["identity"])) for run in runs]
@@ -170,14 +153,14 @@ def _group(runs: list[Run], by: Sequence[str], metric: str) -> Group:
         num_runs=len(runs),
         num_unfinished=sum(not run.finished for run in runs),
         varying=tuple(varying),
-        best=_estimate([curve.max() for curve in curves]),
-        final=_estimate([curve[-1] for curve in curves]),
+        best=_over_runs([curve.max() for curve in curves]),
+        final=_over_runs([curve[-1] for curve in curves]),
     )
 
 
-def _estimate(values: Sequence[float]) -> Estimate:
+def _over_runs(values: Sequence[float]) -> OverRuns:
     each = tuple(map(float, values))
-    return Estimate(float(np.mean(each)), *student_interval(each), float(np.median(each)), each)
+    return OverRuns(student_interval(each), float(np.median(each)), each)
 
 
 def _check_different(runs: Sequence[Run]) -> None:

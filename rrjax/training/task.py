@@ -8,7 +8,8 @@ import numpy as np
 
 from rrjax.cells import Arch, Config, config_to_dict
 from rrjax.cells.params import INITIAL_VECTORS
-from rrjax.puzzles import PuzzleSet, read_folder
+from rrjax.puzzles.dataset import PuzzleSet
+from rrjax.puzzles.folders import read_folder
 from rrjax.training.augment import perturbed_fields
 from rrjax.training.settings import Recipe
 

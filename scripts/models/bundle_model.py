@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from rrjax.models import read_model, save_model
-from rrjax.puzzles import read_folder, write_folder
+from rrjax.puzzles import write_folder
+from rrjax.puzzles.folders import read_folder
 from rrjax.training.evaluate import evaluate
 from rrjax.training.history import load_run
 

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import tyro
 
+from rrjax.analysis.intervals import student_interval
 from rrjax.cells import Arch, Config
-from rrjax.commands import sudoku
 from rrjax.jobs.progress import progress
 from rrjax.plots.canvas import new_figure, save_figure
 from rrjax.puzzles import PuzzleSet
+from rrjax.puzzles.sudoku_build import sudoku_sets
 from rrjax.store import describe_run, write_json
-from rrjax.training.history import student_interval
 from rrjax.training.logs import METRICS, CsvLog
 from rrjax.training.loop import train
 from rrjax.training.settings import Augmentation, LoopSettings, Recipe
@@ -87,7 +87,7 @@ def check_arms(arms: tuple[str, ...]) -> None:
 @functools.cache
 def make_sets(sizes: Sizes) -> tuple[PuzzleSet, PuzzleSet]:
     """Training and test puzzles."""
-    return sudoku.make_sets(sudoku.Options(Path(), 4, sizes.num_train, sizes.num_test))
+    return sudoku_sets(4, sizes.num_train, sizes.num_test)
 
 
 def small_arch(sizes: Sizes) -> Arch:
@@ -178,10 +178,10 @@ def summarize(runs: list[list[dict[str, float]]], metric: str) -> dict[str, list
     return {"best": [max(c) for c in curves], "final": [c[-1] for c in curves], "best_step": steps}
 
 
-def paired_interval(differences: list[float], level: float = 0.95) -> dict[str, Any]:
+def paired_interval(differences: list[float]) -> dict[str, Any]:
     """Mean of differences of runs with the same seed, with Student's interval; NaN ends for one."""
-    low, high = student_interval(differences, level)
-    return {"mean": float(np.mean(differences)), "low": low, "high": high, "each": differences}
+    mean, low, high = student_interval(differences).ends
+    return {"mean": mean, "low": low, "high": high, "each": differences}
 
 
 def gains_over(

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 import tyro
 
+from rrjax.analysis.intervals import student_interval
 from rrjax.jobs.progress import progress
 from rrjax.plots.canvas import save_figure
 from rrjax.store import claim_folder, describe_run, read_arrays, write_result
-from rrjax.training.history import student_interval
 from scripts.studies import memory_task
 from scripts.studies.engelken_figure import accuracy_figure, jacobian_figure
 from scripts.studies.engelken_runs import BLOCK, CONDITIONS, Run, Setting, advance
@@ -122,7 +122,7 @@ def summarize(options: Options, arrays: dict[str, np.ndarray]) -> dict[str, Any]
             found[f"{task}, {condition}"] = {
                 "final accuracy by seed": final.tolist(),
                 "final accuracy, mean": float(final.mean()),
-                "final accuracy, 95 %": student_interval(final.tolist(), 0.95),
+                "final accuracy, 95 %": student_interval(final.tolist()).ends[1:],
                 **_gain(options, arrays["accuracy"][i], final),
                 "log10 condition, before training": _log10(arrays["log_condition"][i, j, :, 0]),
                 "log10 condition, last block": _log10(arrays["log_condition"][i, j, :, -1]),
@@ -143,7 +143,7 @@ def _gain(options: Options, accuracy: np.ndarray, final: np.ndarray) -> dict[str
     gain = final - accuracy[options.conditions.index("none"), :, -BLOCK:].mean(-1)
     return {
         "gain over none, mean": float(gain.mean()),
-        "gain over none, 95 %": student_interval(gain.tolist(), 0.95),
+        "gain over none, 95 %": student_interval(gain.tolist()).ends[1:],
     }
 
 

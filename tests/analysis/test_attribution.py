@@ -11,7 +11,6 @@ from rrjax.analysis.attribution import (
     on_cells,
     total_shares,
 )
-from rrjax.reports.attribution import attribution_notes
 
 # given, open and right, open and wrong, given but answered wrong, unknown
 INPUTS = np.array([[2, 1, 1, 3, 1]])
@@ -80,26 +79,15 @@ def test_a_vector_that_avoids_the_board_leaves_medians_undefined():
     assert np.isnan([found.open_share, found.wrong_share, found.wrong_to_right.value]).all()
 
 
-def test_the_notes_say_the_numbers():
-    states, cells = attribution_notes(attribute(SHARES, CELLS), 16)
-    assert states.startswith("λ1's vector after segment 16 (medians of 1 puzzles): 30 % in z_H, ")
-    assert "70 % in z_L; spread over 3.8 of 6 tokens" in states
-    assert "75 % on cells whose answer had to be found, 40 % of the board" in states
-    assert cells.startswith("1 failed puzzles: 71 % on wrong cells against 29 % on right ones")
-    assert "67 % of these cells, and each carries 1.25 [1.25, 1.25] times a right one" in cells
-
-
-def test_without_failures_nothing_is_said_of_them():
+def test_without_failures_there_is_no_ratio():
     solved = classify(INPUTS, LABELS, LABELS, 0)
     found = attribute(SHARES, solved)
     assert found.num_failed == 0
     assert np.isnan(found.wrong_to_right.value)
-    assert len(attribution_notes(found, 1)) == 1
 
 
-def test_without_a_finite_vector_nothing_is_said():
+def test_without_a_finite_vector_no_puzzle_counts():
     shares = {name: np.full_like(share, np.nan) for name, share in SHARES.items()}
     found = attribute(shares, CELLS)
     assert found.num_puzzles == 0
     assert np.isnan(found.state_shares["z_H"])
-    assert attribution_notes(found, 1) == []

@@ -27,7 +27,6 @@ def test_the_pooled_auc_counts_pairs_within_strata(seed):
     positive, strata = rng.random(n) < 0.5, rng.integers(0, 4, n)
     found = stratified_auc(scores, positive, strata, num_resamples=20)
     assert found.value == pytest.approx(by_pairs(scores, positive, strata), nan_ok=True)
-    assert (found.num_positive, found.num_negative) == (positive.sum(), (~positive).sum())
 
 
 def test_strata_made_by_hand():
@@ -43,14 +42,14 @@ def test_a_score_that_says_no_more_than_the_stratum_has_one_half():
     positive = np.concatenate([np.arange(20) < share for share in (4, 10, 16)])
     scores = strata.astype(float)
     assert bootstrap_auc(scores, positive, 0).low > 0.6
-    assert stratified_auc(scores, positive, strata)[:3] == (0.5, 0.5, 0.5)
+    assert stratified_auc(scores, positive, strata).ends == (0.5, 0.5, 0.5)
 
 
 def test_one_stratum_is_the_plain_auc():
     rng = np.random.default_rng(0)
     scores, positive = rng.normal(size=50), rng.random(50) < 0.4
     pooled = stratified_auc(scores, positive, np.zeros(50), seed=4)
-    assert pooled == pytest.approx(bootstrap_auc(scores, positive, seed=4))
+    assert pooled.ends == pytest.approx(bootstrap_auc(scores, positive, seed=4).ends)
 
 
 def test_the_interval_is_that_of_resampled_puzzles():
@@ -67,14 +66,14 @@ def test_the_interval_is_that_of_resampled_puzzles():
 
 def test_no_pair_within_a_stratum_is_nan():
     found = stratified_auc([1.0, 2.0], [True, False], [0, 1])
-    assert np.isnan(found[:3]).all()
-    assert np.isnan(stratified_auc([1.0], [True], [0])[:3]).all()
+    assert np.isnan(found.ends).all()
+    assert np.isnan(stratified_auc([1.0], [True], [0]).ends).all()
 
 
 def test_bad_strata_and_scores_are_refused():
     with pytest.raises(ValueError, match="scores must hold no NaN"):
         stratified_auc([np.nan, 1.0], [True, False], [0, 0])
-    with pytest.raises(ValueError, match=r"scores and strata must be \(2,\)"):
+    with pytest.raises(ValueError, match=r"strata must be numbers of shape \(2,\)"):
         stratified_auc([0.0, 1.0], [True, False], [0])
 
 
@@ -107,7 +106,6 @@ def test_a_value_that_most_runs_share_leaves_the_others_their_bin():
     [
         ([], 3, "values must be"),
         ([np.nan], 3, "values must hold no NaN"),
-        ([1.0], 0, "number must be at least 1"),
     ],
 )
 def test_bad_bins_are_refused(values, number, words):
@@ -122,8 +120,8 @@ def test_a_stratum_with_few_runs_is_counted_but_has_no_auc_of_its_own():
     scores = np.random.default_rng(0).normal(size=len(values))
     found = controlled_auc(scores, positive, values, 2)
     first, second = found.strata
-    assert np.isnan(first.auc[:3]).all()
-    assert (first.auc.num_positive, first.auc.num_negative) == (few, many)
+    assert np.isnan(first.auc.ends).all()
+    assert (first.num_solved, first.num_failed) == (few, many)
     here = values == 1
     assert second.auc.value == pytest.approx(by_pairs(scores[here], positive[here], values[here]))
     assert found.num_pairs == few * many + many * many

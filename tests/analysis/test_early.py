@@ -25,11 +25,11 @@ def test_every_window_against_loops():
         s = window.segment
         late = [i for i in range(60) if not solved[i, s - 1] and solved[i, -1]]
         never = [i for i in range(60) if not solved[i, s - 1] and not solved[i, -1]]
+        assert (window.num_solved, window.num_failed) == (len(late), len(never))
         for auc, values in (
             (window.lambda1, growth[:, : s * PER_SEGMENT].mean(1)),
             (window.drift, drift[:, :s].mean(1)),
         ):
-            assert (auc.num_positive, auc.num_negative) == (len(late), len(never))
             expected = np.mean([[values[i] < values[j] for j in never] for i in late])
             assert auc.value == pytest.approx(expected)
             assert auc.low < auc.value < auc.high
@@ -45,8 +45,8 @@ def test_what_only_the_solved_segments_know_is_not_seen():
     growth = np.repeat(np.where(solved, -1.0, 0.1), PER_SEGMENT, axis=1)
     found = early_windows(growth, drift, solved)
     for window in found[:2]:
-        assert window.lambda1[:3] == window.drift[:3] == (0.5, 0.5, 0.5)
-    assert (found[2].lambda1.num_positive, found[2].lambda1.num_negative) == (0, 20)
+        assert window.lambda1.ends == window.drift.ends == (0.5, 0.5, 0.5)
+    assert (found[2].num_solved, found[2].num_failed) == (0, 20)
     assert np.isnan(found[2].lambda1.value)
 
 
@@ -65,8 +65,8 @@ def test_too_few_runs_have_no_auc():
     solved[:] = False
     solved[: MIN_GROUP - 1, -1] = True
     for window in early_windows(growth, drift, solved):
-        assert np.isnan(window.lambda1[:3]).all()
-        assert window.lambda1[3:] == (MIN_GROUP - 1, 30 - MIN_GROUP + 1)
+        assert np.isnan(window.lambda1.ends).all()
+        assert (window.num_solved, window.num_failed) == (MIN_GROUP - 1, 30 - MIN_GROUP + 1)
     assert early_windows(growth[:, :3], drift[:, :1], solved[:, :1]) == []
 
 
@@ -74,9 +74,9 @@ def test_shapes_that_do_not_fit_are_refused():
     growth, drift, solved = runs(10)
     with pytest.raises(ValueError, match="growth must have whole segments of 5; it has 14"):
         early_windows(growth[:, 1:], drift, solved)
-    with pytest.raises(ValueError, match="drift must have the shape"):
+    with pytest.raises(ValueError, match="drift must be numbers of shape"):
         early_windows(growth, drift[:, 1:], solved)
-    with pytest.raises(ValueError, match="solved must be booleans"):
+    with pytest.raises(ValueError, match="solved_by_segment must be booleans"):
         early_windows(growth, drift, solved.astype(int))
     with pytest.raises(ValueError, match="values must be"):
         running_mean(np.zeros((3, 0)))
@@ -105,7 +105,7 @@ def test_the_curve_is_the_median_of_each_horizon():
     for t in (1, 7, 15):
         for group, median in ((solved, curve.solved), (~solved, curve.failed)):
             expected = bootstrap_median(growth[group, :t].mean(1), 2)
-            np.testing.assert_allclose([end[t - 1] for end in median], expected)
+            np.testing.assert_allclose(median.at(t - 1).ends, expected.ends)
 
 
 def test_an_empty_group_is_nan_and_other_outcomes_are_refused():

@@ -7,38 +7,37 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from scipy.stats import binom, binomtest
+from scipy.stats import binom, binomtest, ttest_1samp
 
-from rrjax.analysis.intervals import bootstrap_median, exact_interval, wilson_interval
+from rrjax.analysis.intervals import (
+    UNDEFINED,
+    Interval,
+    bootstrap_median,
+    exact_interval,
+    student_interval,
+    wilson_interval,
+)
 
 
-@given(st.data(), st.integers(1, 10_000), st.sampled_from([0.5, 0.9, 0.95, 0.999]))
+@given(st.data(), st.integers(1, 10_000))
 @settings(deadline=None)
-def test_wilson_interval_agrees_with_scipy(data, num_trials, level):
+def test_wilson_interval_agrees_with_scipy(data, num_trials):
     num_successes = data.draw(st.integers(0, num_trials))
-    expected = binomtest(num_successes, num_trials).proportion_ci(level, method="wilson")
-    interval = wilson_interval(num_successes, num_trials, level)
+    expected = binomtest(num_successes, num_trials).proportion_ci(0.95, method="wilson")
+    interval = wilson_interval(num_successes, num_trials)
     assert interval.value == num_successes / num_trials
-    np.testing.assert_allclose(interval[1:], expected, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(interval.ends[1:], expected, rtol=1e-9, atol=1e-12)
     assert 0 <= interval.low <= interval.value <= interval.high <= 1
 
 
 def test_no_trials_have_no_fraction():
-    assert np.isnan(wilson_interval(0, 0)).all()
+    assert np.isnan(wilson_interval(0, 0).ends).all()
 
 
 @pytest.mark.parametrize(("num_successes", "num_trials"), [(-1, 3), (4, 3), (1, 0)])
 def test_impossible_counts_are_refused(num_successes, num_trials):
     with pytest.raises(ValueError, match="num_successes must lie in"):
         wilson_interval(num_successes, num_trials)
-
-
-@pytest.mark.parametrize("level", [0.0, 1.0, 95.0])
-def test_impossible_levels_are_refused(level):
-    with pytest.raises(ValueError, match="level must lie between 0 and 1"):
-        wilson_interval(1, 2, level)
-    with pytest.raises(ValueError, match="level must lie between 0 and 1"):
-        bootstrap_median([1.0], seed=0, level=level)
 
 
 @given(hnp.arrays(np.float64, (7, 2), elements=st.floats(-1e300, 1e300)), st.integers(1, 7))
@@ -56,7 +55,7 @@ def test_the_interval_is_that_of_plain_resampling(n):
     rows = np.random.default_rng(1).integers(n, size=(20_000, n))
     expected = np.quantile(np.median(values[rows], axis=1), (0.025, 0.975))
     interval = bootstrap_median(values, seed=2, num_resamples=20_000)
-    np.testing.assert_allclose(interval[1:], expected, atol=0.03)
+    np.testing.assert_allclose(interval.ends[1:], expected, atol=0.03)
 
 
 def test_the_interval_ends_at_the_exact_order_statistics():
@@ -78,15 +77,13 @@ def test_infinities_are_ordered_like_other_numbers():
 def test_medians_of_none_and_of_one():
     none = bootstrap_median(np.zeros((0, 3)), seed=0)
     assert none.value.shape == none.low.shape == none.high.shape == (3,)
-    assert np.isnan(none).all()
-    assert bootstrap_median([4.0], seed=0) == (4.0, 4.0, 4.0)
+    assert np.isnan(none.ends).all()
+    assert bootstrap_median([4.0], seed=0) == Interval(4.0, 4.0, 4.0)
 
 
-def test_nan_and_empty_bootstraps_are_refused():
+def test_nan_is_refused():
     with pytest.raises(ValueError, match="1 of 2 rows"):
         bootstrap_median([[0.0, np.nan], [1.0, 2.0]], seed=0)
-    with pytest.raises(ValueError, match="num_resamples must be at least 1"):
-        bootstrap_median([0.0], seed=0, num_resamples=0)
 
 
 def tail(k: int, n: int, p: float) -> float:
@@ -97,16 +94,41 @@ def tail(k: int, n: int, p: float) -> float:
 @given(st.integers(1, 30).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_the_exact_interval_leaves_out_half_the_rest_on_each_side(counts):
     k, n = counts
-    value, low, high = exact_interval(k, n, level=0.9)
+    value, low, high = exact_interval(k, n).ends
     assert 0 <= low <= value == k / n <= high <= 1
-    assert low == 0 if k == 0 else tail(k, n, low) == pytest.approx(0.05)
-    assert high == 1 if k == n else 1 - tail(k + 1, n, high) == pytest.approx(0.05)
+    assert low == 0 if k == 0 else tail(k, n, low) == pytest.approx(0.025)
+    assert high == 1 if k == n else 1 - tail(k + 1, n, high) == pytest.approx(0.025)
 
 
 def test_the_exact_interval_of_no_trials_and_of_bad_counts():
-    assert np.isnan(exact_interval(0, 0)).all()
+    assert np.isnan(exact_interval(0, 0).ends).all()
     assert exact_interval(0, 10).high == pytest.approx(1 - 0.025 ** (1 / 10))
     with pytest.raises(ValueError, match=r"num_successes must lie in 0\.\.3"):
         exact_interval(4, 3)
-    with pytest.raises(ValueError, match="level must lie between"):
-        exact_interval(1, 3, level=1.0)
+
+
+@given(st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=8))
+def test_students_interval_is_the_one_of_the_t_test(values):
+    value, low, high = student_interval(values).ends
+    assert value == np.mean(values)
+    if np.ptp(values) == 0:
+        np.testing.assert_allclose((low, high), value, atol=1e-9)
+    else:
+        expected = ttest_1samp(values, 0).confidence_interval(0.95)
+        np.testing.assert_allclose((low, high), expected, rtol=1e-9, atol=1e-9)
+
+
+def test_one_value_has_no_students_interval():
+    single = student_interval([0.5])
+    assert single.value == 0.5
+    assert np.isnan([single.low, single.high]).all()
+    assert np.isnan(student_interval([]).ends).all()
+
+
+def test_the_entries_of_an_interval_are_plain_numbers():
+    interval = Interval(np.array([1.0, 2.0]), np.array([0.0, 1.0]), np.array([3.0, np.nan]))
+    assert interval.at(0) == interval.each()[0] == Interval(1.0, 0.0, 3.0)
+    assert np.isnan(interval.at(-1).high)
+    assert type(interval.at(0).low) is float
+    assert interval.at(0).map(lambda end: 2 * end) == Interval(2.0, 0.0, 6.0)
+    assert np.isnan(UNDEFINED.ends).all()

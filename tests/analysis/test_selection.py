@@ -20,7 +20,6 @@ from rrjax.analysis.selection import (
     powers_of_two,
     select,
 )
-from rrjax.reports.selection import describe
 
 A, B, C = [1, 2], [1, 3], [4, 2]
 
@@ -115,10 +114,6 @@ def test_without_exponents_there_is_no_rule_for_them():
     del data["lambda1"]
     found = select(data, seed=0)
     assert found.rules.keys() == {"majority", "best_q", "smallest_residual"}
-    assert list(describe(found)) == [
-        *("one run", "pass@2", "pass@4", "majority vote", "highest q_halt", "smallest residual"),
-        "agreement",
-    ]
 
 
 def test_a_selection_is_made_of_its_parts():
@@ -157,7 +152,7 @@ def test_the_interval_of_runs_is_that_of_puzzles_and_not_of_runs():
 def test_puzzles_that_are_all_alike_have_a_width(share, number):
     expected = wilson_interval(int(share * number), number)
     found = mean_fraction(np.full(number, share), seed=0)
-    assert (found.value, found.low, found.high) == pytest.approx(tuple(expected))
+    assert (found.value, found.low, found.high) == pytest.approx(expected.ends)
     between = mean_fraction(np.full(3, 0.5), seed=0)  # 1.5 of 3
     assert (between.low, between.high) == (wilson_interval(1, 3).low, wilson_interval(2, 3).high)
 
@@ -176,7 +171,6 @@ def test_nothing_is_undefined_and_not_zero():
         assert np.isnan([found.value, found.low, found.high]).all()
     none = {name: array[:0] for name, array in runs(3, 4).items()}
     assert np.isnan(select(none, 0).rules["majority"].value)
-    assert describe(select(none, 0))["majority vote"] == "undefined"
 
 
 @pytest.mark.parametrize(
@@ -188,12 +182,10 @@ def test_powers_of_two_end_with_the_number_itself(last, expected):
 
 @pytest.mark.parametrize("solved", [np.ones((2, 0), bool), np.ones((2, 3)), np.ones(3, bool)])
 def test_runs_of_other_kinds_are_refused(solved):
-    with pytest.raises(ValueError, match="runs must be booleans of shape"):
+    with pytest.raises(ValueError, match="solved must be booleans of shape"):
         pass_at_k(solved, 1)
 
 
 def test_answers_of_other_shapes_are_refused():
-    with pytest.raises(ValueError, match=r"answers must have shape .* got \(2, 3\)"):
+    with pytest.raises(ValueError, match=r"answers must be integers .* got float64 of \(2, 3\)"):
         majority(np.zeros((2, 3)))
-    with pytest.raises(ValueError, match="level must lie between 0 and 1"):
-        mean_over_puzzles([1.0], 0, level=1.0)

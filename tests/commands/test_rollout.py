@@ -12,8 +12,9 @@ import rrjax
 from rrjax import cli, outcomes, store
 from rrjax.commands import rollout as command
 from rrjax.models import load_model, save_model
-from rrjax.puzzles import from_answers, generate, geometry, to_tokens, write_folder
-from rrjax.puzzles import violations as count_violations
+from rrjax.puzzles import generate, to_tokens, write_folder
+from rrjax.puzzles.sudoku import from_answers, geometry
+from rrjax.puzzles.sudoku import violations as count_violations
 from tests.tools.jobs import Job, run
 from tests.tools.tiny import CONFIG, UPDATES, puzzles, snapshot, weights, write_model
 

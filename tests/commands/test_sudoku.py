@@ -1,5 +1,7 @@
 """`rrjax sudoku`: reproducible folders whose sets share no board, or nothing at all."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -7,15 +9,10 @@ import pytest
 
 from rrjax.cli import main
 from rrjax.commands import sudoku
-from rrjax.puzzles import (
-    compact_board,
-    distinct,
-    from_tokens,
-    generate,
-    is_solved,
-    read_folder,
-    solve,
-)
+from rrjax.puzzles import from_tokens, generate, is_solved, solve
+from rrjax.puzzles.folders import read_folder
+from rrjax.puzzles.sudoku import compact_board
+from rrjax.puzzles.sudoku_generate import distinct
 
 SMALL = ("--size", "4", "--num-train", "20", "--num-test", "10")
 
@@ -90,7 +87,7 @@ def test_an_impossible_request_writes_nothing(tmp_path, capsys, options, message
 def test_a_place_that_is_taken_is_refused_before_anything_is_made(
     tmp_path, monkeypatch, capsys, place, message
 ):
-    monkeypatch.setattr(sudoku, "make_sets", lambda options: pytest.fail("made puzzles"))
+    monkeypatch.setattr(sudoku, "sudoku_sets", lambda **_: pytest.fail("made puzzles"))
     (tmp_path / "notes.txt").write_text("keep")
     assert main(["sudoku", str(tmp_path / place), *SMALL]) == 2
     assert message in capsys.readouterr().err
@@ -228,3 +225,15 @@ def test_files_that_do_not_go_together_are_refused(tmp_path, csv, capsys):
 
 def test_a_rating_without_a_csv_is_refused(tmp_path, capsys):
     assert "without a csv; clues says" in refused(tmp_path, capsys, *SMALL, "--min-rating", "3")
+
+
+def test_the_help_of_the_makers_of_puzzles_needs_no_jax():
+    code = (
+        "import sys; sys.modules['jax'] = None\n"  # any import of it fails
+        "from rrjax.cli import main\n"
+        "for command in ('sudoku', 'maze', 'arc'):\n"
+        "    try:\n        main([command, '--help'])\n"
+        "    except SystemExit as stopped:\n        assert stopped.code == 0\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (run.returncode, run.stdout.count("--seed")) == (0, 3), run.stderr

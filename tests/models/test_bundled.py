@@ -5,7 +5,8 @@ import pytest
 
 from rrjax.cells import flatten
 from rrjax.models import bundled_names, load_model
-from rrjax.puzzles import from_tokens, is_solved, respects_givens
+from rrjax.puzzles import from_tokens, is_solved
+from rrjax.puzzles.sudoku import respects_givens
 from rrjax.training.evaluate import evaluate
 
 pytestmark = pytest.mark.optimized

@@ -99,7 +99,7 @@ def test_the_spectrum_shows_medians_and_quartiles():
 
 def test_the_title_of_the_histogram_holds_the_auc_and_its_interval():
     exponents, solved = outcomes(40, 30)
-    value, low, high = bootstrap_auc(-exponents[:, 0], solved, seed=0)[:3]
+    value, low, high = bootstrap_auc(-exponents[:, 0], solved, seed=0).ends
     title = title_of(plots.lambda1_histogram(exponents, solved))
     assert f"{value:.3f} (95 % interval {low:.3f} to {high:.3f})" in title
 
@@ -212,8 +212,8 @@ def test_another_file_type_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("exponents", "solved", "message"),
     [
-        (np.zeros(4), np.ones(4, dtype=bool), "exponents must have shape"),
-        (np.zeros((4, 0)), np.ones(4, dtype=bool), "exponents must have shape"),
+        (np.zeros(4), np.ones(4, dtype=bool), "exponents must be numbers of shape"),
+        (np.zeros((4, 0)), np.ones(4, dtype=bool), "exponents must be numbers of shape"),
         (np.zeros((4, 2)), np.ones(3, dtype=bool), "solved must be booleans"),
         (np.zeros((4, 2)), np.ones(4), "solved must be booleans"),
     ],

@@ -44,7 +44,9 @@ def test_the_drift_of_both_groups_and_the_cut():
     assert labels_of(ax) == ["solved (n = 50)", "failed (n = 30)", "Otsu's threshold"]
     (cut,) = [line for line in ax.lines if line.get_label() == "Otsu's threshold"]
     assert cut.get_xdata()[0] == found.otsu.threshold
-    assert title_of(figure).startswith("Settled runs: 100 % [93, 100] solved, others: 0 % [0, 12]")
+    assert title_of(figure).startswith(
+        "Settled runs: 100 % (93 to 100) solved, others: 0 % (0 to 12)"
+    )
     assert "AUC of −drift 1.000" in title_of(figure)
     hatches = {patch.get_hatch() for patch in ax.patches}
     assert len(hatches) == 2
@@ -89,7 +91,7 @@ def test_the_early_windows_with_their_sizes():
     assert lines[0].get_linestyle() != lines[1].get_linestyle()
     unsolved, later = ([bar.get_height() for bar in bars] for bars in below.containers)
     assert unsolved == [int((~solved[:, s]).sum()) for s in range(SEGMENTS - 1)]
-    assert later == [w.lambda1.num_positive for w in early]
+    assert later == [w.num_solved for w in early]
     assert "Intervals without 0.5: " in title_of(figure)
     assert "s, the last segment" in below.get_xlabel()
 

@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from rrjax.puzzles import read_tasks, read_test_puzzles, read_unsolved_tasks
 from rrjax.puzzles.arc import (
     EOS,
     Augmentation,
@@ -21,7 +20,13 @@ from rrjax.puzzles.arc import (
     parse_name,
     restore,
 )
-from rrjax.puzzles.arc_read import as_json, parse_task
+from rrjax.puzzles.arc_read import (
+    as_json,
+    parse_task,
+    read_tasks,
+    read_test_puzzles,
+    read_unsolved_tasks,
+)
 
 TASK = {
     "train": [{"input": [[1, 2]], "output": [[2], [1]]}],

@@ -6,20 +6,11 @@ import json
 import numpy as np
 import pytest
 
-from rrjax.puzzles import (
-    ArcRequest,
-    Pair,
-    Task,
-    num_visits,
-    read_folder,
-    read_identifiers,
-    read_test_puzzles,
-    repeated_pairs,
-    write_arc,
-)
-from rrjax.puzzles.arc import augment, encode, parse_name, restore
+from rrjax.puzzles.arc import Pair, Task, augment, encode, parse_name, restore
+from rrjax.puzzles.arc_build import ArcRequest, num_visits, repeated_pairs, write_arc
 from rrjax.puzzles.arc_copies import draw_copies, pair_class
-from rrjax.puzzles.arc_read import as_json
+from rrjax.puzzles.arc_read import as_json, read_test_puzzles
+from rrjax.puzzles.folders import read_folder, read_identifiers
 
 
 def grid(*rows):

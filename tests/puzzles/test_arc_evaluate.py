@@ -5,19 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from rrjax.puzzles import (
-    ArcRequest,
-    Ballot,
-    Pair,
-    Task,
-    read_folder,
-    read_identifiers,
-    score,
-    submission,
-    write_arc,
-    write_submission,
-)
-from rrjax.puzzles.arc import encode
+from rrjax.puzzles.arc import Pair, Task, encode
+from rrjax.puzzles.arc_build import ArcRequest, write_arc
+from rrjax.puzzles.arc_evaluate import Ballot, score, submission, write_submission
+from rrjax.puzzles.folders import read_folder, read_identifiers
 
 
 def grid(*rows):

@@ -10,18 +10,9 @@ import shutil
 import numpy as np
 import pytest
 
-from rrjax.puzzles import (
-    Puzzles,
-    build,
-    from_tokens,
-    generate,
-    is_solved,
-    read_folder,
-    read_identifiers,
-    respects_givens,
-    write_folder,
-)
-from rrjax.puzzles.folders import Stream, write_streams
+from rrjax.puzzles import build, from_tokens, generate, is_solved, write_folder
+from rrjax.puzzles.folders import Stream, read_folder, read_identifiers, write_streams
+from rrjax.puzzles.sudoku import Puzzles, respects_givens
 from rrjax.store import digest_arrays
 
 PUZZLES = generate(4, 5, seed=0)

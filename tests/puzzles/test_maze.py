@@ -8,24 +8,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rrjax.puzzles import (
-    MazeRequest,
+from rrjax.puzzles import build_mazes, format_maze, generate_mazes, is_shortest_path, write_folder
+from rrjax.puzzles.dihedral import INVERSES, invert, transform
+from rrjax.puzzles.folders import read_folder
+from rrjax.puzzles.maze import (
+    FREE,
+    GOAL,
+    PATH,
+    START,
+    WALL,
     Mazes,
-    build_mazes,
-    format_maze,
-    generate_mazes,
-    is_shortest_path,
     is_valid_path,
     maze_size,
     parse_maze,
     path_lengths,
-    read_folder,
-    read_maze_csv,
-    symmetry_class,
-    write_folder,
 )
-from rrjax.puzzles.dihedral import INVERSES, invert, transform
-from rrjax.puzzles.maze import FREE, GOAL, PATH, START, WALL
+from rrjax.puzzles.maze_build import symmetry_class
+from rrjax.puzzles.maze_generate import MazeRequest
+from rrjax.puzzles.text_files import read_maze_csv
 
 SMALL = MazeRequest(size=6, min_path=8)
 QUESTION = "S  ###  #    # G#     #  "

@@ -3,18 +3,9 @@
 import numpy as np
 import pytest
 
-from rrjax.puzzles import (
-    build,
-    compact_board,
-    fill_solutions,
-    from_tokens,
-    generate,
-    read_csv,
-    read_list,
-    read_puzzles,
-    solve,
-    write_folder,
-)
+from rrjax.puzzles import build, format_maze, from_tokens, generate, read, solve, write_folder
+from rrjax.puzzles.sudoku import compact_board
+from rrjax.puzzles.text_files import fill_solutions, read_csv, read_list
 
 PUZZLES = generate(4, 3, seed=1)
 BOARDS = [compact_board(board) for board in PUZZLES.boards]
@@ -75,7 +66,7 @@ def test_every_format_is_recognised(write, tmp_path, kind):
         path = write(csv_text([0, 0, 0]), "no_suffix")
     else:
         path = write("\ufeff" + "\n".join(BOARDS))
-    found = read_puzzles(path)
+    found = read(path)
     np.testing.assert_array_equal(found.inputs, expected.inputs)
     np.testing.assert_array_equal(found.labels, expected.labels)
     assert found.metadata == expected.metadata
@@ -84,9 +75,7 @@ def test_every_format_is_recognised(write, tmp_path, kind):
 
 def test_reading_stops_before_later_lines(write):
     path = write(f"{BOARDS[0]}\nnonsense\n")
-    np.testing.assert_array_equal(
-        from_tokens(read_puzzles(path, max_puzzles=1).inputs), PUZZLES.boards[:1]
-    )
+    np.testing.assert_array_equal(from_tokens(read(path, max_puzzles=1).inputs), PUZZLES.boards[:1])
 
 
 @pytest.mark.parametrize(
@@ -108,7 +97,7 @@ def test_reading_stops_before_later_lines(write):
 def test_wrong_lists_are_refused(write, text, message):
     path = write(text)
     with pytest.raises(ValueError, match=message) as caught:
-        read_puzzles(path)
+        read(path)
     assert str(path) in str(caught.value)
 
 
@@ -128,18 +117,34 @@ def test_wrong_lists_are_refused(write, text, message):
 def test_wrong_csv_files_are_refused(write, text, message):
     path = write(text, "train.csv")
     with pytest.raises(ValueError, match=message) as caught:
-        read_puzzles(path)
+        read(path)
     assert str(path) in str(caught.value)
 
 
 def test_a_missing_path_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"missing.txt: expected a file or a data-set folder"):
-        read_puzzles(tmp_path / "missing.txt")
+        read(tmp_path / "missing.txt")
 
 
 def test_solutions_from_the_solver_are_the_only_ones(write):
-    labels = from_tokens(read_puzzles(write("\n".join(BOARDS))).labels)
+    labels = from_tokens(read(write("\n".join(BOARDS))).labels)
     for board, label in zip(PUZZLES.boards, labels, strict=True):
         found = solve(board)
         assert found.count == 1
         np.testing.assert_array_equal(found.solution, label)
+
+
+def test_a_csv_of_mazes_is_told_from_one_of_sudokus(write):
+    answer = "S####" + "o####" * 3 + "G####"
+    row = f"maze,{answer.replace('o', ' ')},{answer},0\n"
+    path = write(HEADER + row * 2, "mazes.csv")
+    mazes = read(path)
+    assert (len(mazes), mazes.metadata.vocab_size) == (2, 6)
+    assert format_maze(mazes.labels[0]).splitlines()[1] == "o####"
+    assert len(read(path, max_puzzles=1)) == 1
+
+
+def test_a_folder_is_read_as_far_as_is_asked(tmp_path):
+    write_folder(tmp_path / "set", {"test": build(PUZZLES)})
+    assert read(tmp_path / "set").digest() == build(PUZZLES).digest()
+    assert read(tmp_path / "set", max_puzzles=2).digest() == build(PUZZLES)[:2].digest()

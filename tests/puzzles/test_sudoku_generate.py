@@ -7,16 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rrjax.puzzles import (
-    apply,
-    distinct,
-    generate,
-    is_solved,
-    random_symmetries,
-    relabel,
-    respects_givens,
-    solve,
-)
+from rrjax.puzzles import generate, is_solved, solve
+from rrjax.puzzles.sudoku import respects_givens
+from rrjax.puzzles.sudoku_generate import distinct, relabel
+from rrjax.puzzles.sudoku_symmetry import apply, random_symmetries
 
 GENERATE = import_module("rrjax.puzzles.sudoku_generate")
 

@@ -8,18 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rrjax.puzzles import (
+from rrjax.puzzles import generate, solve, to_tokens
+from rrjax.puzzles.sudoku import geometry, violations
+from rrjax.puzzles.sudoku_symmetry import (
     apply,
     apply_to_tokens,
     compose,
-    generate,
-    geometry,
     group_order,
     inverse,
     random_symmetries,
-    solve,
-    to_tokens,
-    violations,
 )
 
 SIZES = (4, 6, 9, 16)

@@ -2,14 +2,13 @@
 
 import dataclasses
 import functools
-from pathlib import Path
 from typing import Any
 
 import jax
 
 from rrjax.cells import Arch, Config, bind
-from rrjax.commands.sudoku import Options, make_sets
 from rrjax.contract import run_segment
+from rrjax.puzzles.sudoku_build import sudoku_sets
 from rrjax.training.settings import LoopSettings, Recipe
 from rrjax.training.step import train_step
 from rrjax.training.task import TrainingTask
@@ -39,7 +38,7 @@ SUDOKU = ("--size", "4", "--num-train", "24", "--num-test", "12", "--seed", "3")
 @functools.cache
 def sets():
     """24 training and 12 test puzzles, those of the command with the options `SUDOKU`."""
-    return make_sets(Options(Path(), size=4, num_train=24, num_test=12, seed=3))
+    return sudoku_sets(size=4, num_train=24, num_test=12, seed=3)
 
 
 def task(**changes: Any) -> TrainingTask:

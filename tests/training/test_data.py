@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
 
-from rrjax.puzzles import Metadata, PuzzleSet, from_tokens, is_solved, respects_givens
+from rrjax.puzzles import PuzzleSet, from_tokens, is_solved
 from rrjax.puzzles.batch import IGNORE_LABEL, Batch
+from rrjax.puzzles.dataset import Metadata
+from rrjax.puzzles.sudoku import respects_givens
 from rrjax.training.data import Sampler
 from tests.tools import tiny_training as tiny
 

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from rrjax.cells import Arch, Config, param_shapes
-from rrjax.puzzles import ArcRequest, Pair, PuzzleSet, Task, read_folder, write_arc
-from rrjax.puzzles.arc import SIDE, VOCAB_SIZE
+from rrjax.puzzles import PuzzleSet
+from rrjax.puzzles.arc import SIDE, VOCAB_SIZE, Pair, Task
+from rrjax.puzzles.arc_build import ArcRequest, write_arc
 from rrjax.puzzles.arc_evaluate import PASS_KS
+from rrjax.puzzles.folders import read_folder
 from rrjax.training.evaluate import evaluate
 from rrjax.training.loop import train
 from rrjax.training.settings import LoopSettings, Recipe

@@ -1,47 +1,15 @@
-"""The table of noisy rollouts, on hand-made runs."""
+"""The numbers of noisy rollouts, on hand-made runs."""
 
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
 from rrjax.analysis.noisy import mixed_outcome, rank_correlation, summarize_ptrm
-from rrjax.reports.noisy import tables
-
-SIGMA = np.array([0, 0.3, 0.3, 0.3, 0.3])
-
-
-def table_of(summary):
-    (table,) = tables(summary)
-    return table
-
-
-def rollouts() -> dict[str, np.ndarray]:
-    """Four puzzles, one run without noise and four with; solved at the end only."""
-    end = np.array(
-        [
-            [1, 1, 1, 1, 1],
-            [0, 0, 0, 0, 0],
-            [0, 1, 0, 0, 0],
-            [1, 1, 0, 0, 1],
-        ],
-        bool,
-    )
-    solved = np.zeros((4, 5, 3), bool)
-    solved[:, :, -1] = end
-    solved[:, :, 0] = ~end
-    q = np.array([[1, 1, 2, 3, 4], [0, 1, 2, 3, 4], [0, 4, 3, 2, 1], [0, 3, 1, 2, 4]], float)
-    return {
-        "sigma": SIGMA,
-        "solved": solved,
-        "answers": end[:, :, None].astype(np.uint8),
-        "q_halt": q,
-        "residual": -q,
-        "exponents": np.stack([-q, np.zeros_like(q)], axis=2),
-    }
+from tests.tools.reported import noisy
 
 
 def test_the_noiseless_run_is_in_no_selection():
-    found = summarize_ptrm(rollouts(), seed=0)
+    found = summarize_ptrm(noisy(), seed=0)
     assert (found.num_puzzles, found.num_segments, found.sigma) == (4, 3, 0.3)
     assert found.noiseless.value == 2 / 4
     assert found.selection.num_runs == 4
@@ -50,7 +18,7 @@ def test_the_noiseless_run_is_in_no_selection():
 
 
 def test_rules_are_compared_with_the_noiseless_run_puzzle_by_puzzle():
-    found = summarize_ptrm(rollouts(), seed=0)
+    found = summarize_ptrm(noisy(), seed=0)
     changes = {name: (change.gained, change.lost) for name, change in found.changes.items()}
     assert changes == {
         "majority": (0, 0),
@@ -59,18 +27,18 @@ def test_rules_are_compared_with_the_noiseless_run_puzzle_by_puzzle():
         "smallest_lambda1": (1, 0),
         "some_run": (1, 0),
     }
-    worse = rollouts()
+    worse = noisy()
     worse["q_halt"] = -worse["q_halt"]
     change = summarize_ptrm(worse, seed=0).changes["best_q"]
     assert (change.gained, change.lost) == (0, 1)
 
 
 def test_q_and_lambda1_are_ranked_within_mixed_puzzles():
-    found = summarize_ptrm(rollouts(), seed=0).correlation
+    found = summarize_ptrm(noisy(), seed=0).correlation
     assert found is not None
     assert (found.num_mixed, found.num_used) == (2, 2)
     assert found.spearman.value == pytest.approx(-1)
-    arrays = rollouts()
+    arrays = noisy()
     arrays["exponents"][2, 1:, 0] = 0.5  # always the same: no ranks
     found = summarize_ptrm(arrays, seed=0).correlation
     assert found is not None
@@ -121,36 +89,14 @@ def test_what_has_no_ranks_has_no_correlation(a, b):
     assert np.isnan(rank_correlation(np.array(a, float), np.array(b, float)))
 
 
-def test_the_table_in_words():
-    table = table_of(summarize_ptrm(rollouts(), seed=0))
-    assert table.headline == "4 puzzles, 4 runs of 3 segments with noise σ = 0.3"
-    assert [row[0] for row in table.rows] == [
-        *("without noise", "one run", "pass@2", "pass@4", "majority vote", "highest q_halt"),
-        *("smallest residual", "smallest λ1", "agreement"),
-    ]
-    assert {row[0]: row[2:] for row in table.rows}["pass@4"] == ("1", "0")
-    assert "within 2 of 2 puzzles of mixed outcome: mean Spearman ρ -1.00" in table.notes[0]
-    assert table.notes[1] == "only 2 puzzles: the interval of ρ is too narrow"
-
-
-def test_without_mixed_puzzles_or_exponents_the_table_says_so():
-    arrays = rollouts()
-    arrays["solved"] = np.ones_like(arrays["solved"])
-    notes = table_of(summarize_ptrm(arrays, seed=0)).notes
-    assert notes[0] == "q against λ1: 0 puzzles of mixed outcome, none to be ranked"
-    del arrays["exponents"]
-    assert len(table_of(summarize_ptrm(arrays, seed=0)).notes) == 1
-
-
 def test_runs_that_blew_up_are_counted():
-    arrays = rollouts()
+    arrays = noisy()
     arrays["residual"][1, 2:] = np.nan
     found = summarize_ptrm(arrays, seed=0)
     assert found.num_not_finite == 3
-    assert "3 of 16 noisy runs were not finite: not solved" in table_of(found).notes
 
 
 @pytest.mark.parametrize("sigma", [[0.3] * 5, [0, 0, 0, 0, 0], [0, 0.3, 0.3, 0.1, 0.3]])
 def test_another_kind_of_runs_is_refused(sigma):
     with pytest.raises(ValueError, match="sigma must be 0 for the first run and one number"):
-        summarize_ptrm(rollouts() | {"sigma": np.array(sigma)}, seed=0)
+        summarize_ptrm(noisy() | {"sigma": np.array(sigma)}, seed=0)

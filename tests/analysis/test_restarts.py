@@ -1,39 +1,15 @@
-"""The tables of restarts, on hand-made sweeps."""
+"""The numbers of restarts, on hand-made sweeps."""
 
 import numpy as np
 import pytest
 
 from rrjax.analysis.restarts import summarize_basin
-from rrjax.reports.restarts import tables
-
-SIGMA = np.array([0, 0.1, 0.1, 1.0, 1.0])
-SEGMENTS, READOUT = 5, 3
-ALWAYS, LATER, NEVER, LOST, BY_CHANCE = range(5)
-
-
-def sweep() -> dict[str, np.ndarray]:
-    """Five puzzles by what becomes of them."""
-    solved = np.zeros((5, 5, SEGMENTS), bool)
-    solved[ALWAYS, :, 1:] = True
-    solved[LATER, :, 4:] = True  # from every start, after the readout
-    solved[LOST, 0, 0] = True  # only z0, which loses the answer at once
-    solved[BY_CHANCE, 2, 2:] = True
-    solved[BY_CHANCE, 3, 2] = True
-    drift = np.where(solved[:, :, -1], 1e-4, 3.0)
-    drift[NEVER, 4] = np.nan
-    return {
-        "sigma": SIGMA,
-        "solved": solved,
-        "answers": solved[:, :, -1:].astype(np.uint8),
-        "q_halt": solved[:, :, -1].astype(np.float32),
-        "residual": drift / 10,
-        "late_drift": drift,
-    }
+from tests.tools.reported import ALWAYS, BY_CHANCE, LATER, LOST, NEVER, READOUT, SEGMENTS, restarts
 
 
 @pytest.fixture(scope="module")
 def summary():
-    return summarize_basin(sweep(), READOUT, seed=0)
+    return summarize_basin(restarts(), READOUT, seed=0)
 
 
 def test_puzzles_are_named_by_what_starts_do(summary):
@@ -92,7 +68,7 @@ def test_the_threshold_parts_the_two_groups(summary):
 
 
 def test_lambda1_selects_where_it_is_measured():
-    arrays = sweep()
+    arrays = restarts()
     arrays["exponents"] = np.stack([arrays["late_drift"], np.zeros((5, 5))], axis=2)
     found = summarize_basin(arrays, READOUT, seed=0).by_sigma[1].selection
     assert found.rules["smallest_lambda1"].value == pytest.approx(3 / 5)
@@ -101,7 +77,7 @@ def test_lambda1_selects_where_it_is_measured():
 def test_orders_do_not_matter_but_for_votes_that_are_even(summary):
     turned = {
         name: array[::-1] if name == "sigma" else array[::-1, ::-1]
-        for name, array in sweep().items()
+        for name, array in restarts().items()
     }
     found = summarize_basin(turned, READOUT, seed=0)
     assert found.failures == sorted(4 - puzzle for puzzle in summary.failures)
@@ -114,29 +90,15 @@ def test_orders_do_not_matter_but_for_votes_that_are_even(summary):
         assert row.selection.rules["best_q"] == expected.selection.rules["best_q"]
 
 
-def test_the_tables_in_words(summary):
-    outcomes, failures, selection, groups = tables(summary)
-    for table in (outcomes, failures, selection, groups):
-        assert {len(row) for row in table.rows} == {len(table.headers)}
-    assert outcomes.headline == "5 puzzles, 5 starts each: % of runs solved and settled"
-    assert "1 of 25 runs were not finite: not solved" in outcomes.notes
-    assert [row[0] for row in outcomes.rows] == ["0", "0.1", "1"]
-    assert failures.headline.startswith("Of the 4 that fail from z0 at segment 3")
-    assert "only 4 failures: too few for the intervals of runs" in failures.notes
-    assert selection.headers == ("", "σ = 0.1", "σ = 1")
-    assert [row[1:] for row in groups.rows] == [("2", "1"), ("1", "1"), ("2", "2")]
-
-
 def test_without_failures_their_numbers_are_undefined():
-    arrays = sweep() | {"solved": np.ones((5, 5, SEGMENTS), bool)}
+    arrays = restarts() | {"solved": np.ones((5, 5, SEGMENTS), bool)}
     found = summarize_basin(arrays, READOUT, seed=0)
     assert found.failures == []
     assert np.isnan(found.by_sigma[1].failures.at_some.value)
-    assert {row[1] for row in tables(found)[1].rows} == {"undefined"}
 
 
 def test_runs_that_all_blew_up_have_no_threshold():
-    arrays = sweep() | {"late_drift": np.full((5, 5), np.nan)}
+    arrays = restarts() | {"late_drift": np.full((5, 5), np.nan)}
     found = summarize_basin(arrays, READOUT, seed=0)
     assert np.isnan(found.settled_below)
     assert found.by_sigma[0].outcomes.settled.value == 0
@@ -144,17 +106,17 @@ def test_runs_that_all_blew_up_have_no_threshold():
 
 @pytest.mark.parametrize("drift", [0.3, 0.7, 1e-3])
 def test_runs_that_move_alike_are_all_settled(drift):
-    found = summarize_basin(sweep() | {"late_drift": np.full((5, 5), drift)}, READOUT, seed=0)
+    found = summarize_basin(restarts() | {"late_drift": np.full((5, 5), drift)}, READOUT, seed=0)
     assert found.by_sigma[0].outcomes.settled.value == 1
 
 
 @pytest.mark.parametrize("readout", [0, 6])
 def test_a_readout_that_is_no_segment_is_refused(readout):
     with pytest.raises(ValueError, match=r"readout_segment must lie in 1\.\.5"):
-        summarize_basin(sweep(), readout, seed=0)
+        summarize_basin(restarts(), readout, seed=0)
 
 
 @pytest.mark.parametrize("sigma", [[0, 0, 1, 1, 1], [1, 1, 1, 2, 2]])
 def test_exactly_one_run_starts_at_z0(sigma):
     with pytest.raises(ValueError, match="sigma must be 0 for exactly one run"):
-        summarize_basin(sweep() | {"sigma": np.array(sigma)}, READOUT, seed=0)
+        summarize_basin(restarts() | {"sigma": np.array(sigma)}, READOUT, seed=0)

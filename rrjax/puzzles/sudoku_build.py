@@ -1,0 +1,156 @@
+"""Sets of Sudokus: generated, or chosen from Sudoku-Extreme's CSV, with symmetric copies."""
+
+from pathlib import Path
+
+import numpy as np
+
+from rrjax.puzzles.dataset import PuzzleSet, set_of_groups
+from rrjax.puzzles.sudoku import Puzzles, board_size, is_solved, respects_givens
+from rrjax.puzzles.sudoku_generate import distinct, generate
+from rrjax.puzzles.sudoku_symmetry import apply_to_tokens, random_symmetries
+from rrjax.puzzles.text_files import Listing, fill_solutions, random_rows, read_csv, take
+
+NUM_TRAIN, NUM_TEST = 1000, 512
+_MAX_ROUNDS = 10
+
+
+def build(puzzles: Puzzles, num_aug: int = 0, seed: int = 0, source: str = "puzzles") -> PuzzleSet:
+    """Returns a set of Sudokus, each followed by `num_aug` random symmetric copies.
+
+    Args:
+        puzzles: Boards and solutions (number, n * n).
+        num_aug: Copies per puzzle; they form one group with it.
+        seed: The copies of puzzle i depend on (seed, i) alone.
+        source: Where the puzzles come from, for messages.
+
+    Returns:
+        Set of number * (1 + num_aug) examples.
+
+    Raises:
+        ValueError: No puzzle, a solution that is none, or a negative number.
+    """
+    boards, solutions = map(np.asarray, puzzles)
+    if boards.ndim != 2 or boards.shape != solutions.shape or not len(boards):
+        raise ValueError(
+            f"{source}: expected boards and solutions (number >= 1, n * n), "
+            f"found {boards.shape} and {solutions.shape}"
+        )
+    wrong = ~(respects_givens(boards, solutions) & is_solved(solutions))
+    if wrong.any():
+        raise ValueError(f"{source}: puzzle {wrong.argmax()} does not have the solution given")
+    _check_not_negative(num_aug=num_aug, seed=seed)
+    tokens = np.stack([boards, solutions], axis=1).astype(np.int32) + 1
+    copies = _augmented(tokens, num_aug, seed)  # (number * (1 + num_aug), 2, n * n)
+    vocab_size = board_size(boards) + 2
+    return set_of_groups(copies[:, 0], copies[:, 1], 1 + num_aug, vocab_size, source)
+
+
+def sudoku_sets(
+    size: int = 9,
+    num_train: int | None = None,
+    num_test: int | None = None,
+    *,
+    clues: tuple[int, int] | None = None,
+    num_aug: int = 0,
+    seed: int = 0,
+    csv: Path | None = None,
+    min_rating: int | None = None,
+) -> tuple[PuzzleSet, PuzzleSet]:
+    """Returns a training set of Sudokus with its copies, and a test set.
+
+    Args:
+        size: Side of a generated board: 4, 6, 9 or 16.
+        num_train: Training puzzles; None means 1000, or all of a CSV.
+        num_test: Test puzzles; None means 512, or all of a CSV. No generated one is a training
+            puzzle up to names of digits.
+        clues: Fewest and most clues of generated puzzles; None makes them minimal.
+        num_aug: Random symmetric copies of each training puzzle.
+        seed: The same seed gives the same sets.
+        csv: Folder with `train.csv` and `test.csv` of Sudoku-Extreme, from which puzzles are
+            chosen at random instead of generated.
+        min_rating: Least rating of puzzles of a CSV.
+
+    Raises:
+        ValueError: Numbers out of range, options that contradict each other, puzzles that cannot
+            be made, or files that cannot be read.
+    """
+    _check_not_negative(num_aug=num_aug, seed=seed)
+    if csv is None:
+        if min_rating is not None:
+            raise ValueError(
+                f"min_rating: expected the rating of a CSV's puzzles, found {min_rating} "
+                "without a csv; clues says how hard generated puzzles are"
+            )
+        train = generate(size, NUM_TRAIN if num_train is None else num_train, seed, clues)
+        wanted = NUM_TEST if num_test is None else num_test
+        test = _new_puzzles(size, wanted, seed, clues, train)
+    else:
+        if clues is not None:
+            raise ValueError(
+                f"clues: expected none with a csv, whose puzzles have theirs, found {clues}; "
+                "min_rating chooses among them"
+            )
+        train, test = _chosen_puzzles(csv, num_train, num_test, seed, min_rating)
+    return build(train, num_aug, seed, source="train"), build(test, source="test")
+
+
+def _augmented(tokens: np.ndarray, num_aug: int, seed: int) -> np.ndarray:
+    """Returns tokens (number, 2, n * n), each pair followed by its copies, along the first axis."""
+    number, _, num_cells = tokens.shape
+    copies = np.repeat(tokens[:, None], 1 + num_aug, axis=1)  # (number, 1 + num_aug, 2, n * n)
+    size = board_size(tokens)
+    for index in range(number if num_aug else 0):
+        rng = np.random.default_rng((seed, index))
+        symmetries = random_symmetries(rng, size, num_aug)
+        for side in range(2):
+            copies[index, 1:, side] = apply_to_tokens(symmetries, copies[index, 1:, side])
+    return copies.reshape(-1, 2, num_cells)
+
+
+def _new_puzzles(
+    size: int, wanted: int, seed: int, clues: tuple[int, int] | None, train: Puzzles
+) -> Puzzles:
+    """Generates puzzles that repeat neither each other nor the training puzzles.
+
+    They are numbered after the training puzzles; repeats are made anew a few times.
+    """
+    fresh, first = Puzzles(train.boards[:0], train.solutions[:0]), len(train.boards)
+    for _ in range(_MAX_ROUNDS):
+        missing = wanted - len(fresh.boards)
+        puzzles = generate(size, missing, seed, clues, first=first)
+        first += missing
+        joined = Puzzles(*map(np.concatenate, zip(fresh, puzzles, strict=True)))
+        keep = distinct(joined.boards, train.boards)
+        fresh = Puzzles(joined.boards[keep], joined.solutions[keep])
+        if len(fresh.boards) == wanted:
+            return fresh
+    raise ValueError(
+        f"could not make {wanted} test puzzles that differ from the {len(train.boards)} training "
+        "puzzles; ask for fewer, or for a larger board"
+    )
+
+
+def _chosen_puzzles(
+    folder: Path, num_train: int | None, num_test: int | None, seed: int, min_rating: int | None
+) -> tuple[Puzzles, Puzzles]:
+    """Chooses training and test puzzles from the two files of a folder."""
+
+    def choose(split: str, number: int | None, place: int) -> Listing:
+        listing = read_csv(folder / f"{split}.csv", min_rating)
+        rows = random_rows(len(listing.lines), number, (seed, place), f"num_{split}")
+        return take(listing, rows)
+
+    # the test set comes first: it is the smaller one, and each is checked whole
+    test, train = choose("test", num_test, 1), choose("train", num_train, 0)
+    if train.boards.shape[1] != test.boards.shape[1]:
+        raise ValueError(
+            f"{folder}: expected Sudokus of one size, found {train.boards.shape[1]} cells in "
+            f"train.csv and {test.boards.shape[1]} in test.csv"
+        )
+    return fill_solutions(train), fill_solutions(test)
+
+
+def _check_not_negative(**numbers: int) -> None:
+    for name, value in numbers.items():
+        if value < 0:
+            raise ValueError(f"{name}: expected at least 0, found {value}")
