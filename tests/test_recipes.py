@@ -120,8 +120,8 @@ def test_a_bundled_models_script_is_the_recipe_that_trained_it(name, monkeypatch
     assert (script.loop, script.augment) == (recipe.loop, recipe.augment)
     size = int(name[-1])
     sets = build(generate(size, 1, seed=0)), build(generate(size, 1, seed=1))
-    found = identity(task_of(script, sets))
-    assert found == identity(task_of(recipe, sets))
+    found = task_of(script, sets).identity()
+    assert found == task_of(recipe, sets).identity()
     folder = ROOT / "rrjax" / "bundled" / name.replace("_", "-")
     trained = json.loads((folder / "config.json").read_text())["provenance"]["trained"]
     # fields that are newer than the run stand at what they were

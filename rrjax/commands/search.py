@@ -51,7 +51,7 @@ class Options:
 
 def main(arguments: list[str]) -> None:
     """Parses, runs the trials that are missing, and prints the table."""
-    options = parse(Options, arguments, "rrjax search")
+    options = parse(Options, arguments, "rrjax search", search=SearchSettings())
     # only now, because --help needs none of it
     from rrjax.reports.searches import trial_table
     from rrjax.reports.terminal import print_table

@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import tyro
 
@@ -75,12 +75,19 @@ def main(arguments: list[str]) -> None:
         print(f"{options.out}: {numbers or f'finished, but its {METRICS} has no evaluation'}")
 
 
-def parse(kind: Callable[..., Kind], arguments: list[str], prog: str) -> Kind:
-    """Returns options with `config`, `arch` and `recipe`; a file named by --config has defaults."""
+def parse(kind: Callable[..., Kind], arguments: list[str], prog: str, **defaults: Any) -> Kind:
+    """Returns the options of a training.
+
+    Args:
+      kind: options with `config`, `arch`, `recipe` and `loop`.
+      arguments: the command line; a file that it names by --config gives `arch` and `recipe`.
+      prog: name of the command.
+      defaults: other settings whose options have no prefix.
+    """
     path = _config_path(arguments)
     arch, recipe = read_config_file(path) if path else (Arch(), Recipe())
-    defaults = functools.partial(kind, config=path, arch=arch, recipe=recipe)
-    return tyro.cli(defaults, args=arguments, prog=prog)
+    settings = {"config": path, "arch": arch, "recipe": recipe, "loop": LoopSettings(), **defaults}
+    return tyro.cli(functools.partial(kind, **settings), args=arguments, prog=prog)
 
 
 def _config_path(arguments: list[str]) -> Path | None:

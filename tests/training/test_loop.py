@@ -119,7 +119,7 @@ def test_log_has_a_line_every_five_steps_and_an_evaluation_every_ten(whole):
 
 def test_config_says_what_ran_and_how(whole):
     config = json.loads((whole / "config.json").read_text())
-    assert config["identity"] == json.loads(json.dumps(identity(tiny.task())))
+    assert config["identity"] == json.loads(json.dumps(tiny.task().identity()))
     assert config["identity"]["recipe"]["seed"] == 1
     assert config["loop"]["log_every"] == 5
     assert {"rrjax", "jax", "flax"} <= set(config["made_by"]["versions"])
@@ -254,13 +254,30 @@ def test_the_best_model_is_the_first_of_the_highest_accuracy(tmp_path, monkeypat
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
-def test_a_latent_that_the_cell_lacks_is_refused_before_anything_is_written(tmp_path):
+def test_a_latent_that_the_cell_lacks_is_refused():
     task = tiny.task(augmentation=Augmentation("single_perturbed_ce", latents="z_H"))
-    single = dataclasses.replace(tiny.ARCH, name="trm_singlez")
-    task = dataclasses.replace(task, config=dataclasses.replace(tiny.CONFIG, arch=single))
+    single = dataclasses.replace(
+        tiny.CONFIG, arch=dataclasses.replace(tiny.ARCH, name="trm_singlez")
+    )
     with pytest.raises(ValueError, match=r"augmentation\.latents must .*has z_L; got z_H"):
-        train(task, tiny.LOOP, tmp_path / "run", lambda step, means: None)
-    assert not (tmp_path / "run").exists()
+        dataclasses.replace(task, config=single)
+
+
+def test_a_run_is_a_model_with_its_test_puzzles(whole):
+    model = load_model(whole)
+    assert model.folder == whole / "models" / "best"
+    assert model.test_puzzles().digest() == tiny.sets()[1].digest()
+
+
+@pytest.mark.parametrize("content", [{}, {"format": "training run 0"}])
+def test_a_run_of_another_version_is_refused_by_name(whole, tmp_path, content):
+    shutil.copytree(whole, tmp_path / "run", ignore=shutil.ignore_patterns("checkpoints"))
+    path = tmp_path / "run" / "config.json"
+    record = json.loads(path.read_text())
+    assert record.pop("format") == "training run 1"
+    path.write_text(json.dumps(record | content))
+    with pytest.raises(ValueError, match=r"config\.json .*format.* reads 'training run 1' only"):
+        train(tiny.task(), tiny.LOOP, tmp_path / "run", lambda step, means: None)
 
 
 def test_a_finished_run_is_left_as_it_is(data, whole, capsys):
@@ -301,7 +318,7 @@ def test_other_groups_of_the_same_puzzles_are_another_run():
         **{**vars(task.train), "group_indices": groups, "metadata": metadata}
     )
     other = type(task)(**{**vars(task), "train": train_set})
-    assert identity(other) != task.identity()
+    assert other.identity() != task.identity()
 
 
 def test_a_folder_with_something_else_is_refused(data, tmp_path, capsys):
