@@ -1,15 +1,21 @@
-# Two commands: `make demo` shows the result, `make test` checks the project.
+# `make demo` shows the result; `make test` checks the project in a few minutes, and the others check the rest.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test lint
+.PHONY: demo test test-slow lint wheel
 
 demo: $(VENV)/demo
 	$(BIN)/rrjax spectrum
 
 test: $(VENV)/dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+
+test-slow: $(VENV)/dev
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
+
+wheel: $(VENV)/dev
+	VENV=$(VENV) .ci/wheel
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .

@@ -24,10 +24,11 @@ if TYPE_CHECKING:
     from rrjax.dynamics import horizons as horizons
     from rrjax.dynamics.covariant import covariant_vectors as covariant_vectors
     from rrjax.dynamics.divergence import divergence as divergence
+    from rrjax.dynamics.forward_vectors import forward_vectors as forward_vectors
     from rrjax.dynamics.full import full_spectrum as full_spectrum
+    from rrjax.dynamics.local import local_growth as local_growth
     from rrjax.dynamics.rollout import Trajectory as Trajectory
     from rrjax.dynamics.rollout import rollout as rollout
-    from rrjax.dynamics.slices import forward_vectors as forward_vectors
     from rrjax.dynamics.spectrum import Spectrum as Spectrum
     from rrjax.dynamics.spectrum import spectrum as spectrum
     from rrjax.models import Model as Model
@@ -43,9 +44,10 @@ _NAMES = {
     "rrjax.converters.convert": ("convert",),
     "rrjax.dynamics.covariant": ("covariant_vectors",),
     "rrjax.dynamics.divergence": ("divergence",),
+    "rrjax.dynamics.forward_vectors": ("forward_vectors",),
     "rrjax.dynamics.full": ("full_spectrum",),
+    "rrjax.dynamics.local": ("local_growth",),
     "rrjax.dynamics.rollout": ("Trajectory", "rollout"),
-    "rrjax.dynamics.slices": ("forward_vectors",),
     "rrjax.dynamics.spectrum": ("Spectrum", "spectrum"),
     "rrjax.models": ("Model", "bundled_names", "load_model"),
     "rrjax.results.results": ("Results", "load_results"),

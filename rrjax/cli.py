@@ -4,6 +4,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
+from types import ModuleType
 from typing import Any
 
 from rrjax import __version__
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments[0] not in COMMANDS:
         return _refuse(f"unknown command {arguments[0]!r}\n\n{_usage()}")
     use_compile_cache()
-    return run_command(_command(arguments[0]), arguments[1:])
+    return run_command(command_module(arguments[0]).main, arguments[1:])
 
 
 def run_command(command: Command, arguments: Sequence[str]) -> int:
@@ -72,9 +73,10 @@ def run_command(command: Command, arguments: Sequence[str]) -> int:
     return 0
 
 
-def _command(name: str) -> Command:
+def command_module(name: str) -> ModuleType:
+    """Returns the module of a command, with its `Options` and `main`."""
     # imported only when asked for, so that `rrjax --help` answers at once
-    return importlib.import_module(_ELSEWHERE.get(name, f"rrjax.commands.{name}")).main
+    return importlib.import_module(_ELSEWHERE.get(name, f"rrjax.commands.{name}"))
 
 
 def _usage() -> str:

@@ -1,26 +1,28 @@
 """The contract: a recurrent reasoner is a schedule of pure maps on a state.
 
-Cells produce a `Dynamics`; everything that measures, perturbs or trains consumes one and knows
+A cell produces a `Dynamics`. Everything that measures, perturbs or trains consumes one and knows
 nothing of puzzles, weights or Flax. This module imports JAX alone.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 
 State = Any
-"""A pytree of floating-point arrays with nothing in it but what the next update needs: no labels,
-counters or batch axis, since the tangent space of the spectrum is the tangent of the state."""
+"""A pytree of floating-point arrays that holds what the next update needs and nothing else. It has
+no labels, counters or batch axis, because the tangent space of a spectrum is that of the state. A
+field is a leaf of the state; its name is the path to it (`named_fields`)."""
 
 Context = Any
-"""What stays fixed along a trajectory: parameters and the embedded puzzle. Never differentiated by
-the tangent dynamics, and an argument (not a constant) of every compiled program."""
+"""What stays fixed along a trajectory: parameters and the embedded puzzle. The tangent dynamics do
+not differentiate it, and it is an argument (not a constant) of every compiled program."""
 
 Drive = Any
-"""What one segment is driven by (an RNN's input, held noise); None for autonomous systems."""
+"""What drives one segment (the input of an RNN, held noise); None for autonomous systems."""
 
 Carry = TypeVar("Carry")
 
@@ -33,7 +35,7 @@ class Update:
     apply: Callable[[Context, State, Drive], State]
 
     def __call__(self, context: Context, state: State, drive: Drive) -> State:
-        """The next state.
+        """Returns the next state.
 
         Raises:
           ValueError: while tracing, if the map changes the structure, shapes or dtypes of states.
@@ -41,9 +43,9 @@ class Update:
         after = self.apply(context, state, drive)
         if _layout(after) != _layout(state):
             raise ValueError(
-                f"update {self.name!r} must return a state of the structure, shapes and dtypes it "
-                f"is given; got {jax.tree.map(jax.typeof, state)} and returned "
-                f"{jax.tree.map(jax.typeof, after)}"
+                f"update {self.name!r} must return a state with the structure, shapes and dtypes "
+                f"of the one that it is given; it was given {jax.tree.map(jax.typeof, state)} and "
+                f"returned {jax.tree.map(jax.typeof, after)}"
             )
         return after
 
@@ -55,23 +57,58 @@ def _layout(state: State) -> tuple:
 
 @dataclass(frozen=True)
 class Repeat:
-    """`times` passes over `body`; compiles to a scan, so its length costs no compile time."""
+    """`times` passes over `body`. It compiles to a scan: more passes do not take longer to compile.
+
+    Attributes:
+      times: the number of passes.
+      body: what `as_schedule` takes; kept as a schedule.
+    """
 
     times: int
-    body: "Schedule"
+    body: Any
+
+    def __post_init__(self):
+        object.__setattr__(self, "body", as_schedule(self.body))
 
 
 Schedule = tuple[Update | Repeat, ...]
 """One segment, as nested repeats of updates."""
 
 
-def fold(
+def as_schedule(items: Any) -> tuple:
+    """Returns updates, repeats and functions as a schedule.
+
+    Args:
+      items: one of these, or a list or tuple of them. A function `(context, state, drive) -> state`
+        becomes an `Update` with the function's `__name__`.
+    """
+    listed = items if isinstance(items, tuple | list) else (items,)
+    return tuple(
+        item
+        if isinstance(item, Update | Repeat)
+        else Update(getattr(item, "__name__", type(item).__name__), item)
+        for item in listed
+    )
+
+
+def named_fields(state: State) -> dict[str, Any]:
+    """Returns the leaves of a state by name, in the order in which JAX flattens it.
+
+    A name is the path to the leaf, its parts joined by dots: `z_H` for a field of a named tuple,
+    `fast` for a key of a dictionary. A state that is a single array has the one field `state`.
+    """
+    paths = jax.tree_util.tree_leaves_with_path(state)
+    name = partial(jax.tree_util.keystr, simple=True, separator=".")
+    return {name(path) or "state": leaf for path, leaf in paths}
+
+
+def scan_updates(
     schedule: Schedule, step: Callable[[Update, Carry], tuple[Carry, Any]], carry: Carry
 ) -> tuple[Carry, Any]:
-    """Run `step(update, carry) -> (carry, output)` over the updates of a schedule, in order.
+    """Runs `step(update, carry) -> (carry, output)` over the updates of a schedule, in order.
 
-    Returns the last carry and the outputs stacked along a leading axis of length
-    `count_updates(schedule)` (None for an empty one). Nested repeats become nested scans.
+    Returns the last carry, and the outputs stacked along a leading axis of length
+    `count_updates(schedule)` (None for an empty schedule). Nested repeats become nested scans.
     """
     if not schedule:
         return carry, None
@@ -81,11 +118,11 @@ def fold(
             carry, output = step(item, carry)
             outputs.append(jax.tree.map(lambda leaf: leaf[None], output))
         elif item.times == 1:
-            carry, output = fold(item.body, step, carry)
+            carry, output = scan_updates(item.body, step, carry)
             outputs.append(output)
         else:
             carry, output = jax.lax.scan(
-                lambda inner, _, body=item.body: fold(body, step, inner),
+                lambda inner, _, body=item.body: scan_updates(body, step, inner),
                 carry,
                 length=item.times,
             )
@@ -98,7 +135,7 @@ def _merge_leading_axes(leaf: jax.Array) -> jax.Array:
 
 
 def updates(schedule: Schedule) -> Iterator[Update]:
-    """The updates of one segment in the order in which they run."""
+    """Yields the updates of one segment in the order in which they run."""
     for item in schedule:
         if isinstance(item, Update):
             yield item
@@ -108,7 +145,7 @@ def updates(schedule: Schedule) -> Iterator[Update]:
 
 
 def count_updates(schedule: Schedule) -> int:
-    """The number of module evaluations in one segment."""
+    """Returns the number of module evaluations in one segment."""
     return sum(
         1 if isinstance(item, Update) else item.times * count_updates(item.body)
         for item in schedule
@@ -120,12 +157,12 @@ CLOCKS = ("update", "latent", "cycle", "segment")
 
 
 def clock_steps(schedule: Schedule, clock: str) -> tuple[int, ...]:
-    """To which step of a clock each update of one segment belongs, counted from 0.
+    """Returns, for each update of one segment, the step of a clock that it belongs to, from 0.
 
     - `update`: every module evaluation is a step.
-    - `latent`: an update named `answer` is folded into the step before it; 64 steps for 16
-      segments of the official HRM, which evaluates 96 modules.
-    - `cycle`: one pass of a repeat at the top of the schedule, or an update there.
+    - `latent`: an update named `answer` belongs to the step before it. The official HRM evaluates
+      96 modules in 16 segments, which are 64 steps.
+    - `cycle`: a step is one pass of a repeat at the top of the schedule, or an update there.
     - `segment`: all updates of a segment are one step.
 
     Raises:
@@ -151,7 +188,7 @@ def _cycles(schedule: Schedule) -> tuple[int, ...]:
 
 
 def split_last(schedule: Schedule, number: int) -> tuple[Schedule, Schedule]:
-    """Split a schedule in two, the second holding exactly its last `number` updates.
+    """Splits a schedule in two, of which the second holds exactly the last `number` updates.
 
     Raises:
       ValueError: if the schedule has fewer updates than that.
@@ -186,16 +223,17 @@ def _split_repeat(front: Schedule, last: Repeat, number: int) -> tuple[Schedule,
 class Dynamics:
     """A state, the schedule of maps that moves it, and what can be read from it.
 
-    A pytree: `initial`, `context` and `drive` are traced, the rest is static, so that one compiled
-    program serves every puzzle, and `vmap` over `Dynamics` works.
+    This is a pytree: `initial`, `context` and `drive` are traced and the rest is static, so one
+    compiled program serves every puzzle, and `vmap` over `Dynamics` works.
 
     Attributes:
       initial: the state before the first segment.
       schedule: the updates of one segment.
-      readout: `readout(context, state)` -> a pytree (for cells: logits and q logits).
+      readout: `readout(context, state)` returns a pytree (for cells: logits and q logits).
       context: what every update and the readout see.
-      drive: None, or a pytree whose leaves have one slice per segment along their first axis.
-      gradient_updates: how many last updates of a segment carry gradient in training; None: all.
+      drive: None, or a pytree whose leaves have one slice for each segment along their first axis.
+      gradient_updates: how many last updates of a segment carry a gradient in training; None: all.
+      answer: the name of the state's field that the answer is read from; None if there is none.
     """
 
     initial: State
@@ -204,10 +242,11 @@ class Dynamics:
     context: Context = ()
     drive: Drive = None
     gradient_updates: int | None = None
+    answer: str | None = None
 
     @staticmethod
     def from_map(step: Callable[[State], State], initial: State) -> "Dynamics":
-        """The dynamics of any map `step(state) -> state`; a segment is one application.
+        """Returns the dynamics of a map `step(state) -> state`; a segment is one application.
 
         The readout is the state itself. Arrays that `step` closes over become constants of the
         compiled program.
@@ -215,26 +254,59 @@ class Dynamics:
         Raises:
           ValueError: if `step` changes the structure, shapes or dtypes of the state.
         """
+        return Dynamics.from_updates(initial, (Update("step", _Autonomous(step)),), _read_state)
+
+    @staticmethod
+    def from_updates(
+        initial: State,
+        schedule: Any,
+        readout: Callable[[Context, State], Any],
+        context: Context = (),
+        *,
+        drive: Drive = None,
+        answer: str | None = None,
+    ) -> "Dynamics":
+        """Returns the dynamics of a schedule of functions.
+
+        Args:
+          initial: the state before the first segment.
+          schedule: one segment: functions `(context, state, drive) -> state`, updates, and repeats
+            of these (see `as_schedule`).
+          readout: `readout(context, state)` returns a pytree.
+          context: what every update and the readout see, such as weights.
+          drive: None, or a pytree whose leaves have one slice for each segment.
+          answer: the name of the state's field that the answer is read from.
+
+        Raises:
+          ValueError: if an update changes the structure, shapes or dtypes of the state, or if
+            `answer` is no field of it.
+        """
         initial = jax.tree.map(jnp.asarray, initial)
-        update = Update("step", _Autonomous(step))
-        jax.eval_shape(update, (), initial, None)
-        return Dynamics(initial, (update,), _read_state)
+        if answer is not None and answer not in named_fields(initial):
+            raise ValueError(
+                f"answer must be a field of the state ({', '.join(named_fields(initial))}), "
+                f"got {answer!r}"
+            )
+        dynamics = Dynamics(initial, as_schedule(schedule), readout, context, drive, answer=answer)
+        first = jax.tree.map(lambda leaf: leaf[0], drive)
+        jax.eval_shape(partial(run_segment, dynamics), initial, first)
+        return dynamics
 
     def start(self, initial: State | None) -> State:
-        """The state to start from: `initial` where one is given, else the dynamics' own.
+        """Returns the state to start from: `initial` if it is given, else the dynamics' own.
 
         Raises:
           ValueError: if `initial` has another structure or other shapes.
         """
         if initial is None:
             return self.initial
-        expected, found = jax.tree.map(jnp.shape, self.initial), jax.tree.map(jnp.shape, initial)
-        if expected != found:
-            raise ValueError(f"initial must have the shapes {expected}, got {found}")
+        expected, shapes = (jax.tree.map(jnp.shape, state) for state in (self.initial, initial))
+        if expected != shapes:
+            raise ValueError(f"initial must have the shapes {expected}, got {shapes}")
         return jax.tree.map(lambda old, new: jnp.asarray(new, old.dtype), self.initial, initial)
 
     def drives(self, num_segments: int) -> Drive:
-        """The drive's slices for the first `num_segments` segments, to scan over.
+        """Returns the drive's slices for the first `num_segments` segments, to scan over.
 
         Raises:
           ValueError: for no segments, or more than the drive has.
@@ -244,7 +316,7 @@ class Dynamics:
         for leaf in jax.tree.leaves(self.drive):
             if leaf.shape[0] < num_segments:
                 raise ValueError(
-                    f"the drive has {leaf.shape[0]} segments, {num_segments} were asked for"
+                    f"the drive has {leaf.shape[0]} segments, but {num_segments} were asked for"
                 )
         return jax.tree.map(lambda leaf: leaf[:num_segments], self.drive)
 
@@ -252,13 +324,13 @@ class Dynamics:
 jax.tree_util.register_dataclass(
     Dynamics,
     data_fields=["initial", "context", "drive"],
-    meta_fields=["schedule", "readout", "gradient_updates"],
+    meta_fields=["schedule", "readout", "gradient_updates", "answer"],
 )
 
 
 @dataclass(frozen=True)
 class _Autonomous:
-    """Equal for equal `step`, so that binding the same map twice compiles once."""
+    """A map as an update. It equals another one with the same `step`, so both compile once."""
 
     step: Callable[[State], State]
 
@@ -271,14 +343,14 @@ def _read_state(context: Context, state: State) -> State:
 
 
 def run_updates(schedule: Schedule, dynamics: Dynamics, state: State, drive: Drive) -> State:
-    """The state after the updates of `schedule`, with the context of `dynamics`."""
+    """Returns the state after the updates of `schedule`, with the context of `dynamics`."""
 
     def step(update: Update, state: State) -> tuple[State, None]:
         return update(dynamics.context, state, drive), None
 
-    return fold(schedule, step, state)[0]
+    return scan_updates(schedule, step, state)[0]
 
 
 def run_segment(dynamics: Dynamics, state: State, drive: Drive = None) -> State:
-    """The state one segment later."""
+    """Returns the state one segment later."""
     return run_updates(dynamics.schedule, dynamics, state, drive)

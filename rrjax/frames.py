@@ -1,4 +1,4 @@
-"""Frames of tangent vectors on pytrees: random, orthonormal, and their thin QR.
+"""Frames of tangent vectors on pytrees: random ones, orthonormal ones, and their thin QR.
 
 A frame of k vectors in the tangent space of a state is a state with a leading axis k.
 """
@@ -19,12 +19,12 @@ Rows = list[Float[Array, "batch k _"]]
 
 
 def dimension(state: State) -> int:
-    """The number of real components of a state."""
+    """Returns the number of real components of a state."""
     return sum(leaf.size for leaf in jax.tree.leaves(state))
 
 
 def random_frame(key: jax.Array, state: State, num_vectors: int) -> Frame:
-    """An orthonormal frame, uniformly distributed: the Q factor of a Gaussian matrix."""
+    """Returns a uniformly distributed orthonormal frame: the Q factor of a Gaussian matrix."""
     leaves, treedef = jax.tree.flatten(state)
     keys = jax.random.split(key, len(leaves))
     draws = [
@@ -35,22 +35,22 @@ def random_frame(key: jax.Array, state: State, num_vectors: int) -> Frame:
 
 
 def orthonormalize(frame: Frame) -> tuple[Frame, Float[Array, "k k"]]:
-    """Thin QR of a frame, V = Q R with diag(R) > 0.
+    """Returns the thin QR of a frame, V = Q R with diag(R) > 0.
 
-    Cholesky-QR twice: with the Gram matrix VᵀV = RᵀR, Q = V R⁻¹, and once more on Q, which brings
-    its orthogonality to round-off while the condition of V is below about u^(−1/2) (4,000 in
-    float32). Beyond that, where a Cholesky factor does not exist or the first pass leaves Q too
-    skew for the second to mend, Householder reflections take over. Under `vmap` they are computed
-    only if some frame of the batch needs them, and used for those alone.
+    The method is Cholesky-QR done twice: VᵀV = RᵀR gives Q = V R⁻¹, and then the same for Q. Its
+    orthogonality then reaches round-off while the condition of V is below about u^(−1/2) (4,000 in
+    float32). Beyond that a Cholesky factor does not exist, or the first pass leaves Q too skew for
+    the second to mend, and Householder reflections take over. Under `vmap` they are computed only
+    if some frame of the batch needs them, and they are used for such frames alone.
 
-    Differentiable, forwards and in reverse, by the differential in closed form: with
+    It can be differentiated forwards and in reverse, by the differential in closed form: with
     M = Qᵀ dV R⁻¹ and Ω the skew matrix that has M's entries below its diagonal,
 
         dR = (M − Ω) R,    dQ = dV R⁻¹ − Q (M − Ω).
 
-    It has a pole where Rᵢᵢ → 0. A direction i that round-off leaves open (`above_round_off`) is
-    taken as given: it does not depend on V, and no other direction does through it. The derivative
-    of its Rᵢᵢ is then 0, which must not be mistaken for a gradient.
+    It has a pole where Rᵢᵢ → 0. A direction i that round-off leaves open (`above_round_off`) counts
+    as constant: it does not depend on V, and no other direction does through it. The derivative of
+    its Rᵢᵢ is then 0, which must not be mistaken for a gradient.
 
     Returns:
       The frame Q, and R as an upper triangular (k, k) matrix. A vanishing direction has 0 on the
@@ -64,10 +64,10 @@ def orthonormalize(frame: Frame) -> tuple[Frame, Float[Array, "k k"]]:
 
 
 def orthonormalize_dense(frame: Frame) -> tuple[Frame, Float[Array, "k k"]]:
-    """The same, by the QR of the platform's library (LAPACK on a CPU).
+    """Returns the same as `orthonormalize` by the QR of the platform's library (LAPACK on a CPU).
 
-    Faster for a frame of many vectors of a small state, e.g. 75 of 80 components: 25 times there,
-    while for 8 vectors of a large state it is the slower one.
+    It is faster for many vectors of a small state (25 times for 75 vectors of 80 components) and
+    slower for 8 vectors of a large one.
     """
     return _orthonormalize_dense(frame)
 
@@ -98,15 +98,15 @@ def _differential_dense(primals: tuple[Frame], tangents: tuple[Frame]) -> tuple:
 
 
 def _qr_differential(out: tuple[Frame, Array], tangent: Frame) -> tuple:
-    """Q, R and their differentials for V moved by the tangent."""
+    """Returns Q, R and their differentials for V moved by the tangent."""
     q, r = _as_matrix(out[0]), out[1]
     resolved = above_round_off(r)
-    moved = jnp.where(resolved[:, None], _as_matrix(tangent), 0)  # also where the tangent is NaN
+    dV = jnp.where(resolved[:, None], _as_matrix(tangent), 0)  # also where the tangent is NaN
     both = resolved[:, None] & resolved
     safe = jnp.where(both, r, jnp.eye(len(r), dtype=r.dtype))
     with jax.default_matmul_precision("highest"):
         slopes = jax.lax.linalg.triangular_solve(
-            safe, moved, lower=False, transpose_a=True, left_side=True
+            safe, dV, lower=False, transpose_a=True, left_side=True
         )
         m = q @ slopes.T
         upper = jnp.triu(m) + jnp.tril(m, -1).T
@@ -128,24 +128,24 @@ def _as_frame(matrix: Float[Array, "k n"], like: Frame) -> Frame:
 
 
 FLOOR = 32
-"""Rᵢᵢ counts as round-off when it is below this many units in the last place of the largest
-growth of the same frame: the products behind it are sums of some hundred rounded terms."""
+"""Rᵢᵢ counts as round-off below this many units in the last place of the largest growth of the same
+frame, because the products behind it are sums of some hundred rounded terms."""
 
 
 def above_round_off(R: Float[Array, "k k"]) -> Bool[Array, " k"]:
-    """Which Rᵢᵢ are numbers, not the round-off of the products behind them (`FLOOR`)."""
+    """Returns which Rᵢᵢ are more than the round-off of the products behind them (`FLOOR`)."""
     largest = jnp.sqrt(jnp.sum(jnp.square(R), axis=0).max())
     return jnp.diagonal(R) > FLOOR * jnp.finfo(R.dtype).eps * largest
 
 
 def gram(frame: Frame) -> Float[Array, "k k"]:
-    """All inner products of a frame's vectors."""
+    """Returns all inner products of a frame's vectors."""
     rows = [leaf.reshape(leaf.shape[0], -1) for leaf in jax.tree.leaves(frame)]
     return reduce(operator.add, [row @ row.T for row in rows])
 
 
 def norms(state: State) -> State:
-    """The Euclidean norm of every leaf."""
+    """Returns the Euclidean norm of every field."""
     return jax.tree.map(lambda leaf: jnp.sqrt(jnp.sum(jnp.square(leaf))), state)
 
 
@@ -183,7 +183,7 @@ def _cholesky_qr2(rows: Rows) -> tuple[Rows, Array, Bool[Array, " batch"]]:
 
 
 def _cholesky_qr(rows: Rows) -> tuple[Rows, Array, Float[Array, " batch"]]:
-    """Q, R, and how far the Gram matrix was from the identity."""
+    """Returns Q, R, and how far the Gram matrix was from the identity."""
     products = reduce(operator.add, [row @ row.mT for row in rows])
     r, inverse = _cholesky(products)
     skew = jnp.abs(products - jnp.eye(products.shape[-1], dtype=products.dtype)).max((1, 2))
@@ -193,9 +193,9 @@ def _cholesky_qr(rows: Rows) -> tuple[Rows, Array, Float[Array, " batch"]]:
 def _cholesky(
     products: Float[Array, "batch k k"],
 ) -> tuple[Float[Array, "batch k k"], Float[Array, "batch k k"]]:
-    """R and R⁻ᵀ of RᵀR, by eliminating [RᵀR | 1] row by row; NaN where there is no such R.
+    """Returns R and R⁻ᵀ for RᵀR, by eliminating [RᵀR | 1] row by row; NaN if there is no such R.
 
-    Our own, since LAPACK's would be called matrix by matrix, and only where there is a LAPACK.
+    LAPACK's factorisation would be called matrix by matrix, and only exists where there is LAPACK.
     """
     k = products.shape[-1]
     identity = jnp.broadcast_to(jnp.eye(k, dtype=products.dtype), products.shape)
@@ -212,7 +212,7 @@ def _cholesky(
 
 
 def _householder(rows: Rows) -> tuple[Rows, Array]:
-    """Backward stable for every frame, and slower.
+    """Returns Q and R by reflections: slower, and backward stable for every frame.
 
     Our own: the program of a library's QR grows with the dimension of the state on a TPU, and
     calls a library elsewhere.
@@ -228,7 +228,7 @@ def _householder(rows: Rows) -> tuple[Rows, Array]:
 def _reflections(
     vectors: Float[Array, "batch k n"],
 ) -> tuple[Float[Array, "batch k n"], Float[Array, "batch k k"]]:
-    """Q's vectors and R with diag(R) ≥ 0, by k Householder reflections 1 − 2vvᵀ."""
+    """Returns Q's vectors and R with diag(R) ≥ 0, by k Householder reflections 1 − 2vvᵀ."""
     k, n = vectors.shape[1:]
     axes = jnp.arange(n)
 

@@ -4,7 +4,7 @@ from math import isqrt
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Int, Int16
+from jaxtyping import Array, Bool, Int16, Integer
 
 from rrjax.cells.config import Config
 from rrjax.puzzles.batch import IGNORE_LABEL
@@ -17,17 +17,23 @@ _FIRST_DIGIT = 2
 """Tokens of a Sudoku: padding 0, blank 1, digit d → d + 1."""
 
 
-def is_right(answers: Int[Array, "... seq"], labels: Int[Array, "... seq"]) -> Bool[Array, " ..."]:
+def is_right(
+    answers: Integer[Array, "... seq"], labels: Integer[Array, "... seq"]
+) -> Bool[Array, " ..."]:
     """Returns whether every labelled token is its label; true where no token is labelled."""
     return ((answers == labels) | (labels == IGNORE_LABEL)).all(-1)
 
 
-def is_solved(answers: Int[Array, "... seq"], labels: Int[Array, "... seq"]) -> Bool[Array, " ..."]:
+def is_solved(
+    answers: Integer[Array, "... seq"], labels: Integer[Array, "... seq"]
+) -> Bool[Array, " ..."]:
     """Returns whether an answer is right; false where no token is labelled."""
     return is_right(answers, labels) & (labels != IGNORE_LABEL).any(-1)
 
 
-def violations(answers: Int[Array, " cells"], units: Int[Array, "units n"]) -> Int16[Array, ""]:
+def violations(
+    answers: Integer[Array, " cells"], units: Integer[Array, "units n"]
+) -> Int16[Array, ""]:
     """Returns how many digits the rows, columns and boxes of a Sudoku lack, summed over them.
 
     Args:
@@ -40,7 +46,9 @@ def violations(answers: Int[Array, " cells"], units: Int[Array, "units n"]) -> I
     return (number * size - present.sum()).astype(jnp.int16)
 
 
-def changed_clues(tokens: Int[Array, " cells"], answers: Int[Array, " cells"]) -> Int16[Array, ""]:
+def changed_clues(
+    tokens: Integer[Array, " cells"], answers: Integer[Array, " cells"]
+) -> Int16[Array, ""]:
     """Returns how many clues of a Sudoku an answer does not keep."""
     clues = tokens >= _FIRST_DIGIT
     return jnp.sum(clues & (answers != tokens)).astype(jnp.int16)
@@ -51,7 +59,9 @@ def has_paths(config: Config) -> bool:
     return maze_size(config.seq_len, config.vocab_size) is not None
 
 
-def is_valid_path(tokens: Int[Array, " seq"], answer: Int[Array, " seq"]) -> Bool[Array, ""]:
+def is_valid_path(
+    tokens: Integer[Array, " seq"], answer: Integer[Array, " seq"]
+) -> Bool[Array, ""]:
     """Returns whether an answer joins S to G, whether or not by the labelled path.
 
     A maze has many shortest paths and one label, so that exact match is too strict.

@@ -14,9 +14,10 @@ from rrjax.contract import (
     Schedule,
     Update,
     count_updates,
-    fold,
+    named_fields,
     run_segment,
     run_updates,
+    scan_updates,
     split_last,
     updates,
 )
@@ -83,12 +84,12 @@ def test_split_last_keeps_whole_repeats_whole():
 
 @settings(max_examples=15, deadline=None)
 @given(SCHEDULES)
-def test_fold_is_a_plain_loop(schedule):
+def test_scanning_is_a_plain_loop(schedule):
     def step(update, x):
         after = update.apply(None, x, None)
         return after, {"before": x, "after": after[0]}
 
-    carry, outputs = fold(schedule, step, jnp.array([1, 2]))
+    carry, outputs = scan_updates(schedule, step, jnp.array([1, 2]))
     x, seen = np.array([1, 2]), []
     for update in unroll(schedule):
         seen.append(x)
@@ -98,8 +99,8 @@ def test_fold_is_a_plain_loop(schedule):
     np.testing.assert_array_equal(outputs["after"], [y[0] for y in [*seen[1:], x]])
 
 
-def test_fold_of_nothing_returns_the_carry():
-    carry, outputs = fold((), lambda update, x: (x, x), 5)
+def test_scanning_of_nothing_returns_the_carry():
+    carry, outputs = scan_updates((), lambda update, x: (x, x), 5)
     assert carry == 5
     assert outputs is None
 
@@ -107,7 +108,9 @@ def test_fold_of_nothing_returns_the_carry():
 def test_compiled_size_does_not_grow_with_repeats():
     def equations(times: int) -> int:
         schedule = (Repeat(times, (Repeat(times, (numbered(1),)), numbered(2))),)
-        text = jax.make_jaxpr(lambda x: fold(schedule, lambda u, x: (u.apply(0, x, 0), x), x))(1)
+        text = jax.make_jaxpr(
+            lambda x: scan_updates(schedule, lambda u, x: (u.apply(0, x, 0), x), x)
+        )(1)
         return len(str(text).splitlines())
 
     assert equations(50) == equations(2)
@@ -161,7 +164,7 @@ def test_from_map_applies_the_map_once_a_segment():
     ids=["leaf", "more fields", "shape", "dtype", "nesting"],
 )
 def test_from_map_refuses_maps_that_change_the_state_s_form(step):
-    with pytest.raises(ValueError, match="update 'step' must return a state of the structure"):
+    with pytest.raises(ValueError, match="update 'step' must return a state with the structure"):
         Dynamics.from_map(step, {"x": jnp.ones(2)})
 
 
@@ -221,7 +224,7 @@ def test_a_drive_is_cut_to_the_segments_asked_for(driven, number):
 
 
 def test_a_drive_shorter_than_asked_for_is_refused(driven):
-    with pytest.raises(ValueError, match="the drive has 3 segments, 4 were asked for"):
+    with pytest.raises(ValueError, match="the drive has 3 segments, but 4 were asked for"):
         driven.drives(4)
 
 
@@ -249,3 +252,49 @@ def test_start_refuses_states_of_another_form(initial):
     dynamics = Dynamics.from_map(halve, jnp.ones(2))
     with pytest.raises(ValueError, match="initial must have the shapes"):
         dynamics.start(initial)
+
+
+def think(context, state, drive):
+    return state | {"fast": jnp.tanh(context @ state["fast"] + state["slow"])}
+
+
+def answer(context, state, drive):
+    return state | {"slow": state["slow"] + state["fast"]}
+
+
+def read_slow(context, state):
+    return context @ state["slow"]
+
+
+def from_functions(**options):
+    start = {"fast": np.zeros(2), "slow": np.array([0.1, 0.2])}
+    schedule = (Repeat(3, (Repeat(2, think), answer)),)
+    return Dynamics.from_updates(start, schedule, read_slow, 0.5 * jnp.eye(2), **options)
+
+
+def test_functions_become_updates_with_their_names():
+    dynamics = from_functions(answer="slow")
+    assert names(dynamics.schedule) == 3 * ["think", "think", "answer"]
+    state = {"fast": np.zeros(2), "slow": np.array([0.1, 0.2])}
+    for _ in range(3):
+        for _ in range(2):
+            state["fast"] = np.tanh(0.5 * state["fast"] + state["slow"])
+        state["slow"] = state["slow"] + state["fast"]
+    after = run_segment(dynamics, dynamics.initial)
+    np.testing.assert_allclose(after["slow"], state["slow"], rtol=1e-6)
+    np.testing.assert_allclose(dynamics.readout(dynamics.context, after), 0.5 * after["slow"])
+    assert from_functions(answer="slow").schedule == dynamics.schedule  # so it compiles once
+
+
+def test_updates_and_answers_that_do_not_fit_the_state_are_refused():
+    with pytest.raises(ValueError, match=r"answer must be a field of the state \(fast, slow\)"):
+        from_functions(answer="z_H")
+    with pytest.raises(ValueError, match="update 'think' must return a state"):
+        Dynamics.from_updates(
+            {"fast": np.zeros(2), "slow": np.zeros((2, 2))}, think, read_slow, np.eye(2)
+        )
+
+
+def test_fields_are_named_by_their_paths():
+    assert list(named_fields({"b": 1.0, "a": (2.0, 3.0)})) == ["a.0", "a.1", "b"]
+    assert named_fields(jnp.float32(2.0)) == {"state": 2}

@@ -25,7 +25,7 @@ FLOORS = (
 # Parts that may import less of the lower floors than all.
 ONLY = {
     "dynamics": {"contract", "frames"},
-    "flossing": {"contract", "dynamics", "frames"},
+    "flossing": {"checks", "contract", "dynamics", "frames"},
     "plots": {"analysis", "results", "store"},
     "reports": {"analysis", "results", "store"},
 }

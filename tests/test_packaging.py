@@ -58,6 +58,8 @@ def test_the_requirements_are_what_the_package_imports():
 
 def test_the_version_is_that_of_the_installed_package():
     assert rrjax.__version__ == importlib.metadata.version("rrjax")
+    assert f"\nversion: {rrjax.__version__}\n" in (ROOT / "CITATION.cff").read_text()
+    assert f"\n## [{rrjax.__version__}] - " in (ROOT / "CHANGELOG.md").read_text()
 
 
 def test_no_module_needs_what_windows_lacks():

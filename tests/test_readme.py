@@ -4,14 +4,13 @@ import importlib
 import re
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tyro
 
-from rrjax.cli import COMMANDS
+from rrjax.cli import COMMANDS, command_module, main
 from rrjax.commands import train
 
 ROOT = Path(__file__).parent.parent
@@ -52,7 +51,7 @@ SCRIPTS = sorted(line for line in GIVEN if re.search(r"python -m scripts\.[\w.]+
 @pytest.mark.parametrize("line", OURS)
 def test_every_command_parses(line):
     _, name, *words = shlex.split(line)
-    module = importlib.import_module(f"rrjax.commands.{name}")
+    module = command_module(name)
     if name in ("train", "search"):
         options = train.parse(module.Options, words, f"rrjax {name}")
     else:
@@ -63,9 +62,7 @@ def test_every_command_parses(line):
 @pytest.mark.parametrize("line", SCRIPTS)
 def test_every_command_of_a_script_parses(line):
     name, *words = shlex.split(line.partition("python -m ")[2])
-    if (
-        name == "scripts.studies.story"
-    ):  # a notebook, which reads its options as it is imported: see test_story
+    if name == "scripts.studies.story":  # it reads its options when it is imported: see test_story
         text = (ROOT / "scripts" / "studies" / "story.py").read_text()
         names = [word[2:].removeprefix("no-") for word in words if word.startswith("--")]
         assert all(f"    {name}: " in text for name in names)
@@ -98,13 +95,12 @@ def test_every_make_target_exists():
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))
-def test_every_command_explains_itself(command):
+def test_every_command_explains_itself(command, capsys):
     assert f"rrjax {command}" in README
-    run = subprocess.run(
-        [sys.executable, "-m", "rrjax.cli", command, "--help"], capture_output=True, text=True
-    )
-    assert run.returncode == 0
-    assert f"usage: rrjax {command}" in run.stdout
+    with pytest.raises(SystemExit) as stopped:
+        main([command, "--help"])
+    assert stopped.value.code == 0
+    assert f"usage: rrjax {command}" in capsys.readouterr().out
 
 
 def test_nothing_is_left_to_fill_in():

@@ -129,6 +129,7 @@ def test_a_bundled_models_script_is_the_recipe_that_trained_it(name, monkeypatch
     assert (script.recipe, script.augment) == (Recipe(**trained["recipe"]), trained["augment"])
 
 
+@pytest.mark.slow
 def test_the_small_recipe_trains(tmp_path):
     arch, recipe = read_config_file(ROOT / "recipes" / "cpu_sudoku4.yaml")
     few: Recipe = replace(recipe, steps=2, global_batch_size=4)

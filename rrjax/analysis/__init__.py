@@ -1,1 +1,51 @@
-"""Statistics on arrays of results. NumPy only: nothing here knows of models, files or figures."""
+"""Statistics of finished results, on NumPy arrays; each name is imported when it is first used.
+
+- `compare`: what changes between two results of the same puzzles.
+- `auc`, `bootstrap_auc`: how well a score tells solved from failed puzzles.
+- `bootstrap_median`, `wilson_interval`: medians and fractions as an `Interval`.
+- `kaplan_yorke`, `entropy_rate`: what follows from a spectrum.
+- `block_standard_error`: how uncertain one exponent is along time.
+- `kaplan_meier`: how long failures last.
+- `basin_entropy`, `uncertainty_exponent`: how mixed basins are.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rrjax.analysis.basins import basin_entropy as basin_entropy
+    from rrjax.analysis.basins import uncertainty_exponent as uncertainty_exponent
+    from rrjax.analysis.derived import entropy_rate as entropy_rate
+    from rrjax.analysis.derived import kaplan_yorke as kaplan_yorke
+    from rrjax.analysis.errorbars import block_standard_error as block_standard_error
+    from rrjax.analysis.intervals import Interval as Interval
+    from rrjax.analysis.intervals import bootstrap_median as bootstrap_median
+    from rrjax.analysis.intervals import wilson_interval as wilson_interval
+    from rrjax.analysis.paired import Comparison as Comparison
+    from rrjax.analysis.paired import compare as compare
+    from rrjax.analysis.separation import auc as auc
+    from rrjax.analysis.separation import bootstrap_auc as bootstrap_auc
+    from rrjax.analysis.survival import kaplan_meier as kaplan_meier
+
+_NAMES = {
+    "basins": ("basin_entropy", "uncertainty_exponent"),
+    "derived": ("entropy_rate", "kaplan_yorke"),
+    "errorbars": ("block_standard_error",),
+    "intervals": ("Interval", "bootstrap_median", "wilson_interval"),
+    "paired": ("Comparison", "compare"),
+    "separation": ("auc", "bootstrap_auc"),
+    "survival": ("kaplan_meier",),
+}
+_HOMES = {name: module for module, names in _NAMES.items() for name in names}
+
+__all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -24,7 +24,7 @@ class Cells:
 
 
 def classify(inputs: np.ndarray, labels: np.ndarray, answers: np.ndarray, ignored: int) -> Cells:
-    """Classes of the cells by their tokens, all (..., cells); the label `ignored` is unknown."""
+    """Returns the classes of cells by their tokens, (..., cells); `ignored` labels are in none."""
     known = labels != ignored
     return Cells(
         known & (inputs == labels), known & (inputs != labels), known & (answers != labels)
@@ -65,13 +65,13 @@ class Attribution:
 
 
 def attribute(shares: Mapping[str, np.ndarray], cells: Cells, seed: int = 0) -> Attribution:
-    """Medians of where vectors lie.
+    """Returns medians over puzzles of where vectors lie.
 
     Args:
       shares: by state, (N, tokens) shares of one vector's squared norm; all add up to 1. The
         last tokens are the cells. Puzzles with a share that is not finite are left out.
       cells: of the same puzzles, (N, cells).
-      seed: of the bootstrap.
+      seed: Seed of the bootstrap.
     """
     total = total_shares(shares)
     finite = np.isfinite(total).all(axis=1)
@@ -100,12 +100,12 @@ def attribute(shares: Mapping[str, np.ndarray], cells: Cells, seed: int = 0) -> 
 
 
 def total_shares(shares: Mapping[str, np.ndarray]) -> np.ndarray:
-    """The shares (..., tokens) summed over the states, in double precision."""
+    """Returns the shares (..., tokens) summed over the states, in double precision."""
     return np.sum([np.asarray(share, np.float64) for share in shares.values()], axis=0)
 
 
 def on_cells(shares: np.ndarray, num_cells: int) -> np.ndarray:
-    """The part (..., cells) of shares (..., tokens): puzzle-embedding tokens come first."""
+    """Returns the part (..., cells) of shares (..., tokens); puzzle-embedding tokens come first."""
     return shares[..., shares.shape[-1] - num_cells :]
 
 

@@ -31,7 +31,7 @@ INDEPENDENT = 0.8
 
 
 def answer_classes(answers: ArrayLike, settled: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Runs by their final answer: the settled ones by what they answer, the others together.
+    """Returns the class of each run by its final answer, and the distinct answers.
 
     Args:
       answers: (N, seq) tokens after the last segment.
@@ -78,7 +78,7 @@ class BasinEntropy(NamedTuple):
 def basin_entropy(
     classes: ArrayLike, box_size: int = 5, seed: int = 0, num_resamples: int = 1000
 ) -> BasinEntropy:
-    r"""How uncertain the basin of a point is, of which only the box is known.
+    r"""Returns the basin entropies of a grid: how uncertain a point's basin is, given its box.
 
       S_i = −Σ_j p_ij ln p_ij,    S_b = Σ_i S_i / N,    S_bb = Σ_i S_i / N_b
 
@@ -92,7 +92,7 @@ def basin_entropy(
       classes: (G, G) the basin of each point, any integers or booleans.
       box_size: points along the edge of a box. What does not fill a box at the far edges is left
         out.
-      seed: of the resampling.
+      seed: Seed of the resampling.
       num_resamples: of the percentile bootstrap over boxes, which takes them as independent.
 
     Raises:
@@ -116,26 +116,24 @@ def basin_entropy(
 
 
 def check_classes(classes: ArrayLike) -> np.ndarray:
-    """The classes of a square grid as integers.
+    """Returns the classes of a square grid as integers.
 
     Raises:
       ValueError: for another shape, fewer than 2 × 2 points, or numbers that are no classes.
     """
-    classes = np.asarray(classes)
-    return as_array("classes", classes, 2 * classes.shape[:1] or ("G", "G"), int, 2).astype(
-        np.int64
-    )
+    square = 2 * np.shape(classes)[:1] or ("G", "G")
+    return as_array("classes", classes, square, int, least=2).astype(np.int64)
 
 
 def _boxes(classes: np.ndarray, size: int) -> np.ndarray:
-    """(boxes, size²) the classes of each whole box."""
+    """Returns the classes of each whole box, (boxes, size²)."""
     number = len(classes) // size
     whole = classes[: number * size, : number * size]
     return whole.reshape(number, size, number, size).swapaxes(1, 2).reshape(number**2, size**2)
 
 
 def _by_box(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(boxes,) S_i, and where a box has more than one basin."""
+    """Returns (boxes,) the entropy S_i, and where a box has more than one basin."""
     number, points = boxes.shape
     basins, index = np.unique(boxes, return_inverse=True)
     pairs = np.arange(number)[:, None] * len(basins) + index.reshape(boxes.shape)
@@ -151,7 +149,7 @@ def _means(entropies: np.ndarray, mixed: np.ndarray) -> tuple[float, float]:
 
 
 def _resample(entropies: np.ndarray, mixed: np.ndarray, number: int, seed: int) -> np.ndarray:
-    """(number, 2) both means of boxes drawn with replacement."""
+    """Returns both means (number, 2) of boxes drawn with replacement."""
     rng = np.random.default_rng(seed)
     draws = (rng.integers(len(mixed), size=len(mixed)) for _ in range(number))
     return np.array([_means(entropies[draw], mixed[draw]) for draw in draws])
@@ -185,7 +183,7 @@ class UncertaintyExponent:
 
 
 def uncertainty_exponent(classes: ArrayLike) -> UncertaintyExponent:
-    r"""By which power of the uncertainty ε of a start its final state becomes uncertain.
+    r"""Returns the power of a start's uncertainty ε with which its final state is uncertain.
 
       f(ε) ~ ε^α,    D = 2 − α
 
@@ -223,7 +221,7 @@ def uncertainty_exponent(classes: ArrayLike) -> UncertaintyExponent:
 
 
 def uncertain_points(classes: np.ndarray, distance: int) -> np.ndarray:
-    """(G, G) which points have another class at a distance in grid steps along either axis."""
+    """Returns (G, G) where a point has another class at a distance along either axis."""
     uncertain = np.zeros(classes.shape, bool)
     differs = classes[distance:] != classes[:-distance]
     uncertain[distance:] |= differs
@@ -240,7 +238,7 @@ def _distances(grid: int) -> np.ndarray:
 
 
 def _range_to_fit(classes: np.ndarray, fractions: np.ndarray) -> tuple[np.ndarray, str]:
-    """Which distances the line is fitted to, none where there is no line, and a remark."""
+    """Returns which distances the line is fitted to, possibly none, and a remark."""
     nothing = np.zeros(len(fractions), bool)
     shares = np.unique(classes, return_counts=True)[1] / classes.size
     if len(shares) == 1:

@@ -32,7 +32,7 @@ class AccuracyCurve:
 
 
 def accuracy_curve(solved: ArrayLike, updates_per_segment: int) -> AccuracyCurve:
-    """Accuracy after every segment.
+    """Returns the accuracy after every segment.
 
     Args:
       solved: (N, segments) booleans.
@@ -74,7 +74,7 @@ class Halting:
 
 
 def early_halting(solved: ArrayLike, halts: ArrayLike) -> Halting:
-    """Each puzzle halts after the first segment at which its rule holds, or after the last one.
+    """Returns what a rule for early halting costs and saves.
 
     Nothing is run again: a trajectory does not depend on when it is read out.
 
@@ -106,7 +106,7 @@ def check_solved(solved: ArrayLike) -> np.ndarray:
 
 
 def _fractions(solved: np.ndarray) -> Interval:
-    """Wilson intervals of the columns; equal counts, of which there are few, are done once."""
+    """Returns the Wilson intervals of the columns; equal counts are computed once."""
     counts, place = np.unique(solved.sum(axis=0), return_inverse=True)
     rows = np.array([wilson_interval(int(count), len(solved)).ends for count in counts])
     return Interval(*rows[place].T)

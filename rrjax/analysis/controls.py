@@ -36,7 +36,7 @@ class Bins(NamedTuple):
 
 
 def quantile_bins(values: ArrayLike, number: int) -> Bins:
-    """Bins of about equal size; equal values share the bin of their middle rank.
+    """Returns bins of about equal size; equal values share the bin of their middle rank.
 
     Args:
       values: (N,), at least one, without NaN.
@@ -97,14 +97,14 @@ class Controlled:
 def controlled_auc(
     scores: ArrayLike, positive: ArrayLike, values: ArrayLike, num_bins: int, seed: int = 0
 ) -> Controlled:
-    """The AUC of a score inside bins of another quantity, and pooled over them.
+    """Returns the AUC of a score inside bins of another quantity, and pooled over them.
 
     Args:
       scores: (N,) one for each run; −inf and inf are ordered like other numbers.
       positive: (N,) booleans.
       values: (N,) what is held fixed.
       num_bins: of about equal size, see `quantile_bins`.
-      seed: of the bootstraps.
+      seed: Seed of the bootstraps.
 
     Raises:
       ValueError: for no runs, NaN, or shapes that do not fit each other.
@@ -141,7 +141,7 @@ def stratified_auc(
     seed: int = 0,
     num_resamples: int = 2000,
 ) -> Interval:
-    """The AUC over the pairs of a positive and a negative that lie in one stratum.
+    """Returns the AUC over the pairs of a positive and a negative that lie in one stratum.
 
       AUC = Σ_s n⁺_s n⁻_s AUC_s / Σ_s n⁺_s n⁻_s
 
@@ -153,7 +153,7 @@ def stratified_auc(
       scores: (N,) one for each run; −inf and inf are ordered like other numbers.
       positive: (N,) booleans.
       strata: (N,) integers, the stratum of each run.
-      seed: of the resampling.
+      seed: Seed of the resampling.
       num_resamples: of the percentile bootstrap, which draws runs with replacement, whatever
         their stratum or group.
 
@@ -186,7 +186,7 @@ def stratified_auc(
 def _pooled(
     scores: np.ndarray, positive: np.ndarray, members: list[np.ndarray], counts: np.ndarray
 ) -> np.ndarray:
-    """The pooled AUC of each resample (B, n); NaN without a pair."""
+    """Returns the pooled AUC of each resample (B, n); NaN without a pair."""
     won, pairs = np.zeros(len(counts)), np.zeros(len(counts))
     for here in members:
         drawn, right = counts[:, here], positive[here]

@@ -45,7 +45,7 @@ class KnownPart(NamedTuple):
 
 
 def kaplan_yorke(exponents: ArrayLike, dimension: int | None = None) -> KaplanYorke:
-    """The Kaplan–Yorke (Lyapunov) dimension.
+    """Returns the Kaplan–Yorke (Lyapunov) dimension.
 
       D = j + (λ_1 + … + λ_j) / |λ_{j+1}|,  j the last with λ_1 + … + λ_j ≥ 0
 
@@ -92,7 +92,7 @@ def kaplan_yorke(exponents: ArrayLike, dimension: int | None = None) -> KaplanYo
 
 
 def entropy_rate(exponents: ArrayLike, dimension: int | None = None) -> KnownPart:
-    """The sum of the positive exponents: the Kolmogorov–Sinai entropy rate by Pesin's formula.
+    """Returns the sum of the positive exponents, by Pesin's formula the entropy rate.
 
       h = Σ max(λ_i, 0)
 
@@ -122,7 +122,7 @@ def entropy_rate(exponents: ArrayLike, dimension: int | None = None) -> KnownPar
 def num_positive(
     exponents: ArrayLike, threshold: float | ArrayLike = 0.0, dimension: int | None = None
 ) -> KnownPart:
-    """How many exponents are positive, or exceed a threshold from their error bars.
+    """Returns how many exponents are positive, or exceed a threshold from their error bars.
 
     Args:
       exponents: (..., k) the leading exponents; NaN marks a direction below the round-off floor.
@@ -146,7 +146,7 @@ def num_positive(
 
 
 def exponent_sum(exponents: ArrayLike, dimension: int | None = None) -> KnownPart:
-    """The sum of the k exponents: the mean growth rate of a k-volume.
+    """Returns the sum of the k exponents, which is the mean growth rate of a k-volume.
 
       Σ λ_i = ⟨ln |det J|⟩  if all n are known
 
@@ -168,7 +168,7 @@ def exponent_sum(exponents: ArrayLike, dimension: int | None = None) -> KnownPar
 
 
 def _checked(exponents: ArrayLike, dimension: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """The exponents with NaN from the first NaN on, and which of them are known."""
+    """Returns the exponents, NaN from the first NaN on, and which of them are known."""
     values = np.asarray(exponents, dtype=np.float64)
     k = values.shape[-1] if values.ndim else 0
     if k == 0:
@@ -228,7 +228,7 @@ class Quantity(NamedTuple):
 
 
 def spectrum_quantities(exponents: np.ndarray, dimension: int | None) -> Iterator[Quantity]:
-    """Number of positive exponents, entropy rate, sum and Kaplan–Yorke dimension.
+    """Yields the number of positive exponents, entropy rate, sum and Kaplan–Yorke dimension.
 
     Args:
       exponents: (N, k), λ1 known; NaN below the round-off floor.
@@ -242,7 +242,7 @@ def spectrum_quantities(exponents: np.ndarray, dimension: int | None) -> Iterato
 
 
 def error_quantity(lambda1_growth: np.ndarray, num_segments: int, num_blocks: int) -> Quantity:
-    """The standard error of λ1 along time, from blocks of whole segments.
+    """Returns the standard error of λ1 along time, from blocks of whole segments.
 
     Args:
       lambda1_growth: (N, updates) ln R_11.

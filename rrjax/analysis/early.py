@@ -33,7 +33,7 @@ class EarlyWindow:
 def early_windows(
     growth: ArrayLike, drift: ArrayLike, solved_by_segment: ArrayLike, seed: int = 0
 ) -> list[EarlyWindow]:
-    """The test at every horizon: segments 1..s of the runs not yet solved at s, for each s < S.
+    """Returns for each s < S how well segments 1..s tell which runs unsolved at s get solved.
 
     A score from the end of a run can only say that it has found the answer. Here the runs that
     have it at s are left out, and what counts is whether they have it after the last segment S.
@@ -42,7 +42,7 @@ def early_windows(
       growth: (N, updates) ln R₁₁ of each update, in nats; whole segments.
       drift: (N, S) ‖Δz‖ over each segment.
       solved_by_segment: (N, S) booleans, whether the answer read out there is right.
-      seed: of the bootstraps.
+      seed: Seed of the bootstraps.
 
     Returns:
       S − 1 of them, in order. They share runs: of many intervals one in twenty misses ½ by chance.
@@ -86,14 +86,14 @@ class HorizonCurve:
 
 
 def horizon_curve(growth: ArrayLike, solved: ArrayLike, seed: int = 0) -> HorizonCurve:
-    """Median λ₁ of every horizon, from one pass.
+    """Returns the median λ₁ of every horizon by the final outcome, from one pass.
 
       λ₁(t) = (1/t) Σ_{u ≤ t} ln R₁₁(u)
 
     Args:
       growth: (N, T) ln R₁₁ of each update, in nats.
       solved: (N,) booleans, the final outcome.
-      seed: of the bootstrap; the bands are for each t alone.
+      seed: Seed of the bootstrap; the bands are for each t alone.
 
     Returns:
       The curve; NaN for an empty group.
@@ -113,13 +113,13 @@ def horizon_curve(growth: ArrayLike, solved: ArrayLike, seed: int = 0) -> Horizo
 
 
 def running_mean(values: ArrayLike) -> np.ndarray:
-    """(N, T): the mean over the first t columns, for each t."""
+    """Returns (N, T) the mean over the first t columns, for each t."""
     values = as_array("values", values, ("N", "T"))
     return np.cumsum(values, axis=1) / np.arange(1, values.shape[1] + 1)
 
 
 def segment_ends(growth: ArrayLike, num_segments: int) -> np.ndarray:
-    """The columns of `growth` (N, updates) that end a segment."""
+    """Returns the columns of `growth` (N, updates) that end a segment."""
     per_segment, rest = divmod(np.shape(growth)[1], num_segments)
     if rest or per_segment == 0:
         raise ValueError(

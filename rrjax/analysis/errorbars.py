@@ -40,7 +40,7 @@ class FrameSpread(NamedTuple):
 
 
 def block_standard_error(log_growth: ArrayLike, num_blocks: int = 8, period: int = 1) -> Any:
-    """The standard error of an exponent along time, by batch means.
+    """Returns the standard error of an exponent along time, by batch means.
 
       se² = Σ_b n_b (m_b − λ)² / ((B − 1) T),  m_b the mean growth in block b of n_b steps
 
@@ -83,7 +83,7 @@ def block_standard_error(log_growth: ArrayLike, num_blocks: int = 8, period: int
 
 
 def split_half(log_growth: ArrayLike, period: int = 1) -> SplitHalf:
-    """The exponents of the first and the second half of a run.
+    """Returns the exponents of the first and the second half of a run.
 
     A systematic difference over many runs is a transient that has not ended. Of one stationary
     run half of |difference| is the standard error with one degree of freedom.
@@ -111,7 +111,7 @@ def split_half(log_growth: ArrayLike, period: int = 1) -> SplitHalf:
 
 
 def frame_spread(exponents: ArrayLike) -> FrameSpread:
-    """How much the exponents of one trajectory depend on the initial frame.
+    """Returns how much the exponents of one trajectory depend on the initial frame.
 
     The state does not depend on the frame, so all runs follow one trajectory: in the limit of long
     time their exponents agree (Oseledets), and the spread is what a finite time has not yet
@@ -142,7 +142,7 @@ def frame_spread(exponents: ArrayLike) -> FrameSpread:
 
 
 def _checked(log_growth: ArrayLike, period: int) -> tuple[np.ndarray, int]:
-    """The growth, and how many whole periods it has."""
+    """Returns the growth, and how many whole periods it has."""
     growth = np.asarray(log_growth)
     if growth.ndim < 2:
         raise ValueError(f"log_growth must have shape (..., steps, k); got {growth.shape}")

@@ -141,7 +141,7 @@ def bootstrap_median(values: ArrayLike, seed: int, num_resamples: int = 2000) ->
 
     Args:
       values: (n, ...) one row per puzzle; infinities are ordered like other numbers.
-      seed: of the resampling.
+      seed: Seed of the resampling.
       num_resamples: how many resamples of n rows are drawn.
 
     Returns:

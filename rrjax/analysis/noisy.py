@@ -60,7 +60,7 @@ class PtrmSummary:
       selection: of the noisy runs.
       changes: against the noiseless run, by rule and for `some_run`, which is pass@K.
       correlation: None without exponents.
-      seed: of the bootstrap.
+      seed: Seed of the bootstrap.
     """
 
     num_puzzles: int
@@ -75,13 +75,13 @@ class PtrmSummary:
 
 
 def summarize_ptrm(arrays: Mapping[str, np.ndarray], seed: int) -> PtrmSummary:
-    """All numbers of the table.
+    """Returns all numbers of noisy rollouts.
 
     Args:
       arrays: `sigma` (runs,), 0 for the first run alone; `solved` (N, runs, segments) booleans;
         `answers` (N, runs, seq); `q_halt`, `residual` (N, runs); if measured, `exponents`
         (N, runs, k).
-      seed: of the bootstrap.
+      seed: Seed of the bootstrap.
 
     Raises:
       ValueError: without a noiseless run that comes first, or without others.
@@ -117,12 +117,12 @@ def noisy_runs(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def mixed_outcome(solved: np.ndarray) -> np.ndarray:
-    """(N,) which puzzles some of the runs (N, K) solve, and some do not."""
+    """Returns (N,) which puzzles some of the runs (N, K) solve, and some do not."""
     return np.asarray(solved.any(axis=1) & ~solved.all(axis=1))
 
 
 def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Spearman's ρ of two (K,) arrays, ties with their mean ranks.
+    """Returns Spearman's ρ of two (K,) arrays, ties with their mean ranks.
 
     Pairs with NaN are left out; infinities are ordered like other numbers. NaN for fewer than 3
     pairs, or where one of the two is always the same.

@@ -61,7 +61,7 @@ class Summary:
       solved_drift: median late drift of the solved group.
       failed_drift: median late drift of the failed group.
       unit: of the exponents.
-      seed: of the bootstrap.
+      seed: Seed of the bootstrap.
     """
 
     num_puzzles: int
@@ -84,7 +84,7 @@ class Summary:
 
 
 def usable_runs(exponents: ArrayLike, drift: ArrayLike, finite: ArrayLike) -> np.ndarray:
-    """Which runs can be ranked: flagged finite, and no NaN in λ1 and drift.
+    """Returns which runs can be ranked: those flagged finite, without NaN in λ1 and drift.
 
     Exponents of −inf, a direction that collapsed to nothing, can be ranked and are kept. So are
     runs with NaN at later exponents: these directions are below the round-off floor, and the run
@@ -113,7 +113,7 @@ def summarize(
     unit: str = "nats per update",
     seed: int = 0,
 ) -> Summary:
-    """Compare the solved puzzles with the failed ones.
+    """Returns the solved puzzles compared with the failed ones.
 
     Args:
       exponents: (N, k) the leading exponents of each puzzle, largest first; NaN in a finite run is
@@ -126,7 +126,7 @@ def summarize(
         if there is one segment only.
       dimension: n of the state, which makes k = n known as the whole spectrum.
       unit: of the exponents.
-      seed: of the bootstrap.
+      seed: Seed of the bootstrap.
 
     Returns:
       The summary; NaN where a group is empty.

@@ -75,7 +75,7 @@ class BasinSummary:
       always_solved: input-determined: every start solves them.
       start_determined: the others: whether they are solved depends on the start.
       by_sigma: ascending, the first of z0.
-      seed: of the bootstrap.
+      seed: Seed of the bootstrap.
     """
 
     num_puzzles: int
@@ -95,14 +95,14 @@ class BasinSummary:
 def summarize_basin(
     arrays: Mapping[str, np.ndarray], readout_segment: int, seed: int
 ) -> BasinSummary:
-    """All numbers of the tables.
+    """Returns all numbers of a sweep of starts.
 
     Args:
       arrays: `sigma` (runs,), of which exactly one is 0, the start z0; `solved`
         (N, runs, segments) booleans; `answers` (N, runs, seq); `q_halt`, `residual`, `late_drift`
         (N, runs); if measured, `exponents` (N, runs, k).
       readout_segment: counted from 1.
-      seed: of the bootstrap.
+      seed: Seed of the bootstrap.
 
     Raises:
       ValueError: for a segment that is none, or other than one run from z0.
@@ -137,7 +137,7 @@ def summarize_basin(
 
 
 def _runs(arrays: Mapping[str, np.ndarray], readout_segment: int) -> dict[str, np.ndarray]:
-    """One entry a run (N, runs, ...): what `select` reads, and the other outcomes."""
+    """Returns arrays (N, runs, ...) with one entry a run: what `select` reads, and all outcomes."""
     by_segment = arrays["solved"]
     runs = {name: arrays[name] for name in ("answers", "q_halt", "residual")} | {
         "solved": by_segment[:, :, -1],
@@ -150,7 +150,7 @@ def _runs(arrays: Mapping[str, np.ndarray], readout_segment: int) -> dict[str, n
 
 
 def _settled(late_drift: np.ndarray) -> tuple[np.ndarray, float]:
-    """Which runs are not above Otsu's threshold, compared where it was found: in log₁₀; and it."""
+    """Returns which runs are not above Otsu's threshold of log₁₀ late drift, and the threshold."""
     settled, finite = np.zeros(late_drift.shape, bool), np.isfinite(late_drift)
     if not finite.any():
         return settled, np.nan

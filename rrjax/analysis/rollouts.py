@@ -106,7 +106,7 @@ def summarize_rollout(
     readout_segment: int,
     halts: Mapping[str, np.ndarray],
 ) -> RolloutSummary:
-    """All numbers of the tables.
+    """Returns all numbers of a long rollout.
 
     Args:
       arrays: (N, segments) `solved` (booleans), `token_accuracy`, `residual`, and, where puzzles

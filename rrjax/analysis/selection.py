@@ -42,12 +42,12 @@ class Selection:
 
 
 def select(runs: Mapping[str, np.ndarray], seed: int) -> Selection:
-    """All of a `Selection`.
+    """Returns what several runs of each puzzle are worth together.
 
     Args:
       runs: `solved` (N, K) booleans, `answers` (N, K, seq), `q_halt`, `residual` and, if measured,
         `lambda1` (N, K), all at the ends of the runs.
-      seed: of the bootstrap.
+      seed: Seed of the bootstrap.
 
     Raises:
       ValueError: for `solved` of another kind, or no run.
@@ -65,7 +65,7 @@ def select(runs: Mapping[str, np.ndarray], seed: int) -> Selection:
 
 
 def chosen(runs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """By rule, (N,) whether the run that it chooses is right; the arrays are those of `select`."""
+    """Returns by rule (N,) whether the run that it chooses is right; the arrays are `select`'s."""
     picks = {
         "majority": majority(runs["answers"]),
         "best_q": highest(runs["q_halt"]),
@@ -78,7 +78,7 @@ def chosen(runs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def pass_at_k(solved: ArrayLike, k: int) -> np.ndarray:
-    """The probability that one of k of the K runs solves a puzzle, drawn without replacement.
+    """Returns the probability that one of k of the K runs solves a puzzle.
 
       pass@k = 1 − C(K − c, k) / C(K, k) = 1 − Π_{i=K−c+1..K} (1 − k/i),  c = solved runs
 
@@ -108,7 +108,7 @@ def pass_at_k(solved: ArrayLike, k: int) -> np.ndarray:
 
 
 def majority(answers: ArrayLike) -> np.ndarray:
-    """Which run gives the answer that most runs of a puzzle give: the mode of whole answers.
+    """Returns which run gives the answer that most runs of its puzzle give.
 
     Of answers with equally many votes that of the earliest run is taken.
 
@@ -122,7 +122,7 @@ def majority(answers: ArrayLike) -> np.ndarray:
 
 
 def agreement(answers: ArrayLike) -> np.ndarray:
-    """The share of a puzzle's pairs of runs that give the same answer.
+    """Returns the share of a puzzle's pairs of runs that give the same answer.
 
     Args:
       answers: (N, K, seq) tokens.
@@ -138,7 +138,7 @@ def agreement(answers: ArrayLike) -> np.ndarray:
 
 
 def highest(scores: ArrayLike) -> np.ndarray:
-    """Which run has the highest score.
+    """Returns which run has the highest score.
 
     Args:
       scores: (N, K); infinities are ordered like other numbers.
@@ -153,11 +153,11 @@ def highest(scores: ArrayLike) -> np.ndarray:
 
 
 def mean_over_puzzles(values: ArrayLike, seed: int, num_resamples: int = 2000) -> Interval:
-    """The mean of one number a puzzle, with the percentile bootstrap interval over puzzles.
+    """Returns the mean of one number per puzzle, with its bootstrap interval over puzzles.
 
     Args:
       values: (N,); NaN is undefined and left out.
-      seed: of the resampling.
+      seed: Seed of the resampling.
       num_resamples: how many resamples of N puzzles.
 
     Returns:
@@ -178,7 +178,7 @@ def mean_over_puzzles(values: ArrayLike, seed: int, num_resamples: int = 2000) -
 
 
 def mean_fraction(fractions: ArrayLike, seed: int) -> Interval:
-    """The mean over puzzles of a fraction that each puzzle has, of its runs for instance.
+    """Returns the mean over puzzles of a fraction that each has, such as of its runs.
 
     Whole puzzles are resampled (a cluster bootstrap), since the runs of one are alike. Where all
     puzzles have the same fraction that would give no width: the ends are then Wilson's of as many
@@ -186,7 +186,7 @@ def mean_fraction(fractions: ArrayLike, seed: int) -> Interval:
 
     Args:
       fractions: (N,) in 0..1; NaN is undefined and left out.
-      seed: of the resampling.
+      seed: Seed of the resampling.
 
     Returns:
       The mean and its interval; NaN without a fraction.
@@ -204,13 +204,13 @@ def mean_fraction(fractions: ArrayLike, seed: int) -> Interval:
 
 
 def fraction_of_puzzles(flags: ArrayLike) -> Interval:
-    """The fraction of puzzles for which something holds, (N,) booleans, with Wilson's interval."""
+    """Returns the fraction of puzzles (N,) that are flagged, with Wilson's interval."""
     flags = np.asarray(flags, dtype=bool)
     return wilson_interval(int(flags.sum()), len(flags))
 
 
 def powers_of_two(last: int) -> list[int]:
-    """1, 2, 4, … and `last`."""
+    """Returns 1, 2, 4, … and `last`."""
     return [*(2**i for i in range((last - 1).bit_length())), last]
 
 
@@ -226,7 +226,7 @@ def _pass_at(solved: np.ndarray, k: int, seed: int) -> Interval:
 
 
 def _equal_pairs(answers: ArrayLike) -> np.ndarray:
-    """(N, K, K) which runs of a puzzle give the same answer."""
+    """Returns (N, K, K) which runs of a puzzle give the same answer."""
     answers = as_array("answers", answers, ("N", "K", "cells"), int)
     return np.array([_equal_rows(rows) for rows in answers]).reshape(
         len(answers), answers.shape[1], answers.shape[1]

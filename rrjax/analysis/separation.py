@@ -14,7 +14,7 @@ BLOCK = 2**19
 
 
 def auc(scores: ArrayLike, positive: ArrayLike) -> Any:
-    """The probability that a positive scores higher than a negative (Mann-Whitney, rank AUC).
+    """Returns the probability that a positive scores higher than a negative (the rank AUC).
 
       AUC = P(s⁺ > s⁻) + ½ P(s⁺ = s⁻)   over all pairs of a positive and a negative
 
@@ -42,7 +42,7 @@ def bootstrap_auc(
     seed: int,
     num_resamples: int = 2000,
 ) -> Interval:
-    """The rank AUC with its percentile bootstrap interval.
+    """Returns the rank AUC with its percentile bootstrap interval.
 
     Puzzles are drawn with replacement, whatever their group, so that the interval also holds the
     chance in the sizes of the groups. A resample that misses one group has no AUC and is left
@@ -51,7 +51,7 @@ def bootstrap_auc(
     Args:
       scores: (N, ...) one row per puzzle; −inf and inf are ordered like other numbers.
       positive: (N,) booleans.
-      seed: of the resampling.
+      seed: Seed of the resampling.
       num_resamples: how many resamples of N puzzles.
 
     Returns:
@@ -85,7 +85,7 @@ def _checked(scores: ArrayLike, positive: ArrayLike) -> tuple[np.ndarray, np.nda
 
 
 def draw_counts(rng: np.random.Generator, num_resamples: int, n: int) -> np.ndarray:
-    """How often each of n puzzles occurs in each resample, (num_resamples, n)."""
+    """Returns (num_resamples, n) how often each of n puzzles occurs in each resample."""
     if n == 0:
         return np.zeros((num_resamples, 0), dtype=np.int64)
     drawn = rng.integers(n, size=(num_resamples, n)) + n * np.arange(num_resamples)[:, None]
@@ -93,7 +93,7 @@ def draw_counts(rng: np.random.Generator, num_resamples: int, n: int) -> np.ndar
 
 
 def auc_of_resamples(scores: np.ndarray, positive: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """AUC of each resample (B, n) and column, (B, columns); NaN if a resample misses a group."""
+    """Returns the AUC (B, columns) of each resample; NaN where one misses a group."""
     num_positive = counts[:, positive].sum(axis=1, keepdims=True)
     num_negative = counts[:, ~positive].sum(axis=1, keepdims=True)
     columns = scores.reshape(len(scores), math.prod(scores.shape[1:])).T
@@ -104,7 +104,7 @@ def auc_of_resamples(scores: np.ndarray, positive: np.ndarray, counts: np.ndarra
 
 
 def _pairs_won(scores: np.ndarray, positive: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Pairs in which the positive scores higher, ties as a half, for each resample: (B,)."""
+    """Returns (B,) the pairs that the positive wins in each resample, ties counting half."""
     negatives = np.flatnonzero(~positive)
     negatives = negatives[np.argsort(scores[negatives])]
     # passed[:, j]: the negatives among the j lowest.

@@ -20,7 +20,7 @@ BELOW = (50, 90, 100)
 
 
 def late_drift(drift: ArrayLike, window: int = 4) -> Any:
-    """The mean step of the state over the last segments.
+    """Returns the mean step of the state over the last segments.
 
       late drift = (1/w) Σ ‖Δz(s)‖ over the last w segments s
 
@@ -45,7 +45,7 @@ def late_drift(drift: ArrayLike, window: int = 4) -> Any:
 
 
 def log10_drift(drift: ArrayLike) -> np.ndarray:
-    """log₁₀ of late drifts, with a place for runs that are settled to the bit.
+    """Returns log₁₀ of late drifts, with a place for runs that are settled to the bit.
 
     A drift of 0 counts as `ROUND_OFF`, or as the smallest positive drift if that is smaller: above
     no run that moves, and not infinitely far from it.
@@ -71,7 +71,7 @@ def log10_drift(drift: ArrayLike) -> np.ndarray:
 
 
 def otsu_threshold(log10_drift: ArrayLike) -> float:
-    """The cut between two groups of runs that makes the variance between their means largest.
+    """Returns the cut between two groups of runs whose means it parts best.
 
       argmax_t  w₀(t) w₁(t) (μ₀(t) − μ₁(t))²   over the bins t of a histogram of 256
 
@@ -105,7 +105,7 @@ def otsu_threshold(log10_drift: ArrayLike) -> float:
 
 
 def _best_cut(counts: np.ndarray, centres: np.ndarray) -> int:
-    """The bin after which the variance between the two parts is largest."""
+    """Returns the bin after which the variance between the two parts is largest."""
     total = counts * centres
     below, above = np.cumsum(counts)[:-1], np.cumsum(counts[::-1])[::-1][1:]
     # the first and last bin hold the extremes: neither part is ever empty
@@ -138,7 +138,7 @@ class Counts:
 
 
 def settled_counts(log10_drift: ArrayLike, solved: ArrayLike, threshold: float) -> Counts:
-    """Settled × solved at one threshold.
+    """Returns how many runs are settled and solved, at one threshold.
 
     Args:
       log10_drift: (N,) log₁₀ of late drift.
@@ -172,12 +172,12 @@ class Settling:
 
 
 def settling(drift: ArrayLike, solved: ArrayLike, seed: int = 0) -> Settling:
-    """Do the settled runs have the right answer, and only they?
+    """Returns whether the settled runs have the right answer, and only they.
 
     Args:
       drift: (N,) late drift, at least 0.
       solved: (N,) booleans, some of each.
-      seed: of the bootstrap.
+      seed: Seed of the bootstrap.
 
     Raises:
       ValueError: for drifts that are negative or not finite, or one group only.

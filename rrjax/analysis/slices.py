@@ -102,7 +102,7 @@ def summarize_slice(
     box_size: int,
     seed: int,
 ) -> SliceSummary:
-    """All numbers of the tables.
+    """Returns all numbers of a slice.
 
     Args:
       arrays: (G, G) `answer_index` (−1: still moving), `answer_at` and `residual_at` in segments,
@@ -111,7 +111,7 @@ def summarize_slice(
       rest_segments: as in `SliceSummary`.
       threshold: of the relative residual.
       box_size: points along the edge of a box.
-      seed: of the bootstrap.
+      seed: Seed of the bootstrap.
 
     Raises:
       ValueError: for a grid that is not square, or boxes that do not fit it.
@@ -141,7 +141,7 @@ def summarize_slice(
 
 
 def mixing(classes: np.ndarray, box_size: int, seed: int) -> Mixing:
-    """Basin entropies and uncertainty exponent of one colouring (G, G)."""
+    """Returns basin entropies and uncertainty exponent of one colouring (G, G)."""
     entropy, scaling = basin_entropy(classes, box_size, seed), uncertainty_exponent(classes)
     return Mixing(
         num_classes=len(np.unique(classes)),
@@ -163,7 +163,7 @@ def mixing(classes: np.ndarray, box_size: int, seed: int) -> Mixing:
 
 
 def _entropy_by_box(classes: np.ndarray) -> dict[str, float]:
-    """S_b of boxes of 2, 4, 8, … points, while there are four of them along an axis."""
+    """Returns S_b of boxes of 2, 4, 8, … points, while four of them fit along an axis."""
     sizes = (2**power for power in range(1, 20))
     fitting = [size for size in sizes if 4 * size <= len(classes)]
     found = (basin_entropy(classes, size, num_resamples=1) for size in fitting)
@@ -171,7 +171,7 @@ def _entropy_by_box(classes: np.ndarray) -> dict[str, float]:
 
 
 def median_settling(answer_at: np.ndarray, moving: np.ndarray) -> float:
-    """The segment at which half of the runs have settled; NaN if fewer do.
+    """Returns the segment at which half of the runs have settled; NaN if fewer do.
 
     A run that still moves settles after all others, if ever.
     """

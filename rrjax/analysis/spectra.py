@@ -50,7 +50,7 @@ class RankedRuns:
 def usable(
     arrays: Mapping[str, np.ndarray], drift: str, difficulty: Mapping[str, np.ndarray]
 ) -> RankedRuns:
-    """The runs of a spectrum that can be ranked.
+    """Returns the runs of a spectrum that can be ranked.
 
     Args:
       arrays: `exponents` (N, k), `log_growth` (N, updates, k), `solved` and `finite` (N,), the
@@ -114,7 +114,7 @@ class Analysis:
 
 
 def analyse(runs: RankedRuns, seed: int = 0) -> Analysis:
-    """All statistics of one run.
+    """Returns all statistics of one run.
 
     Raises:
       ValueError: for arrays that do not fit each other.

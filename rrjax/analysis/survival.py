@@ -25,7 +25,7 @@ class Waits(NamedTuple):
 
 
 def escapes(solved: ArrayLike, readout_segment: int) -> Waits:
-    """Segments from the readout to the first right answer, of the puzzles that fail at the readout.
+    """Returns the segments from the readout to the first right answer of each failure there.
 
     Those that are wrong to the end are censored there. A puzzle that was right before the readout
     and lost the answer is a failure like any other; what happens after an escape does not count.
@@ -74,7 +74,7 @@ class SurvivalCurve:
 
 
 def kaplan_meier(durations: ArrayLike, observed: ArrayLike) -> SurvivalCurve:
-    """The survival curve of waiting times, some of which are censored.
+    """Returns the survival curve of waiting times, some of which are censored.
 
       S(t) = Π_{tᵢ ≤ t} (1 − dᵢ/nᵢ),  V(t) = Σ_{tᵢ ≤ t} dᵢ / (nᵢ (nᵢ − dᵢ))
 
@@ -110,7 +110,7 @@ def exponential_rate(
     start: float = 0.0,
     stop: float = np.inf,
 ) -> Interval:
-    """The rate of a memoryless event, by maximum likelihood: events over time waited.
+    """Returns the rate of a memoryless event by maximum likelihood: events over time waited.
 
       r = d / E,  E = Σ (time waited in start..stop),  d events at start < t ≤ stop
 

@@ -72,6 +72,7 @@ def bind_vector(
         readout=_readout(config),
         context=context,
         gradient_updates=module.gradient_updates(config),
+        answer=KINDS[config.arch.name].answer,
     )
 
 

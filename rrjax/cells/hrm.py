@@ -19,12 +19,12 @@ def answer(config: Config, context: Params, z: TwoStates, drive: Drive) -> TwoSt
 
 @functools.cache
 def schedule(config: Config) -> Schedule:
-    """H_cycles × (L_cycles × latent, answer)."""
+    """Returns H_cycles × (L_cycles × latent, answer)."""
     think = Update("latent", functools.partial(latent, config))
     reply = Update("answer", functools.partial(answer, config))
     return (Repeat(config.arch.H_cycles, (Repeat(config.arch.L_cycles, (think,)), reply)),)
 
 
 def gradient_updates(config: Config) -> int:
-    """Training differentiates the last latent and the last answer update."""
+    """Returns the number of updates that training differentiates: the last latent and answer."""
     return 2

@@ -1,4 +1,4 @@
-"""The layers all cells share, for one puzzle: activations are (tokens, width), no batch axis.
+"""The layers that all cells share, for one puzzle: activations are (tokens, width).
 
 Weights are PyTorch's: plain nested dicts, linear weights (out, in), already in the activations'
 dtype. Nothing here stops a gradient.
@@ -19,21 +19,21 @@ Params = Mapping[str, Any]
 
 
 def linear(layer: Params, x: Float[Array, "*tokens in"]) -> Float[Array, "*tokens out"]:
-    """x Wᵀ (+ b)."""
+    """Returns x Wᵀ, plus b where the layer has a bias."""
     # both operands contracted along their last axis: no transposed copy, forwards or backwards
     y = jax.lax.dot_general(x, layer["weight"], (((x.ndim - 1,), (1,)), ((), ())))
     return y + layer["bias"] if "bias" in layer else y
 
 
 def rms_norm(x: Float[Array, "a b"], eps: float) -> Float[Array, "a b"]:
-    """x / √(mean x² + ε) along the last axis, weightless, in float32 or wider."""
+    """Returns x / √(mean x² + ε) along the last axis, computed in float32 or wider."""
     wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     mean_square = jnp.mean(jnp.square(wide), axis=-1, keepdims=True)
     return (wide * jax.lax.rsqrt(mean_square + eps)).astype(x.dtype)
 
 
 def swiglu(layer: Params, x: Float[Array, "rows size"]) -> Float[Array, "rows size"]:
-    """down(silu(gate) · up) along the last axis; the gate is the first half of `gate_up_proj`."""
+    """Returns down(silu(gate) · up); the gate is the first half of `gate_up_proj`."""
     gate, up = jnp.split(linear(layer["gate_up_proj"], x), 2, axis=-1)
     return linear(layer["down_proj"], jax.nn.silu(gate) * up)
 
@@ -41,7 +41,7 @@ def swiglu(layer: Params, x: Float[Array, "rows size"]) -> Float[Array, "rows si
 def attention(
     layer: Params, x: Float[Array, "tokens width"], config: Config
 ) -> Float[Array, "tokens width"]:
-    """Full multi-head attention; queries and keys are rotated where positions are `rope`."""
+    """Returns full multi-head attention, with rotated queries and keys for `rope` positions."""
     heads = config.arch.num_heads
     qkv = linear(layer["qkv_proj"], x).reshape(x.shape[0], 3 * heads, -1)
     query, key, value = jnp.split(qkv, 3, axis=1)  # (tokens, heads, head_dim) each
@@ -68,7 +68,7 @@ def _rotate(
 def rotary_tables(
     config: Config,
 ) -> tuple[Float[np.ndarray, "tokens head_dim"], Float[np.ndarray, "tokens head_dim"]]:
-    """Cosines and sines of position × θ^(−2i/head_dim), each twice; float32 as upstream."""
+    """Returns cosines and sines of position × θ^(−2i/head_dim), each twice, in float32."""
     head_dim = config.arch.hidden_size // config.arch.num_heads
     exponents = np.arange(0, head_dim, 2, dtype=np.float32) / np.float32(head_dim)
     frequencies = np.float32(1) / np.float32(config.arch.rope_theta) ** exponents
@@ -80,7 +80,7 @@ def rotary_tables(
 def block(
     layer: Params, x: Float[Array, "tokens width"], config: Config
 ) -> Float[Array, "tokens width"]:
-    """Post-norm block: h ← rms(h + mix(h)), h ← rms(h + swiglu(h)).
+    """Applies a post-norm block: h ← rms(h + mix(h)), h ← rms(h + swiglu(h)).
 
     With `mlp_t` (and in the mixer) both the mixing and its norm run over tokens.
     """
@@ -94,7 +94,7 @@ def block(
 
 
 def reason(level: Params, x: Float[Array, "tokens width"], config: Config) -> Array:
-    """All blocks of a level, in order: the map that every update of every cell applies."""
+    """Applies all blocks of a level, as every update of a TRM, HRM, transformer or mixer does."""
     for index in range(len(level["layers"])):
         x = block(level["layers"][str(index)], x, config)
     return x

@@ -21,7 +21,7 @@ __all__ = ["answer", "bidirectional", "gradient_updates", "lstm", "schedule"]
 def lstm(
     layer: Params, x: Float[Array, "tokens width"], reverse: bool = False
 ) -> Float[Array, "tokens half"]:
-    """The outputs h_t of an LSTM that starts from zeros.
+    """Returns the outputs h_t of an LSTM that starts from zeros.
 
     c_t = σ(f) c_{t−1} + σ(i) tanh(g), h_t = σ(o) tanh(c_t), with i, f, g, o the quarters of
     W x_t + U h_{t−1} + bias, in PyTorch's order.
@@ -44,7 +44,7 @@ def lstm(
 
 
 def bidirectional(layer: Params, x: Float[Array, "tokens width"]) -> Float[Array, "tokens width"]:
-    """Both directions' outputs side by side."""
+    """Returns the outputs of both directions side by side."""
     ahead, back = lstm(layer["ahead"], x), lstm(layer["back"], x, reverse=True)
     return jnp.concatenate([ahead, back], axis=-1)
 
@@ -58,5 +58,5 @@ def answer(config: Config, context: Params, z: AnswerState, drive: Drive) -> Ans
 
 
 def schedule(config: Config) -> Schedule:
-    """A single update."""
+    """Returns the schedule of a single update."""
     return single_update(answer, config)

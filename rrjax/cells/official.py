@@ -1,4 +1,4 @@
-"""Official `arch:` blocks: what upstream calls the cells, and which keys each of them reads."""
+"""Official `arch:` blocks: the upstream names of the cells, and the keys that each reads."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -41,7 +41,7 @@ _TYPES = {field.name: field.type for field in fields(Arch)}
 
 
 def parse_arch(block: Mapping[Any, Any]) -> Arch:
-    """The architecture that an official `arch:` block describes.
+    """Returns the architecture that an official `arch:` block describes.
 
     Raises:
       ValueError: for an unknown key or value (with the nearest known name), a missing key that
@@ -65,13 +65,13 @@ def parse_arch(block: Mapping[Any, Any]) -> Arch:
 
 
 def keys_of(name: CellName, upstream: str) -> set[str]:
-    """The keys that an official `arch:` block of a cell may have, under the name it has there."""
+    """Returns the keys that a block of a cell may have under its upstream name."""
     plain = upstream.startswith("hrm.hrm_act_v1")
     return _KEYS[name] - ({"mlp_t"} if plain else set())
 
 
 def _upstream_defaults(name: CellName, known: Mapping[str, Any]) -> dict[str, Any]:
-    """Upstream's defaults of keys that a block may leave out, where they differ from ours."""
+    """Returns upstream's defaults for missing keys, where they differ from ours."""
     defaults: dict[str, Any] = {"forward_dtype": "bfloat16"}
     if name.startswith("trm") and known.get("puzzle_emb_ndim", 0) > 0:
         defaults["puzzle_emb_len"] = 16
@@ -79,7 +79,7 @@ def _upstream_defaults(name: CellName, known: Mapping[str, Any]) -> dict[str, An
 
 
 def _drop_act_switches(block: dict[str, Any]) -> None:
-    """The baseline's switches of adaptive computation, of which only the defaults exist here."""
+    """Removes the baseline's switches of adaptive computation, which must have their defaults."""
     for key, default in (("act_enabled", True), ("act_inference", False)):
         if block.pop(key, default) is not default:
             raise ValueError(f"arch.{key} must be {default}: no other way of halting is offered")

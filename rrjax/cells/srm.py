@@ -34,7 +34,7 @@ from rrjax.contract import Drive, Repeat, Schedule, Update
 
 
 class Certificate(NamedTuple):
-    """What is known of every trajectory before any is run.
+    """The bounds that hold for every trajectory, known before any is run.
 
     Attributes:
       gain: κ, the spectral norm of the 2×2 gain matrix.
@@ -52,7 +52,7 @@ class Certificate(NamedTuple):
 
 
 def certificate(params: Params, config: Config) -> Certificate:
-    """The contraction factor of one update and the bound on every exponent.
+    """Returns the contraction factor of one update and the bound on every exponent.
 
     Args:
       params: nested parameters.
@@ -72,7 +72,7 @@ def certificate(params: Params, config: Config) -> Certificate:
 
 
 def gain(gains: Float[Array, "2 2"], eta: float) -> Float[Array, ""]:
-    """The spectral norm of M = [[|a_HH|, |a_HL|/√η], [√η |a_LH|, |a_LL|]], in closed form.
+    """Returns the spectral norm of M = [[|a_HH|, |a_HL|/√η], [√η |a_LH|, |a_LL|]], in closed form.
 
     For [[a, b], [c, d]] it is (√((a + d)² + (b − c)²) + √((a − d)² + (b + c)²)) / 2. It bounds
     the weighted norm of A for any orthogonal U, and is attained for U = I and gains of one sign.
@@ -85,21 +85,21 @@ def gain(gains: Float[Array, "2 2"], eta: float) -> Float[Array, ""]:
 
 
 def _length(x: Array, y: Array) -> Array:
-    """√(x² + y²), with gradient 0 at the origin."""
+    """Returns √(x² + y²), with gradient 0 at the origin."""
     square = x * x + y * y
     return jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)
 
 
 def weighted_norm(z: TwoStates, eta: float) -> Float[Array, ""]:
-    """√(‖z_H‖² + η ‖z_L‖²), in which the certificate holds step by step."""
+    """Returns √(‖z_H‖² + η ‖z_L‖²), the norm in which the certificate holds step by step."""
     return jnp.sqrt(jnp.sum(jnp.square(z.z_H)) + eta * jnp.sum(jnp.square(z.z_L)))
 
 
 def operators(level: Params, arch: Arch) -> dict[str, Any]:
-    """The matrices that updates multiply by, made of the free parameters when a puzzle is bound.
+    """Returns the matrices of the updates, made from the free parameters when a puzzle is bound.
 
-    Cayley transforms turn any X, Y into orthogonal U and into sandwich pairs A, B. In float32 or
-    wider, and with exact products, since what they lack in orthogonality the certificate lacks.
+    Cayley transforms turn any X, Y into orthogonal U and into sandwich pairs A, B. They are
+    computed in float32 or wider with exact products: the certificate is as exact as they are.
 
     Returns:
       `layers` with √2 A, √2 B and biases, the scaled gains α a, `U_HL`, `U_LH`, and `inject`.
@@ -119,7 +119,7 @@ def operators(level: Params, arch: Arch) -> dict[str, Any]:
 
 
 def _gains(coupling: Params, arch: Arch) -> Float[Array, "2 2"]:
-    """The gains a, scaled so that the norm of M is κ (zero where all are zero)."""
+    """Returns the gains a, scaled so that the norm of M is κ (zero where all are zero)."""
     a = _wide(coupling["gains"])
     norm = gain(a, arch.eta)
     nonzero = norm >= jnp.finfo(a.dtype).tiny
@@ -127,7 +127,7 @@ def _gains(coupling: Params, arch: Arch) -> Float[Array, "2 2"]:
 
 
 def _kappa(coupling: Params, arch: Arch) -> Array | float:
-    """κ, which is fixed, or κ_max · sigmoid(start + trained), which starts there."""
+    """Returns the fixed κ, or κ_max · sigmoid(start + trained), which starts at κ."""
     if not arch.kappa_max:
         return arch.kappa
     start = math.log(arch.kappa / (arch.kappa_max - arch.kappa))
@@ -135,7 +135,7 @@ def _kappa(coupling: Params, arch: Arch) -> Array | float:
 
 
 def _orthogonal(x: Float[Array, "n n"]) -> Float[Array, "n n"]:
-    """The Cayley transform of the skew part, 2 (I + X − Xᵀ)⁻¹ − I."""
+    """Returns the Cayley transform of the skew part, 2 (I + X − Xᵀ)⁻¹ − I."""
     x = _wide(x)
     identity = jnp.eye(len(x), dtype=x.dtype)
     return 2 * jnp.linalg.inv(identity + x - x.T) - identity
@@ -169,7 +169,7 @@ def sandwich(pair: Params, x: Float[Array, "*rows size"]) -> Float[Array, "*rows
 
 
 def tied(level: Params, inner: Float[Array, "2 tokens width"]) -> Float[Array, "2 tokens width"]:
-    """f on both fields: in every block sandwich layers along the tokens, then along the width."""
+    """Applies f to both fields: each block has a layer along the tokens and one along the width."""
     for index in range(len(level["layers"])):
         layer = level["layers"][str(index)]
         mixed = sandwich(layer["mlp_t"], jnp.swapaxes(inner, 1, 2))
@@ -192,11 +192,11 @@ def recur(config: Config, context: Params, z: TwoStates, drive: Drive) -> TwoSta
 
 @functools.cache
 def schedule(config: Config) -> Schedule:
-    """H_cycles × L_cycles of the one update, which moves both fields."""
+    """Returns H_cycles × L_cycles of the one update, which changes both fields."""
     update = Update("recur", functools.partial(recur, config))
     return (Repeat(config.arch.H_cycles, (Repeat(config.arch.L_cycles, (update,)),)),)
 
 
 def gradient_updates(config: Config) -> int:
-    """Training differentiates the last cycle."""
+    """Returns the number of updates that training differentiates: the last cycle."""
     return config.arch.L_cycles

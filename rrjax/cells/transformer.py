@@ -16,7 +16,7 @@ from rrjax.contract import Drive, Schedule, Update
 
 
 class AnswerState(NamedTuple):
-    """The answer alone."""
+    """A state that is the answer alone."""
 
     z_H: Float[Array, "tokens width"]
 
@@ -27,16 +27,16 @@ def answer(config: Config, context: Params, z: AnswerState, drive: Drive) -> Ans
 
 
 def schedule(config: Config) -> Schedule:
-    """A single update."""
+    """Returns the schedule of a single update."""
     return single_update(answer, config)
 
 
 @functools.cache
 def single_update(answer: Callable[..., AnswerState], config: Config) -> Schedule:
-    """The schedule of a cell that has but this update; equal ones are one object."""
+    """Returns the schedule of a cell with only this update, the same object for equal configs."""
     return (Update("answer", functools.partial(answer, config)),)
 
 
 def gradient_updates(config: Config) -> int:
-    """Training differentiates the segment, which is one update."""
+    """Returns the number of updates that training differentiates: the one of the segment."""
     return 1

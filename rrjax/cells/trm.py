@@ -18,7 +18,7 @@ Latent = Float[Array, "tokens width"]
 
 
 class TwoStates(NamedTuple):
-    """Answer and latent (TRM, HRM)."""
+    """The answer and the latent of TRM and HRM."""
 
     z_H: Latent
     z_L: Latent
@@ -31,7 +31,7 @@ class OneState(NamedTuple):
 
 
 class SixLatents(NamedTuple):
-    """Answer and six latents (`trm_hier6`), one for each latent update of a cycle."""
+    """The answer and the six latents of `trm_hier6`, one for each latent update of a cycle."""
 
     z_H: Latent
     z_L1: Latent
@@ -48,7 +48,7 @@ def latent(config: Config, context: Params, z: TwoStates, drive: Drive) -> TwoSt
 
 
 def answer(config: Config, context: Params, z: TwoStates, drive: Drive) -> TwoStates:
-    """z_H ← f_L(z_H + z_L): TRM answers with the level it thinks with."""
+    """z_H ← f_L(z_H + z_L), by the same level as the latent update."""
     return z._replace(z_H=reason(context["L_level"], z.z_H + z.z_L, config))
 
 
@@ -66,8 +66,8 @@ def latent_of_six(
     index: int, config: Config, context: Params, z: SixLatents, drive: Drive
 ) -> SixLatents:
     """z_Lᵢ ← f_L(Σ z_L + (z_H + x))."""
-    moved = reason(context["L_level"], _sum_latents(z) + (z.z_H + context["x"]), config)
-    return z._replace(**{f"z_L{index}": moved})
+    latent = reason(context["L_level"], _sum_latents(z) + (z.z_H + context["x"]), config)
+    return z._replace(**{f"z_L{index}": latent})
 
 
 def answer_of_six(config: Config, context: Params, z: SixLatents, drive: Drive) -> SixLatents:
@@ -81,9 +81,9 @@ def _sum_latents(z: SixLatents) -> Latent:
 
 @functools.cache
 def schedule(config: Config) -> Schedule:
-    """H_cycles × (L_cycles × latent, answer), for any of the three variants.
+    """Returns H_cycles × (L_cycles × latent, answer) for any of the three variants.
 
-    Cached: equal configs give the same functions, hence the same compiled program.
+    It is cached, since equal configs must give the same functions to share a compiled program.
     """
     arch = config.arch
     if arch.name == "trm_hier6":
@@ -102,5 +102,5 @@ def schedule(config: Config) -> Schedule:
 
 
 def gradient_updates(config: Config) -> int:
-    """Training differentiates the last cycle."""
+    """Returns the number of updates that training differentiates: the last cycle."""
     return config.arch.L_cycles + 1

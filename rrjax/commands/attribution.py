@@ -1,6 +1,6 @@
 """`rrjax spectrum --attribution`: where the leading vectors lie, by state, token and segment."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -15,8 +15,7 @@ from rrjax.analysis.attribution import (
     on_cells,
     total_shares,
 )
-from rrjax.cells import Readout
-from rrjax.contract import Context, State
+from rrjax.contract import Dynamics, State, named_fields
 from rrjax.dynamics.participation import participation
 from rrjax.frames import Frame
 from rrjax.plots import Board, unstable_cells
@@ -28,13 +27,13 @@ _PREFIX = "participation_"
 _SYMBOLS = np.array(["?", *SYMBOLS])  # of Sudoku's tokens, padding first
 
 
-def observe(
-    readout: Callable[[Context, State], Readout], context: Context, state: State, frame: Frame
-) -> dict[str, jax.Array]:
+def observe(dynamics: Dynamics, before: State, after: State, frame: Frame) -> dict[str, jax.Array]:
     """What a spectrum keeps of every segment: shares (k, tokens) and the answer (seq,)."""
-    shares = participation(frame)._asdict()
+    shares = named_fields(participation(frame))
     named = {f"{_PREFIX}{name}": share.astype("float32") for name, share in shares.items()}
-    return named | {"answers_by_segment": readout(context, state).logits.argmax(-1)}
+    return named | {
+        "answers_by_segment": dynamics.readout(dynamics.context, after).logits.argmax(-1)
+    }
 
 
 def summarize_attribution(results: Arrays, puzzles: PuzzleSet, seed: int) -> Attribution:

@@ -1,10 +1,12 @@
 """What long runs keep of every segment of a puzzle: numbers, never logits or states."""
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from rrjax.contract import Dynamics, State
+from rrjax.contract import Dynamics, State, named_fields
 from rrjax.dynamics.rollout import drift, residual
 from rrjax.outcomes import VALID_PATH, changed_clues, is_solved, is_valid_path, violations
 from rrjax.puzzles import PuzzleSet
@@ -19,7 +21,7 @@ def sudoku_units(puzzles: PuzzleSet) -> np.ndarray | None:
 
 
 def observe(
-    puzzle: Batch, units: Array | None, dynamics: Dynamics, before: State, after: State
+    puzzle: Batch, units: Array | None, dynamics: Dynamics, before: State, after: State, frame: Any
 ) -> dict[str, Array]:
     """Numbers of one segment; float32 and narrow integers, since there may be millions."""
     seen, answers = _observed(puzzle, dynamics, before, after)
@@ -30,7 +32,7 @@ def observe(
 
 
 def observe_maze(
-    puzzle: Batch, dynamics: Dynamics, before: State, after: State
+    puzzle: Batch, dynamics: Dynamics, before: State, after: State, frame: Any
 ) -> dict[str, Array]:
     """`observe` of a maze, with whether the answer is a valid path."""
     seen, answers = _observed(puzzle, dynamics, before, after)
@@ -45,7 +47,7 @@ def _observed(
     answers = readout.logits.argmax(-1)
     known = puzzle.labels != IGNORE_LABEL
     right = jnp.sum((answers == puzzle.labels) & known)
-    moved = {f"drift_{name}": norm for name, norm in drift(before, after)._asdict().items()}
+    moved = {f"drift_{name}": norm for name, norm in named_fields(drift(before, after)).items()}
     numbers = moved | {
         "token_accuracy": right / known.sum(),
         "q_halt": readout.q_halt,

@@ -92,7 +92,7 @@ def _noisy(
     key: jax.Array,
     sigma: jax.Array,
 ) -> Dynamics:
-    return with_noise(dynamics, key, sigma, num_segments, states)
+    return with_noise(dynamics, num_segments, key=key, sigma=sigma, fields=states)
 
 
 def _check(options: Options) -> None:

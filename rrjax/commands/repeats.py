@@ -15,7 +15,8 @@ from rrjax.analysis.outcome import DRIFT_WINDOW
 from rrjax.cells import Config, Readout, bind
 from rrjax.commands import job
 from rrjax.commands.outcomes import observe
-from rrjax.contract import Context, Dynamics, State
+from rrjax.contract import Dynamics, State, named_fields
+from rrjax.dynamics.precision import exact_products
 from rrjax.dynamics.rollout import observe_segments, whole_norm
 from rrjax.dynamics.spectrum import spectrum
 from rrjax.dynamics.starts import check_fields
@@ -194,10 +195,10 @@ def measure_chunk(
 def _along_run(dynamics: Dynamics, puzzle: Batch, num_segments: int) -> dict[str, Array]:
     """What is kept of a run; on the way only numbers of each segment."""
     # as in a spectrum, so that a run is the same with and without exponents
-    with jax.default_matmul_precision("highest"):
+    with exact_products():
         state, seen = observe_segments(dynamics, Partial(observe, puzzle, None), num_segments)
         readout = dynamics.readout(dynamics.context, state)
-    drift = seen[f"drift_{_answer_field(state)}"]
+    drift = seen[f"drift_{dynamics.answer}"]
     return _kept(readout, seen["solved"], seen["residual"], drift)
 
 
@@ -205,22 +206,23 @@ def _along_tangents(
     dynamics: Dynamics, run: Chunk, num_exponents: int, num_segments: int
 ) -> dict[str, Array]:
     """The same with exponents; answers of all segments are held on the way, as growths are."""
-    see = partial(_answer_and_size, dynamics.readout)
-    result = spectrum(dynamics, num_exponents, num_segments, key=run.key_frame, observe=see)
-    with jax.default_matmul_precision("highest"):
+    result = spectrum(
+        dynamics, num_exponents, num_segments, key=run.key_frame, observe=_answer_and_size
+    )
+    with exact_products():
         readout = dynamics.readout(dynamics.context, result.state)
     solved = is_solved(result.observed["answers"], run.puzzle.labels)
     residual = whole_norm(result.drift) / whole_norm(result.observed["sizes"])
-    drift = getattr(result.drift, _answer_field(result.state))
+    drift = named_fields(result.drift)[str(dynamics.answer)]
     kept = _kept(readout, solved, residual, drift)
     return kept | {"exponents": result.exponents.astype(jnp.float32)}
 
 
 def _answer_and_size(
-    readout: Callable[[Context, State], Readout], context: Context, state: State, frame: Frame
+    dynamics: Dynamics, before: State, after: State, frame: Frame
 ) -> dict[str, Any]:
-    logits = readout(context, state).logits
-    return {"answers": _tokens(logits), "sizes": norms(state)}
+    logits = dynamics.readout(dynamics.context, after).logits
+    return {"answers": _tokens(logits), "sizes": norms(after)}
 
 
 def _kept(readout: Readout, solved: Array, residual: Array, drift: Array) -> dict[str, Array]:
@@ -236,8 +238,3 @@ def _kept(readout: Readout, solved: Array, residual: Array, drift: Array) -> dic
 def _tokens(logits: Array) -> Array:
     """Answers, as narrow as the vocabulary allows."""
     return logits.argmax(-1).astype(np.min_scalar_type(logits.shape[-1] - 1))
-
-
-def _answer_field(state: State) -> str:
-    """The state that is read out: z_H, or the only one."""
-    return state._fields[0]

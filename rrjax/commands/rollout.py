@@ -15,6 +15,7 @@ from rrjax.checks import check_positive
 from rrjax.commands import job
 from rrjax.commands.outcomes import observe, observe_maze, sudoku_units
 from rrjax.contract import count_updates
+from rrjax.dynamics.precision import exact_products
 from rrjax.dynamics.rollout import observe_segments
 from rrjax.jobs.devices import ChunkProgram
 from rrjax.models import Model
@@ -125,7 +126,7 @@ def _measure(
             Partial(observe_maze, puzzle) if has_paths(config) else Partial(observe, puzzle, units)
         )
         # as in a spectrum, so that both commands see the same trajectory on every device
-        with jax.default_matmul_precision("highest"):
+        with exact_products():
             return observe_segments(dynamics, seen_by, num_segments)[1]
 
     return jax.vmap(one)(chunk)

@@ -15,9 +15,10 @@ from rrjax.analysis.slices import summarize_slice
 from rrjax.cells import Config, bind
 from rrjax.checks import check_positive
 from rrjax.commands import job
-from rrjax.contract import State
-from rrjax.dynamics.fli import fast_lyapunov_indicator
-from rrjax.dynamics.slices import forward_vectors, on_plane, settle
+from rrjax.contract import State, named_fields
+from rrjax.dynamics.forward_vectors import forward_vectors
+from rrjax.dynamics.horizons import fast_lyapunov_indicator
+from rrjax.dynamics.slices import on_plane, settling_time
 from rrjax.dynamics.spectrum import spectrum
 from rrjax.dynamics.starts import start_scale
 from rrjax.frames import Frame, dimension, random_frame
@@ -167,7 +168,7 @@ def make_plane(options: Options, model: Model, puzzle: Batch) -> Plane:
     if options.directions == "random":
         directions = random_frame(key, dynamics.initial, 2)
         return Plane(coordinates, scale, directions, {"kind": "random orthonormal"})
-    found = forward_vectors(dynamics, key, 2, options.direction_segments)
+    found = forward_vectors(dynamics, 2, options.direction_segments, key=key)
     facts = {
         "kind": "forward Lyapunov vectors",
         "segments": options.direction_segments,
@@ -221,7 +222,7 @@ def _measure(
 
     def one(coordinates: jax.Array) -> dict[str, jax.Array]:
         start = on_plane(dynamics.initial, directions, coordinates)
-        found = settle(dynamics, threshold, num_segments, start)
+        found = settling_time(dynamics, num_segments, threshold=threshold, initial=start)
         seen = {
             "answer_at": found.answer_at,
             "residual_at": found.residual_at,
@@ -254,7 +255,7 @@ def describe_points(options: Options, puzzle: Batch, plane: Plane, found: Arrays
     results |= {"a": plane.coordinates, "b": plane.coordinates, "distinct_answers": distinct}
     if known.any():
         results["answer_solved"] = (distinct == puzzle.labels)[:, known].all(axis=1)
-    directions = plane.directions._asdict()
+    directions = named_fields(plane.directions)
     return results | {f"direction_{name}": np.asarray(leaf) for name, leaf in directions.items()}
 
 

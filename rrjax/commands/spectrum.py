@@ -1,7 +1,6 @@
 """`rrjax spectrum`, the main job: are the puzzles that a model fails on the chaotic ones?"""
 
 import sys
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -13,10 +12,10 @@ import numpy as np
 import tyro
 
 from rrjax.analysis.outcome import summarize, usable_runs
-from rrjax.cells import Config, Readout, bind
+from rrjax.cells import Config, bind
 from rrjax.checks import check_positive
 from rrjax.commands import attribution, job
-from rrjax.contract import Context, State
+from rrjax.contract import Dynamics, State, named_fields
 from rrjax.dynamics.spectrum import spectrum
 from rrjax.frames import Frame, dimension
 from rrjax.jobs.devices import ChunkProgram
@@ -156,11 +155,10 @@ def _measure(
 
     def one(puzzle: Batch, key: jax.Array) -> dict[str, jax.Array]:
         dynamics = bind(params, config, puzzle.inputs, puzzle.puzzle_ids)
-        see = attribution.observe if attributed else _answer
-        observe = partial(see, dynamics.readout)
+        observe = attribution.observe if attributed else _answer
         result = spectrum(dynamics, num_exponents, num_segments, key=key, observe=observe)
         readout = dynamics.readout(dynamics.context, result.state)
-        named = {f"drift_{name}": norm for name, norm in result.drift._asdict().items()}
+        named = {f"drift_{name}": norm for name, norm in named_fields(result.drift).items()}
         return (
             named
             | (result.observed if attributed else {})
@@ -180,10 +178,9 @@ def _measure(
     return jax.vmap(one)(*chunk)
 
 
-def _answer(
-    readout: Callable[[Context, State], Readout], context: Context, state: State, frame: Frame
-) -> dict[str, jax.Array]:
-    return {"answers_by_segment": readout(context, state).logits.argmax(-1)}
+def _answer(dynamics: Dynamics, before: State, after: State, frame: Frame) -> dict[str, jax.Array]:
+    readout = dynamics.readout(dynamics.context, after)
+    return {"answers_by_segment": readout.logits.argmax(-1)}
 
 
 def _check(options: Options, puzzles: PuzzleSet) -> None:

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from rrjax.analysis.separation import auc
 from rrjax.checks import check_count
+from rrjax.contract import Dynamics
 from rrjax.dynamics.spectrum import spectrum
 from rrjax.results.axes import ArraySpec, describe_arrays
 from rrjax.store import describe_run, write_result
@@ -110,8 +111,8 @@ def _run(
         return jax.device_get(run(jnp.asarray(start), jnp.asarray(solution)))
 
 
-def _state(context: Any, state: jax.Array, frame: jax.Array) -> jax.Array:
-    return state
+def _state(dynamics: Dynamics, before: Any, after: jax.Array, frame: Any) -> jax.Array:
+    return after
 
 
 def _check(options: Options) -> None:

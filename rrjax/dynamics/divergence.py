@@ -1,4 +1,4 @@
-"""The divergence of two trajectories: λ1 without any tangent dynamics, as a check of it."""
+"""The divergence of two trajectories: λ₁ without any tangent dynamics, as a check of it."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -11,31 +11,34 @@ from jaxtyping import Array
 
 from rrjax.contract import Dynamics, State, count_updates, run_segment
 from rrjax.dynamics.krylov import Vector
+from rrjax.dynamics.precision import exact_products
+from rrjax.dynamics.tangent import MayFail, first_failure
 from rrjax.frames import random_frame
 
 ROUND_OFFS = 100
-"""A distance of so many round-offs of the state's norm gives its growth to about a hundredth."""
+"""At a distance of so many round-offs of the state's norm, growth is known to about a hundredth."""
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class Divergence:
+class Divergence(MayFail):
     """How fast two trajectories part that are brought together after every segment. A pytree.
 
     Attributes:
       exponent: () the mean growth, in nats per update; compare with the first of `spectrum`.
       log_growth: (segments,) ln of the ratio of the distances after and before a segment, in nats.
       state: the end state of the reference trajectory.
-      finite: () whether both trajectories stayed finite. Where not, the numbers mean nothing.
-      resolved: () whether the distance stayed above `ROUND_OFFS` of the state, before and after
-        every segment. Where not, growth measures the arithmetic: take a greater distance, or
+      failed_at: () the segment, counted from 0, after which a trajectory was first not finite; −1
+        if both stayed finite. From there on the numbers mean nothing.
+      resolved: () whether the distance stayed above `ROUND_OFFS` of the state before and after
+        every segment. Where it did not, growth measures the arithmetic: take a greater distance, or
         float64.
     """
 
     exponent: Array
     log_growth: Array
     state: State
-    finite: Array
+    failed_at: Array
     resolved: Array
 
     @property
@@ -54,31 +57,31 @@ def divergence(
     num_segments: int = 16,
     *,
     key: jax.Array,
-    distance: float = 1e-6,
     initial: State | None = None,
+    distance: float = 1e-6,
 ) -> Divergence:
-    r"""The leading exponent from the finite difference of two trajectories.
+    r"""Returns the leading exponent from the finite difference of two trajectories.
 
-    A second trajectory starts at the distance δ in a random direction. After every segment F,
+    A second trajectory starts at the distance δ in a random direction. After every segment F
 
         ln ( ‖F(z + d) − F(z)‖ / ‖d‖ )
 
-    is recorded and the difference scaled back to δ, its direction kept. No derivative is taken.
-    From the same key the first direction is that of `spectrum(..., num_exponents=1)`, so that the
-    two agree segment by segment up to δ times the curvature and round-off over δ.
+    is recorded, and the difference is scaled back to δ in its direction. No derivative is taken.
+    With the same key the first direction is that of `spectrum(..., num_exponents=1)`, so the two
+    agree segment by segment up to δ times the curvature and round-off over δ.
 
     Args:
       dynamics: of one puzzle; `vmap` over it for many.
-      num_segments: segments to run; of a driven system at most the segments of its drive.
+      num_segments: how many segments to run. A driven system has at most the segments of its drive.
       key: draws the direction of the first difference.
+      initial: the initial state in place of `dynamics.initial`.
       distance: δ, the Euclidean norm of the difference in the whole state. The best is about the
         root of the round-off times the state's norm: in float32 some 1e-4 of it, far above the
         default.
-      initial: the initial state in place of `dynamics.initial`.
 
     Returns:
       A `Divergence`. Trajectories that merge to the last bit have the growth −inf from there on,
-      and so their exponent.
+      and their exponent is −inf too.
 
     Raises:
       ValueError: for no segments or a distance that is not positive and finite.
@@ -103,20 +106,20 @@ def _divergence(
         z, other = (ravel_pytree(run_segment(dynamics, unravel(one), drive))[0] for one in pair)
         after = jnp.linalg.norm(other - z)
         growth = jnp.where(before == 0, -jnp.inf, jnp.log(after / before))
-        finite = jnp.isfinite(z).all() & jnp.isfinite(other).all()
+        sound = jnp.isfinite(z).all() & jnp.isfinite(other).all()
         floor = ROUND_OFFS * jnp.finfo(z.dtype).eps * jnp.linalg.norm(z)
         resolved = jnp.minimum(before, after) > floor
-        return (z, _at_distance(z, other - z, distance)), (growth, finite, resolved)
+        return (z, _at_distance(z, other - z, distance)), (growth, sound, resolved)
 
-    with jax.default_matmul_precision("highest"):
-        (z, _), (growth, finite, resolved) = jax.lax.scan(
+    with exact_products():
+        (z, _), (growth, sound, resolved) = jax.lax.scan(
             segment, (first, other), dynamics.drives(num_segments), length=num_segments
         )
     exponent = growth.mean() / count_updates(dynamics.schedule)
-    return Divergence(exponent, growth, unravel(z), finite.all(), resolved.all())
+    return Divergence(exponent, growth, unravel(z), first_failure(sound), resolved.all())
 
 
 def _at_distance(z: Vector, direction: Vector, distance: Array | float) -> Vector:
-    """The point at this distance from z; z itself where there is no direction."""
+    """Returns the point at this distance from z; z itself where there is no direction."""
     length = jnp.linalg.norm(direction)
     return jnp.where(length == 0, z, z + direction * (distance / length))

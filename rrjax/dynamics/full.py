@@ -6,11 +6,20 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
-from rrjax.contract import Drive, Dynamics, State, Update, fold
-from rrjax.dynamics.spectrum import above_round_off, check_dtypes, check_frame, mean_growth
-from rrjax.frames import Frame, dimension
+from rrjax.contract import Context, Drive, Dynamics, State, Update
+from rrjax.dynamics.horizons import mean_growth
+from rrjax.dynamics.precision import exact_products
+from rrjax.dynamics.tangent import (
+    Carry,
+    MayFail,
+    check_dtypes,
+    first_failure,
+    initial_frame,
+    push_frame,
+)
+from rrjax.frames import Frame, above_round_off, dimension, orthonormalize_dense
 
 MAX_DIMENSION = 4096
 """A dense float64 matrix of this size has 128 MB; some five are held at once."""
@@ -18,20 +27,21 @@ MAX_DIMENSION = 4096
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class FullSpectrum:
+class FullSpectrum(MayFail):
     """All finite-time Lyapunov exponents of one trajectory. A pytree.
 
     Attributes:
       exponents: (n,) finite-time Lyapunov exponents λᵢ, nats per update, in the order of the frame.
         NaN where not `resolved`, but −inf for a direction that is annihilated to an exact zero.
-      log_growth: (updates, n) ln Rᵢᵢ of every update's QR, in nats. Raw: below the round-off floor
-        it is noise, and takes the sum over i with it.
-      log_volume: (updates,) ln|det J| of every update, in nats, by LU and apart from the QR; −inf
+      log_growth: (updates, n) ln Rᵢᵢ of every update's QR, in nats. The numbers are raw: below the
+        round-off floor they are noise, and so is then their sum over i.
+      log_volume: (updates,) ln|det J| of every update, in nats, by LU and not from the QR; −inf
         for a singular Jacobian.
       state: the end state.
       frame: the end frame, orthonormal: a state with a leading axis n.
+      failed_at: () the update, counted from 0, after which the state or R was first not finite; −1
+        if none was.
       resolved: (n,) whether Rᵢᵢ stood above the round-off of its update at every update.
-      finite: whether the state stayed finite and no growth was NaN or +inf.
     """
 
     exponents: Array
@@ -39,8 +49,8 @@ class FullSpectrum:
     log_volume: Array
     state: State
     frame: Frame
+    failed_at: Array
     resolved: Array
-    finite: Array
 
     @property
     def sum_rule_error(self) -> Array:
@@ -51,12 +61,13 @@ class FullSpectrum:
 def full_spectrum(
     dynamics: Dynamics,
     num_segments: int = 16,
+    *,
     frame: Frame | None = None,
     initial: State | None = None,
 ) -> FullSpectrum:
     r"""Returns all n finite-time Lyapunov exponents, with J_t formed by forward differentiation.
 
-    As `spectrum` with k = n, by other means throughout: J_t is a dense (n, n) matrix and
+    This is `spectrum` with k = n by other means: J_t is a dense (n, n) matrix and
     J_t Q_{t−1} = Q_t R_t a Householder QR. The exponents obey the sum rule
 
         Σᵢ λᵢ = ⟨ln|det J_t|⟩.
@@ -65,7 +76,7 @@ def full_spectrum(
 
     Args:
       dynamics: of one puzzle, with a state of n real components, at most `MAX_DIMENSION`.
-      num_segments: segments to run; of a driven system at most the segments of its drive.
+      num_segments: how many segments to run. A driven system has at most the segments of its drive.
       frame: the initial frame, n orthonormal vectors: a state with a leading axis n. By default
         the unit vectors of the flattened state.
       initial: the initial state in place of `dynamics.initial`.
@@ -84,16 +95,15 @@ def full_spectrum(
     n = dimension(start)
     if n > MAX_DIMENSION:
         raise ValueError(
-            f"the state has dimension {n}, dense Jacobians are for at most {MAX_DIMENSION}; "
+            f"the state has dimension {n}, but dense Jacobians are for at most {MAX_DIMENSION}; "
             "rrjax.spectrum gives its leading exponents"
         )
     flat, unravel = ravel_pytree(start)
     if frame is None:
         frame = jax.vmap(unravel)(jnp.eye(n, dtype=flat.dtype))
-    frame = jax.tree.map(jnp.asarray, frame)
-    check_frame(frame, start)
-    if (found := jax.tree.leaves(frame)[0].shape[0]) != n:
-        raise ValueError(f"frame must have {n} vectors, the dimension of the state; got {found}")
+    frame = initial_frame(start, None, frame, n)
+    if (size := jax.tree.leaves(frame)[0].shape[0]) != n:
+        raise ValueError(f"frame must have {n} vectors, the dimension of the state; got {size}")
     return _full_spectrum(dynamics, start, frame, num_segments)
 
 
@@ -101,38 +111,45 @@ def full_spectrum(
 def _full_spectrum(
     dynamics: Dynamics, start: State, frame: Frame, num_segments: int
 ) -> FullSpectrum:
-    flat, unravel = ravel_pytree(start)
-    rows = jax.vmap(lambda vector: ravel_pytree(vector)[0])(frame).astype(flat.dtype)
+    def record(R: Array, sound: Array, log_volume: Array) -> tuple[Array, Array, Array, Array]:
+        return jnp.log(jnp.diagonal(R)), above_round_off(R), sound, log_volume
 
-    def step(drive: Drive, update: Update, carry: tuple[Array, Array]) -> tuple:
-        def move(z: Array) -> tuple[Array, Array]:
-            z = ravel_pytree(update(dynamics.context, unravel(z), drive))[0]
-            return z, z
-
-        z, Q = carry
-        J, z = jax.jacfwd(move, has_aux=True)(z)
-        Q, R = _positive_qr(J @ Q)
-        volume, finite = jnp.linalg.slogdet(J)[1], jnp.isfinite(z).all()
-        return (z, Q), (jnp.log(jnp.diagonal(R)), volume, above_round_off(R), finite)
-
-    def segment(carry: tuple[Array, Array], drive: Drive) -> tuple:
-        return fold(dynamics.schedule, partial(step, drive), carry)
-
-    with jax.default_matmul_precision("highest"):
-        (z, Q), steps = jax.lax.scan(
-            segment, (flat, rows.T), dynamics.drives(num_segments), length=num_segments
+    drives = dynamics.drives(num_segments)
+    with exact_products():
+        (state, frame), records = push_frame(
+            dynamics,
+            (start, frame),
+            drives,
+            num_segments,
+            record=record,
+            push=_push_dense,
+            qr=orthonormalize_dense,
         )
-    growth, volume, resolved, finite = (leaf.reshape(-1, *leaf.shape[2:]) for leaf in steps)
+    growth, resolved, sound, log_volume = (leaf.reshape(-1, *leaf.shape[2:]) for leaf in records)
     resolved = resolved.all(0)
-    exponents = mean_growth(growth, resolved)
-    finite = finite.all() & (growth < jnp.inf).all()  # NaN is not below anything
-    end = jax.vmap(unravel)(Q.T)
-    return FullSpectrum(exponents, growth, volume, unravel(z), end, resolved, finite)
+    return FullSpectrum(
+        exponents=mean_growth(growth, resolved),
+        log_growth=growth,
+        log_volume=log_volume,
+        state=state,
+        frame=frame,
+        failed_at=first_failure(sound),
+        resolved=resolved,
+    )
 
 
-def _positive_qr(
-    matrix: Float[Array, "n n"],
-) -> tuple[Float[Array, "n n"], Float[Array, "n n"]]:
-    q, r = jnp.linalg.qr(matrix)
-    signs = jnp.where(jnp.diagonal(r) < 0, -1, 1).astype(r.dtype)
-    return q * signs, signs[:, None] * r
+def _push_dense(
+    context: Context, drive: Drive, update: Update, carry: Carry
+) -> tuple[Carry, Array]:
+    """Moves the state by an update and the frame by its dense Jacobian; returns ln|det J| too."""
+    state, frame = carry
+    flat, unravel = ravel_pytree(state)
+
+    def move(z: Array) -> tuple[Array, Array]:
+        z = ravel_pytree(update(context, unravel(z), drive))[0]
+        return z, z
+
+    J, z = jax.jacfwd(move, has_aux=True)(flat)
+    rows = jax.vmap(lambda vector: ravel_pytree(vector)[0])(frame)
+    moved = jax.vmap(unravel)((J @ rows.T).T)
+    return (unravel(z), moved), jnp.linalg.slogdet(J)[1]

@@ -1,23 +1,35 @@
-"""Exponents of any window and clock, from the growth of one pass.
+"""Exponents of any window and clock, read from the growth of one run.
 
-Everything is a sum of ln Rᵢᵢ: nothing is computed anew for another horizon.
+Every quantity here is a sum of ln Rᵢᵢ, so that no other horizon needs another run.
 """
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jax.typing import ArrayLike
+from jaxtyping import Array, Bool, Float
 
 from rrjax.contract import Schedule, clock_steps
+
+
+def mean_growth(
+    log_growth: Float[Array, "updates k"], resolved: Bool[Array, " k"]
+) -> Float[Array, " k"]:
+    """Returns the exponents: the mean of ln Rᵢᵢ over all updates, in nats per update.
+
+    NaN where a direction is not resolved, but −inf where it is annihilated to an exact zero.
+    """
+    mean = log_growth.mean(0)
+    return jnp.where(resolved | jnp.isneginf(mean), mean, jnp.nan)
 
 
 def growth_per_step(
     log_growth: Float[Array, "updates k"], schedule: Schedule, clock: str
 ) -> Float[Array, "steps k"]:
-    """ln growth of every direction in each step of a clock, in nats.
+    """Returns the growth of every direction in each step of a clock, in nats.
 
     Args:
-      log_growth: of whole segments, one row an update.
+      log_growth: ln Rᵢᵢ of whole segments, one row for each update.
       schedule: the updates of a segment (`dynamics.schedule`).
       clock: `update`, `latent`, `cycle` or `segment` (`rrjax.contract.clock_steps`).
 
@@ -44,7 +56,7 @@ def exponents_per_step(
     start: int = 0,
     stop: int | None = None,
 ) -> Float[Array, " k"]:
-    """Finite-time Lyapunov exponents of the steps start, …, stop − 1, in nats per step of `clock`.
+    """Returns the exponents of the steps start, …, stop − 1, in nats per step of `clock`.
 
     Raises:
       ValueError: for another clock, rows that are not whole segments, or an empty window.
@@ -53,7 +65,7 @@ def exponents_per_step(
     stop = len(growth) if stop is None else stop
     if not 0 <= start < stop <= len(growth):
         raise ValueError(
-            f"the window must lie in 0..{len(growth)}, the {clock} steps there are, and not be "
+            f"the window must lie in 0..{len(growth)}, the run's {clock} steps, and must not be "
             f"empty; got start {start}, stop {stop}"
         )
     return growth[start:stop].mean(0)
@@ -62,7 +74,37 @@ def exponents_per_step(
 def running_exponents(
     log_growth: Float[Array, "updates k"], schedule: Schedule, clock: str
 ) -> Float[Array, "steps k"]:
-    """The exponents of every prefix: row t is the mean growth of the first t + 1 steps."""
+    """Returns the exponents of every prefix: row t is the mean growth of the first t + 1 steps."""
     growth = growth_per_step(log_growth, schedule, clock)
     counts = jnp.arange(1, len(growth) + 1, dtype=growth.dtype)
     return jnp.cumsum(growth, axis=0) / counts[:, None]
+
+
+def fast_lyapunov_indicator(log_growth: ArrayLike) -> Float[Array, " updates"]:
+    r"""Returns the running maximum of the logarithmic length of a tangent vector.
+
+        FLI(t) = max_{1 ≤ s ≤ t} ln ‖w(s)‖,    ‖w(0)‖ = 1
+
+    A QR never turns the first vector of a frame, so its length is the product of the R₁₁ of
+    `spectrum` for any k. The indicator needs no run of its own.
+
+    Args:
+      log_growth: (updates, k) that of a `Spectrum`; only its first column is read.
+
+    Returns:
+      FLI after every update, in nats. It grows linearly under chaos and like ln t on regular orbits
+      of a conservative system, and stays where it is under contraction. NaN from the first NaN on.
+
+    Raises:
+      ValueError: for an array without both axes, or with an empty one.
+
+    References:
+      Froeschlé, Lega & Gonczi 1997, "Fast Lyapunov indicators".
+    """
+    log_growth = jnp.asarray(log_growth)
+    if log_growth.ndim != 2 or 0 in log_growth.shape:
+        raise ValueError(
+            "log_growth must have the shape (updates, k), that of Spectrum.log_growth of one "
+            f"puzzle; got {log_growth.shape}; vmap over puzzles"
+        )
+    return jax.lax.associative_scan(jnp.maximum, jnp.cumsum(log_growth[:, 0]))

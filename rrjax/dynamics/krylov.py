@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,16 +23,16 @@ class Dominant:
     """The dominant eigenvalue of a linear map A, from a Krylov space. A pytree.
 
     Attributes:
-      value: () its modulus ρ; NaN where A gave something non-finite.
-      vector: (n,) a unit vector of its invariant subspace: the eigenvector, up to sign, of a real
-        eigenvalue; some vector of the plane of a complex pair.
-      residual: () how far that subspace leaves the Krylov space under A, relative to ρ.
+      value: () its modulus ρ; NaN if A returned something that is not finite.
+      vector: (n,) a unit vector of its invariant subspace: for a real eigenvalue the eigenvector,
+        up to sign; for a complex pair some vector of the plane.
+      residual: () how far A moves that subspace out of the Krylov space, relative to ρ.
       iterations: () applications of A.
       converged: () whether the residual came down to the tolerance.
     """
 
     value: Array
-    vector: Array
+    vector: Any
     residual: Array
     iterations: Array
     converged: Array
@@ -52,16 +52,17 @@ def dominant_eigenvalue(
     max_iterations: int,
     tolerance: Float[Array, ""] | float,
 ) -> Dominant:
-    r"""The largest |eigenvalue| of A, real or of a complex pair.
+    r"""Returns the largest |eigenvalue| of A, real or of a complex pair.
 
-    Arnoldi with full reorthogonalisation, A V = V H + h v eᵀ; ρ(H) by repeated squaring of the
-    small matrix, H^N = s P, with the residual h ‖eᵀP‖ / ‖P‖. A symmetric A makes it Lanczos'
-    iteration. Nothing here needs LAPACK, which has no eigenvalues of general matrices off the CPU.
+    The method is Arnoldi's with full reorthogonalisation, A V = V H + h v eᵀ. ρ(H) comes from
+    repeated squaring of the small matrix, H^N = s P, with the residual h ‖eᵀP‖ / ‖P‖. For a
+    symmetric A it is Lanczos' iteration. Nothing here needs LAPACK, which has no eigenvalues of
+    general matrices off the CPU.
 
     Args:
       apply: A; it is traced once.
       start: (n,) a random vector; it need not have length 1.
-      max_iterations: m, at most. The basis takes m + 1 vectors of memory.
+      max_iterations: m, the largest number. The basis takes m + 1 vectors of memory.
       tolerance: the relative residual to stop at.
 
     References:
@@ -82,7 +83,7 @@ def dominant_eigenvalue(
 
 
 def _extend(apply: Callable[[Vector], Vector], krylov: _Krylov) -> _Krylov:
-    """One more basis vector, and what the larger space says."""
+    """Adds one basis vector and reads the larger space."""
     V, j = krylov.basis, krylov.iterations
     image = apply(V[j])
     column, rest = _orthogonalize(V, image)
@@ -97,7 +98,7 @@ def _extend(apply: Callable[[Vector], Vector], krylov: _Krylov) -> _Krylov:
 
 
 def _orthogonalize(V: Float[Array, "m n"], image: Vector) -> tuple[Float[Array, " m"], Vector]:
-    """Gram-Schmidt, twice: once leaves what cancellation brought back."""
+    """Does Gram-Schmidt twice, because cancellation in the first pass leaves a remainder."""
     first = V @ image
     image = image - first @ V
     second = V @ image
@@ -110,7 +111,7 @@ def _projected(H: Float[Array, "m_plus_1 m"], size: Int[Array, ""]) -> Float[Arr
 
 
 def _spectral_radius(H: Float[Array, "m m"]) -> tuple[Float[Array, ""], Float[Array, "m m"]]:
-    """ρ(H) by Gelfand's formula, and a high power of H, of norm 1 (0 for a nilpotent H)."""
+    """Returns ρ(H) by Gelfand's formula, and a high power of H of norm 1 (0 if H is nilpotent)."""
 
     def square(
         carry: tuple[Array, Array], weight: Float[Array, ""]

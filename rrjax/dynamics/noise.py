@@ -1,4 +1,4 @@
-"""Noise before every segment, held fixed: a driven system, so that tangents do not see it."""
+"""Noise before every segment, held fixed: it is a drive, so tangents do not see it."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -8,23 +8,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from rrjax.contract import (
-    Context,
-    Dynamics,
-    Repeat,
-    Schedule,
-    State,
-    Update,
-)
+from rrjax.contract import Context, Dynamics, Repeat, Schedule, State, Update
 from rrjax.dynamics.starts import check_fields, perturb
 
 
-class Noise(NamedTuple):
-    """What draws the noise of a segment; with a leading axis of segments a drive.
+class NoiseDrive(NamedTuple):
+    """What draws the noise of a segment; with a leading axis of segments this is a drive.
 
     Attributes:
-      key: a key; the noise itself, as large as a state, is never kept.
-      scale: standard deviation, in the unit of the state.
+      key: draws the noise, which is as large as a state and is never kept.
+      scale: the standard deviation, in the unit of the state.
     """
 
     key: jax.Array
@@ -33,31 +26,32 @@ class Noise(NamedTuple):
 
 def with_noise(
     dynamics: Dynamics,
+    num_segments: int,
+    *,
     key: jax.Array,
     sigma: Any,
-    num_segments: int,
     fields: Collection[str] | None = None,
 ) -> Dynamics:
-    """The dynamics with N(0, σ²) added to the state before every segment, the first one too.
+    """Returns the dynamics with N(0, σ²) added to the state before every segment, the first too.
 
       z(s + 1) = F(z(s) + σ ξ(s)),   ξ(s) ~ N(0, 1) independent in every component
 
-    The noise is drawn by the first update of a segment, from a key in the drive: trajectories with
-    the same key are the same, the tangent of the segment is DF at z + σξ, and a segment has as many
+    The first update of a segment draws the noise from a key in the drive. So trajectories with the
+    same key are the same, the tangent of the segment is DF at z + σξ, and a segment has as many
     updates as without noise. ξ(s) depends on `key` and s alone: a longer run begins as a shorter
     one, and another σ has the same directions.
 
     Args:
       dynamics: without a drive.
-      key: of the noise.
-      sigma: σ ≥ 0 in the unit of the state, may be traced. 0 changes no bit of a state, yet the
-        program is another than that of the undisturbed dynamics and may round differently: for
+      num_segments: for how many segments there is noise; no more can be run.
+      key: draws the noise.
+      sigma: σ ≥ 0 in the unit of the state, which may be traced. 0 changes no bit of a state, but
+        the program differs from that of the undisturbed dynamics and may round differently: for
         comparisons run σ = 0 in the same program.
-      num_segments: for how many there is noise, and the most that can be run.
-      fields: of a NamedTuple state, which are disturbed; None: all.
+      fields: the names of the fields that are disturbed; None: all.
 
     Returns:
-      Dynamics that compile once for all keys, σ, puzzles and equal schedules.
+      Dynamics that compile once for all keys, σ and puzzles with equal schedules.
 
     Raises:
       ValueError: for dynamics that have a drive, no segments, or unknown fields.
@@ -71,13 +65,13 @@ def with_noise(
     if fields is not None:
         check_fields(fields, dynamics.initial)
     keys = jax.vmap(lambda segment: jax.random.fold_in(key, segment))(jnp.arange(num_segments))
-    drive = Noise(keys, jnp.broadcast_to(jnp.asarray(sigma, jnp.float32), (num_segments,)))
-    chosen = None if fields is None else tuple(fields)
-    return replace(dynamics, schedule=_noisy_schedule(dynamics.schedule, chosen), drive=drive)
+    drive = NoiseDrive(keys, jnp.broadcast_to(jnp.asarray(sigma, jnp.float32), (num_segments,)))
+    names = None if fields is None else tuple(fields)
+    return replace(dynamics, schedule=_noisy_schedule(dynamics.schedule, names), drive=drive)
 
 
 def _noisy_schedule(schedule: Schedule, fields: tuple[str, ...] | None) -> Schedule:
-    """The schedule with its first update peeled off, to draw the noise and be itself."""
+    """Returns the schedule with its first update split off, which draws the noise and then runs."""
     first, *rest = schedule
     if isinstance(first, Update):
         return (Update(first.name, _DisturbFirst(first, fields)), *rest)
@@ -89,11 +83,11 @@ def _noisy_schedule(schedule: Schedule, fields: tuple[str, ...] | None) -> Sched
 
 @dataclass(frozen=True)
 class _DisturbFirst:
-    """Equal for equal updates and fields, so that equal schedules compile once."""
+    """An update behind noise. It equals another one with the same parts, so both compile once."""
 
     update: Update
     fields: tuple[str, ...] | None
 
-    def __call__(self, context: Context, state: State, drive: Noise) -> State:
+    def __call__(self, context: Context, state: State, drive: NoiseDrive) -> State:
         disturbed = perturb(drive.key, state, drive.scale, self.fields)
         return self.update(context, disturbed, None)

@@ -1,4 +1,4 @@
-"""Where tangent vectors point: their squared norms, shared out over the rows of a state."""
+"""Where tangent vectors point: the shares of their squared norms in the rows of a state."""
 
 import jax
 import jax.numpy as jnp
@@ -9,47 +9,46 @@ from rrjax.frames import Frame
 
 
 def participation(frame: Frame) -> State:
-    r"""The share of each tangent vector's squared norm in every row of every field.
+    r"""Returns the share of each tangent vector's squared norm in every row of every field.
 
     For a vector v with components v_{f,r,c} in field f, row r (for cells a token) and the rest c,
 
         p_{f,r} = Σ_c v²_{f,r,c} / ‖v‖²,    Σ_f Σ_r p_{f,r} = 1.
 
-    Shares change with neither the length nor the sign of a vector, nor with rotations within a
-    row. Of a spectrum's end frame only the first vector has a direction of its own; the others
-    are what is left of theirs after the earlier ones are taken out, which depends on the inner
-    product. All remember the initial frame until they have aligned.
+    Shares change neither with the length or sign of a vector nor with rotations within a row. In
+    the end frame of a spectrum only the first vector has a direction of its own. The others are
+    what is left of theirs without the earlier ones, which depends on the inner product. All
+    remember the initial frame until they have aligned.
 
     Args:
       frame: vectors, orthonormal or not: a state with a leading axis k.
 
     Returns:
-      A state whose fields are (k, rows): rows are the first axis of the field. A vector of numbers
-      has each of them as a row, and a single number is one row. NaN for a vector that is zero or
-      not finite.
+      A state whose fields are (k, rows), where the rows are the first axis of the field. Each
+      component of a one-dimensional field is a row, and a single number is one row. NaN for a
+      vector that is zero or not finite.
 
     References:
       Pikovsky & Politi 2016, "Lyapunov Exponents", on the localisation of Lyapunov vectors.
     """
     rows = jax.tree.map(_by_row, frame)
     # squares of very small or very large components would leave the range of the dtype
-    largest = _over_fields(jnp.maximum, jax.tree.map(lambda row: jnp.abs(row).max((1, 2)), rows))
+    largest = jax.tree.reduce(jnp.maximum, jax.tree.map(lambda row: jnp.abs(row).max((1, 2)), rows))
     scaled = jax.tree.map(lambda row: row / largest[:, None, None], rows)
     squares = jax.tree.map(lambda row: jnp.square(row).sum(2), scaled)
-    total = _over_fields(jnp.add, by_state(squares))
+    total = jax.tree.reduce(jnp.add, by_state(squares))
     return jax.tree.map(lambda square: square / total[:, None], squares)
 
 
 def by_state(shares: State) -> State:
-    """The share of each vector in every field as a whole: (k,) per field, from `participation`."""
+    """Returns the share of each vector in every field as a whole, (k,) per field."""
     return jax.tree.map(lambda share: share.sum(1), shares)
 
 
 def effective_rows(shares: State) -> State:
-    """The participation ratio (Σ_r p_r)² / Σ_r p_r² of each vector within each field.
+    """Returns the participation ratio (Σ_r p_r)² / Σ_r p_r² of each vector within each field.
 
-    1 for a vector in a single row, the number of rows for one spread evenly; its inverse is called
-    the inverse participation ratio.
+    It is 1 for a vector in a single row and the number of rows for one that is spread evenly.
 
     Args:
       shares: from `participation`.
@@ -63,7 +62,3 @@ def effective_rows(shares: State) -> State:
 def _by_row(leaf: Array) -> Float[Array, "k rows rest"]:
     rows = leaf.shape[1] if leaf.ndim > 1 else 1
     return jnp.reshape(leaf, (leaf.shape[0], rows, -1))
-
-
-def _over_fields(combine, tree: State) -> Float[Array, " k"]:
-    return jax.tree.reduce(combine, tree)

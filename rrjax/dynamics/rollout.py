@@ -10,21 +10,24 @@ import jax.numpy as jnp
 from jax.tree_util import Partial
 from jaxtyping import Array
 
-from rrjax.contract import Dynamics, State, run_segment
-from rrjax.frames import norms
+from rrjax.contract import Drive, Dynamics, State, run_segment
+from rrjax.dynamics.precision import exact_products
+from rrjax.frames import Frame, norms
 
-Observe = Callable[[Dynamics, State, State], Any]
-"""`observe(dynamics, before, after)` -> a pytree of arrays, of one segment."""
+Observe = Callable[[Dynamics, State, State, Frame | None], Any]
+"""`observe(dynamics, before, after, frame)` returns a pytree of arrays for one segment, from the
+states before and after it and the frame of tangent vectors there (None in a rollout)."""
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Trajectory:
-    """What a rollout saw. A pytree.
+    """What a rollout keeps. A pytree.
 
     Attributes:
       readout: the dynamics' readout after every segment, stacked along a leading axis.
-      drift: per field of the state, (segments,) Euclidean norms of its change over each segment.
+      drift: for each field of the state, (segments,) Euclidean norms of its change over each
+        segment.
       state: the end state.
     """
 
@@ -38,41 +41,54 @@ class Trajectory:
         return self.readout.logits
 
     @property
+    def answers(self) -> Array:
+        """(segments, seq) the likeliest token of each position, for a readout with logits."""
+        return self.logits.argmax(-1)
+
+    @property
     def q_halt(self) -> Array:
         """(segments,) logits of "the answer is right"."""
         return self.readout.q_halt
 
 
-def rollout(dynamics: Dynamics, num_segments: int = 16, initial: State | None = None) -> Trajectory:
-    """Runs `num_segments` segments and returns the readout after each. It never halts early.
+def rollout(
+    dynamics: Dynamics, num_segments: int = 16, *, initial: State | None = None
+) -> Trajectory:
+    """Runs `num_segments` segments and reads out after each; it never halts early.
 
-    All readouts are kept: for thousands of segments see `observe_segments`.
+    Matrix products run at the highest precision of the device, as in `rrjax.spectrum`, so that both
+    compute the same trajectory. All readouts are kept: for thousands of segments see
+    `observe_segments`.
 
     Args:
       dynamics: of one puzzle; `vmap` over it for many.
-      num_segments: segments to run.
+      num_segments: how many segments to run.
       initial: the initial state in place of `dynamics.initial`.
 
     Raises:
       ValueError: for no segments, a drive with fewer, or a state of another structure or shape.
     """
-    state, seen = observe_segments(dynamics, _readout_and_drift, num_segments, initial)
-    readout, moved = seen
+    with exact_products():
+        state, (readout, moved) = observe_segments(
+            dynamics, _readout_and_drift, num_segments, initial=initial
+        )
     return Trajectory(readout, moved, state)
 
 
 def observe_segments(
-    dynamics: Dynamics, observe: Observe, num_segments: int = 16, initial: State | None = None
+    dynamics: Dynamics, observe: Observe, num_segments: int = 16, *, initial: State | None = None
 ) -> tuple[State, Any]:
-    """Run `num_segments` segments and keep of each only what `observe` returns.
+    """Runs `num_segments` segments and keeps of each only what `observe` returns.
 
-    Memory grows with what is kept alone, states and readouts are dropped.
+    Memory grows with what is kept alone; states and readouts are dropped. The precision of matrix
+    products is the caller's: `rrjax.dynamics.precision.exact_products` is that of a spectrum.
 
     Args:
       dynamics: of one puzzle; `vmap` over it for many.
-      observe: a function of a module, or `jax.tree_util.Partial` of one with arrays for its first
-        arguments. A new lambda at every call would be compiled at every call.
-      num_segments: segments to run.
+      observe: a function `(dynamics, before, after, frame)` of a module, or `jax.tree_util.Partial`
+        of one with arrays for its first arguments; `frame` is None here. A new lambda at every
+        call would be compiled at every call.
+      num_segments: how many segments to run.
       initial: the initial state in place of `dynamics.initial`.
 
     Returns:
@@ -81,36 +97,54 @@ def observe_segments(
     Raises:
       ValueError: for no segments, a drive with fewer, or a state of another structure or shape.
     """
-    seen_by = observe if isinstance(observe, Partial) else Partial(observe)
     drives = dynamics.drives(num_segments)
-    return _scan(dynamics, dynamics.start(initial), seen_by, drives, length=num_segments)
+    return _scan(dynamics, dynamics.start(initial), as_partial(observe), drives, num_segments)
+
+
+def as_partial(observe: Callable) -> Partial:
+    """Returns an observer as a pytree, which compiled functions take as an argument."""
+    return observe if isinstance(observe, Partial) else Partial(observe)
+
+
+def run_segments(dynamics: Dynamics, state: State, drives: Drive, num_segments: int) -> State:
+    """Returns the state after some segments, of which `drives` has the slices."""
+
+    def segment(state: State, drive: Drive) -> tuple[State, None]:
+        return run_segment(dynamics, state, drive), None
+
+    return jax.lax.scan(segment, state, drives, length=num_segments)[0]
 
 
 def drift(before: State, after: State) -> State:
-    """‖z′ − z‖ of every field of a state."""
+    """Returns ‖z′ − z‖ of every field of a state."""
     return norms(jax.tree.map(jnp.subtract, after, before))
 
 
 def residual(before: State, after: State) -> Array:
-    """‖z′ − z‖ / ‖z′‖ of the whole state: 0 at a fixed point of the segment, NaN for z′ = z = 0."""
+    """Returns ‖z′ − z‖ / ‖z′‖ of the whole state.
+
+    It is 0 at a fixed point of the segment, and NaN for z′ = z = 0.
+    """
     return whole_norm(drift(before, after)) / whole_norm(norms(after))
 
 
 def whole_norm(parts: State) -> Array:
-    """The norm of a state from those of its fields, each an array of any one shape."""
+    """Returns the norm of a state from those of its fields, which are arrays of any one shape."""
     return jnp.linalg.norm(jnp.stack(jax.tree.leaves(parts)), axis=0)
 
 
-def _readout_and_drift(dynamics: Dynamics, before: State, after: State) -> tuple[Any, State]:
+def _readout_and_drift(
+    dynamics: Dynamics, before: State, after: State, frame: None
+) -> tuple[Any, State]:
     return dynamics.readout(dynamics.context, after), drift(before, after)
 
 
-@partial(jax.jit, static_argnames="length")
+@partial(jax.jit, static_argnums=4)
 def _scan(
-    dynamics: Dynamics, start: State, observe: Partial, drives: Any, *, length: int
+    dynamics: Dynamics, start: State, observe: Partial, drives: Drive, num_segments: int
 ) -> tuple[State, Any]:
-    def segment(state: State, drive: Any) -> tuple[State, Any]:
+    def segment(state: State, drive: Drive) -> tuple[State, Any]:
         after = run_segment(dynamics, state, drive)
-        return after, observe(dynamics, state, after)
+        return after, observe(dynamics, state, after, None)
 
-    return jax.lax.scan(segment, start, drives, length=length)
+    return jax.lax.scan(segment, start, drives, length=num_segments)

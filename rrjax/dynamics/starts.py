@@ -1,4 +1,4 @@
-"""Perturbed starts: Gaussian noise on an initial state, on all of it or on named fields."""
+"""Perturbed starts: Gaussian noise on an initial state, on all of it or on some fields."""
 
 from collections.abc import Collection
 from typing import Any
@@ -7,43 +7,43 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from rrjax.contract import State
+from rrjax.contract import State, named_fields
 
 
 def perturb(
     key: jax.Array, state: State, scale: Any, fields: Collection[str] | None = None
 ) -> State:
-    """z + scale · N(0, 1), independent in every component.
+    """Returns z + scale · N(0, 1), independent in every component.
 
-    Every leaf has its own draws, which depend on `key` and the leaf's place in the state alone:
-    not on `scale`, on which fields are perturbed, or on the dtype (they are float32's, so that a
-    float64 run checks a float32 one from the same start).
+    Every field has its own draws, which depend only on `key` and on the field's place in the state.
+    They do not depend on `scale`, on which fields are perturbed, or on the dtype: they are made in
+    float32, so that a float64 run checks a float32 one from the same start.
 
     Args:
-      key: of the noise.
-      state: z of one puzzle, each leaf in full shape (tokens, width): the noise differs from token
-        to token, also where z does not.
-      scale: a number ≥ 0, may be traced; its unit is that of z (see `start_scale`).
-      fields: of a NamedTuple state, which are perturbed; None: all.
+      key: draws the noise.
+      state: z of one puzzle, each field in full shape (tokens, width): the noise differs from token
+        to token even where z does not.
+      scale: a number ≥ 0, which may be traced; its unit is that of z (see `start_scale`).
+      fields: the names of the fields that are perturbed (`rrjax.contract.named_fields`); None: all.
 
     Returns:
-      A state of the same structure, shapes and dtypes; z to the bit where `scale` is 0 or a field
-      is not named.
+      A state of the same structure, shapes and dtypes. It equals z to the bit where `scale` is 0 or
+      a field is not named.
 
     Raises:
-      ValueError: for fields that the state does not have, or fields of a state without any.
+      ValueError: for fields that the state does not have.
     """
     leaves, treedef = jax.tree.flatten(state)
     keys = jax.random.split(key, len(leaves))
-    moved = [_perturb(*pair, scale) for pair in zip(keys, leaves, strict=True)]
-    return select_fields(fields, jax.tree.unflatten(treedef, moved), state)
+    noisy = [_perturb(*pair, scale) for pair in zip(keys, leaves, strict=True)]
+    return select_fields(fields, jax.tree.unflatten(treedef, noisy), state)
 
 
 def start_scale(initial: State) -> Float[Array, ""]:
-    """std(H_init), the unit of a relative noise σ of initial states.
+    """Returns std(H_init), the unit of a relative noise σ of initial states.
 
     Every token of an initial state holds the same vector. That of the first field is H_init where
-    a cell has one, and its spread is used for all fields; a cell with a single state has its own.
+    a cell has one, and its spread is used for all fields. A cell with a single field has its own.
 
     Args:
       initial: an initial state as `rrjax.cells.bind` makes it.
@@ -59,7 +59,7 @@ def start_scale(initial: State) -> Float[Array, ""]:
 
 
 def select_fields(fields: Collection[str] | None, changed: State, state: State) -> State:
-    """`changed` in the named fields and `state` in the others; `changed` for None.
+    """Returns `changed` in the named fields and `state` in the others; `changed` for None.
 
     Raises:
       ValueError: as `check_fields`.
@@ -67,23 +67,26 @@ def select_fields(fields: Collection[str] | None, changed: State, state: State) 
     if fields is None:
         return changed
     check_fields(fields, state)
-    return state._replace(**{name: getattr(changed, name) for name in fields})
+    pairs = zip(named_fields(changed).items(), jax.tree.leaves(state), strict=True)
+    leaves = [new if name in fields else old for (name, new), old in pairs]
+    return jax.tree.unflatten(jax.tree.structure(state), leaves)
 
 
 def check_fields(fields: Collection[str], state: State, name: str = "fields") -> None:
-    """Refuse names that are no fields of a state; `name` is what the caller calls them.
+    """Refuses names that are no fields of a state; `name` is what the caller calls them.
 
     Raises:
-      ValueError: for no name, unknown names (they are listed), or a state without named fields.
+      ValueError: for no names, or for unknown names; the message lists the state's fields.
     """
-    known = getattr(state, "_fields", ())
+    known = named_fields(state)
     if isinstance(fields, str) or not fields or not set(fields) <= set(known):
-        have = ", ".join(known) or "none: it is no NamedTuple"
-        raise ValueError(f"{name} must be a list of the state's fields ({have}), got {fields!r}")
+        raise ValueError(
+            f"{name} must be a list of the state's fields ({', '.join(known)}), got {fields!r}"
+        )
 
 
 def _perturb(key: jax.Array, leaf: Array, scale: Any) -> Array:
     noise = jax.random.normal(key, leaf.shape, jnp.float32)
     wide = jnp.promote_types(leaf.dtype, jnp.float32)
-    moved = (leaf.astype(wide) + jnp.asarray(scale, wide) * noise.astype(wide)).astype(leaf.dtype)
-    return jnp.where(jnp.asarray(scale) == 0, leaf, moved)  # −0 + 0 is 0
+    noisy = (leaf.astype(wide) + jnp.asarray(scale, wide) * noise.astype(wide)).astype(leaf.dtype)
+    return jnp.where(jnp.asarray(scale) == 0, leaf, noisy)  # −0 + 0 is 0

@@ -9,26 +9,22 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array
 
+from rrjax.contract import named_fields
+
 Params = Any
-
-
-def parameter_names(params: Params) -> list[str]:
-    """Returns the name of every leaf, in order: the keys on the way to it, joined by dots."""
-    paths = jax.tree_util.tree_leaves_with_path(params)
-    return [jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in paths]
 
 
 def matching(params: Params, patterns: Sequence[str]) -> Params:
     """Returns a tree of booleans that says which leaves some pattern names.
 
     Args:
-      params: nested parameters.
+      params: nested parameters; a leaf's name is the path to it, its parts joined by dots.
       patterns: names in which `*` stands for any part, e.g. `L_level.*`.
 
     Raises:
       ValueError: for no patterns, or one that matches no parameter.
     """
-    names = parameter_names(params)
+    names = list(named_fields(params))
     if isinstance(patterns, str) or not patterns:
         raise ValueError(f"patterns must be a sequence of names, not empty; got {patterns!r}")
     for pattern in patterns:

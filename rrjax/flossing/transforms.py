@@ -1,8 +1,8 @@
-"""Lyapunov exponents in ordinary training, for optax users: log, penalise or clip them.
+"""Lyapunov exponents in ordinary training, for users of optax: penalise, log or clip them.
 
-Each takes a function `exponents_of(params, batch) -> Exponents` of the user's, made of
-`rrjax.flossing.differentiable.exponents`, and measures at every E-th step only: over E steps the
-extra cost is that of one spectrum to log, of its gradient besides to penalise or clip.
+Each takes a function `measure(params, batch) -> Exponents` of the user's, made with
+`rrjax.flossing.exponents`, and calls it at every E-th step alone. Over E steps logging costs one
+spectrum, and penalising its gradient besides.
 """
 
 from collections.abc import Callable
@@ -13,13 +13,15 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
-from rrjax.flossing.differentiable import Exponents, Loss
+from rrjax.flossing.differentiable import Exponents
+from rrjax.flossing.losses import Loss, two_sided
 
-ExponentsOf = Callable[[Any, Any], Exponents]
+Measure = Callable[[Any, Any], Exponents]
+"""`measure(params, batch)` returns the exponents of one trajectory."""
 
 
 class Penalty(NamedTuple):
-    """What a penalised loss saw.
+    """The parts of a penalised loss.
 
     Attributes:
       loss: without the penalty.
@@ -32,24 +34,26 @@ class Penalty(NamedTuple):
     exponents: Float[Array, " k"]
 
 
-def penalized(
+def penalized_loss(
     loss: Callable[[Any, Any], Array],
-    exponents_of: ExponentsOf,
-    penalty: Loss,
+    measure: Measure,
+    penalty: Loss = two_sided,
+    *,
     weight: float,
     every: int = 1,
 ) -> Callable[[Any, Any, Any], tuple[Array, Penalty]]:
-    """loss + weight · penalty, the penalty at every E-th step: for `jax.grad(…, has_aux=True)`.
+    """Returns the loss plus weight · penalty at every E-th step, for `jax.grad(…, has_aux=True)`.
+
+    Where no direction of a measured step is resolved, the penalty and with it the value is NaN.
+    `rrjax.flossing.steps.apply_gradient` with a `skip_nonfinite` optimizer skips such a step and
+    counts it.
 
     Args:
       loss: `loss(params, batch)`.
-      exponents_of: `exponents_of(params, batch)`, of one trajectory.
-      penalty: a loss of `rrjax.flossing.differentiable`, its target bound by `functools.partial`.
+      measure: `measure(params, batch)` returns the exponents of one trajectory.
+      penalty: a loss of `rrjax.flossing`, with its target bound by `functools.partial`.
       weight: ≥ 0.
       every: E; between measured steps the gradient is that of `loss`.
-
-    Where no direction of a measured step is resolved, the penalty and with it the value is NaN:
-    `rrjax.training.flossing.move` with a `guarded` optimizer skips such a step and counts it.
 
     Returns:
       `f(params, batch, step) -> (value, Penalty)`, with the step counted from 0.
@@ -58,40 +62,100 @@ def penalized(
       ValueError: for a negative weight or E < 1.
     """
     _check_every(every)
-    if not weight >= 0:
-        raise ValueError(f"weight must not be negative; got {weight}")
+    _check_weight(weight)
 
-    def measure(params: Any, batch: Any) -> tuple[Array, Array]:
-        found = exponents_of(params, batch)
-        return penalty(found), found.values
+    def penalty_of(params: Any, batch: Any) -> tuple[Array, Array]:
+        exponents = measure(params, batch)
+        return penalty(exponents), exponents.values
 
     def total(params: Any, batch: Any, step: Any) -> tuple[Array, Penalty]:
         value = loss(params, batch)
         due = step % every == 0
-        extra, values = _measured(due, measure, params, batch)
-        seen = jnp.where(due, extra, jnp.nan)
-        return value + weight * extra, Penalty(value, seen, values)
+        extra, values = _measured(due, penalty_of, params, batch)
+        shown = jnp.where(due, extra, jnp.nan)
+        return value + weight * extra, Penalty(value, shown, values)
 
     return total
 
 
+class PenalizedState(NamedTuple):
+    """The steps counted, the penalty last measured (before its weight), the optimizer's state."""
+
+    step: Int[Array, ""]
+    penalty: Float[Array, ""]
+    optimizer: optax.OptState
+
+
+def penalized(
+    optimizer: optax.GradientTransformation,
+    measure: Measure,
+    penalty: Loss = two_sided,
+    *,
+    weight: float,
+    every: int = 1,
+) -> optax.GradientTransformationExtraArgs:
+    """Returns the optimizer, which adds the gradient of weight · penalty at every E-th step.
+
+    Up to round-off it takes the steps of `penalized_loss`. Where the penalty or its gradient is not
+    finite (no direction is resolved), the step is that of the optimizer alone.
+
+    Use: `optimizer.update(gradient, state, params, batch=batch)`.
+
+    Args:
+      optimizer: takes the sum of both gradients.
+      measure: `measure(params, batch)` returns the exponents of one trajectory.
+      penalty: a loss of `rrjax.flossing`, with its target bound by `functools.partial`.
+      weight: ≥ 0.
+      every: E.
+
+    Raises:
+      ValueError: for a negative weight or E < 1; from `update`, without params.
+    """
+    _check_every(every)
+    _check_weight(weight)
+    inner = optax.with_extra_args_support(optimizer)
+
+    def init(params: Any) -> PenalizedState:
+        return PenalizedState(jnp.zeros([], jnp.int32), jnp.asarray(jnp.nan), inner.init(params))
+
+    def add(updates: Any, params: Any, batch: Any, kept: Array) -> tuple[Any, Array]:
+        value, slope = jax.value_and_grad(lambda p: penalty(measure(p, batch)))(params)
+        finite = jnp.isfinite(value) & jnp.isfinite(jnp.asarray(optax.tree.norm(slope)))
+        total = jax.tree.map(
+            lambda u, g: jnp.where(finite, u + weight * g, u).astype(u.dtype), updates, slope
+        )
+        return total, value.astype(kept.dtype)
+
+    def update(updates: Any, state: Any, params: Any = None, *, batch: Any = None, **extra: Any):
+        _check_params(params)
+        updates, value = jax.lax.cond(
+            state.step % every == 0,
+            lambda: add(updates, params, batch, state.penalty),
+            lambda: (updates, state.penalty),
+        )
+        updates, after = inner.update(updates, state.optimizer, params, batch=batch, **extra)
+        return updates, PenalizedState(state.step + 1, value, after)
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
 class LogState(NamedTuple):
-    """The exponents last measured, and the steps counted."""
+    """The steps counted, and the exponents last measured."""
 
     step: Int[Array, ""]
     exponents: Float[Array, " k"]
 
 
 def log_exponents(
-    exponents_of: ExponentsOf, num_exponents: int, every: int = 1
+    measure: Measure, num_exponents: int, every: int = 1
 ) -> optax.GradientTransformationExtraArgs:
-    """Changes no update; its state holds the exponents of the last measured step.
+    """Returns a transformation that changes nothing; its state holds the last measured exponents.
 
     Use: `optimizer.update(gradient, state, params, batch=batch)`.
 
     Args:
-      exponents_of: `exponents_of(params, batch)`, of one trajectory.
-      num_exponents: k of what it returns.
+      measure: `measure(params, batch)` returns the exponents of one trajectory.
+      num_exponents: k of these.
       every: E.
 
     Raises:
@@ -100,15 +164,13 @@ def log_exponents(
     _check_every(every)
 
     def init(params: Any) -> LogState:
-        del params
         return LogState(jnp.zeros([], jnp.int32), jnp.full(num_exponents, jnp.nan))
 
     def update(updates: Any, state: Any, params: Any = None, *, batch: Any = None, **extra: Any):
-        del extra
         _check_params(params)
         values = jax.lax.cond(
             state.step % every == 0,
-            lambda: exponents_of(params, batch).values.astype(state.exponents.dtype),
+            lambda: measure(params, batch).values.astype(state.exponents.dtype),
             lambda: state.exponents,
         )
         return updates, LogState(state.step + 1, values)
@@ -117,7 +179,7 @@ def log_exponents(
 
 
 class ClipState(NamedTuple):
-    """λ₁ where it was last measured, how often an update was clipped, the steps counted."""
+    """The steps counted, λ₁ where it was last measured, and how often an update was clipped."""
 
     step: Int[Array, ""]
     exponent: Float[Array, ""]
@@ -125,11 +187,12 @@ class ClipState(NamedTuple):
 
 
 def clip_exponent(
-    exponents_of: ExponentsOf, limit: float, every: int = 1
+    measure: Measure, limit: float, every: int = 1
 ) -> optax.GradientTransformationExtraArgs:
-    r"""Keep updates from raising λ₁ above a limit, to first order; last in an `optax.chain`.
+    r"""Returns a transformation that keeps updates from raising λ₁ above a limit, to first order.
 
-    With g = ∇λ₁, an update u is replaced by the nearest one with λ₁ + g·u ≤ limit:
+    It comes last in an `optax.chain`. With g = ∇λ₁, an update u is replaced by the nearest one with
+    λ₁ + g·u ≤ limit:
 
         u − relu(λ₁ + g·u − limit) g / ‖g‖².
 
@@ -145,12 +208,11 @@ def clip_exponent(
         raise ValueError(f"limit must be finite, in nats per update; got {limit}")
 
     def init(params: Any) -> ClipState:
-        del params
         zero = jnp.zeros([], jnp.int32)
         return ClipState(zero, jnp.asarray(jnp.nan), zero)
 
     def first(params: Any, batch: Any) -> Array:
-        return exponents_of(params, batch).values[0]
+        return measure(params, batch).values[0]
 
     def clip(updates: Any, params: Any, batch: Any, kept: Array) -> tuple[Any, Array, Array]:
         exponent, slope = jax.value_and_grad(first)(params, batch)
@@ -164,7 +226,6 @@ def clip_exponent(
         return moved, exponent.astype(kept.dtype), active
 
     def update(updates: Any, state: Any, params: Any = None, *, batch: Any = None, **extra: Any):
-        del extra
         _check_params(params)
         moved, exponent, active = jax.lax.cond(
             state.step % every == 0,
@@ -177,16 +238,20 @@ def clip_exponent(
 
 
 def _measured(due: Any, measure: Callable, params: Any, batch: Any) -> tuple[Array, Array]:
-    """What `measure` returns where it is due, else 0 and NaN."""
+    """Returns what `measure` returns where it is due, else 0 and NaN."""
     shapes = jax.eval_shape(measure, params, batch)
 
     def nothing(params: Any, batch: Any) -> tuple[Array, Array]:
-        del params, batch
         return jnp.zeros(shapes[0].shape, shapes[0].dtype), jnp.full(
             shapes[1].shape, jnp.nan, shapes[1].dtype
         )
 
     return jax.lax.cond(due, measure, nothing, params, batch)
+
+
+def _check_weight(weight: float) -> None:
+    if not weight >= 0:
+        raise ValueError(f"weight must not be negative; got {weight}")
 
 
 def _check_every(every: int) -> None:

@@ -1,7 +1,52 @@
-"""Figures of finished results; drawing needs matplotlib, importing this package does not."""
+"""Figures of finished results; drawing needs matplotlib, importing this package does not.
 
-from rrjax.plots.board import Board, unstable_cells
-from rrjax.plots.canvas import save_figure
-from rrjax.plots.outcome import lambda1_histogram, spectrum_by_outcome
+Each name is imported when it is first used; each function returns a matplotlib figure.
 
-__all__ = ["Board", "lambda1_histogram", "save_figure", "spectrum_by_outcome", "unstable_cells"]
+- `lambda1_histogram`, `spectrum_by_outcome`: exponents of solved and of failed puzzles.
+- `unstable_cells`, `Board`: where the leading vector lies on a puzzle's board.
+- `accuracy_against_compute`, `survival_of_failures`: long rollouts.
+- `solve_rate_of_failures`: restarts. `q_against_lambda1`: noisy rollouts.
+- `settling_map`, `answer_map`: a plane of starts. `toy_panel`: the search-and-capture toy.
+- `save_figure`: writes a figure as PNG.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rrjax.plots.board import Board as Board
+    from rrjax.plots.board import unstable_cells as unstable_cells
+    from rrjax.plots.canvas import save_figure as save_figure
+    from rrjax.plots.noisy import q_against_lambda1 as q_against_lambda1
+    from rrjax.plots.outcome import lambda1_histogram as lambda1_histogram
+    from rrjax.plots.outcome import spectrum_by_outcome as spectrum_by_outcome
+    from rrjax.plots.restarts import solve_rate_of_failures as solve_rate_of_failures
+    from rrjax.plots.rollouts import accuracy_against_compute as accuracy_against_compute
+    from rrjax.plots.rollouts import survival_of_failures as survival_of_failures
+    from rrjax.plots.slices import answer_map as answer_map
+    from rrjax.plots.slices import settling_map as settling_map
+    from rrjax.plots.toy import toy_panel as toy_panel
+
+_NAMES = {
+    "board": ("Board", "unstable_cells"),
+    "canvas": ("save_figure",),
+    "noisy": ("q_against_lambda1",),
+    "outcome": ("lambda1_histogram", "spectrum_by_outcome"),
+    "restarts": ("solve_rate_of_failures",),
+    "rollouts": ("accuracy_against_compute", "survival_of_failures"),
+    "slices": ("answer_map", "settling_map"),
+    "toy": ("toy_panel",),
+}
+_HOMES = {name: module for module, names in _NAMES.items() for name in names}
+
+__all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

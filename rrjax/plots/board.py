@@ -42,7 +42,7 @@ class Board(NamedTuple):
 def unstable_cells(
     boards: Sequence[Board], states: Sequence[str], title: str | None = None
 ) -> "matplotlib.figure.Figure":
-    """Boards shaded by the leading vector's share per cell: a row per puzzle, columns in time.
+    """Draws boards shaded by the leading vector's share per cell, a row for each puzzle.
 
     Wrong cells are framed, and their symbols thin; the other symbols, which are givens, bold. All
     panels have the same scale, whose steps follow the square root of the share: cells differ by
@@ -55,7 +55,6 @@ def unstable_cells(
       title: None: what the numbers of the first board say.
 
     Raises:
-      ModuleNotFoundError: without matplotlib, saying how to install it.
       ValueError: for no boards, cells that fill no square, different numbers of segments, or
         shares that are not finite.
     """
@@ -84,7 +83,7 @@ _KEY = "bold: given.  framed: wrong answer.  empty: right answer."
 
 
 def shown_segments(num_segments: int) -> list[int]:
-    """The segments that are drawn, counted from 0: 1, 2, 4, 8 and 16 of sixteen."""
+    """Returns the segments that are drawn, from 0: the 1st, 2nd, 4th, 8th and 16th of sixteen."""
     spread = np.geomspace(1, num_segments, COLUMNS)
     return sorted({round(segment) - 1 for segment in spread.tolist()})
 

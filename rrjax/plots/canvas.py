@@ -37,7 +37,7 @@ FAILED = Look("failed", "#D55E00", "////", "--", "s")
 
 
 def new_figure(width: float, height: float) -> "matplotlib.figure.Figure":
-    """An empty figure of so many inches.
+    """Returns an empty figure of so many inches.
 
     Raises:
       ModuleNotFoundError: without matplotlib, saying how to install it.
@@ -52,7 +52,7 @@ def new_figure(width: float, height: float) -> "matplotlib.figure.Figure":
 
 
 def new_axes() -> "matplotlib.axes.Axes":
-    """Axes of a new figure, without frame on top and right.
+    """Returns the axes of a new figure, without a frame on top and right.
 
     Raises:
       ModuleNotFoundError: without matplotlib, saying how to install it.
@@ -63,18 +63,18 @@ def new_axes() -> "matplotlib.axes.Axes":
 
 
 def titled(axes: "matplotlib.axes.Axes", title: str) -> "matplotlib.figure.Figure":
-    """The figure of the axes, once they carry their message as title."""
+    """Returns the figure of the axes, which it gives their message as a title."""
     axes.set_title(title, loc="left", fontsize="medium")
     return cast("matplotlib.figure.Figure", axes.figure)
 
 
 def legend_entry(look: Look, size: int) -> str:
-    """The name of a group with its size."""
+    """Returns the name of a group with its size."""
     return f"{look.name} (n = {size})"
 
 
 def area_style(look: Look) -> dict[str, Any]:
-    """How `hist` draws a group: filled, or hatched, with its own outline."""
+    """Returns how `hist` draws a group: filled or hatched, with its own outline."""
     return {
         "histtype": "stepfilled",
         "facecolor": (look.color, 0.0 if look.hatch else 0.35),
@@ -86,7 +86,7 @@ def area_style(look: Look) -> dict[str, Any]:
 
 
 def draw_intervals(ax: "matplotlib.axes.Axes", x: ArrayLike, ends: ArrayLike, look: Look) -> None:
-    """Points with their intervals, full or hollow, on their group's line.
+    """Draws points with their intervals, full or hollow, on their group's line.
 
     Args:
       ax: where.

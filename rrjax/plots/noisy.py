@@ -17,17 +17,16 @@ if TYPE_CHECKING:
 def q_against_lambda1(
     arrays: Mapping[str, np.ndarray], seed: int = 0
 ) -> "matplotlib.figure.Figure":
-    """q_halt against λ1 of the noisy runs of all puzzles with right and wrong ones among them.
+    """Draws q_halt against λ1 of the noisy runs of all puzzles with right and wrong runs.
 
     Args:
       arrays: of a result of `rrjax ptrm` with exponents.
-      seed: of the bootstrap behind the correlation's interval.
+      seed: Seed of the bootstrap behind the correlation's interval.
 
     Returns:
       The figure; it says so where no puzzle has a mixed outcome.
 
     Raises:
-      ModuleNotFoundError: without matplotlib, saying how to install it.
       ValueError: for arrays of another result, or without exponents.
     """
     found = summarize_ptrm(arrays, seed).correlation

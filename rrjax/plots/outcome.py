@@ -31,7 +31,7 @@ def lambda1_histogram(
     ax: "matplotlib.axes.Axes | None" = None,
     title: str | None = None,
 ) -> "matplotlib.figure.Figure":
-    """Histograms of λ₁ for solved and for failed puzzles, each group adding up to 1.
+    """Draws histograms of λ₁ for solved and for failed puzzles, each adding up to 1.
 
     Args:
       exponents: (N, k), largest first, in nats per update. Puzzles without a finite λ₁ are
@@ -45,7 +45,6 @@ def lambda1_histogram(
       The figure; an empty group is named in the title and the legend.
 
     Raises:
-      ModuleNotFoundError: without matplotlib, saying how to install it.
       ValueError: for shapes that do not fit each other.
     """
     groups = _split(exponents, solved)
@@ -68,7 +67,7 @@ def spectrum_by_outcome(
     ax: "matplotlib.axes.Axes | None" = None,
     title: str | None = None,
 ) -> "matplotlib.figure.Figure":
-    """Median and interquartile range of every λᵢ, for solved and for failed puzzles.
+    """Draws median and interquartile range of every λᵢ, for solved and for failed puzzles.
 
     Args:
       exponents: (N, k), largest first, in nats per update. Puzzles without a finite λ₁ are
@@ -82,7 +81,6 @@ def spectrum_by_outcome(
       The figure; an empty group is named in the title and the legend.
 
     Raises:
-      ModuleNotFoundError: without matplotlib, saying how to install it.
       ValueError: for shapes that do not fit each other.
     """
     groups = _split(exponents, solved)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def solve_rate_of_failures(summary: BasinSummary) -> "matplotlib.figure.Figure":
-    """Of the puzzles that fail from z0, what restarts solve after some segment, against σ.
+    """Draws which share of the failures from z0 restarts solve, against σ.
 
     Args:
       summary: of a sweep of starts.
@@ -23,9 +23,6 @@ def solve_rate_of_failures(summary: BasinSummary) -> "matplotlib.figure.Figure":
     Returns:
       The figure: the fraction of single runs, and of puzzles that some run solves; it says so
       where nothing fails.
-
-    Raises:
-      ModuleNotFoundError: without matplotlib, saying how to install it.
     """
     ax = new_axes()
     number, rows = len(summary.failures), summary.by_sigma

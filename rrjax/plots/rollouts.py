@@ -23,7 +23,7 @@ SO_FAR = Look("at this or an earlier segment", FAILED.color, "////", "--", "s")
 def accuracy_against_compute(
     solved: ArrayLike, updates_per_segment: int, readout_segment: int
 ) -> "matplotlib.figure.Figure":
-    """Share of puzzles solved after each segment, and after any segment so far.
+    """Draws the share of puzzles solved after each segment, and after any segment so far.
 
     Args:
       solved: (N, segments) booleans.
@@ -31,7 +31,6 @@ def accuracy_against_compute(
       readout_segment: marked; counted from 1.
 
     Raises:
-      ModuleNotFoundError: without matplotlib, saying how to install it.
       ValueError: for other arrays.
     """
     curve = accuracy_curve(solved, updates_per_segment)
@@ -60,7 +59,7 @@ def accuracy_against_compute(
 def survival_of_failures(
     solved: ArrayLike, updates_per_segment: int, readout_segment: int
 ) -> "matplotlib.figure.Figure":
-    """Kaplan–Meier curve of the failures at the readout, with the exponential of the fitted rate.
+    """Draws the Kaplan–Meier curve of the failures at the readout, with the fitted rate.
 
     Args:
       solved: (N, segments) booleans.
@@ -71,7 +70,6 @@ def survival_of_failures(
       The figure; it says so where there is no failure, or no segment after the readout.
 
     Raises:
-      ModuleNotFoundError: without matplotlib, saying how to install it.
       ValueError: for other arrays.
     """
     waits = escapes(solved, readout_segment)

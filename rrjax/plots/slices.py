@@ -23,16 +23,13 @@ OTHERS = "0.15"
 def settling_map(
     coordinates: np.ndarray, answer_at: np.ndarray, moving: np.ndarray, labels: Sequence[str]
 ) -> "matplotlib.figure.Figure":
-    """The segment from which on the answer stays, dark where late, hatched where it still moves.
+    """Draws the segment from which on the answer stays: dark is late, hatched still moves.
 
     Args:
       coordinates: (G,) of both axes.
       answer_at: (G, G) segments, the first axis along the first direction.
       moving: (G, G) where the answer is not settled.
       labels: of the two axes, with their unit.
-
-    Raises:
-      ModuleNotFoundError: without matplotlib, saying how to install it.
     """
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.ticker import MaxNLocator
@@ -61,16 +58,13 @@ def answer_map(
     solved: np.ndarray | None,
     labels: Sequence[str],
 ) -> "matplotlib.figure.Figure":
-    """What is answered: the most frequent answers in greys, the solved region outlined.
+    """Draws what is answered: frequent answers in greys, the solved region outlined.
 
     Args:
       coordinates: (G,) of both axes.
       answer_index: (G, G) 0 for the most frequent answer and so on, −1 where it is not settled.
       solved: (G, G) where the last answer is right; None where that is not known.
       labels: of the two axes, with their unit.
-
-    Raises:
-      ModuleNotFoundError: without matplotlib, saying how to install it.
     """
     from matplotlib.colors import ListedColormap
 
@@ -102,13 +96,13 @@ def _new_map(coordinates: np.ndarray, labels: Sequence[str]) -> "matplotlib.axes
 
 
 def _edges(coordinates: np.ndarray) -> np.ndarray:
-    """Borders of the cells around evenly spaced points."""
+    """Returns the borders of the cells around evenly spaced points."""
     step = coordinates[1] - coordinates[0]
     return np.append(coordinates - step / 2, coordinates[-1] + step / 2)
 
 
 def _answer_names(answer_index: np.ndarray, solved: np.ndarray | None) -> "list[Patch]":
-    """What the greys mean, for the legend."""
+    """Returns what the greys mean, for the legend."""
     from matplotlib.patches import Patch
 
     counts = np.bincount(answer_index[answer_index != MOVING])
@@ -125,7 +119,7 @@ def _answer_names(answer_index: np.ndarray, solved: np.ndarray | None) -> "list[
 
 
 def _hatch(ax: "matplotlib.axes.Axes", edges: np.ndarray, moving: np.ndarray) -> None:
-    """One patch of all cells that still move, so that the hatching runs through."""
+    """Draws one patch of all cells that still move, so that the hatching runs through."""
     if not moving.any():
         return
     from matplotlib.patches import PathPatch
@@ -142,7 +136,7 @@ def _hatch(ax: "matplotlib.axes.Axes", edges: np.ndarray, moving: np.ndarray) ->
 
 
 def _outline(ax: "matplotlib.axes.Axes", edges: np.ndarray, mask: np.ndarray) -> None:
-    """Lines between the cells of a mask and their neighbours."""
+    """Draws lines between the cells of a mask and their neighbours."""
     from matplotlib.collections import LineCollection
 
     walls = [
@@ -158,7 +152,7 @@ def _outline(ax: "matplotlib.axes.Axes", edges: np.ndarray, mask: np.ndarray) ->
 
 
 def _finish(ax: "matplotlib.axes.Axes", more: "list[Patch]") -> None:
-    """Mark the initial state, and explain all marks below the map."""
+    """Marks the initial state, and explains all marks below the map."""
     ax.plot(0, 0, "P", color="black", markeredgecolor="white", linestyle="", label="$z_0$")
     handles = [*more, *ax.get_legend_handles_labels()[0]]
     figure = cast("matplotlib.figure.Figure", ax.figure)

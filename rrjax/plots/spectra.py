@@ -36,11 +36,7 @@ DRIFT = Look("−drift of 1..s", FAILED.color, "////", "--", "s")
 def figures(
     runs: RankedRuns, analysis: Analysis
 ) -> "Iterator[tuple[str, matplotlib.figure.Figure]]":
-    """The figures of one run, by the name of their file.
-
-    Raises:
-      ModuleNotFoundError: without matplotlib, saying how to install it.
-    """
+    """The figures of one run, by the name of their file."""
     yield "late_drift", late_drift_histogram(runs.late_drift, runs.solved, analysis.settling)
     controls = dict(analysis.within_difficulty)
     if analysis.within_drift:
@@ -56,15 +52,12 @@ def figures(
 def late_drift_histogram(
     drift: np.ndarray, solved: np.ndarray, found: Settling
 ) -> "matplotlib.figure.Figure":
-    """Late drift of solved and of failed runs, with Otsu's cut between settled and unsettled.
+    """Draws late drift of solved and of failed runs, with Otsu's cut.
 
     Args:
       drift: (N,) late drift; 0 is drawn where it is ranked, at the left end.
       solved: (N,) booleans.
       found: what the analysis says of them.
-
-    Raises:
-      ModuleNotFoundError: without matplotlib, saying how to install it.
     """
     logs, ax = log10_drift(drift), new_axes()
     edges = np.histogram_bin_edges(logs, bins=int(np.clip(np.sqrt(len(logs)), 8, 32)))
@@ -89,13 +82,10 @@ def late_drift_histogram(
 
 
 def auc_within_bins(controls: dict[str, Controlled]) -> "matplotlib.figure.Figure":
-    """AUC of −λ₁ inside each bin of what is held fixed, and pooled: one panel each.
+    """Draws the AUC of −λ₁ inside each bin of what is held fixed, and pooled, panel by panel.
 
     Args:
       controls: by the name of what is held fixed.
-
-    Raises:
-      ModuleNotFoundError: without matplotlib, saying how to install it.
     """
     number = len(controls)
     figure = new_figure(max(6.4, 4.2 * number), 4.6)
@@ -148,11 +138,7 @@ def _draw_bins(ax: "matplotlib.axes.Axes", name: str, controlled: Controlled) ->
 
 
 def early_window(early: list[EarlyWindow]) -> "matplotlib.figure.Figure":
-    """AUC of segments 1..s for "solved at the end" among the runs unsolved at s, for each s.
-
-    Raises:
-      ModuleNotFoundError: without matplotlib, saying how to install it.
-    """
+    """Draws how well segments 1..s tell which of the runs unsolved at s get solved, by s."""
     figure = new_figure(6.4, 5.4)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
     segments = np.array([w.segment for w in early])
@@ -202,15 +188,12 @@ def _misses_half(auc: Interval) -> bool:
 
 
 def lambda1_by_horizon(curve: HorizonCurve, updates_per_segment: int) -> "matplotlib.figure.Figure":
-    """Median λ₁ of the first updates, by the final outcome, with bootstrap bands.
+    """Draws the median λ₁ of the first updates by the final outcome, with bootstrap bands.
 
     Args:
       curve: of every horizon; drawn from the end of the first segment on, before which λ₁ is that
         of single updates of different kinds.
       updates_per_segment: for this, and for the upper axis.
-
-    Raises:
-      ModuleNotFoundError: without matplotlib, saying how to install it.
     """
     ax = new_axes()
     shown = slice(updates_per_segment - 1, None)

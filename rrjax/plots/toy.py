@@ -23,7 +23,7 @@ def toy_panel(
     auc: ArrayLike,
     failed: ArrayLike,
 ) -> "matplotlib.figure.Figure":
-    """Left the exponents at one readout time by outcome, right AUC and failures against time.
+    """Draws exponents at one readout time by outcome, and AUC and failures against time.
 
     Args:
       exponents: (n,) at the readout time on the left, in nats per update.
@@ -32,9 +32,6 @@ def toy_panel(
       times: (m,) readout times on the right.
       auc: (m,) of −λ₁ for solved; NaN where a group is empty.
       failed: (m,) share of runs that are still searching.
-
-    Raises:
-      ModuleNotFoundError: without matplotlib, saying how to install it.
     """
     left, right = _two_panels()
     times, auc, failed = (np.asarray(values) for values in (times, auc, failed))
@@ -48,7 +45,7 @@ def toy_panel(
 
 
 def toy_message(times: ArrayLike, auc: ArrayLike, failed: ArrayLike) -> str:
-    """What becomes of AUC and failures with the readout time, in a sentence."""
+    """Returns in a sentence what becomes of AUC and failures with the readout time."""
     times, auc, failed = (np.asarray(values) for values in (times, auc, failed))
     known = np.flatnonzero(~np.isnan(auc))
     if len(known) < 2:

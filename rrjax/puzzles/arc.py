@@ -39,7 +39,7 @@ class Task(NamedTuple):
 
 
 class Augmentation(NamedTuple):
-    """Colours first, then the symmetry.
+    """A change of colours, followed by a symmetry.
 
     Attributes:
         symmetry: 0..7, as `rrjax.puzzles.dihedral`.

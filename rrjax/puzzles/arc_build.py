@@ -22,7 +22,7 @@ from rrjax.puzzles.folders import BLANK, IDENTIFIERS, Stream, write_streams
 
 @dataclass(frozen=True)
 class ArcRequest:
-    """What a folder is made of.
+    """The tasks and numbers from which a folder is made.
 
     Attributes:
         training: Tasks of which every pair is trained on.
@@ -104,7 +104,7 @@ def write_arc(
 
 
 def num_visits(request: ArcRequest) -> int:
-    """The last number that `write_arc` reports."""
+    """Returns the last number that `write_arc` reports."""
     return 2 * len(request.training) + 3 * len(request.evaluation)
 
 
@@ -168,7 +168,7 @@ def _stream(
     places: Callable[[Copies, list[Pair]], tuple[np.ndarray, np.ndarray]],
     visited: Callable[[], None],
 ) -> Stream:
-    """Puzzles of consecutive identifiers, whose tokens are made when they are asked for."""
+    """Returns puzzles of consecutive identifiers, whose tokens are made when they are read."""
     sizes = [len(copies.symmetries) for copies, _ in groups]
     num_pairs = np.repeat([len(pairs) for _, pairs in groups], sizes)
     indices = np.concatenate([[0], np.cumsum(num_pairs)]).astype(np.int32)
@@ -202,7 +202,7 @@ def _stream(
 def _translations(
     rng: np.random.Generator, copies: Copies, pairs: list[Pair]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Top left corners (C, pairs), uniform where both grids fit; one pair of each copy stays."""
+    """Draws top left corners (C, pairs) where both grids fit; one pair of each copy stays."""
     high = np.array([np.maximum(pair.input.shape, pair.output.shape) for pair in pairs])
     sideways = _is_sideways(copies.symmetries)[:, None]
     heights, widths = (np.where(sideways, high[:, 1 - axis], high[:, axis]) for axis in (0, 1))
@@ -218,14 +218,14 @@ def _no_translations(copies: Copies, pairs: list[Pair]) -> tuple[np.ndarray, np.
 
 
 def _is_sideways(symmetries: np.ndarray) -> np.ndarray:
-    """Whether rows become columns."""
+    """Says whether rows become columns."""
     return np.isin(symmetries, (1, 3, 6, 7))
 
 
 def _tokens(
     copies: Copies, pairs: list[Pair], rows: np.ndarray, columns: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs and labels (C * pairs, 900), copy after copy."""
+    """Returns inputs and labels (C * pairs, 900), copy after copy."""
     both = np.empty((2, len(copies.symmetries), len(pairs), SIDE * SIDE), np.uint8)
     for symmetry in np.unique(copies.symmetries).tolist():
         chosen = np.flatnonzero(copies.symmetries == symmetry)

@@ -1,4 +1,4 @@
-"""Augmented copies of an ARC task: drawn so that all differ, and told apart from each other's."""
+"""Augmented copies of an ARC task, drawn so that all of them differ."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -80,14 +80,14 @@ class _Contents:
         self._ends = np.cumsum([pair.input.size + pair.output.size for pair in pairs]).tolist()
 
     def key(self, symmetry: int, colours: np.ndarray) -> tuple[bytes, ...]:
-        """Equal for two copies with the same pairs, in whatever order."""
+        """Returns a key that is equal for two copies with the same pairs, in any order."""
         content, starts = colours[self._colours[symmetry]].tobytes(), [0, *self._ends]
         parts = zip(self._shapes[symmetry], starts, self._ends, strict=False)
         return tuple(sorted(shape + content[start:end] for shape, start, end in parts))
 
 
 def _content(pair: Pair, symmetry: int) -> bytes:
-    """Shapes and colours of a moved pair; the colours 1..9 named by first appearance."""
+    """Returns shapes and colours of a moved pair; colours 1..9 are named by first appearance."""
     grids = [transform(grid, symmetry) for grid in pair]
     flat = np.concatenate([grid.ravel() for grid in grids])
     present, first = np.unique(flat, return_index=True)

@@ -31,7 +31,7 @@ class Vote(NamedTuple):
 
 
 class Score(NamedTuple):
-    """What comes out of a vote.
+    """The result of a vote.
 
     Attributes:
         pass_at: For each K the mean over tasks of the fraction of test inputs whose output is
@@ -181,7 +181,7 @@ def _attempts(votes: list[Vote], number: int) -> dict[str, list[list[int]]]:
 
 
 def _place(votes: list[Vote], output: np.ndarray) -> float:
-    """Rank of the right grid from 0; infinite where it was not answered."""
+    """Returns the rank of the right grid, from 0; infinite where nobody answered it."""
     places = (float(i) for i, vote in enumerate(votes) if np.array_equal(vote.grid, output))
     return next(places, math.inf)
 

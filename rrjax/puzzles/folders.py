@@ -23,12 +23,12 @@ IDENTIFIERS = "identifiers.json"
 BLANK = "<blank>"
 
 MAPPED_BYTES = 2**28
-"""Tokens of more bytes than this are not read but mapped, if their file holds uint8."""
+"""Token arrays of more bytes than this are mapped instead of read, if they are uint8."""
 
 
 @dataclass(frozen=True)
 class Stream:
-    """One split that is written piece by piece, since it may not fit in memory.
+    """A split that is written piece by piece, since it may not fit in memory.
 
     Attributes:
         pieces: Inputs and labels (some examples, seq) in uint8, piece after piece.
@@ -273,7 +273,7 @@ def _map_array(path: Path) -> np.ndarray:
 
 
 def _in_memory(array: np.ndarray) -> np.ndarray:
-    """The array in int32, or as it is where that would take too much memory."""
+    """Returns the array in int32, or as it is where that would take too much memory."""
     if array.dtype == np.uint8 and array.ndim == 2 and array.nbytes > MAPPED_BYTES:
         return array
     return np.array(array, dtype=np.int32)

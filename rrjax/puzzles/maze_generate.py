@@ -31,7 +31,7 @@ MAX_TRIES = 30_000
 
 
 class MazeRequest(NamedTuple):
-    """What mazes are wanted.
+    """The kind of mazes that are wanted.
 
     Attributes:
         size: n, cells of a side.
@@ -95,7 +95,7 @@ def _one_maze(request: MazeRequest, rng: np.random.Generator) -> Mazes:
 
 
 def _from_farthest(first: int, free: int, request: MazeRequest) -> list[int]:
-    """Layers around a cell that is farthest from `first`; fewer where none can be long enough."""
+    """Returns layers around a cell farthest from `first`, or fewer where no path is long enough."""
     around = list(layers(first, free, request.size))
     # two cells are at most twice as far from each other as the farthest is from `first`
     if 2 * (len(around) - 1) < request.min_path:
@@ -105,7 +105,7 @@ def _from_farthest(first: int, free: int, request: MazeRequest) -> list[int]:
 
 
 def _draw_path(distances: list[int], request: MazeRequest, rng: np.random.Generator) -> list[int]:
-    """One shortest path, cell by cell, from any cell far enough to the first layer's, or back."""
+    """Draws one shortest path, cell by cell, between the first layer and a cell far enough."""
     far = distances[request.min_path :]
     sizes = np.array([layer.bit_count() for layer in far])
     length = request.min_path + int(rng.choice(len(far), p=sizes / sizes.sum()))
@@ -116,14 +116,14 @@ def _draw_path(distances: list[int], request: MazeRequest, rng: np.random.Genera
 
 
 def _any_cell(is_free: np.ndarray, size: int, rng: np.random.Generator) -> int:
-    """The bit of a cell, uniformly; that of a wall only where all are walls."""
+    """Draws the bit of a free cell uniformly, or of a wall where all cells are walls."""
     places = np.flatnonzero(is_free)
     place = int(places[rng.integers(len(places))]) if len(places) else 0
     return 1 << (place // size * (size + 1) + place % size)
 
 
 def _any_bit(cells: int, rng: np.random.Generator) -> int:
-    """One of a few cells, uniformly."""
+    """Draws one of a few cells uniformly."""
     bits = []
     while cells:
         bits.append(cells & -cells)

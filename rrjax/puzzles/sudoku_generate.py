@@ -227,7 +227,7 @@ def _guesses(size: int, board: list[int]) -> int:
 
 
 def _has_other_solution(size: int, board: list[int], cell: int, digit: int) -> bool:
-    """Whether the board has a solution (or may have, past the budget) without digit in cell."""
+    """Says whether the board has, or may have, a solution without this digit in the cell."""
     masks = solver.tables(size)
     state = solver.start(masks, board)
     state.candidates[digit - 1] &= ~(1 << cell)

@@ -15,7 +15,7 @@ from rrjax.puzzles.sudoku import board_size, check_boards, geometry
 
 
 class Solution(NamedTuple):
-    """What the search found.
+    """The result of `solve`.
 
     Attributes:
         count: Solutions found, at most `limit`.
@@ -48,7 +48,7 @@ class State(NamedTuple):
 
 
 class Found(NamedTuple):
-    """Outcome of `search`; `complete` is False where the budget of guesses ran out."""
+    """The result of `search`; `complete` is False where the budget of guesses ran out."""
 
     states: list[State]
     guesses: int

@@ -19,7 +19,7 @@ _ROWS_AT_ONCE = 2**16
 
 
 class Listing(NamedTuple):
-    """Puzzles of a text file.
+    """The puzzles of a text file.
 
     Attributes:
         path: The file, for messages.

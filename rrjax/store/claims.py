@@ -19,7 +19,7 @@ one write to the next, and the clocks of machines that share a disk differ by le
 def claim_folder(
     folder: str | Path, name: str, identity: Mapping[str, Any], record: Mapping[str, Any]
 ) -> None:
-    """Take a folder for a job: a new or empty one, or that of the same job, to be continued.
+    """Claims a folder for a job: a new or empty one, or one that the same job left unfinished.
 
     What killed writers left in it more than `STRAY_SECONDS` ago is removed.
 
@@ -55,7 +55,7 @@ def _check_same(folder: Path, mine: Mapping[str, Any], theirs: Mapping[str, Any]
 
 
 def _is_free(folder: Path, name: str) -> bool:
-    """Whether nothing is there but what a kill may have left of writing `name`."""
+    """Says whether the folder holds nothing but what a kill left of writing `name`."""
     if not folder.is_dir():
         return not folder.exists()
     found = (HIDDEN_NAME.fullmatch(path.name) for path in folder.iterdir())
@@ -63,7 +63,7 @@ def _is_free(folder: Path, name: str) -> bool:
 
 
 def _differences(mine: Any, theirs: Any, path: str) -> Iterator[str]:
-    """One phrase for each leaf that differs."""
+    """Yields one phrase for each leaf that differs."""
     if not (isinstance(mine, Mapping) and isinstance(theirs, Mapping)):
         if mine != theirs:
             yield f"its {path or 'identity'} is {theirs}, asked for {mine}"
@@ -73,7 +73,7 @@ def _differences(mine: Any, theirs: Any, path: str) -> Iterator[str]:
 
 
 def _remove_strays(folder: Path) -> None:
-    """Remove what killed writers left in a folder and below it."""
+    """Removes what killed writers left in a folder and below it."""
     for above, folders, files in os.walk(folder):
         for path in (Path(above, name) for name in (*folders, *files)):
             # another worker may be at the same: what cannot be removed does no harm
@@ -84,7 +84,7 @@ def _remove_strays(folder: Path) -> None:
 
 
 def _is_stray(path: Path) -> bool:
-    """Whether it is ours and abandoned; an `.old` is needed until its successor stands."""
+    """Says whether a path is ours and abandoned; an `.old` is needed until its successor stands."""
     match = HIDDEN_NAME.fullmatch(path.name)
     if match is None or (match[2] == "old" and not path.with_name(match[1]).exists()):
         return False

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 HIDDEN_NAME = re.compile(r"\.(.+)\.[0-9a-f]{8}\.(tmp|old)")
-"""What a file or folder is called while it is written; a kill may leave it behind."""
+"""The name of a file or folder while it is written; a kill may leave one behind."""
 
 _ADVICE = {
     errno.ENOSPC: "free some space or choose another folder",
@@ -29,7 +29,7 @@ _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.E
 
 
 def write_bytes_atomically(path: str | Path, data: bytes) -> None:
-    """Write a file that appears under its name only when it is whole.
+    """Writes a file that appears under its name only when it is whole.
 
     The bytes go to a temporary name in the same folder, are flushed to the disk, and the file is
     renamed. A failed or interrupted write removes the temporary file and leaves an older file of
@@ -43,7 +43,7 @@ def write_bytes_atomically(path: str | Path, data: bytes) -> None:
 
 
 def write_bytes_once(path: str | Path, data: bytes) -> None:
-    """As `write_bytes_atomically`, but a file that is there stays, whoever wrote it first.
+    """Writes a file as `write_bytes_atomically` does, unless it is there already.
 
     Where a file system has no hard links the last writer of the same moment wins.
 
@@ -63,7 +63,7 @@ def write_bytes_once(path: str | Path, data: bytes) -> None:
 
 @contextmanager
 def _written(path: Path, data: bytes) -> Iterator[Path]:
-    """A temporary file beside `path` with the data, gone afterwards unless it was renamed."""
+    """Yields a temporary file with the data beside `path`; it is gone later unless renamed."""
     temporary = _hidden(path, "tmp")
     try:
         with temporary.open("xb") as file:
@@ -79,7 +79,7 @@ def _written(path: Path, data: bytes) -> Iterator[Path]:
 
 
 def _hidden(path: Path, ending: str) -> Path:
-    """A name beside `path` that `HIDDEN_NAME` matches and nothing has."""
+    """Returns an unused name beside `path` that `HIDDEN_NAME` matches."""
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.{ending}")
 
 
@@ -92,7 +92,7 @@ def _explained(error: OSError, path: Path) -> OSError:
 
 @contextmanager
 def new_folder(folder: str | Path) -> Iterator[Path]:
-    """Make a folder that appears under its name only when it is whole.
+    """Makes a folder that appears under its name only when it is whole.
 
     What the `with` block writes goes to a temporary folder beside it, which is flushed to the disk
     and renamed when the block ends. A block that fails or is interrupted leaves nothing; after a
@@ -118,7 +118,7 @@ def new_folder(folder: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def replaced_folder(folder: str | Path) -> Iterator[Path]:
-    """As `new_folder`, for a folder that is there: it goes when the new one stands.
+    """Makes a folder as `new_folder` does, in the place of one that is there.
 
     A kill between the two renamings leaves the older one beside its place, as a hidden `*.old`.
     """
@@ -130,7 +130,7 @@ def replaced_folder(folder: str | Path) -> Iterator[Path]:
 
 
 def check_new_folder(folder: str | Path) -> None:
-    """Refuse a place where `new_folder` can put nothing; a long job asks before it computes.
+    """Refuses a place where `new_folder` can put nothing, before a long job computes.
 
     Raises:
       ValueError: if something is there.
@@ -153,7 +153,7 @@ def check_new_folder(folder: str | Path) -> None:
 
 @contextmanager
 def _beside(folder: Path) -> Iterator[Path]:
-    """A temporary folder that is gone afterwards, unless it was renamed."""
+    """Yields a temporary folder that is gone afterwards, unless it was renamed."""
     temporary = _hidden(folder, "tmp")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -175,7 +175,7 @@ def _flush(folder: Path) -> None:
 
 
 def _replace(temporary: Path, folder: Path) -> None:
-    """Rename a folder; the older one goes only when the new one stands, or comes back."""
+    """Renames a folder; the older one goes when the new one stands, and else comes back."""
     older = _hidden(folder, "old")
     os.rename(folder, older)
     try:

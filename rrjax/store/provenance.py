@@ -11,7 +11,7 @@ from typing import Any
 
 
 def describe_run() -> dict[str, Any]:
-    """How a result was made: versions, devices, state of the source, time and command.
+    """Returns how a result was made: versions, devices, source, time and command.
 
     Nothing in it names the machine, its user or its folders.
 
@@ -38,7 +38,7 @@ def describe_run() -> dict[str, Any]:
 
 
 def version() -> str | None:
-    """The installed version of rrjax."""
+    """Returns the installed version of rrjax."""
     return _version("rrjax")
 
 
@@ -50,13 +50,13 @@ def _version(package: str) -> str | None:
 
 
 def _without_folders(argument: str) -> str:
-    """The argument, an absolute path in it cut down to its last part."""
+    """Returns the argument, with an absolute path in it cut down to its last part."""
     option, equals, value = argument.rpartition("=")
     return option + equals + PurePath(value).name if PurePath(value).is_absolute() else argument
 
 
 def _git_state(source: Path) -> dict[str, Any] | None:
-    """Commit of the checkout that tracks `source`, and whether its folder differs from it."""
+    """Returns the commit of the checkout of `source`, and whether its folder has changes."""
     try:
         # An environment inside some other project's checkout does not track this file.
         _git(source.parent, "ls-files", "--error-unmatch", source.name)

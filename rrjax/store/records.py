@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from rrjax.store.files import write_bytes_atomically
 
 Arrays = dict[str, np.ndarray]
-"""Named arrays, as a result file holds them."""
+"""Named arrays, as a file of results holds them."""
 
 DIGEST_KEY = "sha256"
 DIGEST_LENGTH = 64
@@ -53,7 +53,7 @@ def check_format(record: Mapping[str, Any], kind: str, version: int, path: str |
 
 
 def write_json(path: str | Path, record: Mapping[str, Any]) -> None:
-    """Write a record as JSON, atomically; see `encode_json`.
+    """Writes a record as JSON, atomically; see `encode_json`.
 
     Raises:
       TypeError: for a value that JSON cannot hold.
@@ -63,7 +63,7 @@ def write_json(path: str | Path, record: Mapping[str, Any]) -> None:
 
 
 def encode_json(record: Mapping[str, Any]) -> bytes:
-    """A record as JSON.
+    """Returns a record as JSON.
 
     NumPy numbers and arrays become plain ones. JSON has neither NaN nor infinities: NaN becomes
     null, an infinity the string "Infinity" or "-Infinity", which `float` reads back.
@@ -76,7 +76,7 @@ def encode_json(record: Mapping[str, Any]) -> bytes:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON gives it back: arrays as lists, NaN as None, infinities as words."""
+    """Returns a value as JSON gives it back: arrays as lists, NaN as None, infinities as words."""
     if isinstance(value, np.ndarray | np.generic):
         return plain(value.tolist())
     if isinstance(value, Mapping):
@@ -89,7 +89,7 @@ def plain(value: Any) -> Any:
 
 
 def read_json(path: str | Path) -> dict[str, Any]:
-    """Read a record that `write_json` wrote.
+    """Reads a record that `write_json` wrote.
 
     Raises:
       FileNotFoundError: if there is no such file.
@@ -105,7 +105,7 @@ def read_json(path: str | Path) -> dict[str, Any]:
 
 
 def write_arrays(path: str | Path, arrays: Mapping[str, ArrayLike]) -> str:
-    """Write named arrays as an `.npz` file, atomically; equal arrays give equal bytes.
+    """Writes named arrays as an `.npz` file, atomically; equal arrays give equal bytes.
 
     The file carries its own check: the comment at the very end of the zip is the SHA-256 of all
     bytes before it. `numpy.load` reads the file like any other.
@@ -155,7 +155,7 @@ def _storable(name: str, array: ArrayLike) -> np.ndarray:
 
 
 def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
-    """Read what `write_arrays` wrote; nothing in the file can run code.
+    """Reads what `write_arrays` wrote; nothing in the file can run code.
 
     Raises:
       FileNotFoundError: if there is no such file.
@@ -179,7 +179,7 @@ def _decode(path: str | Path, data: bytes) -> dict[str, np.ndarray]:
 def write_result(
     path: str | Path, arrays: Mapping[str, ArrayLike], record: Mapping[str, Any]
 ) -> None:
-    """Write arrays as `.npz`, then their record as the `.json` beside it.
+    """Writes arrays as `.npz`, then their record as the `.json` beside it.
 
     The record comes last and holds the file's digest under "sha256": once it is there and the
     digest fits, the pair is complete.
@@ -192,7 +192,7 @@ def write_result(
 
 
 def read_result(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Read the arrays and the record that `write_result` wrote.
+    """Reads the arrays and the record that `write_result` wrote.
 
     Raises:
       FileNotFoundError: if one of the two files is absent.
@@ -212,7 +212,7 @@ def read_result(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]
 
 
 def digest_arrays(*arrays: ArrayLike) -> str:
-    """sha256 over dtypes, shapes and contents, in order: tells whether two inputs are the same."""
+    """Returns the sha256 of dtypes, shapes and contents, in order."""
     digest = hashlib.sha256()
     for array in map(np.ascontiguousarray, arrays):
         digest.update(f"{array.dtype.str}{array.shape}".encode())

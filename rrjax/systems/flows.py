@@ -18,7 +18,7 @@ Vector = Float[Array, " n"]
 def rk4(
     field: Callable[[Vector], Vector], time_step: float, num_steps: int = 1
 ) -> Callable[[Vector], Vector]:
-    """`num_steps` classical fourth-order Runge-Kutta steps of dz/dt = field(z) as one map.
+    """Returns `num_steps` classical fourth-order Runge-Kutta steps of dz/dt = field(z) as one map.
 
     The map's exponents per unit of time differ from the flow's by O(dt⁴).
     """

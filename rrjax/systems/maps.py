@@ -1,4 +1,4 @@
-"""Maps whose Lyapunov exponents are known exactly, or to many digits."""
+"""Maps whose Lyapunov exponents are known exactly or to many digits."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -18,7 +18,7 @@ SKEW = 0.3
 
 
 def linear(matrix: np.ndarray):
-    """The map z ↦ A z, whose exponents are ln |eigenvalue|."""
+    """Returns the map z ↦ A z, whose exponents are ln |eigenvalue|."""
 
     def step(z: Float[Array, " n"]) -> Float[Array, " n"]:
         return jnp.asarray(matrix, z.dtype) @ z
@@ -27,7 +27,7 @@ def linear(matrix: np.ndarray):
 
 
 def logistic(x: Float[Array, ""]) -> Float[Array, ""]:
-    """x ↦ 4x(1 − x) on [0, 1]."""
+    """The logistic map x ↦ 4x(1 − x) on [0, 1]."""
     return 4 * x * (1 - x)
 
 
@@ -46,7 +46,7 @@ def henon(z: Float[Array, "2"]) -> Float[Array, "2"]:
 def standard(z: Float[Array, "2"]) -> Float[Array, "2"]:
     """The standard map with k = 1: p' = p + sin θ, θ' = θ + p', both mod 2π; state (θ, p).
 
-    Area-preserving and symplectic: exponents come in pairs ±λ.
+    It preserves area and is symplectic, so exponents come in pairs ±λ.
     """
     theta, p = z
     p = p + jnp.sin(theta)
@@ -56,10 +56,10 @@ def standard(z: Float[Array, "2"]) -> Float[Array, "2"]:
 def baker(z: Float[Array, "2"]) -> Float[Array, "2"]:
     """The baker's map (x, y) ↦ (2x mod 1, (y + ⌊2x⌋)/2).
 
-    In binary floating point 2x mod 1 shifts the mantissa left: the orbit is not chaotic but lands
-    on x = 0 after about 53 updates in float64 (24 in float32) and stays there. The exponents come
-    out right all the same, because the Jacobian diag(2, ½) is that of every point.
-    The tent map and 2x mod 1 collapse likewise; `skew_baker` does not.
+    In binary floating point 2x mod 1 shifts the mantissa left. The orbit is therefore not chaotic:
+    it lands on x = 0 after about 53 updates in float64 (24 in float32) and stays there. The
+    exponents are right all the same, because every point has the Jacobian diag(2, ½). The tent map
+    and 2x mod 1 collapse in the same way; `skew_baker` does not.
     """
     x, y = z
     return jnp.stack([2 * x % 1, (y + jnp.floor(2 * x)) / 2])
@@ -71,8 +71,8 @@ def skew_baker(z: Float[Array, "2"]) -> Float[Array, "2"]:
       (x, y) ↦ (x/a, a y)                            for x < a
                ((x − a)/(1 − a), a + (1 − a) y)      otherwise
 
-    Area-preserving, with λ₁ = −a ln a − (1 − a) ln(1 − a), the entropy of the cut. Its slopes are
-    no powers of 2, so that rounding keeps refilling the digits that stretching uses up.
+    It preserves area and has λ₁ = −a ln a − (1 − a) ln(1 − a), the entropy of the cut. Its slopes
+    are no powers of 2, so rounding keeps refilling the digits that stretching uses up.
     """
     x, y = z
     left = jnp.stack([x / SKEW, SKEW * y])

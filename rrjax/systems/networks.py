@@ -1,4 +1,4 @@
-"""Random recurrent networks, of which averages over the spectrum or large-N limits are known."""
+"""Random recurrent networks with known averages over the spectrum, or known large-N limits."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -9,17 +9,20 @@ from rrjax.systems.system import System
 
 
 def coupling(size: int, gain: float, seed: int) -> Float[np.ndarray, "n n"]:
-    """Independent Gaussian weights of variance gain²/size."""
+    """Returns independent Gaussian weights of variance gain²/size."""
     return np.random.default_rng(seed).normal(0, gain / np.sqrt(size), (size, size))
 
 
 def without_diagonal(matrix: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n n"]:
-    """No neuron drives itself: the divergence of the rate network is −N/τ everywhere."""
+    """Returns the weights of a network in which no neuron drives itself.
+
+    The divergence of the rate network is then −N/τ everywhere.
+    """
     return matrix - np.diag(np.diag(matrix))
 
 
 def rate_field(matrix: np.ndarray):
-    """The rate network τ dh/dt = −h + J tanh(h) with τ = 1."""
+    """Returns the field of the rate network τ dh/dt = −h + J tanh(h) with τ = 1."""
 
     def field(h: Float[Array, " n"]) -> Float[Array, " n"]:
         return -h + jnp.asarray(matrix, h.dtype) @ jnp.tanh(h)
@@ -28,7 +31,7 @@ def rate_field(matrix: np.ndarray):
 
 
 def discrete_step(matrix: np.ndarray):
-    """The discrete network x ↦ J tanh(x): Clark's time step δ = 1."""
+    """Returns the map of the discrete network x ↦ J tanh(x), which is Clark's with δ = 1."""
 
     def step(x: Float[Array, " n"]) -> Float[Array, " n"]:
         return jnp.asarray(matrix, x.dtype) @ jnp.tanh(x)
@@ -37,7 +40,7 @@ def discrete_step(matrix: np.ndarray):
 
 
 def mean_field_exponent(gain: float) -> float:
-    """λ₁ of the discrete random network for N → ∞, in nats per update.
+    """Returns λ₁ of the discrete random network for N → ∞, in nats per update.
 
       Δ = g² ⟨tanh²(√Δ z)⟩,   λ₁ = ½ ln(g² ⟨tanh′²(√Δ z)⟩),   z ~ N(0, 1)
 

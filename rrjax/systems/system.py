@@ -1,4 +1,4 @@
-"""What is known of a dynamical system, and how long to run it to see that."""
+"""Known facts about a dynamical system, and how long a run takes to show them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, replace
@@ -16,24 +16,24 @@ from rrjax.contract import Dynamics, Repeat
 class System:
     """A map with known Lyapunov exponents, in nats per unit of time.
 
-    An exponent per unit of time is the exponent per update divided by `time_step`; of a map proper
-    the two are the same. `num_segments` segments of `segment_updates` updates, after `transient`
-    segments that are not counted, bring every exponent within `tolerance` in float64.
+    An exponent per unit of time is the exponent per update divided by `time_step`; for a map proper
+    the two are the same. A run of `num_segments` segments of `segment_updates` updates, after
+    `transient` segments that are not counted, has every exponent within `tolerance` in float64.
 
     Attributes:
-      name: in the table of systems.
+      name: its key in the table of systems.
       step: one update, `step(state) -> state`, computed in the dtype of the state.
       initial: the start, a number or an array.
       exponents: the known exponents by their index i, counted from 1.
-      tolerance: what a run of the stated length may be off by, per exponent.
-      reference: where the numbers are from.
+      tolerance: the largest error of an exponent in a run of the stated length.
+      reference: the source of the numbers.
       total: the sum of all exponents, where it is known.
-      total_tolerance: what the sum may be off by; of maps with a constant determinant round-off.
-      dimension: the Kaplan-Yorke dimension, where one is quoted.
-      time_step: the time that one update advances.
-      num_segments: segments to measure.
-      transient: segments to run before, for the state to settle and the frame to turn.
-      segment_updates: updates of one segment.
+      total_tolerance: the largest error of the sum; round-off for maps of constant determinant.
+      dimension: the Kaplan-Yorke dimension, where the source quotes one.
+      time_step: the time that one update takes.
+      num_segments: how many segments to measure.
+      transient: segments to run first, in which the state settles and the frame turns.
+      segment_updates: how many updates a segment has.
     """
 
     name: str
@@ -62,7 +62,7 @@ class System:
         return self.num_segments * self.segment_updates
 
     def dynamics(self, dtype: Any = "float32") -> Dynamics:
-        """The system as `Dynamics`, from `initial` in the given dtype.
+        """Returns the system as `Dynamics`, from `initial` in the given dtype.
 
         Raises:
           ValueError: for float64 while JAX has its 64-bit types switched off.
@@ -77,5 +77,5 @@ class System:
 
 
 def by_index(*exponents: float) -> dict[int, float]:
-    """A full spectrum as the table keeps it: from index 1."""
+    """Returns a full spectrum as the table keeps it, from index 1."""
     return dict(enumerate(exponents, start=1))

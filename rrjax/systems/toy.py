@@ -1,7 +1,7 @@
 """Search and capture: a chaotic search of [0, 1] that ends when it comes near the solution.
 
-The smallest model of transient chaos in recursive reasoning. A run that is still searching when
-it is read out has failed and is chaotic up to then; a captured one contracts.
+It is the smallest model of transient chaos in recursive reasoning. A run that still searches when
+it is read out has failed and is chaotic up to then. A captured run contracts.
 """
 
 from typing import Any
@@ -17,13 +17,13 @@ from rrjax.systems.system import System, by_index
 CAPTURE_RADIUS = 0.04
 
 
-def move(x: Array, solution: ArrayLike, radius: ArrayLike = CAPTURE_RADIUS) -> Array:
-    """One update of the toy.
+def toy_update(x: Array, solution: ArrayLike, radius: ArrayLike = CAPTURE_RADIUS) -> Array:
+    """Returns the state after one update of the toy.
 
       x ↦ s + ½ (x − s)    where |x − s| < ε: captured, λ = ln ½ from then on
           4x (1 − x)       elsewhere: searching, λ = ln 2 on average
 
-    A captured point stays within ε of s: nothing else need be remembered.
+    A captured point stays within ε of s, so nothing else has to be remembered.
     """
     return jnp.where(jnp.abs(x - solution) < radius, solution + 0.5 * (x - solution), logistic(x))
 
@@ -34,26 +34,27 @@ def search_and_capture(
     num_updates: int,
     radius: float = CAPTURE_RADIUS,
 ) -> Dynamics:
-    """The toy as driven dynamics of `num_updates` segments of one update.
+    """Returns the toy as driven dynamics of `num_updates` segments of one update.
 
-    The drive makes the first update a search even if the start lies near the solution: to be
-    captured a run must have found it. The readout is whether the state is captured.
+    The drive makes the first update a search even if the start lies near the solution, because a
+    run should be captured only when it has found the solution. The readout is whether the state is
+    captured.
 
     Args:
       start: () where the search begins.
       solution: () where it should end.
-      num_updates: how long the dynamics can be run.
+      num_updates: how many updates can be run.
       radius: ε, the distance within which the solution captures.
     """
     first = jnp.arange(num_updates) == 0
     radius_like = jnp.asarray(radius, start.dtype)
     return Dynamics(
-        start, (Update("move", _driven_move),), _captured, (solution, radius_like), first
+        start, (Update("toy", _driven_update),), _captured, (solution, radius_like), first
     )
 
 
 def ftle(capture_time: ArrayLike, num_updates: int) -> Any:
-    """The finite-time exponent that the toy has on average over starts, in nats per update.
+    """Returns the toy's finite-time exponent on average over starts, in nats per update.
 
       λ = (t_s ln 2 + (T − t_s) ln ½) / T
 
@@ -68,10 +69,10 @@ def ftle(capture_time: ArrayLike, num_updates: int) -> Any:
     return (2 * searched - num_updates) * np.log(2) / num_updates
 
 
-def _driven_move(context: Context, x: Array, is_first: Bool[Array, ""]) -> Array:
+def _driven_update(context: Context, x: Array, is_first: Bool[Array, ""]) -> Array:
     solution, radius = context
     # no distance is below 0, so that nothing captures
-    return move(x, solution, jnp.where(is_first, jnp.zeros_like(radius), radius))
+    return toy_update(x, solution, jnp.where(is_first, jnp.zeros_like(radius), radius))
 
 
 def _captured(context: Context, x: Array) -> Bool[Array, ""]:
@@ -82,7 +83,7 @@ def _captured(context: Context, x: Array) -> Bool[Array, ""]:
 TOYS = (
     System(
         "search and capture",
-        lambda x: move(x, 0.6),
+        lambda x: toy_update(x, 0.6),
         0.123,
         by_index(-np.log(2.0)),
         1e-9,

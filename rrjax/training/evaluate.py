@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float
 
 from rrjax.cells import Config, bind, unflatten
 from rrjax.contract import State, run_segment
-from rrjax.dynamics.rollout import rollout
+from rrjax.dynamics.rollout import run_segments
 from rrjax.dynamics.starts import perturb
 from rrjax.outcomes import VALID_PATH, has_paths, is_solved, is_valid_path
 from rrjax.puzzles import PuzzleSet
@@ -103,12 +103,16 @@ def _outcomes(
 
     def answer(tokens: Array, puzzle_id: Array, row: Array) -> tuple[Array, Array]:
         dynamics = bind(params, config, tokens, puzzle_id)
-        start = None
+        start = dynamics.initial
         if noise is not None:
             key = jax.random.fold_in(jax.random.key(noise.seed), row)
-            start = perturb(key, dynamics.initial, noise.sigma)
-        trajectory = rollout(dynamics, config.arch.halt_max_steps, start)
-        return trajectory.logits[-1], trajectory.q_halt[-1]
+            start = perturb(key, start, noise.sigma)
+        # training computes in the precision of the device, and so does its evaluation
+        state = run_segments(
+            dynamics, dynamics.start(start), dynamics.drive, config.arch.halt_max_steps
+        )
+        readout = dynamics.readout(dynamics.context, state)
+        return readout.logits, readout.q_halt
 
     logits, q_halt = jax.vmap(answer)(batch.inputs, batch.puzzle_ids, rows)
     labelled = batch.labels != IGNORE_LABEL

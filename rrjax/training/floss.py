@@ -9,13 +9,16 @@ from jaxtyping import Array, Bool
 from rrjax.cells import Config, bind, unflatten
 from rrjax.checks import refuse
 from rrjax.dynamics.rollout import rollout
-from rrjax.flossing.differentiable import answer_kl, exponents, mean_over
-from rrjax.flossing.differentiable import engelken_l2 as two_sided
-from rrjax.flossing.differentiable import spectrum_cf as one_sided
-from rrjax.flossing.differentiable import top1_cf as one_sided_leading
-from rrjax.flossing.differentiable import volume_cf as one_sided_volume
+from rrjax.flossing.differentiable import exponents
+from rrjax.flossing.losses import (
+    answer_kl,
+    mean_over,
+    one_sided,
+    one_sided_leading,
+    one_sided_volume,
+    two_sided,
+)
 from rrjax.flossing.steps import apply_gradient, check_steps, num_skipped
-from rrjax.frames import random_frame
 from rrjax.outcomes import is_right
 from rrjax.puzzles.batch import Batch
 from rrjax.training.logs import Row
@@ -158,8 +161,15 @@ def batch_loss(
 
     def measure(puzzle: Batch, key: jax.Array) -> tuple[Array, Array, Array, Array]:
         dynamics = bind(new, config, puzzle.inputs, puzzle.puzzle_ids)
-        frame = random_frame(key, dynamics.initial, floss.num_exponents)
-        result = exponents(dynamics, frame, window, segments_per_qr=floss.segments_per_qr)
+        result = exponents(
+            dynamics,
+            floss.num_exponents,
+            window[-1] + 1 - window.start,
+            key=key,
+            frame_transient=window.start,
+            stride=window.step,
+            segments_per_qr=floss.segments_per_qr,
+        )
         logits = dynamics.readout(dynamics.context, result.state).logits
         kl = jnp.zeros([])
         if floss.kl:

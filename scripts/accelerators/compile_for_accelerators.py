@@ -127,14 +127,14 @@ def describe(topology: str) -> Mesh:
     return jax.make_mesh((number,), (AXIS,), (AxisType.Auto,), devices=found.devices)
 
 
-def trace_spectrum(products: str, config: Config, mesh: Mesh, options: Options) -> Any:
+def trace_spectrum(precision: str, config: Config, mesh: Mesh, options: Options) -> Any:
     """Spectra of puzzles, every chip its own."""
 
     def one(params: Any, puzzle: tuple[jax.Array, jax.Array]) -> dict[str, jax.Array]:
         tokens, key = puzzle
         dynamics = bind(params, config, tokens)
         sizes = (options.num_exponents, options.num_segments)
-        result = spectrum(dynamics, *sizes, key=key, products=products)
+        result = spectrum(dynamics, *sizes, key=key, precision=precision)
         return {"log_growth": result.log_growth, "finite": result.finite}
 
     number = options.puzzles_per_chip * mesh.size

@@ -105,7 +105,7 @@ def trace_spectrum(config: Config, options: Options, precision: str) -> Any:
 
     def one(params: Any, tokens: jax.Array, frame: Any) -> jax.Array:
         dynamics = bind(params, config, tokens)
-        return spectrum(dynamics, num_segments=1, frame=frame, products=precision).log_growth
+        return spectrum(dynamics, num_segments=1, frame=frame, precision=precision).log_growth
 
     params, tokens = abstract_inputs(config, options.puzzles)
     state = jax.eval_shape(functools.partial(initial_state, config=config), params)

@@ -23,9 +23,10 @@ import tyro
 
 from rrjax.cells import bind, init_params
 from rrjax.contract import run_segment
-from rrjax.flossing.differentiable import EVERYTHING, FRAMES, engelken_l2, exponents, top1_cf
+from rrjax.flossing.differentiable import EVERYTHING, FRAMES, exponents
+from rrjax.flossing.losses import one_sided_leading, two_sided
 from rrjax.flossing.steps import flossing_step
-from rrjax.flossing.transforms import log_exponents, penalized
+from rrjax.flossing.transforms import log_exponents, penalized_loss
 from rrjax.frames import orthonormalize_dense, random_frame
 from rrjax.store import describe_run, write_json
 from scripts.benchmarks.counting import flops
@@ -72,9 +73,15 @@ def toy_cases(options: Options) -> Cases:
 
         def loss(params: Any, bits: Any, frame: Any, every: int | None = every) -> Any:
             dynamics = memory_task.bind(params, params["initial"][0], bits)
-            window = range(setting.uncounted, setting.horizon)
-            measured = exponents(dynamics, frame, window, segments_per_qr=every, policy=EVERYTHING)
-            return engelken_l2(measured)
+            measured = exponents(
+                dynamics,
+                num_segments=setting.horizon - setting.uncounted,
+                frame=frame,
+                frame_transient=setting.uncounted,
+                segments_per_qr=every,
+                policy=EVERYTHING,
+            )
+            return two_sided(measured)
 
         step = jax.jit(partial(flossing_step, loss, optimizer))
         found[f"toy, QR every {every or 1}"] = partial(step, params, state, bits, frame)
@@ -135,7 +142,7 @@ def trm_cases(options: Options) -> Cases:
 
     def floss(params: Any, frame: Any, **chosen: Any) -> Any:
         dynamics = bind(params, config, tokens)
-        return engelken_l2(exponents(dynamics, frame, range(1), **chosen))
+        return two_sided(exponents(dynamics, num_segments=1, frame=frame, **chosen))
 
     forward = jax.jit(lambda params: run_segment(bind(params, config, tokens), dynamics.initial))
     found: Cases = {
@@ -170,9 +177,9 @@ def training_cases(options: Options) -> Cases:
         return jnp.mean(jnp.square(jax.vmap(one)(tokens)))
 
     def measure(params: Any, tokens: Any) -> Any:
-        return exponents(bind(params, config, tokens[0]), frame, range(1))
+        return exponents(bind(params, config, tokens[0]), num_segments=1, frame=frame)
 
-    penalty = penalized(loss, measure, top1_cf, 1.0, every=10)
+    penalty = penalized_loss(loss, measure, one_sided_leading, weight=1.0, every=10)
     logger = log_exponents(measure, 1, every=10)
 
     def logged(params: Any, state: Any, tokens: Any) -> Any:

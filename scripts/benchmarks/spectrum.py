@@ -56,7 +56,7 @@ class Case:
     title: str
     config: Config
     k: int
-    products: str = "exact"
+    precision: str = "exact"
 
 
 def make_cases(options: Options) -> list[Case]:
@@ -72,7 +72,7 @@ def make_cases(options: Options) -> list[Case]:
         first,
         replace(first, k=1),
         replace(first, k=32),
-        replace(first, products="bf16"),
+        replace(first, precision="bf16"),
         Case("TRM, attention, official size", attention, 8),
         Case("HRM, official size", hrm, 8),
         small,
@@ -98,13 +98,13 @@ def forward(
 
 
 def tangents(
-    config: Config, num_segments: int, k: int, products: str, params: Any, tokens: jax.Array
+    config: Config, num_segments: int, k: int, precision: str, params: Any, tokens: jax.Array
 ) -> dict[str, jax.Array]:
     """The spectra of a chunk of puzzles, as `rrjax spectrum` computes them."""
 
     def run(tokens: jax.Array, key: jax.Array) -> jax.Array:
         dynamics = bind(params, config, tokens)
-        return spectrum(dynamics, k, num_segments, key=key, products=products).log_growth
+        return spectrum(dynamics, k, num_segments, key=key, precision=precision).log_growth
 
     keys = jax.random.split(jax.random.key(0), tokens.shape[0])
     return {"log_growth": jax.vmap(run)(tokens, keys)}
@@ -119,7 +119,7 @@ def programs(case: Case, params: Any) -> dict[str, Callable[[], Any]]:
     """What is timed for a case, each for one puzzle on every device."""
     works = {
         "forward": functools.partial(forward, case.config, 1),
-        "spectrum": functools.partial(tangents, case.config, 1, case.k, case.products),
+        "spectrum": functools.partial(tangents, case.config, 1, case.k, case.precision),
     }
     found: dict[str, Callable[[], Any]] = {"product": matrix_product()}
     for name, compute in works.items():
@@ -130,7 +130,7 @@ def programs(case: Case, params: Any) -> dict[str, Callable[[], Any]]:
 
 def in_torch(case: Case, params: Any) -> dict[str, Callable[[], Any]]:
     """The same in PyTorch, for the token-mixing TRM with k = 8 and if PyTorch is there."""
-    if not case.config.arch.mlp_t or case.products != "exact" or case.k != 8:
+    if not case.config.arch.mlp_t or case.precision != "exact" or case.k != 8:
         return {}
     try:
         torch = importlib.import_module("torch")
@@ -173,7 +173,7 @@ def compiled_facts(case: Case, params: Any) -> dict[str, float]:
     """Compile time and temporary memory of one puzzle's spectrum, over 1 and over 16 segments."""
     facts = {}
     for number in (1, 16):
-        compute = functools.partial(tangents, case.config, number, case.k, case.products)
+        compute = functools.partial(tangents, case.config, number, case.k, case.precision)
         lowered = jax.jit(compute).lower(params, jnp.asarray(make_tokens(1)))
         start = time.perf_counter()
         analysis = lowered.compile().memory_analysis()
@@ -194,7 +194,7 @@ def main(options: Options) -> None:
         params = init_params(jax.random.key(0), case.config)
         seconds = measure(programs(case, params) | in_torch(case, params), options.repeats)
         row = summarize(case, seconds) | compiled_facts(case, params)
-        title = f"{case.title}, k = {case.k}, {case.products} products"
+        title = f"{case.title}, k = {case.k}, {case.precision} products"
         print_row(title, row)
         rows[title] = row
     settings = {**asdict(options), "out": options.out.name}

@@ -4,7 +4,7 @@ Every arm trains on the same 4x4 Sudokus with the same seeds and optimizer steps
 rollout. Arms of a cell (`trm_` or `hrm_`) differ as follows:
 
 - `baseline`: training alone;
-- `pre`: `--pre` flossing steps of `engelken_l2`, target 0, before training;
+- `pre`: `--pre` flossing steps of `two_sided`, target 0, before training;
 - `inter`: an episode of the same every `--every` steps;
 - `top1`, `spectrum`, `volume`: episodes of the one-sided losses, likewise, target 0;
 - `multi4`: trajectory augmentation instead (see `compare_augmentation.py`; at 4 times the compute);
@@ -43,7 +43,11 @@ from scripts.studies.comparison import CLEAN, Change, Sizes
 TRM = ("trm_baseline", "trm_pre", "trm_inter", "trm_top1", "trm_spectrum", "trm_volume")
 HRM = ("hrm_baseline", "hrm_pre", "hrm_inter", "hrm_top1", "hrm_spectrum", "hrm_volume")
 OTHERS = ("trm_multi4", "srm", "srm_learned")
-LOSSES = {"top1": "top1_cf", "spectrum": "spectrum_cf", "volume": "volume_cf"}
+LOSSES = {
+    "top1": "one_sided_leading",
+    "spectrum": "one_sided",
+    "volume": "one_sided_volume",
+}
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,7 @@ def flossing(what: str, options: Options) -> Floss:
     if what not in ("pre", "inter", *LOSSES):
         return Floss()
     plain = Floss(
-        loss=LOSSES.get(what, "engelken_l2"),  # pyright: ignore[reportArgumentType]
+        loss=LOSSES.get(what, "two_sided"),  # pyright: ignore[reportArgumentType]
         num_exponents=options.num_exponents,
         puzzles=options.puzzles,
         lr=options.floss_lr,
@@ -145,7 +149,7 @@ def _spectra(config: Config, number: int, flat: Any, inputs: Any, labels: Any, k
             logits = dynamics.readout(dynamics.context, state).logits
             return is_right(logits.argmax(-1), labels)
 
-        found = spectrum(dynamics, number, config.arch.halt_max_steps, key)
+        found = spectrum(dynamics, number, config.arch.halt_max_steps, key=key)
         solved = answer(found.state).astype(found.exponents.dtype)
         return jax.numpy.append(found.exponents, solved)
 

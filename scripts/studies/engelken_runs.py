@@ -12,7 +12,8 @@ import numpy as np
 import optax
 from jaxtyping import Array
 
-from rrjax.flossing.differentiable import EVERYTHING, engelken_l2, exponents
+from rrjax.flossing.differentiable import EVERYTHING, exponents
+from rrjax.flossing.losses import two_sided
 from rrjax.flossing.schedule import FlossingSchedule
 from rrjax.flossing.steps import (
     check_steps,
@@ -161,8 +162,15 @@ def train(
 def flossing_loss(params: task.Params, bits: Array, frame: Frame, setting: Setting) -> Array:
     """Mean of λᵢ² along one sequence, from the first initial state of the batch."""
     dynamics = task.bind(params, params["initial"][0], bits)
-    window = range(setting.uncounted, setting.horizon)
-    return engelken_l2(exponents(dynamics, frame, window, policy=EVERYTHING))
+    return two_sided(
+        exponents(
+            dynamics,
+            num_segments=setting.horizon - setting.uncounted,
+            frame=frame,
+            frame_transient=setting.uncounted,
+            policy=EVERYTHING,
+        )
+    )
 
 
 @partial(jax.jit, static_argnums=(0, 5))

@@ -96,9 +96,9 @@ def forward_in_bfloat16(wide: Dynamics, short: Dynamics) -> Dynamics:
 
 
 @partial(jax.jit, static_argnums=(2, 3))
-def measure(dynamics: Dynamics, frame: Any, num_segments: int, products: str) -> tuple:
+def measure(dynamics: Dynamics, frame: Any, num_segments: int, precision: str) -> tuple:
     """Exponents and the final answer of one puzzle."""
-    result = spectrum(dynamics, num_segments=num_segments, frame=frame, products=products)
+    result = spectrum(dynamics, num_segments=num_segments, frame=frame, precision=precision)
     answer = dynamics.readout(dynamics.context, result.state).logits.argmax(-1)
     return result.exponents, answer
 
@@ -131,11 +131,11 @@ def measure_all(options: Options) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     with progress("noise floor", len(puzzles)) as bar:
         for index, tokens in enumerate(puzzles.inputs):
             key = jax.random.fold_in(jax.random.key(options.seed), index)
-            for name, (dynamics, products) in variants(models, tokens).items():
+            for name, (dynamics, precision) in variants(models, tokens).items():
                 judge = models["float64"].bind(tokens).initial
                 frame = random_frame(key, judge, options.num_exponents)
                 kind = jax.tree.leaves(dynamics.initial)[0].dtype
-                result = measure(dynamics, cast(frame, kind), options.num_segments, products)
+                result = measure(dynamics, cast(frame, kind), options.num_segments, precision)
                 found.setdefault(name, []).append(jax.device_get(result))
             bar.report(index + 1, {})
     return {

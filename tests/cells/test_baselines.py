@@ -94,6 +94,7 @@ def test_the_mixer_is_a_transformer_that_mixes_along_tokens():
     assert np.array_equal(segment(params, MIXER), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", [LSTM, MIXER], ids=["lstm", "mixer"])
 def test_the_trainer_takes_a_step(arch):
     config = Config(arch, **SIZES)

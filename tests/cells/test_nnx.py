@@ -36,7 +36,10 @@ CONFIGS = {arch.name: Config(arch, **SIZES) for arch in CELLS}
 TOKENS = jnp.array([1, 4, 0, 2, 3, 1])
 
 
-@pytest.fixture(params=CONFIGS)
+EACH = [pytest.param(n, marks=() if n in ("trm", "hrm") else pytest.mark.slow) for n in CONFIGS]
+
+
+@pytest.fixture(params=EACH)
 def config(request: pytest.FixtureRequest) -> Config:
     return CONFIGS[request.param]
 

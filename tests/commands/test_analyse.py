@@ -78,12 +78,11 @@ def test_the_files(made):
 
 def test_the_tables(made):
     for words in (
-        "Settled × solved, cut at log10 late drift",
-        "AUC of −λ1 for solved among runs alike in late drift, unsettled runs",
-        "among runs alike in givens",
-        "among runs alike in solver guesses",
-        "Do segments 1..s tell which of the runs unsolved at s get solved?",
-        "λ1 by horizon",
+        "Settled: log10 late drift up to",
+        "λ1 among runs that are alike in late drift, unsettled runs",
+        "alike in givens",
+        "alike in solver guesses",
+        "Do segments 1..s tell which unsolved runs get solved?",
         f"numbers and figures are in {made[0]}",
     ):
         assert words in made[1]
@@ -103,8 +102,8 @@ def test_the_numbers_are_those_of_the_arrays(made, found):
     counts = analysis["settling"]["otsu"]
     assert counts["settled_solved"] == np.sum(settled & solved) > 0
     assert counts["unsettled_failed"] == np.sum(~settled & ~solved) > 0
-    unsettled = analysis["within_drift"]["plain"]
-    assert unsettled["num_positive"] == np.sum(~settled & solved)
+    unsettled = analysis["within_drift"]
+    assert unsettled["num_solved"] == np.sum(~settled & solved)
     assert analysis["horizon"]["solved"]["value"][-1] == pytest.approx(
         np.median(lambda1[solved]), abs=1e-6
     )
@@ -169,7 +168,7 @@ def test_runs_without_a_number_are_left_out_and_counted(tmp_path):
     arrays["finite"][1] = False
     arrays["drift_z_H"][2, 1] = np.inf
     printed = run(write(tmp_path / "run", arrays))
-    assert "3 runs were not finite or without λ1: left out" in printed
+    assert f"3 of {NUMBER} runs were not finite: they are left out." in printed
     saved = read_json(tmp_path / "run" / "analysis.json")["runs"]["run"]["analysis"]
     assert saved["num_excluded"] == 3
     assert saved["num_solved"] + saved["num_failed"] == NUMBER - 3
@@ -228,7 +227,7 @@ def test_runs_that_all_stand_still_and_one_segment(tmp_path):
         for name, array in spectrum_arrays().items()
     }
     short |= {name: short[name][:, -1:] for name in ("drift_z_H", "solved_by_segment")}
-    assert "λ1 by horizon" in run(write(tmp_path / "short", short))
+    assert "Pooled: over" in run(write(tmp_path / "short", short))
 
 
 def test_results_of_another_command_are_refused(tmp_path):

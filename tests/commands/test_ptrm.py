@@ -40,7 +40,7 @@ def noisy(folder: Path, puzzle: int, repeat: int) -> rrjax.Dynamics:
     branch = jax.random.fold_in(jax.random.key(0), 2**32 - 1)
     key = jax.random.fold_in(jax.random.fold_in(branch, puzzle), repeat)
     quiet = load_model(folder).bind(PUZZLES.inputs[puzzle])
-    return with_noise(quiet, key, SIGMA, SEGMENTS, ["z_L"])
+    return with_noise(quiet, SEGMENTS, key=key, sigma=SIGMA, fields=["z_L"])
 
 
 @pytest.fixture(scope="module")

@@ -147,7 +147,9 @@ def test_the_files_and_the_tables(job):
     assert snapshot(job.out).keys() == files | {f"chunks/00000{index}.npz" for index in range(2)}
     for name in FIGURES:
         assert (job.out / name).read_bytes().startswith(b"\x89PNG\r\n")
-    assert f"{NUMBER} puzzles, {SEGMENTS} segments of {UPDATES} module evaluations" in job.printed
+    assert (
+        f"{NUMBER} puzzles over {SEGMENTS} segments of {UPDATES} module evaluations" in job.printed
+    )
     assert "some segment" in job.printed
     assert "escapes per module evaluation" in job.printed
     assert "Early halting" not in job.printed

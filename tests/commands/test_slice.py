@@ -14,7 +14,7 @@ import rrjax
 from rrjax import store
 from rrjax.commands import job as jobs
 from rrjax.commands import slice as command
-from rrjax.dynamics.slices import forward_vectors
+from rrjax.dynamics.forward_vectors import forward_vectors
 from rrjax.dynamics.starts import start_scale
 from rrjax.models import load_model, save_model
 from rrjax.puzzles import write_folder
@@ -96,7 +96,7 @@ def test_each_point_is_a_plain_rollout_from_its_place(job, results):
         a, b = scale * results["a"][i], scale * results["b"][j]
         start = jax.tree.map(lambda z, p, q, a=a, b=b: z + a * p + b * q, bound.initial, u, v)
         with jax.default_matmul_precision("highest"):
-            whole = rrjax.rollout(bound, SEGMENTS, jax.tree.map(jnp.asarray, start))
+            whole = rrjax.rollout(bound, SEGMENTS, initial=jax.tree.map(jnp.asarray, start))
         answers = np.asarray(whole.logits.argmax(-1))
         changes = np.flatnonzero((answers[1:] != answers[:-1]).any(axis=1))
         expected = changes[-1] + 2 if len(changes) else 1
@@ -165,7 +165,7 @@ def test_lyapunov_directions_and_exponents(job, tmp_path):
     assert results["fli"].shape == (2, 2)
     assert np.isfinite(results["exponents"]).all()
     bound = load_model(job.model).bind(PUZZLES.inputs[PUZZLE])
-    found = forward_vectors(bound, jax.random.split(jax.random.key(0))[0], 2, 1)
+    found = forward_vectors(bound, 2, 1, key=jax.random.split(jax.random.key(0))[0])
     for name, leaf in found.frame._asdict().items():
         np.testing.assert_allclose(results[f"direction_{name}"], leaf, atol=1e-5)
     facts = record["directions"]

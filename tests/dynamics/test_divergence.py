@@ -91,7 +91,7 @@ def test_starts_where_it_is_told_and_follows_its_drive():
     found = divergence(dynamics, 2, key=KEY, distance=0.1, initial=np.array([3.0, 5.0]))
     np.testing.assert_allclose(found.state, [3, 5], rtol=1e-6)
     np.testing.assert_allclose(found.log_growth, np.log(drive[:2]), atol=1e-5)
-    with pytest.raises(ValueError, match="the drive has 3 segments, 4 were asked for"):
+    with pytest.raises(ValueError, match="the drive has 3 segments, but 4 were asked for"):
         divergence(dynamics, 4, key=KEY)
 
 

@@ -11,11 +11,7 @@ from jax.flatten_util import ravel_pytree
 
 from rrjax.cells import bind, unflatten
 from rrjax.contract import Dynamics, Update, run_segment
-from rrjax.dynamics.local import (
-    largest_singular_value,
-    natural_growth,
-    spectral_radius,
-)
+from rrjax.dynamics.local import local_growth
 from tests.tools.tiny import CONFIG, weights
 
 KEY = jax.random.key(0)
@@ -70,6 +66,18 @@ def flat(state):
     return np.asarray(ravel_pytree(state)[0])
 
 
+def singular_value(dynamics, state, key=KEY, **options):
+    return local_growth(dynamics, state, key=key, **options).singular_value
+
+
+def spectral_radius(dynamics, state, key=KEY, **options):
+    return local_growth(dynamics, state, key=key, **options).spectral_radius
+
+
+def natural(dynamics, state, previous, **options):
+    return local_growth(dynamics, state, key=KEY, previous=previous, **options).natural
+
+
 def henon(z):
     return jnp.stack([1 - 1.4 * z[0] ** 2 + z[1], 0.3 * z[0]])
 
@@ -87,11 +95,10 @@ def doubled(dynamics):
 def test_singular_value_of_a_matrix(name):
     matrix = MATRICES[name]
     dynamics = linear(matrix)
-    found = largest_singular_value(dynamics, dynamics.initial, KEY, tolerance=1e-5)
+    found = singular_value(dynamics, dynamics.initial, tolerance=1e-5)
     expected = np.linalg.svd(matrix)[1][0]
     np.testing.assert_allclose(found.value, expected, rtol=2e-6)
     assert bool(found.converged)
-    assert found.unit == "factor per segment"
     if expected:
         vector = flat(found.vector)
         np.testing.assert_allclose(np.linalg.norm(vector), 1, rtol=1e-6)
@@ -102,7 +109,7 @@ def test_singular_value_of_a_matrix(name):
 def test_spectral_radius_of_a_matrix(name):
     matrix = MATRICES[name]
     dynamics = linear(matrix)
-    found = spectral_radius(dynamics, dynamics.initial, KEY, tolerance=1e-5)
+    found = spectral_radius(dynamics, dynamics.initial, tolerance=1e-5)
     expected = np.abs(np.linalg.eigvals(matrix)).max()
     np.testing.assert_allclose(found.value, expected, rtol=2e-5)
     assert bool(found.converged)
@@ -111,7 +118,7 @@ def test_spectral_radius_of_a_matrix(name):
 @pytest.mark.parametrize("name", ["non-normal", "normal", "rank one"])
 def test_vector_of_a_real_eigenvalue_is_its_eigenvector(name):
     matrix = MATRICES[name]
-    found = spectral_radius(linear(matrix), linear(matrix).initial, KEY, tolerance=1e-5)
+    found = spectral_radius(linear(matrix), linear(matrix).initial, tolerance=1e-5)
     vector = flat(found.vector)
     image = matrix @ vector
     np.testing.assert_allclose(image, (vector @ image) * vector, atol=1e-4 * found.value)
@@ -119,31 +126,31 @@ def test_vector_of_a_real_eigenvalue_is_its_eigenvector(name):
 
 def test_vector_of_a_complex_pair_lies_in_its_plane():
     matrix = MATRICES["complex pair"]
-    found = spectral_radius(linear(matrix), linear(matrix).initial, KEY, tolerance=1e-5)
+    found = spectral_radius(linear(matrix), linear(matrix).initial, tolerance=1e-5)
     np.testing.assert_allclose(flat(found.vector)[2:], 0, atol=1e-4)
 
 
 def test_a_nilpotent_map_has_the_radius_zero_up_to_a_root_of_round_off():
     dynamics = linear(block(np.eye(2, k=1)))
-    found = spectral_radius(dynamics, dynamics.initial, KEY)
+    found = spectral_radius(dynamics, dynamics.initial)
     assert float(found.value) < 2e-3  # the square root of ten round-offs
 
 
 def test_too_few_iterations_are_admitted_and_the_residual_is_the_true_one():
     dynamics = linear(RANDOM)
-    found = largest_singular_value(dynamics, dynamics.initial, KEY, max_iterations=2)
+    found = singular_value(dynamics, dynamics.initial, max_iterations=2)
     assert (bool(found.converged), int(found.iterations)) == (False, 2)
     vector, sigma = flat(found.vector), float(found.value)
     assert sigma < np.linalg.svd(RANDOM)[1][0]
     residual = np.linalg.norm(RANDOM.T @ RANDOM @ vector / sigma - sigma * vector) / sigma
     np.testing.assert_allclose(found.residual, residual, rtol=1e-4)
-    radius = spectral_radius(dynamics, dynamics.initial, KEY, max_iterations=2)
+    radius = spectral_radius(dynamics, dynamics.initial, max_iterations=2)
     assert (bool(radius.converged), int(radius.iterations)) == (False, 2)
 
 
 def test_residual_of_a_real_ritz_value_is_the_true_one():
     matrix = np.diag([2.0, 1.5, 1.0, 0.5, 0.3, 0.1]) + 0.1 * np.triu(RANDOM, 1)
-    found = spectral_radius(linear(matrix), linear(matrix).initial, KEY, max_iterations=3)
+    found = spectral_radius(linear(matrix), linear(matrix).initial, max_iterations=3)
     vector, rho = flat(found.vector), float(found.value)
     assert not bool(found.converged)
     residual = np.linalg.norm(matrix @ vector - rho * vector) / rho
@@ -160,9 +167,11 @@ def test_segment_of_a_tiny_trm_against_its_dense_jacobian():
         dense = np.asarray(jax.jit(segment)(start))
         step = flat(state) - flat(previous)
 
-        sigma = largest_singular_value(dynamics, state, KEY, tolerance=1e-6, max_iterations=40)
-        radius = spectral_radius(dynamics, state, KEY, tolerance=1e-8, max_iterations=60)
-        natural = natural_growth(dynamics, state, previous)
+        growth = local_growth(
+            dynamics, state, key=KEY, previous=previous, tolerance=1e-8, max_iterations=60
+        )
+        assert growth.unit == "factor per segment"
+        sigma, radius = growth.singular_value, growth.spectral_radius
 
         assert bool(sigma.converged)
         assert bool(radius.converged)
@@ -171,7 +180,7 @@ def test_segment_of_a_tiny_trm_against_its_dense_jacobian():
         np.testing.assert_allclose(abs(flat(sigma.vector) @ right[0]), 1, rtol=1e-9)
         np.testing.assert_allclose(radius.value, abs(np.linalg.eigvals(dense)).max(), rtol=1e-6)
         np.testing.assert_allclose(
-            natural, np.linalg.norm(dense @ step) / np.linalg.norm(step), rtol=1e-10
+            growth.natural, np.linalg.norm(dense @ step) / np.linalg.norm(step), rtol=1e-10
         )
 
 
@@ -180,12 +189,11 @@ def test_henon_at_its_fixed_point():
     point = jnp.float32([x, 0.3 * x])
     dynamics = Dynamics.from_map(henon, point)
     jacobian = np.array([[-2.8 * x, 1], [0.3, 0]])
-    radius = spectral_radius(dynamics, point, KEY)
+    growth = local_growth(dynamics, point, key=KEY, previous=point - jnp.float32([1e-3, 0]))
+    radius, sigma = growth.spectral_radius, growth.singular_value
     np.testing.assert_allclose(radius.value, abs(np.linalg.eigvals(jacobian)).max(), rtol=1e-5)
-    sigma = largest_singular_value(dynamics, point, KEY)
     np.testing.assert_allclose(sigma.value, np.linalg.svd(jacobian)[1][0], rtol=1e-5)
-    natural = natural_growth(dynamics, point, point - jnp.float32([1e-3, 0]))
-    np.testing.assert_allclose(natural, np.linalg.norm(jacobian[:, 0]), rtol=1e-6)
+    np.testing.assert_allclose(growth.natural, np.linalg.norm(jacobian[:, 0]), rtol=1e-6)
 
 
 @settings(max_examples=25)
@@ -195,15 +203,14 @@ def test_singular_value_bounds_every_other_growth(seed, rank, exponent):
     matrix = 10**exponent * rng.normal(size=(SIZE, rank)) @ rng.normal(size=(rank, SIZE))
     dynamics, key = linear(matrix), jax.random.key(seed % 1000)
     step = {"a": jnp.float32(rng.normal(size=2)), "b": jnp.float32(rng.normal(size=(2, 2)))}
-    sigma = float(largest_singular_value(dynamics, dynamics.initial, key, tolerance=1e-5).value)
-    radius = float(spectral_radius(dynamics, dynamics.initial, key, tolerance=1e-5).value)
-    natural = float(natural_growth(dynamics, step, dynamics.initial))
-    assert max(radius, natural) <= sigma * (1 + 1e-5)
+    growth = local_growth(dynamics, step, key=key, previous=dynamics.initial, tolerance=1e-5)
+    sigma = float(growth.singular_value.value)
+    assert max(float(growth.spectral_radius.value), float(growth.natural)) <= sigma * (1 + 1e-5)
     norm = np.linalg.norm(matrix)
     assert norm / SIZE**0.5 * (1 - 1e-5) <= sigma <= norm * (1 + 1e-5)
 
 
-@pytest.mark.parametrize("measure", [largest_singular_value, spectral_radius])
+@pytest.mark.parametrize("measure", [singular_value, spectral_radius])
 def test_vmap_equals_a_loop_though_puzzles_end_at_different_iterations(measure):
     several = [MATRICES[name] for name in ("general", "rank one", "complex pair")]
     batch = jax.tree.map(lambda *leaves: jnp.stack(leaves), *map(linear, several))
@@ -220,34 +227,32 @@ def saturate(context, state, drive):
     return jnp.tanh(3 * state)
 
 
-@pytest.mark.parametrize("measure", [largest_singular_value, spectral_radius])
+@pytest.mark.parametrize("measure", [singular_value, spectral_radius])
 def test_a_state_that_is_not_finite_is_nan_and_harms_no_other(measure):
     # the derivative of tanh at infinity is 0: the Jacobian alone would look healthy
     states = jnp.array([[jnp.inf, 0.1], [0.0, 0.1]])
     dynamics = Dynamics(states[1], (Update("saturate", saturate),), read)
-    found = jax.vmap(lambda state: measure(dynamics, state, KEY))(states)
+    found = jax.vmap(lambda state: measure(dynamics, state))(states)
     assert np.isnan(found.value[0])
     np.testing.assert_allclose(found.value[1], 3, rtol=1e-6)
     assert found.converged.tolist() == [False, True]
-    natural = jax.vmap(lambda state: natural_growth(dynamics, state, states[1] - 0.1))(states)
-    assert np.isnan(natural).tolist() == [True, False]
+    growth = jax.vmap(lambda state: natural(dynamics, state, states[1] - 0.1))(states)
+    assert np.isnan(growth).tolist() == [True, False]
 
 
 def test_natural_growth_of_no_step_is_nan():
-    assert np.isnan(natural_growth(linear(RANDOM), linear(RANDOM).initial, linear(RANDOM).initial))
+    assert np.isnan(natural(linear(RANDOM), linear(RANDOM).initial, linear(RANDOM).initial))
 
 
 def test_a_driven_segment_sees_its_drive():
     update = Update("scale", lambda context, z, drive: drive * z)
     state = jnp.ones(2)
     dynamics = Dynamics(state, (update,), read, drive=jnp.array([2.0, 5.0]))
-    for measure in (largest_singular_value, spectral_radius):
-        found = measure(dynamics, state, KEY, dynamics.drive[1])
-        np.testing.assert_allclose(found.value, 5, rtol=1e-6)
-    natural = natural_growth(dynamics, state, 0 * state, dynamics.drive[1])
-    np.testing.assert_allclose(natural, 5, rtol=1e-6)
+    growth = local_growth(dynamics, state, key=KEY, drive=dynamics.drive[1], previous=0 * state)
+    for value in (growth.singular_value.value, growth.spectral_radius.value, growth.natural):
+        np.testing.assert_allclose(value, 5, rtol=1e-6)
     with pytest.raises(ValueError, match="drive must be one segment's slice"):
-        natural_growth(dynamics, state, 0 * state)
+        natural(dynamics, state, 0 * state)
 
 
 def test_one_compiled_program_serves_every_state():
@@ -258,37 +263,32 @@ def test_one_compiled_program_serves_every_state():
     for start in (0.1, 0.2, 0.3):
         state = jnp.full(2, start, jnp.float32)
         dynamics = Dynamics(state, (Update("henon", traced),), read)
-        assert bool(largest_singular_value(dynamics, state, KEY).converged)
+        assert bool(singular_value(dynamics, state).converged)
 
 
-@pytest.mark.parametrize("measure", [largest_singular_value, spectral_radius])
-def test_matrix_products_run_at_the_highest_precision(measure):
-    program = jax.jit(lambda d: measure(d, d.initial, KEY).value).lower(linear(RANDOM))
+def test_matrix_products_run_at_the_highest_precision():
+    program = jax.jit(lambda d: local_growth(d, d.initial, key=KEY, previous=d.initial)).lower(
+        linear(RANDOM)
+    )
     products = [line for line in program.as_text().splitlines() if "dot_general" in line]
     assert products
     assert all("precision = [HIGHEST, HIGHEST]" in line for line in products)
 
 
-@pytest.mark.parametrize("measure", [largest_singular_value, spectral_radius])
 @pytest.mark.parametrize(
     ("state", "arguments", "message"),
     [
         (np.zeros(3, np.float32), {}, r"state must have the shapes \(2,\)"),
+        (np.zeros(2), {"previous": np.zeros(3)}, r"previous must have the shapes \(2,\)"),
         ({"a": np.zeros(2, np.float32)}, {}, "state must have the shapes"),
-        (jnp.zeros(2, jnp.bfloat16), {}, "of float32 or float64 .* got bfloat16"),
+        (jnp.zeros(2, jnp.bfloat16), {}, "float32 or float64, got bfloat16"),
         (np.zeros(2, np.float32), {"max_iterations": 0}, "max_iterations must be at least 1"),
         (np.zeros(2, np.float32), {"tolerance": 0.0}, "tolerance must be positive, got 0.0"),
         (np.zeros(2, np.float32), {"tolerance": float("nan")}, "tolerance must be positive"),
         (np.zeros(2, np.float32), {"drive": jnp.ones(2)}, "drive must be one segment's slice"),
     ],
 )
-def test_bad_requests_are_refused(measure, state, arguments, message):
+def test_bad_requests_are_refused(state, arguments, message):
     dynamics = Dynamics.from_map(henon, jnp.zeros(2))
     with pytest.raises(ValueError, match=message):
-        measure(dynamics, state, KEY, **arguments)
-
-
-def test_a_previous_state_of_another_shape_is_refused():
-    dynamics = Dynamics.from_map(henon, jnp.zeros(2))
-    with pytest.raises(ValueError, match=r"previous must have the shapes \(2,\)"):
-        natural_growth(dynamics, jnp.zeros(2), jnp.zeros(3))
+        local_growth(dynamics, state, key=KEY, **arguments)

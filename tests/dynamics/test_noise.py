@@ -72,7 +72,7 @@ def model(index: int = 0) -> Dynamics:
 @pytest.mark.parametrize("fields", [None, ("z_L",)])
 def test_it_is_the_loop_that_adds_noise_before_each_segment(schedule, fields):
     quiet = system((*schedule, BEND))
-    noisy = with_noise(quiet, KEY, 0.3, SEGMENTS, fields)
+    noisy = with_noise(quiet, SEGMENTS, key=KEY, sigma=0.3, fields=fields)
     found = rrjax.rollout(noisy, SEGMENTS)
     state = quiet.initial
     for segment in range(SEGMENTS):
@@ -85,7 +85,7 @@ def test_it_is_the_loop_that_adds_noise_before_each_segment(schedule, fields):
 
 @LINEAR
 def test_the_updates_and_clocks_are_those_without_noise(schedule):
-    noisy = with_noise(system(schedule), KEY, 0.3, SEGMENTS).schedule
+    noisy = with_noise(system(schedule), SEGMENTS, key=KEY, sigma=0.3).schedule
     assert [u.name for u in updates(noisy)] == [u.name for u in updates(schedule)]
     for clock in CLOCKS:
         assert clock_steps(noisy, clock) == clock_steps(schedule, clock)
@@ -95,7 +95,7 @@ def test_the_updates_and_clocks_are_those_without_noise(schedule):
 def test_tangents_of_a_linear_map_do_not_see_the_noise(schedule):
     quiet = system(schedule)
     expected = rrjax.spectrum(quiet, 4, SEGMENTS, key=jax.random.key(1))
-    noisy = with_noise(quiet, KEY, 5.0, SEGMENTS)
+    noisy = with_noise(quiet, SEGMENTS, key=KEY, sigma=5.0)
     found = rrjax.spectrum(noisy, 4, SEGMENTS, key=jax.random.key(1))
     # not to the bit: another program; but noise of size 5 would be seen
     np.testing.assert_allclose(found.log_growth, expected.log_growth, atol=2e-6)
@@ -103,17 +103,17 @@ def test_tangents_of_a_linear_map_do_not_see_the_noise(schedule):
 
 
 def test_no_noise_is_the_undisturbed_trajectory():
-    quiet, still = model(), with_noise(model(), KEY, 0.0, SEGMENTS)
+    quiet, still = model(), with_noise(model(), SEGMENTS, key=KEY, sigma=0.0)
     run, found = rrjax.rollout(quiet, SEGMENTS), rrjax.rollout(still, SEGMENTS)
     # other programs, which round differently
     np.testing.assert_allclose(found.logits, run.logits, atol=1e-4)
-    noisy = rrjax.rollout(with_noise(quiet, KEY, 0.1, SEGMENTS), SEGMENTS)
+    noisy = rrjax.rollout(with_noise(quiet, SEGMENTS, key=KEY, sigma=0.1), SEGMENTS)
     assert np.abs(noisy.logits - run.logits).max() > 0.05
 
 
 def test_no_noise_changes_no_bit_operation_by_operation():
     quiet = system(SCHEDULES["nested"])
-    still = with_noise(quiet, KEY, 0.0, 1)
+    still = with_noise(quiet, 1, key=KEY, sigma=0.0)
     with jax.disable_jit():
         expected = run_segment(quiet, quiet.initial)
         found = run_segment(still, quiet.initial, jax.tree.map(lambda leaf: leaf[0], still.drive))
@@ -126,7 +126,7 @@ def test_spectra_of_many_noisy_runs_are_those_of_each():
 
     @jax.jit
     def one(key):
-        noisy = with_noise(quiet, key, 0.5, SEGMENTS, ("z_L",))
+        noisy = with_noise(quiet, SEGMENTS, key=key, sigma=0.5, fields=("z_L",))
         return rrjax.spectrum(noisy, 2, SEGMENTS, key=jax.random.key(0))
 
     keys = jax.random.split(KEY, 3)
@@ -141,8 +141,8 @@ def test_spectra_of_many_noisy_runs_are_those_of_each():
 
 def test_a_longer_run_begins_as_a_shorter_one():
     quiet = system(SCHEDULES["nested"])
-    long = rrjax.rollout(with_noise(quiet, KEY, 0.5, 9), SEGMENTS)
-    short = rrjax.rollout(with_noise(quiet, KEY, 0.5, SEGMENTS), SEGMENTS)
+    long = rrjax.rollout(with_noise(quiet, 9, key=KEY, sigma=0.5), SEGMENTS)
+    short = rrjax.rollout(with_noise(quiet, SEGMENTS, key=KEY, sigma=0.5), SEGMENTS)
     np.testing.assert_array_equal(long.state.z_L, short.state.z_L)
     assert not np.array_equal(short.state.z_L, rrjax.rollout(quiet, SEGMENTS).state.z_L)
 
@@ -157,20 +157,26 @@ def test_one_program_serves_all_puzzles_keys_and_sizes():
         return run_segment(dynamics, dynamics.initial, drive)
 
     for index, sigma in ((0, 0.1), (1, 0.1), (0, 0.5)):
-        run(with_noise(model(index), jax.random.key(index), sigma, SEGMENTS, ["z_L"]))
+        run(
+            with_noise(
+                model(index), SEGMENTS, key=jax.random.key(index), sigma=sigma, fields=["z_L"]
+            )
+        )
     assert len(traces) == 1
 
 
 def test_what_cannot_work_is_refused():
     quiet = model()
     with pytest.raises(ValueError, match="dynamics must have no drive"):
-        with_noise(with_noise(quiet, KEY, 0.1, 2), KEY, 0.1, 2)
+        with_noise(with_noise(quiet, 2, key=KEY, sigma=0.1), 2, key=KEY, sigma=0.1)
     with pytest.raises(ValueError, match="no drive"):
-        with_noise(replace(quiet, drive=jnp.zeros(3)), KEY, 0.1, 2)
+        with_noise(replace(quiet, drive=jnp.zeros(3)), 2, key=KEY, sigma=0.1)
     with pytest.raises(ValueError, match="num_segments must be at least 1, got 0"):
-        with_noise(quiet, KEY, 0.1, 0)
+        with_noise(quiet, 0, key=KEY, sigma=0.1)
     with pytest.raises(ValueError, match=r"the state's fields \(z_H, z_L\)"):
-        with_noise(quiet, KEY, 0.1, 2, ["z"])
-    with pytest.raises(ValueError, match="the drive has 2 segments, 3 were asked for"):
-        rrjax.rollout(with_noise(quiet, KEY, 0.1, 2), 3)
-    assert count_updates(with_noise(quiet, KEY, 0.1, 2).schedule) == count_updates(quiet.schedule)
+        with_noise(quiet, 2, key=KEY, sigma=0.1, fields=["z"])
+    with pytest.raises(ValueError, match="the drive has 2 segments, but 3 were asked for"):
+        rrjax.rollout(with_noise(quiet, 2, key=KEY, sigma=0.1), 3)
+    assert count_updates(with_noise(quiet, 2, key=KEY, sigma=0.1).schedule) == count_updates(
+        quiet.schedule
+    )

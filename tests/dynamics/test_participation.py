@@ -103,5 +103,5 @@ def test_the_leading_vector_of_a_map_settles_on_its_unstable_row():
     np.testing.assert_allclose(result.observed[-1], [[0, 1, 0], [0, 0, 1]], atol=1e-5)
 
 
-def _shares(context, state, frame):
+def _shares(dynamics, before, after, frame):
     return participation(frame)

@@ -1,4 +1,4 @@
-"""Matrix products of the spectrum run at the highest precision, read in the lowered program."""
+"""Matrix products run at the highest precision, and tangents' products at a lower one if asked."""
 
 import contextlib
 import re
@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import rrjax
 from rrjax.cells import bind, init_params
-from rrjax.contract import run_segment
+from rrjax.contract import Dynamics, run_segment
+from rrjax.dynamics.precision import with_precision
 from rrjax.puzzles.batch import Batch
 from rrjax.training.settings import Recipe
 from rrjax.training.state import init_train_state
@@ -53,6 +55,16 @@ def test_spectrum_of_one_puzzle(choice):
 
 
 @pytest.mark.parametrize("choice", [None, "bfloat16"])
+def test_rollout_of_one_puzzle(choice):
+    # as in the spectrum, so that both compute the same trajectory
+    with callers_choice(choice):
+        lowered = jax.jit(
+            lambda params, tokens: rrjax.rollout(bind(params, CONFIG, tokens), 2).logits
+        ).lower(PARAMS, TOKENS)
+    assert set(precisions(lowered)) == {"HIGHEST, HIGHEST"}
+
+
+@pytest.mark.parametrize("choice", [None, "bfloat16"])
 def test_spectra_of_many_puzzles(choice):
     # under vmap the QR is traced anew, outside of what surrounded it
     with callers_choice(choice):
@@ -86,10 +98,76 @@ def test_training_leaves_the_choice_to_the_device():
 def test_shortened_products_are_those_of_the_tangents_alone():
     def shortened(params, tokens, key):
         dynamics = bind(params, CONFIG, tokens)
-        return rrjax.spectrum(dynamics, 3, 2, key=key, products="bf16").log_growth
+        return rrjax.spectrum(dynamics, 3, 2, key=key, precision="bf16").log_growth
 
     text = jax.jit(shortened).lower(PARAMS, TOKENS, KEY).as_text()
     products = re.findall(r"stablehlo\.dot_general .*", text)
     exact = [line for line in products if "bf16" not in line]
     assert len(exact) < len(products)
     assert all("HIGHEST, HIGHEST" in line for line in exact)
+
+
+WEIGHTS = jnp.asarray(np.random.default_rng(0).normal(0, 1.5 / 8, (64, 64)), jnp.float32)
+
+
+def network(z):
+    return jnp.tanh(z @ WEIGHTS) + 0.1 * jax.nn.silu(z)
+
+
+START = jnp.linspace(-1, 1, 64, dtype=jnp.float32)[None]
+
+
+def linear_map():
+    return jax.linearize(network, START)[1]
+
+
+@pytest.mark.parametrize(("precision", "bits"), [("tf32", 10), ("bf16", 7)])
+def test_operands_are_rounded_to_their_bits_and_nothing_else_is(precision, bits):
+    def rounded(x):
+        return jax.lax.reduce_precision(x, exponent_bits=8, mantissa_bits=bits)
+
+    tangent = jax.random.normal(jax.random.key(0), START.shape)
+    found = with_precision(linear_map(), START, precision)(tangent)
+    slope = 1 - jnp.tanh(START @ WEIGHTS) ** 2
+    silu = jax.jvp(jax.nn.silu, (START,), (tangent,))[1]
+    expected = slope * (rounded(tangent) @ rounded(WEIGHTS)) + 0.1 * silu
+    np.testing.assert_allclose(found, expected, atol=2e-6)
+    exact = linear_map()(tangent)
+    difference = float(jnp.linalg.norm(found - exact) / jnp.linalg.norm(exact))
+    assert 2.0 ** -(bits + 4) < difference < 2.0**-bits
+
+
+def test_exact_products_leave_the_map_alone():
+    linear = linear_map()
+    assert with_precision(linear, START, "exact") is linear
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("tf32", 3e-4), ("bf16", 3e-3)])
+def test_the_state_stays_exact_and_exponents_move_little(precision, tolerance):
+    dynamics = Dynamics.from_map(network, START)
+    exact = rrjax.spectrum(dynamics, 4, 50, key=jax.random.key(1))
+    short = rrjax.spectrum(dynamics, 4, 50, key=jax.random.key(1), precision=precision)
+    np.testing.assert_array_equal(short.state, exact.state)
+    np.testing.assert_allclose(short.exponents, exact.exponents, atol=tolerance)
+    assert not np.array_equal(short.exponents, exact.exponents)
+
+
+def test_the_lowered_program_has_bfloat16_products_for_tangents_alone():
+    dynamics = Dynamics.from_map(network, START)
+    program = jax.jit(
+        lambda key: rrjax.spectrum(dynamics, 2, 1, key=key, precision="bf16").exponents
+    ).lower(jax.random.key(0))
+    products = [line for line in program.as_text().splitlines() if "dot_general" in line]
+    short = [line for line in products if "bf16" in line]
+    assert len(short) == 1
+    assert all("precision = [HIGHEST, HIGHEST]" in line for line in products if line not in short)
+
+
+def test_bad_precisions_are_refused():
+    dynamics = Dynamics.from_map(network, START)
+    with pytest.raises(ValueError, match="precision must be one of exact, tf32, bf16; got fp8"):
+        rrjax.spectrum(dynamics, 1, 1, key=jax.random.key(0), precision="fp8")
+    with jax.enable_x64(True):
+        wide = Dynamics.from_map(jnp.sin, jnp.zeros(3, jnp.float64))
+        with pytest.raises(ValueError, match="precision bf16 is for float32"):
+            rrjax.spectrum(wide, 1, 1, key=jax.random.key(0), precision="bf16")

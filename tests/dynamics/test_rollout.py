@@ -36,7 +36,7 @@ def test_starts_where_it_is_told():
     np.testing.assert_array_equal(trajectory.state["x"], [0.5, 0.5])
 
 
-def scaled_sum(scale, dynamics, before, after):
+def scaled_sum(scale, dynamics, before, after, frame):
     return {"sum": scale * (before["x"] + after["x"]), "residual": residual(before, after)}
 
 
@@ -60,14 +60,14 @@ def test_observing_gives_the_numbers_of_a_whole_trajectory():
         np.testing.assert_array_equal(seen[name], whole.drift[name])
 
 
-def observe_drift(dynamics, before, after):
+def observe_drift(dynamics, before, after, frame):
     return drift(before, after)
 
 
 def test_other_arrays_to_observe_with_compile_nothing_anew():
     dynamics, traces = Dynamics.from_map(halve, START), []
 
-    def observe(scale, dynamics, before, after):
+    def observe(scale, dynamics, before, after, frame):
         traces.append(scale)
         return scale * after["x"]
 
@@ -77,7 +77,7 @@ def test_other_arrays_to_observe_with_compile_nothing_anew():
     assert len(traces) == 1
 
 
-def total(dynamics, before, after):
+def total(dynamics, before, after, frame):
     return after.sum()
 
 

@@ -11,9 +11,6 @@ import rrjax
 from rrjax.contract import Dynamics, Repeat, Update
 from rrjax.frames import orthonormalize
 
-# chaos carries the last bits of float32 into the numbers, which were judged with all passes
-pytestmark = pytest.mark.optimized
-
 DIAGONAL = np.array([1.5, 0.8, 0.3, 0.05])
 
 
@@ -80,6 +77,7 @@ def test_equals_the_qr_of_the_dense_jacobian_product():
         np.testing.assert_allclose(ravel_pytree(result.state)[0], z, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_leading_exponents_are_the_first_of_the_full_spectrum():
     dynamics = Dynamics.from_map(mixing, MIXING_START)
     frame, _ = orthonormalize(
@@ -152,7 +150,7 @@ def test_a_drive_is_seen_by_state_and_tangent():
     result = rrjax.spectrum(dynamics, 2, 3, key=jax.random.key(0))
     np.testing.assert_allclose(result.log_growth, np.log(drive[:3])[:, None] * [1, 1], atol=1e-6)
     np.testing.assert_allclose(result.state, [3.0, 3.0], rtol=1e-6)
-    with pytest.raises(ValueError, match="the drive has 4 segments, 5 were asked for"):
+    with pytest.raises(ValueError, match="the drive has 4 segments, but 5 were asked for"):
         rrjax.spectrum(dynamics, 1, 5, key=jax.random.key(0))
 
 
@@ -205,7 +203,7 @@ def test_transients_take_their_slices_of_the_drive():
     result = rrjax.spectrum(dynamics, 1, 2, key=key, state_transient=1, frame_transient=2)
     np.testing.assert_allclose(result.log_growth[:, 0], np.log([7.0, 11.0]), atol=1e-6)
     np.testing.assert_allclose(result.state, np.full(2, 231.0), rtol=1e-6)
-    with pytest.raises(ValueError, match="the drive has 5 segments, 6 were asked for"):
+    with pytest.raises(ValueError, match="the drive has 5 segments, but 6 were asked for"):
         rrjax.spectrum(dynamics, 1, 3, key=key, state_transient=1, frame_transient=2)
 
 
@@ -217,7 +215,9 @@ def test_round_off_is_flagged_and_no_number():
     result = rrjax.spectrum(dynamics, 3, 30, key=jax.random.key(0))
     assert result.resolved.tolist() == [True, True, False]
     assert np.isfinite(result.exponents[:2]).all()
-    assert np.isnan(result.exponents[2])
+    assert not np.isfinite(
+        result.exponents[2]
+    )  # −inf where a compiler happens to make a zero of it
     assert bool(result.finite)
 
 
@@ -231,8 +231,8 @@ def test_directions_above_the_floor_are_resolved_in_both_precisions():
             np.testing.assert_allclose(result.exponents[1], np.log(smallest), rtol=1e-5)
 
 
-def end_of(context, state, frame):
-    return {"state": state, "gram": frame @ frame.T}
+def end_of(dynamics, before, after, frame):
+    return {"before": before, "state": after, "gram": frame @ frame.T}
 
 
 def test_what_is_observed_is_stacked_over_the_measured_segments():
@@ -240,6 +240,7 @@ def test_what_is_observed_is_stacked_over_the_measured_segments():
     settings = {"key": jax.random.key(0), "state_transient": 1, "frame_transient": 1}
     result = rrjax.spectrum(dynamics, 2, 3, **settings, observe=end_of)
     orbit = rrjax.rollout(dynamics, 5).readout
+    np.testing.assert_allclose(result.observed["before"], orbit[1:-1], rtol=1e-4)
     np.testing.assert_allclose(result.observed["state"], orbit[2:], rtol=1e-4)
     np.testing.assert_allclose(result.observed["gram"], np.eye(2)[None].repeat(3, 0), atol=1e-5)
     assert rrjax.spectrum(dynamics, 2, 3, **settings).observed is None
@@ -266,8 +267,8 @@ def test_an_annihilated_direction_is_minus_infinity():
         ({"num_exponents": 3, "key": jax.random.key(0)}, "must lie in 1..2, the dimension"),
         ({"num_exponents": 0, "key": jax.random.key(0)}, "must lie in 1..2, the dimension"),
         ({"num_segments": 0, "key": jax.random.key(0)}, "num_segments must be at least 1, got 0"),
-        ({"state_transient": -1, "key": jax.random.key(0)}, "state_transient must be a number"),
-        ({"frame_transient": -2, "key": jax.random.key(0)}, "frame_transient must be a number"),
+        ({"state_transient": -1, "key": jax.random.key(0)}, "state_transient must be at least 0"),
+        ({"frame_transient": -2, "key": jax.random.key(0)}, "frame_transient must be at least 0"),
         ({}, "exactly one of key and frame"),
         ({"key": jax.random.key(0), "frame": jnp.eye(2)}, "exactly one of key and frame"),
         ({"frame": jnp.ones((2, 2))}, "must be orthonormal"),

@@ -78,12 +78,15 @@ def test_coarser_states_get_the_same_noise_rounded_once():
     )
 
 
-def test_states_without_names_move_whole():
+def test_fields_of_dictionaries_have_names_too():
     start = {"x": jnp.ones(3), "y": jnp.ones((2, 2))}
     moved = perturb(KEY, start, 0.1)
     assert all((leaf != 1).all() for leaf in jax.tree.leaves(moved))
-    with pytest.raises(ValueError, match="none: it is no NamedTuple"):
-        perturb(KEY, start, 0.1, ["x"])
+    one = perturb(KEY, start, 0.1, ["x"])
+    np.testing.assert_array_equal(one["x"], moved["x"])
+    np.testing.assert_array_equal(one["y"], start["y"])
+    with pytest.raises(ValueError, match=r"the state's fields \(x, y\)"):
+        perturb(KEY, start, 0.1, ["z"])
 
 
 @pytest.mark.parametrize("fields", [["z_M"], ["z_H", "z_M"], [], "z_H"])

@@ -10,16 +10,21 @@ import optax
 import pytest
 
 from rrjax.contract import Dynamics, Update
-from rrjax.flossing.differentiable import engelken_l2, exponents
-from rrjax.flossing.transforms import clip_exponent, log_exponents, penalized
+from rrjax.flossing import (
+    clip_exponent,
+    exponents,
+    log_exponents,
+    penalized,
+    penalized_loss,
+    two_sided,
+)
 
 SCHEDULE = (Update("scale", lambda context, x, drive: context * x),)
 
 
 def measure(a, batch):
-    del batch
     dynamics = Dynamics(jnp.ones(1), SCHEDULE, lambda context, x: x, a)
-    return exponents(dynamics, jnp.ones((1, 1)), range(3))
+    return exponents(dynamics, num_segments=3, frame=jnp.ones((1, 1)))
 
 
 def square(a, batch):
@@ -27,7 +32,7 @@ def square(a, batch):
 
 
 def test_the_penalty_comes_at_every_other_step_with_its_gradient():
-    total = penalized(square, measure, partial(engelken_l2, target=0.1), weight=0.5, every=2)
+    total = penalized_loss(square, measure, partial(two_sided, target=0.1), weight=0.5, every=2)
     gradient = jax.jit(jax.value_and_grad(total, has_aux=True))
     a, lam = 2.0, np.log(2)
     (value, seen), slope = gradient(a, 3.0, 4)
@@ -39,6 +44,31 @@ def test_the_penalty_comes_at_every_other_step_with_its_gradient():
     assert (value, slope, seen.loss) == (12, 12, 12)
     assert np.isnan(seen.exponents).all()
     assert np.isnan(seen.penalty)
+
+
+def test_a_penalized_optimizer_takes_the_steps_of_the_penalized_loss():
+    penalty = partial(two_sided, target=0.1)
+    loss = penalized_loss(square, measure, penalty, weight=0.5, every=2)
+    plain = optax.adam(0.1)
+    optimizer = penalized(optax.adam(0.1), measure, penalty, weight=0.5, every=2)
+    a, state, b, judged = jnp.asarray(2.0), optimizer.init(jnp.asarray(2.0)), 2.0, plain.init(2.0)
+    update = jax.jit(optimizer.update)
+    for step in range(3):
+        moved, state = update(jax.grad(square)(a, 3.0), state, a, batch=3.0)
+        slope = jax.grad(loss, has_aux=True)(b, 3.0, step)[0]
+        expected, judged = plain.update(slope, judged, b)
+        np.testing.assert_allclose(moved, expected, rtol=1e-5)
+        if step == 1:  # between measured steps the penalty stays what it was
+            np.testing.assert_allclose(state.penalty, (np.log(2.0) - 0.1) ** 2, rtol=1e-5)
+        a, b = optax.apply_updates(a, moved), optax.apply_updates(b, expected)
+    assert state.step == 3
+
+
+def test_a_penalty_that_is_not_finite_leaves_the_optimizer_alone():
+    optimizer = penalized(optax.sgd(1.0), measure, weight=1.0)
+    moved, state = optimizer.update(jnp.asarray(0.5), optimizer.init(0.0), 0.0, batch=None)
+    assert moved == -0.5
+    assert np.isnan(state.penalty)
 
 
 def test_exponents_are_logged_and_updates_left_alone():
@@ -83,9 +113,11 @@ def test_an_update_without_a_resolved_exponent_stays():
 
 def test_bad_requests_are_refused():
     with pytest.raises(ValueError, match="every must be at least 1"):
-        penalized(square, measure, engelken_l2, 1.0, every=0)
-    with pytest.raises(ValueError, match="weight must not be negative"):
-        penalized(square, measure, engelken_l2, -1.0)
+        penalized_loss(square, measure, weight=1.0, every=0)
+    for wrapped in (square, optax.sgd(1.0)):
+        make = penalized if wrapped is not square else penalized_loss
+        with pytest.raises(ValueError, match="weight must not be negative"):
+            make(wrapped, measure, weight=-1.0)
     with pytest.raises(ValueError, match="limit must be finite"):
         clip_exponent(measure, limit=float("nan"))
     logger = log_exponents(measure, 1)

@@ -189,6 +189,7 @@ def test_half_of_a_meeting_place_and_another_command_are_refused(options, messag
     assert message in err.replace("'spectrum', 'rollout', 'basin',", "spectrum, rollout, basin,")
 
 
+@pytest.mark.slow
 def test_shards_one_after_another_then_all_together(job, tmp_path):
     words = [run(job.into(tmp_path, "--shard", f"{index}/3")) for index in range(2)]
     assert words[0].startswith("2 of 5 chunks are done, missing are 1, 2, 4; when the other")

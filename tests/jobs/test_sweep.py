@@ -360,6 +360,7 @@ for worker in workers:
 """
 
 
+@pytest.mark.slow
 def test_three_workers_killed_at_random_moments_give_the_same_bits(tmp_path):
     number, kills = 800, 30
     folder, log = tmp_path / "killed", tmp_path / "log"

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 import yaml
 
 from converters.matching import check_match, strip_prefix
@@ -29,6 +30,9 @@ CASES = (
     *("trm_mlp", "trm_att", "trm_learned", "trm_nopuz", "trm_singlez", "trm_hier6"),
     *("hrm", "hrm_deep", "hrm_samsung_mlp", "transformer"),
 )
+FAST = ("trm_mlp", "trm_att", "hrm")
+EACH = [pytest.param(name, marks=() if name in FAST else pytest.mark.slow) for name in CASES]
+"""Every case as a parameter; a token-mixing TRM, one with attention and an HRM are judged first."""
 SEGMENTS = 4
 """Segments in `golden.npz`."""
 

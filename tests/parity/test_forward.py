@@ -8,21 +8,19 @@ import numpy as np
 import pytest
 
 from tests.parity import golden
-from tests.parity.golden import CASES, SEGMENTS, max_error
-
-pytestmark = pytest.mark.optimized
+from tests.parity.golden import EACH, SEGMENTS, max_error
 
 TOLERANCE = 2e-4
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", EACH)
 def test_input_embeddings(name: str):
     expected = golden.arrays(name, "golden")["input_embeddings"]
     assert max_error(golden.forward(name)[0].embeddings, expected) <= 1e-6
 
 
 @pytest.mark.parametrize("t", range(SEGMENTS))
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", EACH)
 def test_segment(name: str, t: int):
     expected, found = golden.arrays(name, "golden"), golden.forward(name)[t]
     pairs = {f"carry/{field}": leaf for field, leaf in found.state._asdict().items()}
@@ -38,7 +36,7 @@ def test_segment(name: str, t: int):
     assert max(errors.values()) <= TOLERANCE, errors
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", EACH)
 def test_answers(name: str):
     expected = golden.arrays(name, "golden")
     for t, found in enumerate(golden.forward(name)):

@@ -8,9 +8,7 @@ import pytest
 from rrjax.contract import Dynamics, count_updates
 from rrjax.training import act
 from tests.parity import golden
-from tests.parity.golden import CASES
-
-pytestmark = pytest.mark.optimized
+from tests.parity.golden import EACH
 
 TOLERANCE = 1e-4
 
@@ -26,13 +24,13 @@ def relative_errors(name: str, grads: dict) -> dict[str, float]:
     return errors
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", EACH)
 def test_gradients(name: str):
     errors = relative_errors(name, golden.backward(name).grads)
     assert max(errors.values()) <= TOLERANCE, errors
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", EACH)
 def test_nothing_else_has_a_gradient(name: str):
     """Initial vectors, and the table whose rows are differentiated by row."""
     grads = golden.backward(name).grads
@@ -52,6 +50,7 @@ def with_one_update_fewer(dynamics: Dynamics) -> Dynamics:
     return dataclasses.replace(dynamics, gradient_updates=dynamics.gradient_updates - 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "misplace"),
     [("trm_mlp", with_all_updates), ("hrm", with_all_updates), ("hrm", with_one_update_fewer)],

@@ -9,7 +9,7 @@ import pytest
 from rrjax.cells import Readout
 from rrjax.training.objective import score
 from tests.parity import golden
-from tests.parity.golden import CASES, SEGMENTS
+from tests.parity.golden import CASES, EACH, SEGMENTS
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -44,7 +44,7 @@ def test_evaluation(name: str, t: int):
     np.testing.assert_allclose(scores.loss, arrays[f"eval/{t}/loss"], rtol=2e-6)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", EACH)
 def test_training_segment(name: str):
     arrays, found = golden.arrays(name, "golden"), golden.backward(name)
     np.testing.assert_allclose(found.loss, arrays["train/loss"], rtol=1e-5)

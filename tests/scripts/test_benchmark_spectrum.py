@@ -22,6 +22,7 @@ def tiny(config, **more):
     return replace(config, arch=replace(config.arch, **TINY, **more), seq_len=81)
 
 
+@pytest.mark.slow
 @IN_TORCH
 def test_it_runs_at_a_tiny_size(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(timing, "MATRIX_SIZE", 64)

@@ -5,6 +5,7 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from rrjax.cells import Arch, Config
 from scripts.benchmarks import sweep as benchmark
@@ -22,6 +23,7 @@ TINY = Config(
 )
 
 
+@pytest.mark.slow
 def test_it_runs_at_a_tiny_size(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(benchmark, "official_mlp", lambda width: TINY)
     monkeypatch.setattr(benchmark, "bundled", lambda name: TINY)

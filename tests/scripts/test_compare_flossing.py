@@ -58,11 +58,11 @@ def test_every_arm_is_a_task_of_its_own(options):
     assert {task.recipe.seed for task in tasks} == {3}
     losses = {arm: script.changed(arm, options, plain).recipe.floss for arm in script.TRM}
     assert [f.loss for f in losses.values() if f.active] == [
-        "engelken_l2",
-        "engelken_l2",
-        "top1_cf",
-        "spectrum_cf",
-        "volume_cf",
+        "two_sided",
+        "two_sided",
+        "one_sided_leading",
+        "one_sided",
+        "one_sided_volume",
     ]
     assert (losses["trm_pre"].pre, losses["trm_pre"].every) == (options.pre, None)
     assert (losses["trm_inter"].pre, losses["trm_inter"].every) == (0, options.every)

@@ -46,7 +46,7 @@ def script():
 @pytest.mark.slow
 def test_puzzles_and_points_are_apart_and_gradients_are_summed():
     flags = "--xla_force_host_platform_device_count=2"
-    found = json.loads(finish(begin([sys.executable, "-c", ON_TWO_DEVICES], XLA_FLAGS=flags)))
+    found = json.loads(finish(begin([sys.executable, "-c", ON_TWO_DEVICES], flags)))
     assert found["spectrum"]["collectives"] == found["basins"]["collectives"] == {}
     assert "all-reduce" in found["training"]["collectives"]
     assert all(row["host_calls"] == 0 and row["temporaries"] > 0 for row in found.values())

@@ -134,6 +134,7 @@ def test_bound_is_the_longer_of_computing_and_moving():
         roofline.bound(chip, {"tf32": 1}, 1, puzzles=1)
 
 
+@pytest.mark.slow
 def test_roofline_prints_and_writes_its_table(tmp_path, capsys, monkeypatch):
     small = replace(OFFICIAL, arch=replace(OFFICIAL.arch, H_cycles=1, L_cycles=1))
     monkeypatch.setattr(roofline, "official_mlp", lambda: small)

@@ -1,19 +1,24 @@
 """Engelken's experiment, tiny: its task, its resume to the bit, its script and figures."""
 
-import sys
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from rrjax.store import read_arrays, read_result
-from scripts.studies import engelken_runs
+from scripts.studies import engelken, engelken_runs
 from scripts.studies import memory_task as task
-from tests.tools.processes import begin, finish
 
 TINY = {"size": 6, "num_exponents": 4, "batch": 2, "length": 20, "delay": 3}
 TINY |= {"uncounted": 2, "horizon": 8, "flossing_steps": 3}
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> engelken_runs.Setting:
+    """A run of three blocks; what uses it shares its compiled programs."""
+    monkeypatch.setattr(engelken_runs, "BLOCK", 4)
+    monkeypatch.setattr(engelken, "BLOCK", 4)
+    return engelken_runs.Setting(**TINY, epochs=12)
 
 
 def test_targets_by_their_definition():
@@ -61,6 +66,7 @@ def test_the_long_term_jacobian_of_a_linear_network():
     )
 
 
+@pytest.mark.slow
 def test_flossing_pulls_the_exponents_to_zero():
     setting = engelken_runs.Setting(**TINY, learning_rate=0.02)
     state = engelken_runs.start(setting, engelken_runs.Run("xor", "pre", 0))
@@ -73,10 +79,9 @@ def test_flossing_pulls_the_exponents_to_zero():
     assert not np.array_equal(after.params["J"], state.params["J"])
 
 
-def test_a_killed_run_ends_in_the_same_bits(tmp_path, monkeypatch):
-    monkeypatch.setattr(engelken_runs, "BLOCK", 4)
-    setting = engelken_runs.Setting(**TINY, epochs=12)
-    run = engelken_runs.Run("copy", "both", 1)
+@pytest.mark.slow
+def test_a_killed_run_ends_in_the_same_bits(tmp_path, short):
+    setting, run = short, engelken_runs.Run("copy", "both", 1)
     folders = [tmp_path / name for name in ("whole", "killed")]
     for folder in folders:
         folder.mkdir()
@@ -93,22 +98,20 @@ def test_a_killed_run_ends_in_the_same_bits(tmp_path, monkeypatch):
     assert whole["log_condition"].shape == (4,)
 
 
-def test_the_script_writes_results_and_figures(tmp_path):
+@pytest.mark.slow
+def test_the_script_writes_results_and_figures(tmp_path, short):
     out = tmp_path / "out"
-    sizes = [f"--setting.{name.replace('_', '-')}={value}" for name, value in TINY.items()]
-    command = [sys.executable, "-m", "scripts.studies.engelken", "--out", str(out), "--seeds", "2"]
-    command += ["--tasks", "xor", "--conditions", "none", "pre", "--setting.epochs=4", *sizes]
-    finish(begin(command))
+    engelken.main(engelken.Options(out, 2, ("copy",), ("none", "pre"), short))
     arrays, record = read_result(out / "results.npz")
-    assert arrays["accuracy"].shape == (1, 2, 2, 4)
-    assert arrays["exponents"].shape == (1, 2, 2, 2, 6)
+    assert arrays["accuracy"].shape == (1, 2, 2, 12)
+    assert arrays["exponents"].shape == (1, 2, 2, 4, 6)
     assert arrays.keys() == record["axes"].keys() == record["units"].keys()
-    assert set(record["summary"]) == {"xor, none", "xor, pre"}
+    assert set(record["summary"]) == {"copy, none", "copy, pre"}
     for name in ("accuracy", "jacobian"):
         assert (out / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     # the same start for every condition
     np.testing.assert_array_equal(
-        read_arrays(out / "xor-none-0.npz")["skipped"], arrays["skipped"][0, 0, 0]
+        read_arrays(out / "copy-none-0.npz")["skipped"], arrays["skipped"][0, 0, 0]
     )
 
 

@@ -7,10 +7,17 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def begin(arguments: list[str], **environment: str) -> subprocess.Popen[str]:
-    """Start a process that knows of no job but the one of its arguments."""
+def begin(arguments: list[str], xla_flags: str = "", **environment: str) -> subprocess.Popen[str]:
+    """Starts a process that knows of no job but the one of its arguments.
+
+    Args:
+      arguments: The command line.
+      xla_flags: Flags for XLA beside those of this process.
+      environment: Environment variables that differ from those of this process.
+    """
     outer = {name: value for name, value in os.environ.items() if "SLURM" not in name}
     paths = {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
+    paths["XLA_FLAGS"] = f"{outer.get('XLA_FLAGS', '')} {xla_flags}"
     return subprocess.Popen(
         arguments,
         cwd=ROOT,

@@ -78,6 +78,7 @@ def test_z_l_is_every_latent_but_the_answer():
         perturbed_fields(Augmentation(latents="z_H"), ("z_L",))
 
 
+@pytest.mark.slow
 def test_a_trajectory_keeps_its_noise_whatever_runs_beside_it():
     few, many = moved(MULTI, num_puzzles=2), moved(MULTI, num_puzzles=5)
     wide = moved(dataclasses.replace(MULTI, num_trajectories=5))

@@ -18,12 +18,9 @@ from rrjax.training.placement import Placement, training_devices
 from tests.tools import tiny_training as tiny
 from tests.tools.processes import begin, finish
 
-FAST = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-"""Compile in less time: what is compared is equal up to round-off however it is compiled."""
-
 
 def start(code: str, *arguments: str) -> subprocess.Popen[str]:
-    return begin([sys.executable, "-c", code, *arguments], XLA_FLAGS=FAST)
+    return begin([sys.executable, "-c", code, *arguments])
 
 
 # Four steps on random puzzles of three identifiers, an evaluation and a probe; in float64, where
@@ -118,10 +115,7 @@ def two_processes(arguments: list[str]) -> list[subprocess.Popen[str]]:
     """`rrjax train` in two processes of one job, by the script for that."""
     script = [sys.executable, "-m", "scripts.accelerators.distributed", "--coordinator", address()]
     sizes = ["--num-processes", "2", "--process-id"]
-    return [
-        begin([*script, *sizes, str(index), "train", *arguments], XLA_FLAGS=FAST)
-        for index in range(2)
-    ]
+    return [begin([*script, *sizes, str(index), "train", *arguments]) for index in range(2)]
 
 
 def assert_same_up_to_rounding(one: Path, other: Path, rtol: float):

@@ -1,10 +1,11 @@
-"""Matrix products of a linear map in fewer bits, with float32 sums.
+"""The precision of matrix products: the highest for states, and shorter ones for tangents.
 
-The rounding of a tangent is not amplified by chaos, as the state's would be, and averages out over
-its many components: only the operands of the tangent's products are shortened, never the state's.
+Chaos amplifies the rounding of a state. The rounding of a tangent is not amplified, and it averages
+out over many components, so the operands of the tangents' products may be shortened.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -13,33 +14,37 @@ from jax.extend import core
 
 from rrjax.contract import State
 
-PRODUCTS = ("exact", "tf32", "bf16")
+PRECISIONS = ("exact", "tf32", "bf16")
+
+exact_products = partial(jax.default_matmul_precision, "highest")
+"""The context in which every trajectory is computed. A GPU's or TPU's own choice (TF32, bfloat16)
+would change exponents, and would let a rollout and a spectrum see different trajectories."""
 
 _INLINED = {"jit": "jaxpr", "closed_call": "call_jaxpr", "custom_jvp_call": "call_jaxpr"}
 
 
-def with_products(
-    linear: Callable[[State], State], like: State, products: str
+def with_precision(
+    linear: Callable[[State], State], like: State, precision: str
 ) -> Callable[[State], State]:
-    """The same linear map, its matrix products with operands of 10 (tf32) or 7 (bf16) bits.
+    """Returns the same linear map with operands of 10 (tf32) or 7 (bf16) bits in its products.
 
-    Products inside loops and branches of the map stay exact.
+    Products inside loops and branches of the map stay exact. Sums are taken in float32.
 
     Args:
-      linear: as returned by `jax.linearize`.
-      like: an argument, for its structure, shapes and dtypes.
-      products: one of `PRODUCTS`; `exact` returns `linear` itself.
+      linear: a map that `jax.linearize` returned.
+      like: an argument of the map, for its structure, shapes and dtypes.
+      precision: one of `PRECISIONS`; `exact` returns `linear` itself.
 
     Raises:
-      ValueError: for float64 with shortened products: they would undo what it is for.
+      ValueError: for float64 with shortened products, which would undo what float64 is for.
     """
-    if products == "exact":
+    if precision == "exact":
         return linear
     if any(leaf.dtype != jnp.float32 for leaf in jax.tree.leaves(like)):
-        raise ValueError(f"products {products} are for float32; use products='exact'")
+        raise ValueError(f"precision {precision} is for float32; use precision='exact'")
     closed, shape = jax.make_jaxpr(linear, return_shape=True)(like)
     treedef = jax.tree.structure(shape)
-    product = {"tf32": _tf32, "bf16": _bf16}[products]
+    product = {"tf32": _tf32, "bf16": _bf16}[precision]
 
     def shortened(tangent: State) -> State:
         leaves = _evaluate(closed.jaxpr, closed.consts, jax.tree.leaves(tangent), product)

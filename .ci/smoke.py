@@ -1,0 +1,82 @@
+"""Tries every command of the installed package on small sizes; any failure ends with a message.
+
+It runs in an environment that has the wheel and no checkout, in a folder that holds this file and
+`trm_mlp`, an official checkpoint.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+
+import rrjax
+from rrjax.cli import COMMANDS
+
+HERE = Path(__file__).parent
+RRJAX = Path(sys.executable).with_name("rrjax")
+SMALL = ("--num-puzzles", "4", "--num-segments", "2", "--num-exponents", "1")
+READOUT = ("--readout-segment", "2")
+TRAINING = (
+    *("--config", "cpu_sudoku4", "--data", "sudoku", "--steps", "4", "--global-batch-size", "4"),
+    *("--log-every", "1", "--eval-every", "4", "--checkpoint-every", "4"),
+)
+RUNS: dict[str, list[tuple[str, ...]]] = {
+    "spectrum": [SMALL, ("trm-sudoku6", *SMALL, "--out", "six")],
+    "rollout": [("trm-sudoku6", *SMALL[:2], "--num-segments", "4", *READOUT)],
+    "basin": [("trm-sudoku6", *SMALL, "--sigmas", "1", "--num-restarts", "2", *READOUT)],
+    "slice": [("trm-sudoku6", *SMALL[4:], "--num-segments", "6", "--grid", "4", "--box-size", "2")],
+    "ptrm": [("trm-sudoku6", *SMALL, "--num-rollouts", "2")],
+    "analyse": [("six", "--out", "analysis")],
+    "sudoku": [("sudoku", "--size", "4", "--num-train", "8", "--num-test", "4")],
+    "train": [(*TRAINING, "--out", "trained/0")],
+    "runs": [("trained",)],
+    "search": [(*TRAINING, "--out", "search", "--space", "space.yaml", "--num-trials", "1")],
+    "convert": [("trm_mlp", "converted"), ("--to-torch", "converted", "back.pt")],
+    "maze": [("maze", "--size", "6", "--min-path", "6", "--num-train", "4", "--num-test", "2")],
+    "arc": [("arc", "--num-aug", "1", "--subsets", "evaluation", "--test-set", "evaluation")],
+    "toy": [("--num-runs", "200")],
+}
+FILES = (
+    *("six/results.npz", "six/results.json", "back.pt", "converted/model.safetensors"),
+    *("trained/0/models/best/model.safetensors", "search/best.yaml", "toy.png"),
+)
+
+
+def main() -> None:
+    """Runs everything and prints how long each command took."""
+    os.chdir(HERE)
+    assert Path(sys.prefix) in Path(rrjax.__file__).parents, rrjax.__file__
+    print(f"rrjax {rrjax.__version__}, Python {sys.version.split()[0]}, jax {jax.__version__}")
+    for name in rrjax.bundled_names():
+        assert len(rrjax.load_model(name).test_puzzles()) > 0, name
+    Path("space.yaml").write_text("recipe.lr: {low: 1e-4, high: 1e-3, log: true}\n")
+    assert run("--version").split() == ["rrjax", rrjax.__version__]
+    assert COMMANDS.keys() == RUNS.keys(), "every command needs a run here"
+    for command, runs in RUNS.items():
+        for arguments in runs:
+            run(command, *arguments)
+    for name in FILES:
+        assert Path(name).is_file(), f"{name} was not written"
+    assert list(Path("cache", "rrjax", "compiled").iterdir()), "no compiled program was kept"
+    print("1 passed, 0 failed")
+
+
+def run(*arguments: str) -> str:
+    """Runs rrjax and returns its output; prints the whole output if it fails."""
+    start = time.perf_counter()
+    environment = {**os.environ, "XDG_CACHE_HOME": str(HERE / "cache")}
+    environment.pop("JAX_COMPILATION_CACHE_DIR", None)
+    result = subprocess.run(
+        [RRJAX, *arguments], env=environment, capture_output=True, text=True, check=False
+    )
+    print(f"{time.perf_counter() - start:5.1f} s  rrjax {' '.join(arguments)}", flush=True)
+    if result.returncode or "Traceback" in result.stderr:
+        sys.exit(f"exit code {result.returncode}\n{result.stdout}{result.stderr}")
+    return result.stdout
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,285 @@
+"""The tangent engine: a state and a frame pushed along a trajectory, with QR on the way.
+
+Spectra, differentiable exponents, covariant vectors, the full spectrum and forward vectors all read
+this one engine. It is traced but never compiled by itself: each reader has one compiled function.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.core import Tracer
+from jaxtyping import Array, Bool, Int
+
+from rrjax.contract import Context, Drive, Dynamics, State, Update, run_segment, scan_updates
+from rrjax.dynamics.precision import exact_products, with_precision
+from rrjax.frames import Frame, dimension, gram, orthonormalize, random_frame
+
+Carry = tuple[State, Frame]
+"""A state, and k tangent vectors: a state with a leading axis k."""
+
+Push = Callable[[Context, Drive, Update, Carry], tuple[Carry, Any]]
+"""Moves a state by an update and its tangent vectors by the Jacobian; returns something besides."""
+
+QR = Callable[[Frame], tuple[Frame, Array]]
+"""A thin QR, V = Q R with diag(R) > 0."""
+
+Record = Callable[[Array, Array, Any], Any]
+"""`record(R, sound, extra)` returns what is kept of one QR. `sound` says whether the state after it
+and R are finite; `extra` is what the push returned besides."""
+
+
+def push_forward(
+    context: Context, drive: Drive, update: Update, carry: Carry, precision: str = "exact"
+) -> tuple[Carry, None]:
+    """Returns the state moved by an update, and the tangent vectors moved by its Jacobian J.
+
+    J is not formed. The update is linearised once and its directional derivatives are taken
+    together, at the cost of about 1 + k updates.
+    """
+    z, V = carry
+    z, jacobian = jax.linearize(lambda z: update(context, z, drive), z)
+    return (z, jax.vmap(with_precision(jacobian, z, precision))(V)), None
+
+
+def push_segment(
+    dynamics: Dynamics,
+    carry: Carry,
+    drive: Drive,
+    *,
+    record: Record,
+    push: Push = push_forward,
+    qr: QR = orthonormalize,
+) -> tuple[Carry, Any]:
+    """Pushes a frame through one segment with a QR after every update: J_t Q_{t−1} = Q_t R_t.
+
+    Returns the state and frame at its end, and the records stacked along the updates.
+    """
+
+    def step(update: Update, carry: Carry) -> tuple[Carry, Any]:
+        carry, extra = push(dynamics.context, drive, update, carry)
+        return _orthonormalized(carry, extra, qr, record)
+
+    return scan_updates(dynamics.schedule, step, carry)
+
+
+def push_frame(
+    dynamics: Dynamics,
+    carry: Carry,
+    drives: Drive,
+    num_segments: int,
+    *,
+    record: Record,
+    push: Push = push_forward,
+    qr: QR = orthonormalize,
+    keep: Callable[[Carry, Carry, Any], Any] = lambda before, after, records: records,
+    policy: Callable | None = None,
+) -> tuple[Carry, Any]:
+    """Pushes a frame along a trajectory with a QR after every update.
+
+    Args:
+      dynamics: of one puzzle.
+      carry: the state, and k orthonormal tangent vectors.
+      drives: the drive's slices for the segments.
+      num_segments: how many segments to run.
+      record: what is kept of one QR.
+      push: how one update moves the state and the tangent vectors.
+      qr: which QR.
+      keep: `keep(before, after, records)` returns what is kept of one segment: from the carry
+        before it, the carry after it and the records of its updates. It runs inside of what a
+        checkpoint policy wraps.
+      policy: what a backward pass finds stored, of `jax.checkpoint_policies`; all else of a segment
+        is computed again. State and frame at the start of each segment are stored besides. None:
+        no checkpointing.
+
+    Returns:
+      The state and frame at the end, and what was kept, stacked along the segments.
+    """
+
+    def segment(carry: Carry, drive: Drive) -> tuple[Carry, Any]:
+        after, records = push_segment(dynamics, carry, drive, record=record, push=push, qr=qr)
+        return after, keep(carry, after, records)
+
+    return jax.lax.scan(_checkpointed(segment, policy), carry, drives, length=num_segments)
+
+
+def push_frame_coarsely(
+    dynamics: Dynamics,
+    carry: Carry,
+    drives: Drive,
+    num_segments: int,
+    segments_per_qr: int,
+    *,
+    record: Record,
+    qr: QR = orthonormalize,
+    policy: Callable | None = None,
+) -> tuple[Carry, Any]:
+    """Pushes a frame along a trajectory with a QR after every group of segments.
+
+    The last group is shorter where `segments_per_qr` does not divide the segments.
+
+    Returns:
+      The state and frame at the end, and the records, stacked along the groups.
+    """
+
+    def segment(carry: Carry, item: tuple[Drive, None]) -> tuple[Carry, None]:
+        def step(update: Update, carry: Carry) -> tuple[Carry, None]:
+            return push_forward(dynamics.context, item[0], update, carry)
+
+        return scan_updates(dynamics.schedule, step, carry)[0], None
+
+    def group(carry: Carry, slices: Drive, length: int) -> tuple[Carry, Any]:
+        moved, _ = jax.lax.scan(segment, carry, (slices, None), length=length)
+        return _orthonormalized(moved, None, qr, record)
+
+    whole, rest = divmod(num_segments, segments_per_qr)
+    end = whole * segments_per_qr
+
+    def grouped(leaf: Array) -> Array:
+        return leaf[:end].reshape(whole, segments_per_qr, *leaf.shape[1:])
+
+    records = []
+    if whole:
+        step = _checkpointed(partial(group, length=segments_per_qr), policy)
+        carry, kept = jax.lax.scan(step, carry, jax.tree.map(grouped, drives), length=whole)
+        records.append(kept)
+    if rest:
+        step = _checkpointed(partial(group, length=rest), policy)
+        carry, kept = step(carry, jax.tree.map(lambda leaf: leaf[end:], drives))
+        records.append(jax.tree.map(lambda leaf: leaf[None], kept))
+    return carry, jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *records)
+
+
+def _orthonormalized(carry: Carry, extra: Any, qr: QR, record: Record) -> tuple[Carry, Any]:
+    z, V = carry
+    Q, R = qr(V)
+    return (z, Q), record(R, all_finite((z, R)), extra)
+
+
+def _checkpointed(step: Callable, policy: Callable | None) -> Callable:
+    return jax.checkpoint(step, policy=policy, prevent_cse=False) if policy else step
+
+
+def linearize_segment(
+    dynamics: Dynamics, state: State, drive: Drive = None
+) -> tuple[State, Callable[[State], State]]:
+    """Returns the state one segment later, and the segment's Jacobian as a linear function."""
+    return jax.linearize(lambda z: run_segment(dynamics, z, drive), state)
+
+
+def split_drives(drives: Drive, *lengths: int) -> list[Drive]:
+    """Returns the drives of consecutive parts of a run, which have these numbers of segments."""
+    ends = [sum(lengths[: i + 1]) for i in range(len(lengths))]
+    return [
+        jax.tree.map(lambda leaf, start=end - length, stop=end: leaf[start:stop], drives)
+        for end, length in zip(ends, lengths, strict=True)
+    ]
+
+
+class MayFail:
+    """What results of runs share that may become infinite or NaN.
+
+    Attributes:
+      failed_at: () the step, counted from 0, after which the run was first not finite; −1 if it
+        stayed finite. From there on the numbers mean nothing.
+    """
+
+    failed_at: Any
+
+    @property
+    def finite(self) -> Array:
+        """Whether the run stayed finite."""
+        return self.failed_at < 0
+
+
+def first_failure(sound: Bool[Array, " steps"]) -> Int[Array, ""]:
+    """Returns the first step that is not sound, counted from 0; −1 if all are."""
+    return jnp.where(sound.all(), -1, jnp.argmin(sound)).astype(jnp.int32)
+
+
+def check_counts(least: int, **counts: int) -> None:
+    """Refuses numbers below the least that makes sense, by name."""
+    for name, count in counts.items():
+        if count < least:
+            raise ValueError(f"{name} must be at least {least}, got {count}")
+
+
+def all_finite(tree: Any) -> Bool[Array, ""]:
+    """Returns whether every number of a pytree is finite."""
+    return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all()
+
+
+def initial_frame(
+    start: State,
+    key: jax.Array | None,
+    frame: Frame | None,
+    num_vectors: int,
+    name: str = "num_exponents",
+) -> Frame:
+    """Returns the given frame, checked, or an orthonormal frame drawn from the key.
+
+    Args:
+      start: the state that the vectors are tangent to.
+      key: draws the frame. Exactly one of `key` and `frame` is given.
+      frame: a state with a leading axis k.
+      num_vectors: k of a frame that is drawn.
+      name: what the caller calls k.
+
+    Raises:
+      ValueError: for a k beyond the state's dimension, for both or neither of `key` and `frame`,
+        for states that are not float32 or float64, or for a frame that is not orthonormal.
+    """
+    check_dtypes(start)
+    if (key is None) == (frame is None):
+        raise ValueError("give exactly one of key and frame: it sets the initial tangent vectors")
+    if frame is None:
+        _check_size(num_vectors, start, name)
+        return _draw_frame(key, start, num_vectors)
+    frame = jax.tree.map(jnp.asarray, frame)
+    _check_frame(frame, start)
+    return jax.tree.map(lambda rows, leaf: rows.astype(leaf.dtype), frame, start)
+
+
+@partial(jax.jit, static_argnums=2)
+def _draw_frame(key: jax.Array, start: State, num_vectors: int) -> Frame:
+    with exact_products():
+        return random_frame(key, start, num_vectors)
+
+
+def check_dtypes(start: State) -> None:
+    """Refuses states that are too coarse for tangents."""
+    for leaf in jax.tree.leaves(start):
+        if jnp.result_type(leaf) not in (jnp.float32, jnp.float64):
+            raise ValueError(
+                f"tangent dynamics need states of float32 or float64, got {jnp.result_type(leaf)}; "
+                "load the model with dtype='float32'"
+            )
+
+
+def _check_size(num_vectors: int, start: State, name: str) -> None:
+    if not 1 <= num_vectors <= dimension(start):
+        raise ValueError(
+            f"{name} must lie in 1..{dimension(start)}, the dimension of the state; "
+            f"got {num_vectors}"
+        )
+
+
+def _check_frame(frame: Frame, start: State) -> None:
+    """Refuses a frame of the wrong shape or, where its values are known, one not orthonormal."""
+    sizes = {leaf.shape[0] if leaf.ndim else 0 for leaf in jax.tree.leaves(frame)}
+    expected = jax.tree.map(lambda leaf: (max(sizes), *leaf.shape), start)
+    shapes = jax.tree.map(jnp.shape, frame)
+    if len(sizes) != 1 or shapes != expected:
+        raise ValueError(f"frame must be a state with a leading axis k, {expected}; got {shapes}")
+    _check_size(max(sizes), start, "the frame's number of vectors")
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(frame)):
+        return  # inside a transformation values are unknown
+    with jax.ensure_compile_time_eval():  # a frame from outside of a `jit` is known in it too
+        skew = float(jnp.max(jnp.abs(gram(frame) - jnp.eye(max(sizes)))))
+    if not skew < 1e-3:
+        raise ValueError(
+            f"frame must be orthonormal, but its Gram matrix differs from the identity by "
+            f"{skew:.2g}; rrjax.frames.orthonormalize makes it so"
+        )
