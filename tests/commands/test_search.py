@@ -92,7 +92,7 @@ def test_a_search_names_its_best_trial(data, tmp_path, runs, capsys):
     options = train_command.parse(train_command.Options, again, "rrjax train")
     assert (options.arch, options.recipe) == runs.seen[int(best["trial"])][1:]
     assert options.augment
-    assert "higher than new puzzles would show" in " ".join(capsys.readouterr().out.split())
+    assert "new puzzles would show less" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_killed_search_goes_on_and_draws_what_it_would_have_drawn(data, tmp_path, runs):
@@ -303,14 +303,17 @@ def test_a_space_says_what_is_tried(tmp_path):
         ("recipe.lr: {low: .nan, high: 1}", "a low below its high"),
         ("recipe.lr: {low: 0, high: 1, log: true}", "a low above 0"),
         ("recipe.lr: {low: 1, high: 2, log: 1}", "recipe.lr.log must be true or false"),
-        ("recipe.lr: {low: -1, high: 1}", "lr must be finite and not negative"),
+        ("recipe.lr: {low: -1, high: 1}", "lr must be finite and at least 0"),
         ("recipe.lr: {low: slow, high: 1}", "recipe.lr must be a number, got 'slow'"),
         ("recipe.steps: {low: 1.5, high: 3}", "recipe.steps must be an integer, got 1.5"),
         ("recipe.steps: {low: 0, high: 3}", "steps must be at least 1, got 0"),
         ("recipe.ema: {low: 0, high: 1}", "recipe.ema must be {choices: [...]}"),
         ("recipe.ema: {choices: [true, 1]}", "recipe.ema must be true or false, got 1"),
         ("arch.name: {choices: [trm, gpt]}", "arch.name must be one of trm, "),
-        ("augmentation.p_clean: {low: 0, high: 2}", "augmentation.p_clean must lie in 0..1"),
+        (
+            "augmentation.p_clean: {low: 0, high: 2}",
+            "augmentation.p_clean must be at least 0 and at most 1",
+        ),
         ("augmentation.rollout: {choices: [serial_act, parallel]}", "must be one of serial_act"),
         ("", "must map names of fields to what is tried"),
         ("- recipe.lr", "must map names of fields to what is tried"),

@@ -189,7 +189,7 @@ def test_options_and_a_yaml_file_say_when_to_floss(data, tasks, tmp_path):
     [
         (["--augmentation.num-trajectories", "0"], "num_trajectories must be at least 1"),
         (["--augmentation.sigma", "2", "1"], "sigma must be two finite numbers"),
-        (["--eval-sigmas", "0.3", "-1"], "eval_sigmas must be finite and not negative"),
+        (["--eval-sigmas", "0.3", "-1"], "eval_sigmas must be finite and at least 0"),
         (["--augmentation.rollout", "parallel"], "parallel"),
         (["--augmentation.sigma", "1", "2"], "augmentation.sigma must stay at (0.001, 0.001)"),
         (
@@ -222,7 +222,7 @@ def test_wrong_noise_is_refused_by_name(data, tmp_path, capsys, more, message):
         ("augmentation: {objective: kl}", "objective must be one of clean_ce"),
         ("augmentation: {sigma: 1e-3}", "sigma must be a list of 2 numbers, got '1e-3'"),
         ("augmentation: {sigma: [1, two]}", "sigma must be a number, got 'two'"),
-        ("floss: {loss: l2}", "floss.loss must be one of two_sided, one_sided_leading"),
+        ("floss: {loss: l2}", "floss.loss must be one of two_sided, one_sided, one_sided_leading"),
         ("floss: {which: some}", "floss.which must be one of all, failing, correct"),
         ("floss: {params: L_level}", "floss.params must be a list of texts, got 'L_level'"),
         ("floss: {segments: [1]}", "floss.segments must be a list of 2 integers, got [1]"),
@@ -240,7 +240,7 @@ def test_wrong_noise_is_refused_by_name(data, tmp_path, capsys, more, message):
         ("steps: 10.5", "steps must be an integer, got 10.5"),
         ("seed: .inf", "seed must be an integer, got inf"),
         ("ema: 1", "ema must be true or false, got 1"),
-        ("beta1: 1.5", "beta1 must lie in [0, 1), got 1.5"),
+        ("beta1: 1.5", "beta1 must be at least 0 and below 1, got 1.5"),
     ],
 )
 def test_a_wrong_yaml_file_is_refused(text, message, data, tmp_path, capsys):
@@ -252,7 +252,7 @@ def test_a_wrong_yaml_file_is_refused(text, message, data, tmp_path, capsys):
 
 
 def test_a_finished_run_whose_log_is_gone_says_so(data, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(command, "train", lambda *arguments: {})
+    monkeypatch.setattr(loop, "train", lambda *arguments: {})
     assert main(["train", "--data", str(data), "--out", str(tmp_path / "run")]) == 0
     assert "finished, but its metrics.csv has no evaluation" in capsys.readouterr().out
 
@@ -365,5 +365,5 @@ def test_augmenting_what_is_no_sudoku_is_refused_before_anything_is_written(tmp_
     write_folder(tmp_path / "data", dict(zip(("train", "test"), sets, strict=True)))
     out = tmp_path / "run"
     error = refusal(["--data", str(tmp_path / "data"), "--out", str(out), "--augment"], capsys)
-    assert "augment moves Sudokus alone" in error
+    assert "augment moves only Sudokus" in error
     assert not out.exists()
