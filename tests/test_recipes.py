@@ -12,7 +12,8 @@ import tyro
 
 from rrjax.cells import Arch, Config
 from rrjax.commands import arc, maze, sudoku, train
-from rrjax.puzzles import PuzzleSet, build, generate
+from rrjax.puzzles import PuzzleSet, build_sudokus, generate_sudokus
+from rrjax.training import loop
 from rrjax.training.config_file import read_config_file
 from rrjax.training.settings import LoopSettings, Recipe
 from rrjax.training.task import TrainingTask
@@ -119,7 +120,10 @@ def test_a_bundled_models_script_is_the_recipe_that_trained_it(name, monkeypatch
     recipe = train.parse(train.Options, arguments, "rrjax train")
     assert (script.loop, script.augment) == (recipe.loop, recipe.augment)
     size = int(name[-1])
-    sets = build(generate(size, 1, seed=0)), build(generate(size, 1, seed=1))
+    sets = (
+        build_sudokus(generate_sudokus(size, 1, seed=0)),
+        build_sudokus(generate_sudokus(size, 1, seed=1)),
+    )
     found = task_of(script, sets).identity()
     assert found == task_of(recipe, sets).identity()
     folder = ROOT / "rrjax" / "bundled" / name.replace("_", "-")
@@ -133,9 +137,12 @@ def test_a_bundled_models_script_is_the_recipe_that_trained_it(name, monkeypatch
 def test_the_small_recipe_trains(tmp_path):
     arch, recipe = read_config_file(ROOT / "recipes" / "cpu_sudoku4.yaml")
     few: Recipe = replace(recipe, steps=2, global_batch_size=4)
-    sets = build(generate(4, 8, seed=0)), build(generate(4, 4, seed=1))
+    sets = (
+        build_sudokus(generate_sudokus(4, 8, seed=0)),
+        build_sudokus(generate_sudokus(4, 4, seed=1)),
+    )
     options = train.Options(Path(), Path(), augment=True, arch=arch, recipe=few)
     task = task_of(options, sets)
-    outcome = train.train(task, LoopSettings(1, 2, 2), tmp_path / "run", lambda step, numbers: None)
+    outcome = loop.train(task, LoopSettings(1, 2, 2), tmp_path / "run", lambda step, numbers: None)
     assert outcome["count"] == 4
     assert (tmp_path / "run" / "models" / "best" / "model.safetensors").is_file()

@@ -10,7 +10,7 @@ import numpy as np
 import tyro
 
 from rrjax.analysis.spectra import Analysis, RankedRuns, analyse, usable
-from rrjax.puzzles import from_tokens, solve
+from rrjax.puzzles import from_tokens, solve_sudoku
 from rrjax.puzzles.sudoku import size_of
 from rrjax.reports.spectra import comparison, tables
 from rrjax.reports.terminal import print_table
@@ -91,7 +91,7 @@ def difficulty(results: Results) -> dict[str, np.ndarray]:
     known = {"givens": (boards > 0).sum(axis=1)}
     if size > _LARGEST_SEARCHED:
         return known
-    return known | {"solver guesses": np.array([solve(board).guesses for board in boards])}
+    return known | {"solver guesses": np.array([solve_sudoku(board).guesses for board in boards])}
 
 
 def missing(results: Results) -> Iterator[str]:

@@ -10,24 +10,24 @@ from rrjax.puzzles.maze_build import build_mazes
 from rrjax.puzzles.maze_generate import generate_mazes
 from rrjax.puzzles.readers import read
 from rrjax.puzzles.sudoku import format_board, from_tokens, is_solved, parse_board, to_tokens
-from rrjax.puzzles.sudoku_build import build
-from rrjax.puzzles.sudoku_generate import generate
-from rrjax.puzzles.sudoku_solver import solve
+from rrjax.puzzles.sudoku_build import build_sudokus
+from rrjax.puzzles.sudoku_generate import generate_sudokus
+from rrjax.puzzles.sudoku_solver import solve_sudoku
 
 __all__ = [
     "PuzzleSet",
-    "build",
     "build_mazes",
+    "build_sudokus",
     "format_board",
     "format_maze",
     "from_tokens",
-    "generate",
     "generate_mazes",
+    "generate_sudokus",
     "is_shortest_path",
     "is_solved",
     "parse_board",
     "read",
-    "solve",
+    "solve_sudoku",
     "to_tokens",
     "write_folder",
 ]

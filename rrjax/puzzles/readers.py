@@ -6,7 +6,7 @@ from rrjax.puzzles.dataset import PuzzleSet
 from rrjax.puzzles.folders import read_folder
 from rrjax.puzzles.maze import CHARSET
 from rrjax.puzzles.maze_build import build_mazes
-from rrjax.puzzles.sudoku_build import build
+from rrjax.puzzles.sudoku_build import build_sudokus
 from rrjax.puzzles.text_files import (
     csv_rows,
     fill_solutions,
@@ -36,9 +36,9 @@ def read(path: str | Path, split: str = "test", max_puzzles: int | None = None) 
         return read_folder(path, split)[:max_puzzles]
     _, line = next(numbered_lines(path), (0, ""))
     if not ("question" in line.lower() or line.lower().startswith("source")):
-        return build(fill_solutions(read_list(path, max_puzzles)), source=str(path))
+        return build_sudokus(fill_solutions(read_list(path, max_puzzles)), source=str(path))
     _, row = next(csv_rows(path), (0, []))
     question = "".join(row[1:2])
     if question and not question.strip(CHARSET):
         return build_mazes(read_maze_csv(path), source=str(path))[:max_puzzles]
-    return build(fill_solutions(read_csv(path, max_puzzles=max_puzzles)), source=str(path))
+    return build_sudokus(fill_solutions(read_csv(path, max_puzzles=max_puzzles)), source=str(path))

@@ -6,7 +6,7 @@ import numpy as np
 
 from rrjax.puzzles.dataset import PuzzleSet, set_of_groups
 from rrjax.puzzles.sudoku import Puzzles, board_size, is_solved, respects_givens
-from rrjax.puzzles.sudoku_generate import distinct, generate
+from rrjax.puzzles.sudoku_generate import distinct, generate_sudokus
 from rrjax.puzzles.sudoku_symmetry import apply_to_tokens, random_symmetries
 from rrjax.puzzles.text_files import Listing, fill_solutions, random_rows, read_csv, take
 
@@ -14,7 +14,9 @@ NUM_TRAIN, NUM_TEST = 1000, 512
 _MAX_ROUNDS = 10
 
 
-def build(puzzles: Puzzles, num_aug: int = 0, seed: int = 0, source: str = "puzzles") -> PuzzleSet:
+def build_sudokus(
+    puzzles: Puzzles, num_aug: int = 0, seed: int = 0, source: str = "puzzles"
+) -> PuzzleSet:
     """Returns a set of Sudokus, each followed by `num_aug` random symmetric copies.
 
     Args:
@@ -81,7 +83,7 @@ def sudoku_sets(
                 f"min_rating: expected the rating of a CSV's puzzles, found {min_rating} "
                 "without a csv; clues says how hard generated puzzles are"
             )
-        train = generate(size, NUM_TRAIN if num_train is None else num_train, seed, clues)
+        train = generate_sudokus(size, NUM_TRAIN if num_train is None else num_train, seed, clues)
         wanted = NUM_TEST if num_test is None else num_test
         test = _new_puzzles(size, wanted, seed, clues, train)
     else:
@@ -91,7 +93,7 @@ def sudoku_sets(
                 "min_rating chooses among them"
             )
         train, test = _chosen_puzzles(csv, num_train, num_test, seed, min_rating)
-    return build(train, num_aug, seed, source="train"), build(test, source="test")
+    return build_sudokus(train, num_aug, seed, source="train"), build_sudokus(test, source="test")
 
 
 def _augmented(tokens: np.ndarray, num_aug: int, seed: int) -> np.ndarray:
@@ -117,7 +119,7 @@ def _new_puzzles(
     fresh, first = Puzzles(train.boards[:0], train.solutions[:0]), len(train.boards)
     for _ in range(_MAX_ROUNDS):
         missing = wanted - len(fresh.boards)
-        puzzles = generate(size, missing, seed, clues, first=first)
+        puzzles = generate_sudokus(size, missing, seed, clues, first=first)
         first += missing
         joined = Puzzles(*map(np.concatenate, zip(fresh, puzzles, strict=True)))
         keep = distinct(joined.boards, train.boards)

@@ -23,7 +23,7 @@ MAX_CLIMB = 1000  # steps of the hill climb for one puzzle
 MAX_GUESSES = 300
 
 
-def generate(
+def generate_sudokus(
     size: int,
     number: int,
     seed: int,

@@ -15,7 +15,7 @@ from rrjax.puzzles.sudoku import board_size, check_boards, geometry
 
 
 class Solution(NamedTuple):
-    """The result of `solve`.
+    """The result of `solve_sudoku`.
 
     Attributes:
         count: Solutions found, at most `limit`.
@@ -55,7 +55,7 @@ class Found(NamedTuple):
     complete: bool
 
 
-def solve(board: ArrayLike, limit: int = 2) -> Solution:
+def solve_sudoku(board: ArrayLike, limit: int = 2) -> Solution:
     """Counts the solutions of a board, stopping at `limit`.
 
     Args:

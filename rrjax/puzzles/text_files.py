@@ -12,7 +12,7 @@ import numpy as np
 
 from rrjax.puzzles.maze import Mazes, check_mazes, parse_maze
 from rrjax.puzzles.sudoku import Puzzles, compact_board, is_solved, parse_board, respects_givens
-from rrjax.puzzles.sudoku_solver import solve
+from rrjax.puzzles.sudoku_solver import solve_sudoku
 
 HEADER = ["source", "question", "answer", "rating"]
 _ROWS_AT_ONCE = 2**16
@@ -121,7 +121,7 @@ def fill_solutions(listing: Listing) -> Puzzles:
     """
     solutions = listing.solutions.copy()
     for index in np.flatnonzero(~solutions.any(axis=1)).tolist():
-        count, solution, _ = solve(listing.boards[index])
+        count, solution, _ = solve_sudoku(listing.boards[index])
         if solution is None or count > 1:
             raise ValueError(
                 f"{listing.path}, line {listing.lines[index]}: expected a puzzle with one "

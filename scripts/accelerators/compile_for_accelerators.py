@@ -1,7 +1,7 @@
-"""Compile spectrum, basin sweep and training step for TPUs that need not be there.
+"""Compiles spectrum, basin sweep and training step for TPUs that need not be there.
 
-The libtpu wheel compiles ahead of time for a described topology; nothing is run. Printed are
-memory per chip, size of the program, collectives in it and its matrix products.
+The libtpu wheel compiles ahead of time for a described topology, and nothing is run. The table
+shows the memory per chip, the size of the program, its collectives and its matrix products.
 
 Usage: python -m scripts.accelerators.compile_for_accelerators [--topology v5e:2x2]
 (some three minutes in all; `v5e:16x16` is 256 chips)
@@ -54,21 +54,21 @@ Size = Literal["official", "bundled"]
 
 @dataclass(frozen=True)
 class Options:
-    """What is compiled, and for which chips.
+    """Settings of the compilation.
 
     Attributes:
-      topology: generation and shape of the described slice, as libtpu names it.
-      sizes: the official TRM-MLP, or the bundled model.
-      programs: which programs.
-      bundled: name of the bundled model.
-      num_exponents: k of the spectrum.
-      num_segments: segments of spectra and restarts; they cost no compile time.
-      puzzles_per_chip: puzzles whose spectra run together on a chip.
-      points_per_chip: starting points of the basin sweep on a chip.
-      slots_per_chip: slots of the training batch on a chip.
-      effort: of the compiler, −1 to 1, as JAX's `jax_exec_time_optimization_effort`. At 0, its own
-        default, it takes ten times as long and keeps more on the chip.
-      out: JSON file for the table.
+      topology: Generation and shape of the described slice, as libtpu names it.
+      sizes: The official TRM-MLP, the bundled model, or both.
+      programs: The programs that are compiled.
+      bundled: The name of the bundled model.
+      num_exponents: The number of exponents k of the spectrum.
+      num_segments: The segments of spectra and restarts; they cost no compile time.
+      puzzles_per_chip: The number of puzzles whose spectra run together on a chip.
+      points_per_chip: The number of starting points of the basin sweep on a chip.
+      slots_per_chip: The number of slots of the training batch on a chip.
+      effort: The effort of the compiler, −1 to 1, as `jax_exec_time_optimization_effort`. At 0, its
+        own default, it takes ten times as long and keeps more on the chip.
+      out: The JSON file for the table.
     """
 
     topology: str = "v5e:2x2"
@@ -109,7 +109,7 @@ class Compiled:
 
 
 def describe(topology: str) -> Mesh:
-    """A mesh over the chips of a described slice.
+    """Returns a mesh over the chips of a described slice.
 
     Raises:
       ModuleNotFoundError: without libtpu.
@@ -215,7 +215,7 @@ def config_of(size: Size, program: Name, options: Options) -> Config:
 
 
 def compile_traced(traced: Any, chips: int, platform: str = "tpu") -> Compiled:
-    """Compile for the devices of the mesh it was traced for, and read what can be read."""
+    """Compiles a program for the mesh it was traced for and returns what can be read from it."""
     started = time.monotonic()
     compiled = traced.lower(lowering_platforms=(platform,)).compile()
     seconds = time.monotonic() - started
@@ -234,12 +234,12 @@ def compile_traced(traced: Any, chips: int, platform: str = "tpu") -> Compiled:
 
 
 def find_collectives(text: str) -> dict[str, int]:
-    """How often each collective occurs in the text of an optimised program."""
+    """Counts each collective in the text of an optimised program."""
     return dict(Counter(COLLECTIVES.findall(text)))
 
 
 def print_title(options: Options, mesh: Mesh) -> None:
-    """What the table is of, and its heads."""
+    """Prints the title and the heads of the table."""
     kind = mesh.devices.flat[0].device_kind
     chips = f"{mesh.size} chips ({kind}, {options.topology})"
     print(f"Compiled, not run: {chips}, effort {options.effort:g}, figures per chip")
@@ -248,7 +248,7 @@ def print_title(options: Options, mesh: Mesh) -> None:
 
 
 def print_row(size: str, name: str, row: Compiled) -> None:
-    """One program."""
+    """Prints the row of one program."""
     memory = (row.arguments, row.temporaries, row.outputs)
     kinds = ", ".join(f"{kind} {number / 1e9:.4g}" for kind, number in row.flops.items())
     found = ", ".join(f"{number} {name}" for name, number in row.collectives.items())
@@ -258,7 +258,7 @@ def print_row(size: str, name: str, row: Compiled) -> None:
 
 
 def main(options: Options) -> None:
-    """Compile one program after the other, print the table, write the JSON file."""
+    """Compiles the programs, prints the table and writes the JSON file."""
     try:
         mesh = describe(options.topology)
     except (ModuleNotFoundError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""An `rrjax` sweep or training run with all processes of a `jax.distributed` job.
+"""Runs an `rrjax` sweep or training run with all processes of a `jax.distributed` job.
 
 In a sweep (spectrum, rollout, basin, slice, ptrm) every process computes chunks into the one
 folder, which all must see, and process 0 prints the table; nothing passes between them, and a
@@ -24,7 +24,7 @@ COMMANDS = ("spectrum", "rollout", "basin", "slice", "ptrm", "train")
 
 
 def parse(arguments: list[str]) -> tuple[tuple[str | None, int | None, int | None], list[str]]:
-    """Where the processes meet, and the command with its options."""
+    """Returns where the processes meet, and the command with its options."""
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -44,7 +44,7 @@ def parse(arguments: list[str]) -> tuple[tuple[str | None, int | None, int | Non
 
 
 def main(arguments: list[str]) -> int:
-    """Join the other processes, then run the command; returns the exit code."""
+    """Joins the other processes, runs the command and returns the exit code."""
     where, command = parse(arguments)
     try:
         jax.distributed.initialize(*where)

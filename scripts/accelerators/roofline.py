@@ -1,8 +1,8 @@
-"""What an H100 and a TPU v5e should need for a Lyapunov spectrum: computed, not measured.
+"""Computes what an H100 and a TPU v5e should need for a Lyapunov spectrum, without running it.
 
-Operations of the traced program's matrix products over peak rates, and the bytes that they move
-over the memory's bandwidth; the longer of the two bounds the time from below as long as results of
-products go to memory. Nothing is run or compiled.
+One time is the operations of the traced program's matrix products over the peak rate, the other the
+bytes that they move over the memory's bandwidth. The longer one bounds the time from below as long
+as results of products go to memory. Nothing is run or compiled.
 
 Usage: python -m scripts.accelerators.roofline [--puzzles 16] [--num-exponents 8]
 """
@@ -45,13 +45,13 @@ CHIPS = (
 
 @dataclass(frozen=True)
 class Options:
-    """What is counted.
+    """Settings of the table.
 
     Attributes:
-      puzzles: that run together on a chip and share its reading of the weights.
-      num_exponents: k of the spectrum.
-      bundled: the bundled model that stands beside the official size.
-      out: JSON file for the table.
+      puzzles: The number of puzzles that run together on a chip and share its weights.
+      num_exponents: The number of exponents k of the spectrum.
+      bundled: The bundled model that stands beside the official size.
+      out: The JSON file for the table.
     """
 
     puzzles: int = 16
@@ -101,7 +101,7 @@ def bound(chip: Chip, work: Mapping[str, int], moved: int, puzzles: int) -> Boun
 
 
 def trace_spectrum(config: Config, options: Options, precision: str) -> Any:
-    """The jaxpr of one segment's spectra of some puzzles, frames given."""
+    """Returns the jaxpr of one segment's spectra of some puzzles, frames given."""
 
     def one(params: Any, tokens: jax.Array, frame: Any) -> jax.Array:
         dynamics = bind(params, config, tokens)
@@ -115,7 +115,7 @@ def trace_spectrum(config: Config, options: Options, precision: str) -> Any:
 
 
 def trace_forward(config: Config, options: Options) -> Any:
-    """The jaxpr of one segment of some puzzles, at the precision of the spectrum."""
+    """Returns the jaxpr of one segment of some puzzles, at the precision of the spectrum."""
 
     def one(params: Any, tokens: jax.Array) -> Any:
         dynamics = bind(params, config, tokens)
@@ -128,12 +128,12 @@ def trace_forward(config: Config, options: Options) -> Any:
 
 
 def abstract_inputs(config: Config, puzzles: int) -> tuple[Any, jax.ShapeDtypeStruct]:
-    """Shapes of the parameters and of some puzzles' tokens."""
+    """Returns the shapes of the parameters and of some puzzles' tokens."""
     return parameters(config), jax.ShapeDtypeStruct((puzzles, config.seq_len), jnp.int32)
 
 
 def rows(options: Options) -> list[dict[str, Any]]:
-    """One row for each size, program and chip."""
+    """Returns one row for each size, program and chip."""
     sizes = {"official": official_mlp(), "bundled": bundled(options.bundled)}
     found = []
     for size, config in sizes.items():
@@ -152,7 +152,7 @@ def rows(options: Options) -> list[dict[str, Any]]:
 
 
 def print_table(table: list[dict[str, Any]]) -> None:
-    """The rows, in milliseconds for one puzzle and segment."""
+    """Prints the rows, in milliseconds for one puzzle and segment."""
     print("Computed, not measured: one puzzle, one segment")
     print(f"{'size':9}{'program':25}{'chip':10}{'GFLOP':>8}{'MB':>8}", end="")
     print(f"{'compute ms':>12}{'memory ms':>11}{'at least ms':>13}")
@@ -163,7 +163,7 @@ def print_table(table: list[dict[str, Any]]) -> None:
 
 
 def main(options: Options) -> None:
-    """Count, print the table, write the JSON file."""
+    """Counts, prints the table and writes the JSON file."""
     table = rows(options)
     print_table(table)
     settings = {**asdict(options), "out": options.out.name}

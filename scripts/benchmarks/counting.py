@@ -1,4 +1,4 @@
-"""Operations and memory traffic of a traced program's matrix products: counted, not measured.
+"""Counts the operations and the memory traffic of a traced program's matrix products.
 
 XLA's `cost_analysis` counts the body of a loop once, however often it runs; this walk multiplies
 by the trips of every scan.
@@ -17,12 +17,12 @@ Counted = tuple[int, Any]
 
 
 def products(jaxpr: Any) -> Iterator[Counted]:
-    """Every matrix product of a jaxpr, those inside loops and calls too.
+    """Yields every matrix product of a jaxpr, also inside loops and calls, with its number of runs.
 
-    Of a `cond` the branch with most operations counts, as in XLA's own analysis.
+    Only the branch of a `cond` with the most operations counts, as in XLA's own analysis.
 
     Raises:
-      ValueError: for a product inside a `while`, whose trips nothing tells.
+      ValueError: For a product inside a `while`, whose number of trips is not known.
     """
     for eqn in getattr(jaxpr, "jaxpr", jaxpr).eqns:
         if eqn.primitive.name == "dot_general":
@@ -40,21 +40,21 @@ def _inside(eqn: Any) -> Iterator[Counted]:
     ]
     found = [counted for jaxpr in inner for counted in products(jaxpr)]
     if found and eqn.primitive.name == "while":
-        raise ValueError("a matrix product inside a while loop runs nobody knows how often")
+        raise ValueError("a matrix product inside a while loop runs an unknown number of times")
     yield from found
 
 
 def _trips(eqn: Any) -> int:
-    """How often, over all devices, what is inside an equation runs."""
+    """Returns how often the inside of an equation runs, over all devices."""
     if eqn.primitive.name == "scan":
         return eqn.params["length"]
     return eqn.params["mesh"].size if eqn.primitive.name == "shard_map" else 1
 
 
 def flops(jaxpr: Any) -> Counter[str]:
-    """Floating-point operations of all matrix products, by how they are computed.
+    """Counts the floating-point operations of all matrix products by how they are computed.
 
-    Keys are `bf16`, `tf32`, `float32` and `float64` for the operands' bits, and `default` for
+    The keys are `bf16`, `tf32`, `float32` and `float64` for the operands' bits, and `default` for
     float32 operands that leave the choice to the device.
     """
     total: Counter[str] = Counter()
@@ -64,9 +64,9 @@ def flops(jaxpr: Any) -> Counter[str]:
 
 
 def traffic(jaxpr: Any) -> int:
-    """Bytes moved if every product reads its operands from memory and writes its result there.
+    """Counts the bytes that move if products read operands from memory and write results there.
 
-    All that lies between two products counts as fused into them.
+    Everything between two products counts as fused into them.
     """
     return sum(
         times * sum(var.aval.size * var.aval.dtype.itemsize for var in (*eqn.invars, *eqn.outvars))
@@ -75,14 +75,14 @@ def traffic(jaxpr: Any) -> int:
 
 
 def operations(eqn: Any) -> int:
-    """A multiplication and an addition for every term of a product's sums."""
+    """Counts a multiplication and an addition for every term of a product's sums."""
     ((contracted, _), _) = eqn.params["dimension_numbers"]
     left, result = eqn.invars[0].aval, eqn.outvars[0].aval
     return 2 * result.size * math.prod(left.shape[axis] for axis in contracted)
 
 
 def kind(eqn: Any) -> str:
-    """What a product's operands are rounded to; see `flops`."""
+    """Returns what a product's operands are rounded to, as a key of `flops`."""
     dtype, precision = eqn.invars[0].aval.dtype.name, eqn.params["precision"]
     if dtype != "float32":
         return "bf16" if dtype == "bfloat16" else dtype

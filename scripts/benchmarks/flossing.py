@@ -1,8 +1,9 @@
-"""Speed of flossing on this machine, as ratios within one run.
+"""Measures the speed of flossing on this machine, as ratios within one run.
 
-The step of Engelken's experiment (80 neurons, 75 exponents, horizon 55) against the same step in
-eager PyTorch, and a flossing step of a small TRM against its forward. Cases take turns, and medians
-of ratios are taken. Several LAPACK threads only wait for each other at this size: one each.
+The benchmark compares the step of Engelken's experiment (80 neurons, 75 exponents, horizon 55) with
+the same step in eager PyTorch, and a flossing step of a small TRM with its forward. The cases take
+turns, and the results are medians of ratios. LAPACK gets one thread, because at this size several
+threads only wait for each other.
 
 Usage: OPENBLAS_NUM_THREADS=1 python -m scripts.benchmarks.flossing [--out benchmark_flossing.json]
 (a minute; PyTorch is optional)
@@ -37,15 +38,15 @@ from scripts.studies import engelken_runs, memory_task
 
 @dataclass(frozen=True)
 class Options:
-    """What is measured.
+    """Settings of the benchmark.
 
     Attributes:
-      out: JSON file for the result.
-      repeats: rounds over the cases.
-      model: the TRM, a bundled name.
-      k: exponents of the TRM.
-      size: neurons of the toy network.
-      num_exponents: of the toy network.
+      out: The JSON file for the result.
+      repeats: The number of rounds in which the cases take turns.
+      model: The bundled name of the TRM.
+      k: The number of exponents of the TRM.
+      size: The number of neurons of the toy network.
+      num_exponents: The number of exponents of the toy network.
     """
 
     out: Path = Path("benchmark_flossing.json")
@@ -60,7 +61,7 @@ Cases = dict[str, Callable[[], Any]]
 
 
 def toy_cases(options: Options) -> Cases:
-    """A flossing step with QR after every step, and after every second one."""
+    """Returns flossing steps of the toy with QR after every step, and after every second one."""
     setting = engelken_runs.Setting(size=options.size, num_exponents=options.num_exponents)
     key = jax.random.key(0)
     params = memory_task.init_params(key, setting.size, 1)
@@ -93,7 +94,7 @@ def toy_cases(options: Options) -> Cases:
 
 
 def repeated_qr(frame: Any, setting: engelken_runs.Setting) -> Any:
-    """The QR of a step's every update, of matrices that are not orthonormal."""
+    """Runs as many QRs as a flossing step has updates, of matrices that are not orthonormal."""
 
     def step(frame: Any, _: None) -> tuple[Any, None]:
         return orthonormalize_dense(frame + 0.1)[0], None
@@ -104,7 +105,7 @@ def repeated_qr(frame: Any, setting: engelken_runs.Setting) -> Any:
 def torch_step(
     setting: engelken_runs.Setting, params: dict[str, np.ndarray], bits: Any, frame: Any
 ) -> Callable[[], Any] | None:
-    """The same step in eager PyTorch, one thread; None without PyTorch."""
+    """Returns the same step in eager PyTorch on one thread, or None without PyTorch."""
     try:
         torch = importlib.import_module("torch")
     except ImportError:
@@ -133,7 +134,7 @@ def torch_step(
 
 
 def trm_cases(options: Options) -> Cases:
-    """One segment of a TRM on one puzzle: forward, exponents, and their gradients."""
+    """Returns a TRM's forward over one segment of a puzzle, its exponents and their gradients."""
     config = bundled(options.model)
     params = init_params(jax.random.key(0), config)
     tokens = jnp.ones(config.seq_len, jnp.int32)
@@ -161,7 +162,7 @@ def trm_cases(options: Options) -> Cases:
 
 
 def training_cases(options: Options) -> Cases:
-    """A step on a batch of 16 puzzles, plain, with λ₁ logged and penalised at every tenth step."""
+    """Returns steps on a batch of 16 puzzles: plain, with λ₁ logged, and with λ₁ penalised."""
     config = bundled(options.model)
     params = init_params(jax.random.key(0), config)
     tokens = jnp.ones((16, config.seq_len), jnp.int32)
@@ -199,7 +200,7 @@ def training_cases(options: Options) -> Cases:
 
 
 def summarize(options: Options, seconds: dict[str, np.ndarray]) -> dict[str, float]:
-    """Medians over the rounds."""
+    """Returns medians over the rounds of times and of their ratios."""
     rows = {f"{name}, ms": 1e3 * values for name, values in seconds.items()}
     for name, values in seconds.items():
         if name.startswith("toy, QR") and "toy, PyTorch" in seconds:
@@ -212,7 +213,7 @@ def summarize(options: Options, seconds: dict[str, np.ndarray]) -> dict[str, flo
 
 
 def toy_limit(step: Callable[[], Any], seconds: dict[str, np.ndarray]) -> dict[str, float]:
-    """What a toy step would take if its matrix products, at this machine's rate, were all of it."""
+    """Returns the time of a toy step that did nothing but its products, at this machine's rate."""
     assert isinstance(step, partial)
     work = sum(flops(jax.make_jaxpr(step.func)(*step.args)).values()) / 1e9
     limit = work / product_rate(seconds["product"])
@@ -223,7 +224,7 @@ def toy_limit(step: Callable[[], Any], seconds: dict[str, np.ndarray]) -> dict[s
 
 
 def main(options: Options) -> None:
-    """Measure, print, write the JSON file."""
+    """Measures the cases, prints the rows and writes the JSON file."""
     rows = {}
     for make_cases in (toy_cases, trm_cases, training_cases):
         cases = make_cases(options)

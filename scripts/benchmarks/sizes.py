@@ -1,4 +1,4 @@
-"""Sizes of networks that scripts trace, compile and time."""
+"""Networks of the sizes that scripts trace, compile and time."""
 
 import functools
 from typing import Any
@@ -10,12 +10,12 @@ from rrjax.models import load_model
 
 
 def official_mlp(width: int = 512) -> Config:
-    """The official TRM-MLP for 9×9 Sudoku, or one of another width."""
+    """Returns the official TRM-MLP for 9×9 Sudoku, or one of another width."""
     return official(width, "trm", mlp_t=True, pos_encodings="none")
 
 
 def official(width: int, name: str, **more: Any) -> Config:
-    """An official Sudoku network: 81 tokens behind the puzzle tokens."""
+    """Returns an official Sudoku network, which has 81 tokens behind the puzzle tokens."""
     arch = Arch(
         name,  # type: ignore[arg-type]
         hidden_size=width,
@@ -35,10 +35,10 @@ _CYCLES: dict[str, dict[str, int]] = {
 
 
 def bundled(name: str) -> Config:
-    """A model in the box."""
+    """Returns the config of a bundled model."""
     return load_model(name).config
 
 
 def parameters(config: Config) -> Any:
-    """Shapes of a config's parameters."""
+    """Returns the shapes of a config's parameters."""
     return jax.eval_shape(functools.partial(init_params, config=config), jax.random.key(0))

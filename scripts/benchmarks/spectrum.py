@@ -1,8 +1,9 @@
-"""Speed of rrjax on this machine, as ratios within one run.
+"""Measures the speed of rrjax on this machine, as ratios within one run.
 
-Every case is timed in turn with a 2048³ float32 matrix product and with its forward, and medians
-of ratios are taken, so that the noise of a shared machine cancels. A chunk is one puzzle for each
-core, as `rrjax spectrum` chooses at these sizes. Weights are random: speed does not depend on them.
+Each case takes turns with a 2048³ float32 matrix product and with its forward. The results are
+medians of ratios, so that the noise of a shared machine cancels. A chunk holds one puzzle for each
+core, as `rrjax spectrum` chooses at these sizes. The weights are random, because the speed does not
+depend on them.
 
 Usage: python -m scripts.benchmarks.spectrum [--quick]   (some ten minutes on 2 cores)
 """
@@ -34,13 +35,13 @@ from scripts.benchmarks.timing import matrix_product, measure, print_row, produc
 
 @dataclass(frozen=True)
 class Options:
-    """What is measured.
+    """Settings of the benchmark.
 
     Attributes:
-      out: JSON file for the result.
-      width: of the official networks; 512 is the official one.
-      repeats: rounds over what a case compares.
-      quick: the official TRM-MLP and the small model with k = 8 only, two rounds.
+      out: The JSON file for the result.
+      width: The width of the official networks; 512 is the official one.
+      repeats: The number of rounds in which the programs of a case take turns.
+      quick: Measures only the official TRM-MLP and the small model with k = 8, in two rounds.
     """
 
     out: Path = Path("benchmark.json")
@@ -60,7 +61,7 @@ class Case:
 
 
 def make_cases(options: Options) -> list[Case]:
-    """What is measured, the official sizes first."""
+    """Returns the cases, those of the official sizes first."""
     mlp = official_mlp(options.width)
     small = Case("TRM-MLP, 9×9 model in the box", bundled("trm-sudoku9"), 8)
     first = Case("TRM-MLP, official size", mlp, 8)
@@ -83,7 +84,7 @@ def make_cases(options: Options) -> list[Case]:
 def forward(
     config: Config, num_segments: int, params: Any, tokens: jax.Array
 ) -> dict[str, jax.Array]:
-    """The end of a chunk of puzzles; nothing is read out."""
+    """Returns z at the end of a run of each puzzle of a chunk, without a readout."""
 
     def run(tokens: jax.Array) -> jax.Array:
         dynamics = bind(params, config, tokens)
@@ -100,7 +101,7 @@ def forward(
 def tangents(
     config: Config, num_segments: int, k: int, precision: str, params: Any, tokens: jax.Array
 ) -> dict[str, jax.Array]:
-    """The spectra of a chunk of puzzles, as `rrjax spectrum` computes them."""
+    """Returns the growths of a chunk of puzzles, as `rrjax spectrum` computes them."""
 
     def run(tokens: jax.Array, key: jax.Array) -> jax.Array:
         dynamics = bind(params, config, tokens)
@@ -111,12 +112,12 @@ def tangents(
 
 
 def make_tokens(number: int) -> np.ndarray:
-    """Any puzzles."""
+    """Returns random tokens of so many puzzles."""
     return np.random.default_rng(0).integers(1, 11, (number, 81)).astype(np.int32)
 
 
 def programs(case: Case, params: Any) -> dict[str, Callable[[], Any]]:
-    """What is timed for a case, each for one puzzle on every device."""
+    """Returns the programs that are timed for a case, each for one puzzle on every device."""
     works = {
         "forward": functools.partial(forward, case.config, 1),
         "spectrum": functools.partial(tangents, case.config, 1, case.k, case.precision),
@@ -129,7 +130,7 @@ def programs(case: Case, params: Any) -> dict[str, Callable[[], Any]]:
 
 
 def in_torch(case: Case, params: Any) -> dict[str, Callable[[], Any]]:
-    """The same in PyTorch, for the token-mixing TRM with k = 8 and if PyTorch is there."""
+    """Returns the same programs in PyTorch, for a token-mixing TRM with k = 8; needs torch."""
     if not case.config.arch.mlp_t or case.precision != "exact" or case.k != 8:
         return {}
     try:
@@ -145,7 +146,7 @@ def in_torch(case: Case, params: Any) -> dict[str, Callable[[], Any]]:
 
 
 def operations(config: Config) -> int:
-    """Floating-point operations of one segment's matrix products, for one puzzle."""
+    """Counts the floating-point operations of one segment's matrix products for one puzzle."""
     traced = jax.make_jaxpr(functools.partial(forward, config, 1))(
         parameters(config), make_tokens(1)
     )
@@ -153,7 +154,7 @@ def operations(config: Config) -> int:
 
 
 def summarize(case: Case, seconds: dict[str, np.ndarray]) -> dict[str, float]:
-    """Medians over the rounds: ratios, and rates in GF/s."""
+    """Returns medians over the rounds of ratios and of rates in GFLOP per second."""
     work = operations(case.config) * jax.local_device_count() / 1e9
     peak = product_rate(seconds["product"])
     row = {
@@ -170,7 +171,7 @@ def summarize(case: Case, seconds: dict[str, np.ndarray]) -> dict[str, float]:
 
 
 def compiled_facts(case: Case, params: Any) -> dict[str, float]:
-    """Compile time and temporary memory of one puzzle's spectrum, over 1 and over 16 segments."""
+    """Returns compile time and temporary memory of one puzzle's spectrum over 1 and 16 segments."""
     facts = {}
     for number in (1, 16):
         compute = functools.partial(tangents, case.config, number, case.k, case.precision)
@@ -184,7 +185,7 @@ def compiled_facts(case: Case, params: Any) -> dict[str, float]:
 
 
 def main(options: Options) -> None:
-    """Measure case by case, print, write the JSON file."""
+    """Measures case by case, prints the rows and writes the JSON file."""
     use_cpu_devices(None)
     jax.config.update("jax_enable_compilation_cache", False)
     if options.quick:

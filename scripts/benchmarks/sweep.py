@@ -1,9 +1,9 @@
-"""What sweeps cost beside the arithmetic, as ratios within one run.
+"""Measures what sweeps cost beside the arithmetic, as ratios within one run.
 
-- Starts of a basin sweep at official TRM-MLP size, against puzzles of the plain forward, both at
-  their best chunk: noise, readouts and what is kept of every segment are what comes on top.
-- The engine (files, checksums, locks) against a bare loop over the same compiled chunks.
-- Start-up of every command that has nothing to do.
+- Starts of a basin sweep at official TRM-MLP size are compared with puzzles of the plain forward,
+  both at their best chunk. Noise, readouts and what is kept of every segment come on top.
+- The engine (files, checksums, locks) is compared with a bare loop over the same compiled chunks.
+- Every command starts up with nothing to do.
 
 Usage: python -m scripts.benchmarks.sweep [--out benchmark_sweep.json]   (some ten minutes, 2 cores)
 """
@@ -36,15 +36,15 @@ from scripts.benchmarks.timing import measure, print_row
 
 @dataclass(frozen=True)
 class Options:
-    """What is measured.
+    """Settings of the benchmark.
 
     Attributes:
-      out: JSON file for the result.
-      width: of the official network; 512 is the official one.
-      chunks: sizes of a chunk that forward and basin sweep are tried at.
-      num_segments: of every run.
-      num_chunks: of the sweep whose engine is measured.
-      repeats: rounds over what is compared.
+      out: The JSON file for the result.
+      width: The width of the official network; 512 is the official one.
+      chunks: The chunk sizes at which forward and basin sweep are tried.
+      num_segments: The number of segments of every run.
+      num_chunks: The number of chunks of the sweep whose engine is measured.
+      repeats: The number of rounds in which the programs take turns.
     """
 
     out: Path = Path("benchmark_sweep.json")
@@ -56,14 +56,14 @@ class Options:
 
 
 def forward_work(config: Config, num_segments: int) -> ChunkProgram:
-    """The plain forward of puzzles."""
+    """Returns the plain forward of puzzles as a program of chunks."""
     params = init_params(jax.random.key(0), config)
     compute = functools.partial(forward, config, num_segments)
     return ChunkProgram(compute, params, lambda items: jnp.asarray(make_tokens(len(items))))
 
 
 def basin_work(config: Config, num_segments: int) -> ChunkProgram:
-    """Starts of a basin sweep, as `rrjax basin` runs them."""
+    """Returns the starts of a basin sweep, as `rrjax basin` runs them."""
     params = init_params(jax.random.key(0), config)
     model = Model(config, params, {}, "random", "", Path())
     grid = repeats.grid((0.3,), 7)
@@ -74,13 +74,13 @@ def basin_work(config: Config, num_segments: int) -> ChunkProgram:
 
 
 def chunk_of(work: ChunkProgram, size: int) -> Callable[[], Any]:
-    """One chunk of this size on every device."""
+    """Returns a case that runs one chunk of this size on every device."""
     items = np.arange(work.parallel * size).reshape(work.parallel, size)
     return functools.partial(work, items)
 
 
 def compare_basins(options: Options) -> dict[str, float]:
-    """Items a second of the basin sweep over those of the forward, each at its best chunk."""
+    """Compares the items per second of basin sweep and forward, each at its best chunk."""
     config = official_mlp(options.width)
     works = {
         "forward": forward_work(config, options.num_segments),
@@ -105,7 +105,7 @@ def compare_basins(options: Options) -> dict[str, float]:
 
 
 def compare_engine(options: Options) -> dict[str, float]:
-    """A sweep through the engine over a bare loop of the same chunks."""
+    """Compares a sweep through the engine with a bare loop over the same chunks."""
     config = bundled("trm-sudoku9")
     work = basin_work(config, options.num_segments)
     model = load_model("trm-sudoku9")
@@ -129,7 +129,7 @@ def compare_engine(options: Options) -> dict[str, float]:
 
 
 def start_up(options: Options) -> dict[str, float]:
-    """Seconds of `rrjax COMMAND --help`."""
+    """Measures the seconds of `rrjax COMMAND --help`."""
     cases = {name: functools.partial(_help, name) for name in COMMANDS}
     seconds = measure(cases, options.repeats)
     return {f"rrjax {name} --help, s": float(np.median(times)) for name, times in seconds.items()}
@@ -148,7 +148,7 @@ PARTS: dict[str, Callable[[Options], dict[str, float]]] = {
 
 
 def main(options: Options) -> None:
-    """Measure, print, write the JSON file."""
+    """Measures the parts, prints the rows and writes the JSON file."""
     use_cpu_devices(None)
     jax.config.update("jax_enable_compilation_cache", False)
     rows = {}

@@ -1,7 +1,7 @@
-"""What one would run instead: the token-mixing TRM in PyTorch, as fast as we can: forward, spectrum
-and training step.
+"""The token-mixing TRM in PyTorch, as fast as we can: forward, spectrum and training step.
 
-Lean functions, not the official modules, which are slower. Needs the extra `torch`.
+These are lean functions instead of the official modules, which are slower. They need the extra
+`torch`.
 """
 
 import math
@@ -20,7 +20,7 @@ Weights = dict[str, Any]
 def forward(
     torch: Any, config: Config, num_segments: int, params: Any, tokens: np.ndarray
 ) -> Callable[[], Any]:
-    """A run of a batch of puzzles (n, seq); it returns z_H."""
+    """Returns a function that runs a batch of puzzles (n, seq) and returns z_H."""
     weights, x = _prepare(torch, config, params, tokens)
 
     def run() -> Any:
@@ -34,7 +34,7 @@ def forward(
 
 
 def product(torch: Any, size: int) -> Callable[[], Any]:
-    """A product of two square matrices."""
+    """Returns a function that multiplies two square matrices."""
     square = torch.randn(size, size)
     return lambda: square @ square
 
@@ -42,10 +42,11 @@ def product(torch: Any, size: int) -> Callable[[], Any]:
 def training_step(
     torch: Any, config: Config, recipe: Recipe, params: Any, batch: Batch
 ) -> Callable[[], Any]:
-    """An optimizer step on the first segment of a batch; it returns the summed loss.
+    """Returns an optimizer step on the first segment of a batch; it returns the summed loss.
 
-    The last cycle alone carries gradient; the cross-entropy of stablemax in float64, the binary one
-    of q_halt, AdamATan2 at the peak rate on every weight, EMA. No puzzle embeddings, no refilling.
+    Only the last cycle carries gradient. The loss is the cross-entropy of stablemax in float64 and
+    the binary one of q_halt. AdamATan2 updates every weight at the peak rate, and an EMA follows.
+    There are no puzzle embeddings and no refilling.
     """
     weights = _tensors(torch, params)
     trained = [weights[name].requires_grad_() for name in weights if is_trained(name)]
@@ -103,15 +104,15 @@ def _adam_atan2(
 def spectrum(
     torch: Any, config: Config, num_segments: int, k: int, params: Any, tokens: np.ndarray
 ) -> Callable[[], Any]:
-    """ln Rᵢᵢ (updates, n, k) of a batch of puzzles: `vmap` of `torch.func.jvp`, batched QR.
+    """Returns a function that returns ln Rᵢᵢ (updates, n, k), by `torch.func.jvp` and batched QR.
 
-    The tangents of the input, not of the whole state, go through the network: as the state that an
-    update does not change keeps its tangents, this is the smallest number of products.
+    Only the tangents of an update's input go through the network, because the state that an update
+    does not change keeps its tangents. This is the smallest number of products.
     """
     weights, x = _prepare(torch, config, params, tokens)
     n, length, width = x.shape
 
-    def move(a: Any, tangents: Any) -> tuple[Any, Any]:
+    def push(a: Any, tangents: Any) -> tuple[Any, Any]:
         def along(tangent: Any) -> tuple[Any, Any]:
             return torch.func.jvp(lambda a: reason(torch, weights, config, a), (a,), (tangent,))
 
@@ -130,10 +131,10 @@ def spectrum(
         with torch.no_grad():
             for _ in range(num_segments * config.arch.H_cycles):
                 for _ in range(config.arch.L_cycles):
-                    z_L, t_L = move(z_L + (z_H + x), t_L + t_H)
+                    z_L, t_L = push(z_L + (z_H + x), t_L + t_H)
                     t_H, t_L, step = orthonormalize(t_H, t_L)
                     growth.append(step)
-                z_H, t_H = move(z_H + z_L, t_H + t_L)
+                z_H, t_H = push(z_H + z_L, t_H + t_L)
                 t_H, t_L, step = orthonormalize(t_H, t_L)
                 growth.append(step)
         return torch.stack(growth)
@@ -142,7 +143,7 @@ def spectrum(
 
 
 def cycle(torch: Any, weights: Weights, config: Config, z: tuple[Any, Any], x: Any) -> tuple:
-    """z_H and z_L after a cycle."""
+    """Returns z_H and z_L after a cycle."""
     z_H, z_L = z
     for _ in range(config.arch.L_cycles):
         z_L = reason(torch, weights, config, z_L + (z_H + x))
@@ -150,7 +151,7 @@ def cycle(torch: Any, weights: Weights, config: Config, z: tuple[Any, Any], x: A
 
 
 def reason(torch: Any, weights: Weights, config: Config, x: Any) -> Any:
-    """All token-mixing blocks of the L level, on (..., tokens, width)."""
+    """Applies all token-mixing blocks of the L level to (..., tokens, width)."""
     linear, silu = torch.nn.functional.linear, torch.nn.functional.silu
 
     def swiglu(name: str, x: Any) -> Any:

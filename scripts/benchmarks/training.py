@@ -1,7 +1,8 @@
-"""A training step of the official TRM-MLP against PyTorch's, and what its input and memory cost.
+"""Compares a training step of the official TRM-MLP with PyTorch's, and measures input and memory.
 
-float32, the same batch, in turns within one run; medians of ratios, so that the noise of a shared
-machine cancels. Weights are random: speed does not depend on them. Needs the extra `torch`.
+Both run in float32 on the same batch and take turns within one run. The results are medians of
+ratios, so that the noise of a shared machine cancels. The weights are random, because the speed
+does not depend on them. The extra `torch` is needed.
 
 Usage: python -m scripts.benchmarks.training [--out benchmark_training.json]   (some five minutes)
 """
@@ -20,7 +21,7 @@ import numpy as np
 import tyro
 
 from rrjax.cells import Config, init_params
-from rrjax.puzzles import PuzzleSet, build, generate
+from rrjax.puzzles import PuzzleSet, build_sudokus, generate_sudokus
 from rrjax.puzzles.batch import Batch
 from rrjax.store import describe_run, write_json
 from rrjax.training.data import Sampler
@@ -35,14 +36,14 @@ from scripts.benchmarks.timing import MATRIX_SIZE, matrix_product, measure, prod
 
 @dataclass(frozen=True)
 class Options:
-    """What is measured.
+    """Settings of the benchmark.
 
     Attributes:
-      out: JSON file for the result.
-      width: of the network; 512 is the official one.
-      batch_size: puzzles of a step.
-      rounds: over both programs.
-      cycles: cycles of a segment, of which the last carries gradient; for each the memory.
+      out: The JSON file for the result.
+      width: The width of the network; 512 is the official one.
+      batch_size: The number of puzzles of a step.
+      rounds: The number of rounds in which the programs take turns.
+      cycles: Numbers of cycles of a segment for which the memory is measured.
     """
 
     out: Path = Path("benchmark_training.json")
@@ -56,7 +57,7 @@ _STEP = jax.jit(train_step, static_argnums=(0, 1), donate_argnums=2)
 
 
 def in_rrjax(config: Config, recipe: Recipe, params: Any, batch: Batch) -> Callable[[], Any]:
-    """The step of `rrjax train`, refilling, puzzle embeddings, halting and norm included."""
+    """Returns the step of `rrjax train`, with refilling, puzzle embeddings, halting and norm."""
     state = init_train_state(config, recipe, params)
 
     def run() -> Any:
@@ -68,7 +69,7 @@ def in_rrjax(config: Config, recipe: Recipe, params: Any, batch: Batch) -> Calla
 
 
 def seconds_of_batch(sampler: Sampler, number: int = 50) -> float:
-    """Median time of preparing a batch."""
+    """Measures the median time of preparing a batch, in seconds."""
     seconds = []
     for step in range(number):
         start = time.perf_counter()
@@ -78,14 +79,14 @@ def seconds_of_batch(sampler: Sampler, number: int = 50) -> float:
 
 
 def operations(config: Config, recipe: Recipe) -> int:
-    """Floating-point operations of a step's matrix products."""
+    """Counts the floating-point operations of a step's matrix products."""
     state = jax.eval_shape(functools.partial(init_train_state, config, recipe))
     step = functools.partial(train_step, config, recipe)
     return sum(flops(jax.make_jaxpr(step)(state, state.slots.batch)).values())
 
 
 def temporary_bytes(config: Config, recipe: Recipe) -> int:
-    """Memory of a compiled step beside its arguments and results."""
+    """Returns the memory of a compiled step beside its arguments and results."""
     state = jax.eval_shape(functools.partial(init_train_state, config, recipe))
     batch = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), state.slots)
     analysis = _STEP.lower(config, recipe, state, batch.batch).compile().memory_analysis()
@@ -93,12 +94,12 @@ def temporary_bytes(config: Config, recipe: Recipe) -> int:
 
 
 def puzzles(number: int = 64) -> PuzzleSet:
-    """Sudokus of the official size."""
-    return build(generate(9, number, seed=0, clues=(30, 40)))
+    """Returns Sudokus of the official size."""
+    return build_sudokus(generate_sudokus(9, number, seed=0, clues=(30, 40)))
 
 
 def results(options: Options) -> dict[str, Any]:
-    """All that is measured."""
+    """Returns everything that is measured."""
     torch = importlib.import_module("torch")
     config, recipe = official_mlp(options.width), Recipe(global_batch_size=options.batch_size)
     params = init_params(jax.random.key(0), config)
@@ -138,7 +139,7 @@ def results(options: Options) -> dict[str, Any]:
 
 
 def main(options: Options) -> None:
-    """Measure, print, write the JSON file."""
+    """Measures, prints the values and writes the JSON file."""
     jax.config.update("jax_enable_compilation_cache", False)
     found = results(options)
     for name, value in found.items():

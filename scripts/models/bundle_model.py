@@ -1,4 +1,4 @@
-"""Put a trained model into the box: weights, config, held-out puzzles, and what it achieves.
+"""Bundles a trained model with its config, its held-out puzzles and what it achieves.
 
     python -m scripts.models.bundle_model RUN STEP DATA NAME
 
@@ -21,7 +21,7 @@ BUNDLED = Path(__file__).parents[2] / "rrjax" / "bundled"
 
 
 def main(run: Path, step: int, data: Path, name: str) -> None:
-    """Evaluate on all test puzzles and write the folder."""
+    """Evaluates the model on all test puzzles and writes the folder."""
     flat, config, provenance = read_model(run / "models" / f"step_{step:06d}")
     puzzles = read_folder(data, "test")
     outcome = evaluate(flat, config, puzzles, 64, len(puzzles))
@@ -32,7 +32,7 @@ def main(run: Path, step: int, data: Path, name: str) -> None:
 
 
 def _seconds(run: Path, step: int) -> float:
-    """Wall-clock time of the optimizer steps up to `step`."""
+    """Returns the wall-clock seconds of the optimizer steps up to `step`."""
     metrics = load_run(run).metrics
     known = metrics["step"] <= step
     steps = np.diff(metrics["step"][known], prepend=0)

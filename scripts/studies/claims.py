@@ -1,4 +1,4 @@
-"""The claims of the notebook that rrjax grew from, beside what was measured."""
+"""Judges the claims of the notebook that rrjax grew from by what was measured."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ from rrjax.store import describe_run, write_json
 
 
 class Evidence(NamedTuple):
-    """The runs behind the claims; spectra, rollouts and basins by `trm` and `hrm`."""
+    """The runs behind the claims, with spectra, rollouts and basins by `trm` and `hrm`."""
 
     toy: Results
     spectra: dict[str, Results]
@@ -24,10 +24,10 @@ class Evidence(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """What was claimed of which model, what was found, and whether that agrees.
+    """A claim about a model, what was found, and whether the two agree.
 
     Attributes:
-      holds: None where the runs cannot tell.
+      holds: None where the runs cannot decide.
     """
 
     model: str
@@ -37,7 +37,7 @@ class Claim(NamedTuple):
 
 
 def print_claims(evidence: Evidence, path: Path) -> None:
-    """The table, on the terminal and as JSON."""
+    """Prints the table and writes it as JSON."""
     found = claims(evidence)
     print_table(_table(found))
     rows = [claim._asdict() for claim in found]
@@ -45,7 +45,7 @@ def print_claims(evidence: Evidence, path: Path) -> None:
 
 
 def claims(evidence: Evidence) -> list[Claim]:
-    """All claims, in the order of the story."""
+    """Returns all claims in the order of the story."""
     found = [_toy(evidence.toy)]
     for name in evidence.spectra:
         found += _separation(name, evidence.spectra[name])
@@ -123,7 +123,7 @@ def _sigma(row: dict[str, Any]) -> float:
 
 
 def _rates(rollouts: dict[str, Results]) -> list[Claim]:
-    """TRM against HRM: escape per segment, and per module evaluation."""
+    """Compares the escape of TRM and HRM per segment and per module evaluation."""
     if set(rollouts) != {"trm", "hrm"}:
         return []
     found = []
@@ -141,12 +141,12 @@ def _rates(rollouts: dict[str, Results]) -> list[Claim]:
 
 
 def _judge(model: str, claim: str, found: str, holds: bool | None, number: int) -> Claim:
-    """A claim about a group of so many puzzles: open where they are few."""
+    """Returns a claim about a group of so many puzzles; it stays open where they are few."""
     return Claim(model, claim, found, holds if number >= SMALL_GROUP else None)
 
 
 def _decide(estimate: dict[str, Any], bound: float) -> bool | None:
-    """Whether the 95 % interval lies above a bound; None where it holds the bound."""
+    """Returns whether the 95 % interval lies above a bound, or None where it contains the bound."""
     if _low(estimate) > bound:
         return True
     return False if _high(estimate) < bound else None
@@ -165,7 +165,7 @@ def _high(estimate: dict[str, Any]) -> float:
 
 
 def _number(value: Any) -> float:
-    """JSON has null for NaN and words for infinities."""
+    """Reads a number from JSON, which has null for NaN and words for infinities."""
     return float("nan") if value is None else float(value)
 
 
@@ -177,7 +177,7 @@ def _interval(estimate: dict[str, Any], digits: int = 2) -> str:
 def _table(found: list[Claim]) -> Table:
     rows = [(c.model, c.claim, c.found, _verdict(c.holds)) for c in found]
     notes = [
-        "holds: the 95 % interval lies on the side of the claim; open: it holds both sides, or a "
+        "holds: the 95 % interval lies on the side of the claim; open: it has both sides, or a "
         f"group has fewer than {SMALL_GROUP} puzzles"
     ]
     number = sum(claim.holds is True for claim in found)

@@ -30,11 +30,11 @@ Arm = Literal["baseline", "multi4", "batch4"]
 
 @dataclass(frozen=True)
 class Options(Sizes):
-    """What is compared.
+    """Settings of the comparison.
 
     Attributes:
-      arms: the first one is what the others are compared with.
-      sigma: lowest and highest σ of the perturbed starts.
+      arms: The arms; the others are compared with the first one.
+      sigma: The lowest and highest σ of the perturbed starts.
     """
 
     arms: tuple[Arm, ...] = ("baseline", "multi4")
@@ -46,7 +46,7 @@ class Options(Sizes):
 
 
 def changed(arm: Arm, options: Options, task: TrainingTask) -> TrainingTask:
-    """The task of an arm."""
+    """Returns the task of an arm."""
     recipe = task.recipe
     if arm == "batch4":
         recipe = replace(recipe, global_batch_size=4 * recipe.global_batch_size)
@@ -56,7 +56,7 @@ def changed(arm: Arm, options: Options, task: TrainingTask) -> TrainingTask:
 
 
 def multi4(sigma: tuple[float, float], task: TrainingTask) -> Augmentation:
-    """The augmentation of a task with one clean and three perturbed trajectories of a puzzle."""
+    """Returns a task's augmentation with one clean and three perturbed trajectories of a puzzle."""
     return replace(
         task.recipe.augmentation,
         objective="multi_perturbed_ce",
@@ -66,7 +66,7 @@ def multi4(sigma: tuple[float, float], task: TrainingTask) -> Augmentation:
 
 
 def main(options: Options) -> None:
-    """Run what is missing, print the tables, write comparison.json and comparison.png."""
+    """Runs what is missing, prints the tables, and writes comparison.json and comparison.png."""
     arms: dict[str, Change] = {arm: partial(changed, arm, options) for arm in options.arms}
     comparison.finish(options, arms)
 

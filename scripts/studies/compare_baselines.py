@@ -25,10 +25,10 @@ WIDTHS = {"transformer": 5 / 4, "lstm": 39 / 16, "mixer": 1}
 
 @dataclass(frozen=True)
 class Options(Sizes):
-    """What is compared.
+    """Settings of the comparison.
 
     Attributes:
-      arms: the first one is what the others are compared with.
+      arms: The arms; the others are compared with the first one.
     """
 
     arms: tuple[Arm, ...] = ("trm", "transformer", "lstm", "mixer")
@@ -39,7 +39,7 @@ class Options(Sizes):
 
 
 def changed(arm: Arm, task: TrainingTask) -> TrainingTask:
-    """The task of an arm."""
+    """Returns the task of an arm."""
     arch = task.config.arch
     if arm != "trm":
         size = {"H_layers": 1, "hidden_size": round(WIDTHS[arm] * arch.hidden_size)}
@@ -50,7 +50,7 @@ def changed(arm: Arm, task: TrainingTask) -> TrainingTask:
 
 
 def main(options: Options) -> None:
-    """Run what is missing, print the tables, write comparison.json and comparison.png."""
+    """Runs what is missing, prints the tables, and writes comparison.json and comparison.png."""
     arms: dict[str, Change] = {arm: partial(changed, arm) for arm in options.arms}
     comparison.finish(options, arms)
 

@@ -1,9 +1,9 @@
-"""What all comparisons share: arms of training on the same 4x4 Sudokus, with the same seeds.
+"""Runs and compares arms of training on the same 4x4 Sudokus with the same seeds.
 
-An arm is a function from the seed and the plain task to the arm's task. Runs are folders of
-`rrjax train`: the same command goes on where a killed one stopped. Best accuracies are the highest
-over the evaluations, chosen on the very puzzles they are reported on: higher than what new puzzles
-would show, for all arms alike.
+An arm is a function from the plain task to the arm's task. Runs are folders of `rrjax train`, and
+the same command continues where a killed one stopped. A best accuracy is the highest of the
+evaluations, chosen on the puzzles it is reported on. It is therefore higher than on new puzzles,
+in all arms.
 """
 
 import functools
@@ -22,7 +22,7 @@ from rrjax.plots.canvas import new_figure, save_figure
 from rrjax.puzzles import PuzzleSet
 from rrjax.puzzles.sudoku_build import sudoku_sets
 from rrjax.store import describe_run, write_json
-from rrjax.training.logs import METRICS, CsvLog
+from rrjax.training.logs import METRICS
 from rrjax.training.loop import train
 from rrjax.training.settings import Augmentation, LoopSettings, Recipe
 from rrjax.training.task import TrainingTask
@@ -41,20 +41,20 @@ Found = dict[str, list[list[dict[str, float]]]]
 
 @dataclass(frozen=True)
 class Sizes:
-    """What all arms share.
+    """Settings that all arms share.
 
     Attributes:
-      out: folder of the runs, comparison.json and the figures.
-      num_seeds: runs of each arm, with the seeds 0, 1, …
-      steps: optimizer steps of a run.
-      eval_every: optimizer steps between evaluations.
-      eval_sigmas: evaluate from starts perturbed by these σ, too.
-      num_train: training puzzles.
-      num_test: test puzzles.
-      batch_size: puzzles of an optimizer step.
-      hidden_size: width.
-      segments: of a rollout.
-      lr: learning rate, constant after a hundredth of the steps.
+      out: The folder of the runs, comparison.json and the figures.
+      num_seeds: The number of runs of each arm, with the seeds 0, 1, …
+      steps: The number of optimizer steps of a run.
+      eval_every: The number of optimizer steps between evaluations.
+      eval_sigmas: Sizes σ of perturbed starts that are evaluated as well.
+      num_train: The number of training puzzles.
+      num_test: The number of test puzzles.
+      batch_size: The number of puzzles of an optimizer step.
+      hidden_size: The width of the network.
+      segments: The number of segments of a rollout.
+      lr: The learning rate, constant after a hundredth of the steps.
     """
 
     out: Annotated[Path, tyro.conf.Positional]
@@ -75,10 +75,10 @@ class Sizes:
 
 
 def check_arms(arms: tuple[str, ...]) -> None:
-    """Refuse what is no comparison.
+    """Checks that there is something to compare.
 
     Raises:
-      ValueError: for fewer than two arms.
+      ValueError: For fewer than two arms.
     """
     if len(set(arms)) < 2:
         raise ValueError(f"arms must name two arms or more, got {arms}")
@@ -86,12 +86,12 @@ def check_arms(arms: tuple[str, ...]) -> None:
 
 @functools.cache
 def make_sets(sizes: Sizes) -> tuple[PuzzleSet, PuzzleSet]:
-    """Training and test puzzles."""
+    """Returns the training and the test puzzles."""
     return sudoku_sets(4, sizes.num_train, sizes.num_test)
 
 
 def small_arch(sizes: Sizes) -> Arch:
-    """The TRM that all start from."""
+    """Returns the TRM that all arms start from."""
     return Arch(
         hidden_size=sizes.hidden_size,
         H_cycles=2,
@@ -104,7 +104,7 @@ def small_arch(sizes: Sizes) -> Arch:
 
 
 def plain_task(sizes: Sizes, seed: int, sets: tuple[PuzzleSet, PuzzleSet]) -> TrainingTask:
-    """Whole rollouts from clean starts: what the arms change."""
+    """Returns the task that the arms change: whole rollouts from clean starts."""
     recipe = Recipe(
         global_batch_size=sizes.batch_size,
         steps=sizes.steps,
@@ -120,12 +120,12 @@ def plain_task(sizes: Sizes, seed: int, sets: tuple[PuzzleSet, PuzzleSet]) -> Tr
 
 
 def run_folder(sizes: Sizes, arm: str, seed: int) -> Path:
-    """Where a run lies."""
+    """Returns the folder of a run."""
     return sizes.out / f"{arm}_seed{seed}"
 
 
 def run_all(sizes: Sizes, arms: Mapping[str, Change]) -> Found:
-    """Every run that is not finished yet, seed by seed; the evaluations of all."""
+    """Runs what is not finished yet, seed by seed, and returns the evaluations of all runs."""
     every, sets = sizes.eval_every, make_sets(sizes)
     settings = LoopSettings(every, every, every, eval_sigmas=sizes.eval_sigmas)
     found: Found = {arm: [] for arm in arms}
@@ -139,9 +139,9 @@ def run_all(sizes: Sizes, arms: Mapping[str, Change]) -> Found:
 
 
 def finish(sizes: Sizes, arms: Mapping[str, Change]) -> None:
-    """Run what is missing, print the tables, write comparison.json and comparison.png.
+    """Runs what is missing, prints the tables, and writes comparison.json and comparison.png.
 
-    The first arm is what the others are compared with.
+    The other arms are compared with the first one.
     """
     found = run_all(sizes, arms)
     record = compare(sizes, found)
@@ -153,7 +153,7 @@ def finish(sizes: Sizes, arms: Mapping[str, Change]) -> None:
 
 
 def write_record(sizes: Sizes, results: Mapping[str, Any], found: Found) -> None:
-    """Write comparison.json: what was asked, what came out, and the evaluations behind it."""
+    """Writes settings, results and the evaluations behind them to comparison.json."""
     settings = {**asdict(sizes), "out": sizes.out.name}
     write_json(
         sizes.out / "comparison.json",
@@ -162,17 +162,17 @@ def write_record(sizes: Sizes, results: Mapping[str, Any], found: Found) -> None
 
 
 def accuracy_label(sizes: Sizes) -> str:
-    """Of an axis."""
+    """Returns the label of an accuracy axis."""
     return f"exact accuracy (share of {sizes.num_test} test puzzles)"
 
 
 def evaluations(folder: Path) -> list[dict[str, float]]:
-    """The rows of a run's log that hold test metrics."""
-    return [row for row in CsvLog(folder / METRICS).rows() if f"test/{CLEAN}" in row]
+    """Returns the rows of a run's log that hold test metrics."""
+    return [row for row in Table(folder / METRICS).rows() if f"test/{CLEAN}" in row]
 
 
 def summarize(runs: list[list[dict[str, float]]], metric: str) -> dict[str, list[float]]:
-    """Per seed the highest and the last value of a metric, and the step of the highest."""
+    """Returns the highest and the last value of a metric per seed, and the step of the highest."""
     curves = [[line[f"test/{metric}"] for line in run] for run in runs]
     steps = [run[int(np.argmax(c))]["step"] for run, c in zip(runs, curves, strict=True)]
     return {"best": [max(c) for c in curves], "final": [c[-1] for c in curves], "best_step": steps}
@@ -187,7 +187,7 @@ def paired_interval(differences: list[float]) -> dict[str, Any]:
 def gains_over(
     first: str, arms: Mapping[str, Mapping[str, list[float]]], which: tuple[str, ...]
 ) -> dict[str, Any]:
-    """What each of the other arms gains over the first, paired by seed."""
+    """Returns what each of the other arms gains over the first, paired by seed."""
     return {
         arm: {
             w: paired_interval([b - a for a, b in zip(arms[first][w], values[w], strict=True)])
@@ -199,7 +199,7 @@ def gains_over(
 
 
 def compare(sizes: Sizes, found: Found) -> dict[str, Any]:
-    """Per metric every arm's accuracies, and what each arm gains over the first."""
+    """Returns per metric the accuracies of every arm and what it gains over the first arm."""
     metrics = [CLEAN, *(f"{CLEAN}@sigma={sigma:g}" for sigma in sizes.eval_sigmas)]
     first = next(iter(found))
     record: dict[str, Any] = {}
@@ -211,7 +211,7 @@ def compare(sizes: Sizes, found: Found) -> dict[str, Any]:
 
 
 def print_tables(first: str, record: Mapping[str, Any]) -> None:
-    """As Markdown: a value per seed, then the paired differences from the first arm."""
+    """Prints the values per seed and the paired differences from the first arm as Markdown."""
     arms = {metric: part["arms"] for metric, part in record.items()}
     number = len(next(iter(next(iter(arms.values()))[first].values())))
     heads = " | ".join(f"seed {seed}" for seed in range(number))
@@ -233,12 +233,12 @@ def print_tables(first: str, record: Mapping[str, Any]) -> None:
 def paired_figure(
     part: Mapping[str, Any], words: Mapping[str, str], label: str
 ) -> "matplotlib.figure.Figure":
-    """A panel for each of `words`, the values of every arm in it, the runs of a seed joined.
+    """Draws a panel for each of `words` with the values of every arm; a line joins each seed.
 
     Args:
-      part: of `compare`'s record, one metric.
-      words: what the panels show, by the name of `which`.
-      label: of the vertical axis.
+      part: The part of `compare`'s record for one metric.
+      words: The titles of the panels by the name of `which`.
+      label: The label of the vertical axis.
     """
     arms = list(part["arms"])
     width = 2.6 + len(words) * max(3.5, 0.55 * len(arms))

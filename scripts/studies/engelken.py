@@ -28,14 +28,14 @@ from scripts.studies.engelken_runs import BLOCK, CONDITIONS, Run, Setting, advan
 
 @dataclass(frozen=True)
 class Options:
-    """What runs.
+    """Settings of the experiment.
 
     Attributes:
-      out: folder for the runs, results.npz, results.json and the figures.
-      seeds: runs of each condition.
-      tasks: of copy and xor.
-      conditions: of none, pre, inter and both.
-      setting: the sizes.
+      out: The folder for the runs, results.npz, results.json and the figures.
+      seeds: The number of runs of each condition.
+      tasks: Tasks out of copy and xor.
+      conditions: Conditions out of none, pre, inter and both.
+      setting: The sizes.
     """
 
     out: Path
@@ -55,7 +55,7 @@ class Options:
 
 
 def runs(options: Options) -> list[Run]:
-    """Seed by seed, so that an unfinished experiment is a smaller one."""
+    """Returns the runs seed by seed, so that an unfinished experiment is a smaller one."""
     return [
         Run(task, condition, seed)
         for seed in range(options.seeds)
@@ -65,16 +65,16 @@ def runs(options: Options) -> list[Run]:
 
 
 def run_all(options: Options) -> None:
-    """Everything that has not been done yet."""
+    """Runs everything that has not been done yet."""
     epochs, planned = options.setting.epochs, runs(options)
     with progress("epochs", epochs * len(planned)) as bar:
         for index, run in enumerate(planned):
             for done in advance(options.setting, run, options.out):
-                bar.report(index * epochs + done, {"run": index + 1})
+                bar.report(index * epochs + done, {"run": float(index + 1)})
 
 
 def collect(options: Options) -> dict[str, np.ndarray]:
-    """Every quantity as (tasks, conditions, seeds, …)."""
+    """Returns every quantity as (tasks, conditions, seeds, …)."""
     names = ("loss", "accuracy", "gradient_norm")
     names += ("exponents", "log_condition", "participation", "skipped")
 
@@ -109,7 +109,7 @@ UNITS = {
 
 
 def summarize(options: Options, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Final accuracy (mean of the last block) and medians over the seeds.
+    """Returns final accuracies (means of the last block) and medians over the seeds.
 
     Intervals are Student's over the seeds, 95 %; those of what is gained over no flossing are of
     runs paired by seed. Where all seeds reach the same accuracy an interval has no width, which
@@ -137,7 +137,7 @@ def summarize(options: Options, arrays: dict[str, np.ndarray]) -> dict[str, Any]
 
 
 def _gain(options: Options, accuracy: np.ndarray, final: np.ndarray) -> dict[str, Any]:
-    """What a condition gains over training alone, where that was run, too."""
+    """Returns what a condition gains over training alone, where that was run too."""
     if "none" not in options.conditions:
         return {}
     gain = final - accuracy[options.conditions.index("none"), :, -BLOCK:].mean(-1)
@@ -152,7 +152,7 @@ def _log10(values: np.ndarray) -> float:
 
 
 def describe(options: Options, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
-    """The record beside the arrays."""
+    """Returns the record beside the arrays."""
     axes = {name: ["tasks", "conditions", "seeds", axis] for name, axis in AXES.items()}
     axes["exponents"] = [*axes["exponents"], "exponents"]
     return {
@@ -168,7 +168,7 @@ def describe(options: Options, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
 
 
 def main(options: Options) -> None:
-    """Run what is missing, write the results and figures, print the final accuracies."""
+    """Runs what is missing, writes results and figures, and prints the final accuracies."""
     identity = asdict(options.setting)
     claim_folder(options.out, "experiment.json", identity, {"run": describe_run()})
     run_all(options)

@@ -1,4 +1,4 @@
-"""The model's own q against stability over noisy rollouts: after figure 4 of the seed documents.
+"""Draws the model's own q against stability over noisy rollouts, after figure 4 of the seeds.
 
 Usage: python -m scripts.studies.figure_q_stability [--folder runs/story] [--num-puzzles 128]
 """
@@ -15,15 +15,15 @@ from scripts.studies.runs import run
 
 @dataclass(frozen=True)
 class Options:
-    """What is measured.
+    """Settings of the figure.
 
     Attributes:
-      model: whose rollouts are disturbed.
-      num_puzzles: held-out puzzles; those of mixed outcome are drawn.
-      num_rollouts: noisy rollouts of each.
-      num_segments: of each rollout.
-      sigma: of the noise on z_L before every segment.
-      folder: for the run and the figure.
+      model: The model whose rollouts are disturbed.
+      num_puzzles: The number of held-out puzzles; those of mixed outcome are drawn.
+      num_rollouts: The number of noisy rollouts of each puzzle.
+      num_segments: The number of segments of each rollout.
+      sigma: The size σ of the noise on z_L before every segment.
+      folder: The folder for the run and the figure.
     """
 
     model: str = "trm-sudoku9"
@@ -35,7 +35,7 @@ class Options:
 
 
 def main(options: Options) -> None:
-    """Measure what is not measured, draw."""
+    """Runs what has not been run yet and draws the figure."""
     name = Path(options.model).name
     results = run(
         options.folder / f"ptrm-{name}",

@@ -1,4 +1,4 @@
-"""The measured spectrum by outcome, a TRM beside an HRM: after figure 2 of the seed documents.
+"""Draws the spectrum by outcome for a TRM beside an HRM, after figure 2 of the seed documents.
 
 Usage: python -m scripts.studies.figure_spectrum [--folder runs/story] [--num-puzzles 128]
 """

@@ -1,4 +1,4 @@
-"""The models of the story: official ones where the Hub can be reached, else those in the box."""
+"""Finds the models of the story: official ones where the Hub can be reached, else bundled ones."""
 
 import subprocess
 import sys
@@ -15,11 +15,11 @@ BUNDLED = {"trm": "trm-sudoku9", "hrm": "hrm-sudoku6"}
 
 
 class Chosen(NamedTuple):
-    """A model.
+    """A model for the story.
 
     Attributes:
-      name: for folders and tables.
-      words: that name the model, and its puzzles if they are not its own, to a command.
+      name: The name for folders and tables.
+      words: The words that name the model to a command, and its puzzles if they are not its own.
     """
 
     name: str
@@ -27,7 +27,7 @@ class Chosen(NamedTuple):
 
 
 def model_and_puzzles(name: str, folder: Path, num_puzzles: int, hub: bool) -> Chosen:
-    """The official `trm` or `hrm` for 9×9 Sudoku with its test puzzles, or the one in the box."""
+    """Returns the official `trm` or `hrm` for 9×9 Sudoku with its puzzles, or the bundled one."""
     if hub:
         try:
             return _official(name, folder, num_puzzles)
@@ -60,5 +60,5 @@ def convert(source: str, folder: Path) -> None:
 
 
 def sudoku_lines(inputs: np.ndarray) -> str:
-    """Tokens (N, 81) as a list of puzzles, a line each: blank 1 → 0, digit d + 1 → d."""
+    """Writes tokens (N, 81) as a list of puzzles, one a line: blank 1 → 0, digit d + 1 → d."""
     return "".join("".join(map(str, row)) + "\n" for row in (inputs - 1).tolist())

@@ -1,4 +1,4 @@
-"""How much arithmetic moves exponents: float32, shortened products and a bfloat16 forward.
+"""Measures how float32, shortened products and a bfloat16 forward change the exponents.
 
 The judge is a float64 run from the same frame. Where a trajectory is chaotic the float32 state
 leaves the float64 one, and the difference is that of two runs of the same system, not an error of
@@ -29,15 +29,15 @@ from rrjax.store import describe_run, write_json
 
 @dataclass(frozen=True)
 class Options:
-    """What is compared.
+    """Settings of the study.
 
     Attributes:
-      model: a bundled name or a model folder with held-out puzzles.
-      num_puzzles: how many, from the first.
-      num_exponents: k.
-      num_segments: segments each puzzle runs.
-      seed: of the frames.
-      out: JSON file for the result.
+      model: A bundled name or a model folder with held-out puzzles.
+      num_puzzles: The number of puzzles, from the first on.
+      num_exponents: The number of exponents k.
+      num_segments: The number of segments of each puzzle.
+      seed: The seed of the frames.
+      out: The JSON file for the result.
     """
 
     model: str = "trm-sudoku9"
@@ -71,12 +71,12 @@ class Update16:
 
 
 def cast(tree: Any, dtype: Any) -> Any:
-    """Every array of a pytree in another dtype."""
+    """Returns every array of a pytree in another dtype."""
     return jax.tree.map(lambda leaf: leaf.astype(dtype), tree)
 
 
 def forward_in_bfloat16(wide: Dynamics, short: Dynamics) -> Dynamics:
-    """The trajectory of a bfloat16 forward, with float32 Jacobians along it."""
+    """Returns dynamics with the trajectory of a bfloat16 forward and float32 Jacobians along it."""
 
     def pair(first: Schedule, second: Schedule) -> Schedule:
         return tuple(
@@ -97,14 +97,14 @@ def forward_in_bfloat16(wide: Dynamics, short: Dynamics) -> Dynamics:
 
 @partial(jax.jit, static_argnums=(2, 3))
 def measure(dynamics: Dynamics, frame: Any, num_segments: int, precision: str) -> tuple:
-    """Exponents and the final answer of one puzzle."""
+    """Returns the exponents and the final answer of one puzzle."""
     result = spectrum(dynamics, num_segments=num_segments, frame=frame, precision=precision)
     answer = dynamics.readout(dynamics.context, result.state).logits.argmax(-1)
     return result.exponents, answer
 
 
 def variants(models: dict[str, Model], tokens: np.ndarray) -> dict[str, tuple[Dynamics, str]]:
-    """By name the dynamics of a puzzle and how its tangents' products are computed."""
+    """Returns by name the dynamics of a puzzle and how the tangents' products are computed."""
     bound = {dtype: model.bind(tokens) for dtype, model in models.items()}
     wide = bound["float32"]
     return {
@@ -120,7 +120,7 @@ def variants(models: dict[str, Model], tokens: np.ndarray) -> dict[str, tuple[Dy
 
 
 def measure_all(options: Options) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Per variant the exponents (puzzles, k) and answers (puzzles, seq)."""
+    """Returns per variant the exponents (puzzles, k) and the answers (puzzles, seq)."""
     models = {
         "float64": load_model(options.model, "float64"),
         "float32": load_model(options.model, "float32"),
@@ -145,7 +145,7 @@ def measure_all(options: Options) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 
 def compare(found: dict[str, tuple[np.ndarray, np.ndarray]]) -> list[dict[str, Any]]:
-    """Differences of exponents in nats per update, against float64 and against exact float32."""
+    """Compares exponents, in nats per update, with those of float64 and of exact float32."""
     pairs = [(name, "float64") for name in found if name != "float64"]
     pairs += [(name, "float32") for name in found if name.endswith("products")]
     rows = []
@@ -167,7 +167,7 @@ def compare(found: dict[str, tuple[np.ndarray, np.ndarray]]) -> list[dict[str, A
 
 
 def print_table(rows: list[dict[str, Any]]) -> None:
-    """As Markdown, for the README."""
+    """Prints the rows as Markdown, for the README."""
     print("| " + " | ".join(rows[0]) + " |")
     print("|" + "---|" * len(rows[0]))
     for row in rows:
@@ -176,7 +176,7 @@ def print_table(rows: list[dict[str, Any]]) -> None:
 
 
 def main(options: Options) -> None:
-    """Measure, print the table, write the JSON file."""
+    """Measures, prints the table and writes the JSON file."""
     jax.config.update("jax_enable_x64", True)
     found = measure_all(options)
     rows = compare(found)

@@ -1,4 +1,4 @@
-"""Runs of the `rrjax` command that several scripts read: done once, continued when killed."""
+"""Runs of the `rrjax` command that several scripts read; a killed run is continued."""
 
 import shlex
 from pathlib import Path
@@ -8,10 +8,10 @@ from rrjax.cli import main
 
 
 def run(folder: Path, command: str, *arguments: object) -> Results:
-    """The results of `rrjax COMMAND ARGUMENTS --out FOLDER`; finished chunks are not run again.
+    """Returns the results of `rrjax COMMAND ARGUMENTS --out FOLDER`; finished chunks are kept.
 
     Raises:
-      SystemExit: with the command's exit code, where it refuses the request.
+      SystemExit: With the command's exit code, where it refuses the request.
     """
     words = [command, *map(str, arguments), "--out", str(folder)]
     print(f"$ rrjax {shlex.join(words)}", flush=True)

@@ -1,4 +1,4 @@
-"""Spectra of a TRM and an HRM, drawn side by side: what two figures of the seed share."""
+"""Draws spectra of a TRM and an HRM side by side, for two figures of the seed documents."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from scripts.studies.runs import run
 
 @dataclass(frozen=True)
 class Options:
-    """What is measured.
+    """Settings of the figures.
 
     Attributes:
-      models: whose spectra stand side by side.
-      num_puzzles: held-out puzzles of each.
-      num_exponents: k.
-      num_segments: segments of each puzzle.
-      folder: for runs and figures; finished runs are read from it.
+      models: The models whose spectra stand side by side.
+      num_puzzles: The number of held-out puzzles of each model.
+      num_exponents: The number of exponents k.
+      num_segments: The number of segments of each puzzle.
+      folder: The folder for runs and figures; finished runs are read from it.
     """
 
     models: tuple[str, ...] = ("trm-sudoku9", "hrm-sudoku6")
@@ -32,7 +32,7 @@ class Options:
 
 
 def spectrum_of(model: str, options: Options) -> Results:
-    """`rrjax spectrum` of a model."""
+    """Returns the results of `rrjax spectrum` for a model."""
     sizes = {
         "--num-puzzles": options.num_puzzles,
         "--num-exponents": options.num_exponents,
@@ -43,7 +43,7 @@ def spectrum_of(model: str, options: Options) -> Results:
 
 
 def draw_beside(options: Options, draw: Callable[..., Any], name: str) -> None:
-    """A panel for each model, `draw(exponents, solved, ax)`, saved as `name`.png."""
+    """Draws a panel for each model by `draw(exponents, solved, ax)` and saves `name`.png."""
     found = {model: spectrum_of(model, options) for model in options.models}
     figure = new_figure(5.8 * len(found), 4.6)
     panels = figure.subplots(1, len(found), squeeze=False)[0]

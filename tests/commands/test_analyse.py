@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from rrjax.commands.analyse import difficulty, main
-from rrjax.puzzles import generate, solve, to_tokens
+from rrjax.puzzles import generate_sudokus, solve_sudoku, to_tokens
 from rrjax.results.results import load_results
 from rrjax.store import read_json, write_result
 from tests.tools.tiny import snapshot
 
 NUMBER, SEGMENTS, PER_SEGMENT = 60, 4, 3
-BOARDS = generate(4, NUMBER, seed=0).boards
+BOARDS = generate_sudokus(4, NUMBER, seed=0).boards
 FIGURES = {"late_drift", "auc_within_bins", "early_window", "lambda1_by_horizon"}
 
 
@@ -115,7 +115,7 @@ def test_the_numbers_are_those_of_the_arrays(made, found):
 def test_difficulty_is_that_of_the_boards(made):
     known = difficulty(load_results(made[0]))
     assert known["givens"].tolist() == [int((board > 0).sum()) for board in BOARDS]
-    assert known["solver guesses"].tolist() == [solve(board).guesses for board in BOARDS]
+    assert known["solver guesses"].tolist() == [solve_sudoku(board).guesses for board in BOARDS]
 
 
 @pytest.mark.usefixtures("_no_figures")

@@ -12,7 +12,7 @@ import rrjax
 from rrjax import cli, outcomes, store
 from rrjax.commands import rollout as command
 from rrjax.models import load_model, save_model
-from rrjax.puzzles import generate, to_tokens, write_folder
+from rrjax.puzzles import generate_sudokus, to_tokens, write_folder
 from rrjax.puzzles.sudoku import from_answers, geometry
 from rrjax.puzzles.sudoku import violations as count_violations
 from tests.tools.jobs import Job, run
@@ -103,7 +103,7 @@ def test_they_are_those_of_a_plain_rollout(plain, labels, results):
 @pytest.mark.parametrize("size", [4, 6, 9])
 def test_violations_are_those_of_the_rules(size):
     rng = np.random.default_rng(size)
-    solution = to_tokens(generate(size, 1, seed=0).solutions[0])
+    solution = to_tokens(generate_sudokus(size, 1, seed=0).solutions[0])
     units = jnp.asarray(geometry(size).units)
     assert outcomes.violations(jnp.asarray(solution), units) == 0
     for _ in range(5):

@@ -9,7 +9,7 @@ import pytest
 
 from rrjax.cli import main
 from rrjax.commands import sudoku
-from rrjax.puzzles import from_tokens, generate, is_solved, solve
+from rrjax.puzzles import from_tokens, generate_sudokus, is_solved, solve_sudoku
 from rrjax.puzzles.folders import read_folder
 from rrjax.puzzles.sudoku import compact_board
 from rrjax.puzzles.sudoku_generate import distinct
@@ -50,7 +50,7 @@ def test_puzzles_have_the_clues_asked_for_and_one_solution(tmp_path):
         boards = from_tokens(puzzles.inputs)
         assert set(np.count_nonzero(boards, axis=1)) <= {6, 7, 8}
         for board, labels in zip(boards, puzzles.labels, strict=True):
-            solution = solve(board)
+            solution = solve_sudoku(board)
             assert solution.count == 1
             np.testing.assert_array_equal(solution.solution, from_tokens(labels))
 
@@ -214,7 +214,7 @@ def test_a_bad_line_is_named(tmp_path, csv, capsys, row, message):
 def test_files_that_do_not_go_together_are_refused(tmp_path, csv, capsys):
     (csv / "train.csv").write_text("question,answer\n")
     assert "line 1: expected the header source," in refused(tmp_path, capsys, "--csv", str(csv))
-    (six,) = generate(6, 1, seed=0).solutions
+    (six,) = generate_sudokus(6, 1, seed=0).solutions
     text = f"source,question,answer,rating\nweb,{compact_board(six)},{compact_board(six)},0\n"
     (csv / "train.csv").write_text(text)
     error = refused(tmp_path, capsys, "--csv", str(csv))

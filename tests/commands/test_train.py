@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from rrjax.cli import main
-from rrjax.puzzles import build, generate, write_folder
+from rrjax.puzzles import build_sudokus, generate_sudokus, write_folder
 from rrjax.training import loop
 from rrjax.training.config_file import read_config_file
 from rrjax.training.settings import Augmentation, Floss, Recipe
@@ -306,7 +306,7 @@ def test_one_split_is_not_taken_for_both(data, tmp_path, capsys):
 
 
 def test_sets_of_different_puzzles_are_refused(tmp_path, capsys):
-    six = build(generate(6, 1, seed=0, clues=(20, 30)))
+    six = build_sudokus(generate_sudokus(6, 1, seed=0, clues=(20, 30)))
     write_folder(tmp_path / "data", {"train": tiny.sets()[0], "test": six})
     out = tmp_path / "run"
     error = refusal(["--data", str(tmp_path / "data"), "--out", str(out)], capsys)

@@ -249,7 +249,7 @@ def test_what_is_observed_is_stacked_over_the_measured_segments():
 def test_a_map_that_changes_the_dtype_of_its_state_is_named():
     update = Update("halve", lambda context, z, drive: z.astype(jnp.bfloat16))
     dynamics = Dynamics(jnp.ones(2), (update,), lambda context, z: z)
-    with pytest.raises(ValueError, match="update 'halve' must return a state of the structure"):
+    with pytest.raises(ValueError, match="update 'halve' must return a state with the structure"):
         rrjax.spectrum(dynamics, 1, 1, key=jax.random.key(0))
 
 

@@ -10,12 +10,12 @@ import shutil
 import numpy as np
 import pytest
 
-from rrjax.puzzles import build, from_tokens, generate, is_solved, write_folder
+from rrjax.puzzles import build_sudokus, from_tokens, generate_sudokus, is_solved, write_folder
 from rrjax.puzzles.folders import Stream, read_folder, read_identifiers, write_streams
 from rrjax.puzzles.sudoku import Puzzles, respects_givens
 from rrjax.store import digest_arrays
 
-PUZZLES = generate(4, 5, seed=0)
+PUZZLES = generate_sudokus(4, 5, seed=0)
 
 
 def fingerprint(folder):
@@ -35,12 +35,14 @@ def assert_same_set(first, second):
 @pytest.fixture
 def folder(tmp_path):
     target = tmp_path / "data"
-    write_folder(target, {"train": build(PUZZLES, num_aug=2), "test": build(PUZZLES)})
+    write_folder(
+        target, {"train": build_sudokus(PUZZLES, num_aug=2), "test": build_sudokus(PUZZLES)}
+    )
     return target
 
 
 def test_a_set_starts_each_group_with_the_puzzle_itself():
-    puzzles = build(PUZZLES, num_aug=3, seed=1)
+    puzzles = build_sudokus(PUZZLES, num_aug=3, seed=1)
     assert len(puzzles) == 20
     np.testing.assert_array_equal(puzzles.group_indices, [0, 4, 8, 12, 16, 20])
     np.testing.assert_array_equal(puzzles.puzzle_indices, np.arange(21))
@@ -49,7 +51,7 @@ def test_a_set_starts_each_group_with_the_puzzle_itself():
 
 
 def test_copies_are_puzzles_with_their_solutions_and_differ():
-    puzzles = build(PUZZLES, num_aug=3, seed=1)
+    puzzles = build_sudokus(PUZZLES, num_aug=3, seed=1)
     boards, solutions = from_tokens(puzzles.inputs), from_tokens(puzzles.labels)
     assert is_solved(solutions).all()
     assert respects_givens(boards, solutions).all()
@@ -59,10 +61,10 @@ def test_copies_are_puzzles_with_their_solutions_and_differ():
 
 
 def test_copies_of_a_puzzle_do_not_depend_on_the_other_puzzles():
-    few = build(Puzzles(PUZZLES.boards[:2], PUZZLES.solutions[:2]), num_aug=3, seed=1)
-    all_five = build(PUZZLES, num_aug=3, seed=1)
+    few = build_sudokus(Puzzles(PUZZLES.boards[:2], PUZZLES.solutions[:2]), num_aug=3, seed=1)
+    all_five = build_sudokus(PUZZLES, num_aug=3, seed=1)
     np.testing.assert_array_equal(few.inputs, all_five.inputs[:8])
-    assert (build(PUZZLES, num_aug=3, seed=2).inputs != all_five.inputs).any()
+    assert (build_sudokus(PUZZLES, num_aug=3, seed=2).inputs != all_five.inputs).any()
 
 
 def test_a_folder_holds_the_official_files(folder):
@@ -81,36 +83,38 @@ def test_a_folder_holds_the_official_files(folder):
 
 
 def test_a_folder_comes_back_as_it_was_written(folder):
-    assert_same_set(read_folder(folder, "train"), build(PUZZLES, num_aug=2))
-    assert_same_set(read_folder(folder, "test"), build(PUZZLES))
-    assert_same_set(read_folder(folder / "train", "test"), build(PUZZLES, num_aug=2))
+    assert_same_set(read_folder(folder, "train"), build_sudokus(PUZZLES, num_aug=2))
+    assert_same_set(read_folder(folder, "test"), build_sudokus(PUZZLES))
+    assert_same_set(read_folder(folder / "train", "test"), build_sudokus(PUZZLES, num_aug=2))
 
 
 def test_the_same_seed_gives_the_same_bytes(folder, tmp_path):
     again = tmp_path / "again"
-    made = generate(4, 5, seed=0)
-    write_folder(again, {"train": build(made, num_aug=2), "test": build(made)})
+    made = generate_sudokus(4, 5, seed=0)
+    write_folder(again, {"train": build_sudokus(made, num_aug=2), "test": build_sudokus(made)})
     assert fingerprint(again) == fingerprint(folder)
     other = tmp_path / "other"
-    write_folder(other, {"train": build(made, num_aug=2, seed=1), "test": build(made)})
+    write_folder(
+        other, {"train": build_sudokus(made, num_aug=2, seed=1), "test": build_sudokus(made)}
+    )
     assert fingerprint(other) != fingerprint(folder)
 
 
 def test_wide_integers_are_read_as_well(folder):
     path = folder / "test" / "all__inputs.npy"
     np.save(path, np.load(path).astype(np.int64))
-    assert_same_set(read_folder(folder), build(PUZZLES))
+    assert_same_set(read_folder(folder), build_sudokus(PUZZLES))
 
 
 def test_the_digest_does_not_tell_where_a_set_comes_from(folder):
-    assert read_folder(folder).digest() == build(PUZZLES, source="elsewhere").digest()
+    assert read_folder(folder).digest() == build_sudokus(PUZZLES, source="elsewhere").digest()
 
 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"inputs": np.maximum(build(PUZZLES).inputs, 1)[::-1]},
-        {"labels": build(PUZZLES).labels[::-1]},
+        {"inputs": np.maximum(build_sudokus(PUZZLES).inputs, 1)[::-1]},
+        {"labels": build_sudokus(PUZZLES).labels[::-1]},
         {"puzzle_ids": np.ones(5, np.int32)},
         {"puzzle_indices": np.array([0, 2, 3, 5], np.int32)},
         {"group_indices": np.array([0, 2, 3], np.int32)},
@@ -120,10 +124,10 @@ def test_the_digest_does_not_tell_where_a_set_comes_from(folder):
 def test_the_digest_tells_sets_apart_in_every_array(changes):
     # one puzzle of two examples, groups of several puzzles, more than one identifier
     metadata = dataclasses.replace(
-        build(PUZZLES).metadata, num_puzzle_identifiers=2, total_groups=2
+        build_sudokus(PUZZLES).metadata, num_puzzle_identifiers=2, total_groups=2
     )
     plain = dataclasses.replace(
-        build(PUZZLES),
+        build_sudokus(PUZZLES),
         metadata=metadata,
         puzzle_indices=np.array([0, 1, 3, 5], np.int32),
         group_indices=np.array([0, 1, 3], np.int32),
@@ -146,16 +150,16 @@ def test_puzzles_of_several_examples_share_their_identifier(folder):
 def test_writing_into_a_used_folder_is_refused_and_leaves_it_alone(folder):
     before = fingerprint(folder)
     with pytest.raises(ValueError, match="expected a new or empty folder"):
-        write_folder(folder, {"test": build(PUZZLES)})
+        write_folder(folder, {"test": build_sudokus(PUZZLES)})
     assert fingerprint(folder) == before
     file = folder / "identifiers.json"
     with pytest.raises(ValueError, match="expected a new or empty folder"):
-        write_folder(file, {"test": build(PUZZLES)})
+        write_folder(file, {"test": build_sudokus(PUZZLES)})
 
 
 def test_an_empty_folder_is_filled(tmp_path):
     (tmp_path / "empty").mkdir()
-    write_folder(tmp_path / "empty", {"test": build(PUZZLES)})
+    write_folder(tmp_path / "empty", {"test": build_sudokus(PUZZLES)})
     assert len(read_folder(tmp_path / "empty")) == 5
 
 
@@ -165,19 +169,20 @@ def test_a_write_that_fails_leaves_nothing_behind(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", full_disk)
     with pytest.raises(OSError, match=r"cannot write .*/data: No space left on device; free some"):
-        write_folder(tmp_path / "data", {"test": build(PUZZLES)})
+        write_folder(tmp_path / "data", {"test": build_sudokus(PUZZLES)})
     assert list(tmp_path.iterdir()) == []
 
 
 def test_only_sudoku_like_sets_are_written(tmp_path):
     with pytest.raises(ValueError, match=r"splits: expected some of .* found"):
-        write_folder(tmp_path / "data", {"valid": build(PUZZLES)})
+        write_folder(tmp_path / "data", {"valid": build_sudokus(PUZZLES)})
     with pytest.raises(ValueError, match="splits: expected some of"):
         write_folder(tmp_path / "data", {})
-    several = dataclasses.replace(build(PUZZLES).metadata, num_puzzle_identifiers=2)
+    several = dataclasses.replace(build_sudokus(PUZZLES).metadata, num_puzzle_identifiers=2)
     with pytest.raises(ValueError, match="test: expected one puzzle identifier"):
         write_folder(
-            tmp_path / "data", {"test": dataclasses.replace(build(PUZZLES), metadata=several)}
+            tmp_path / "data",
+            {"test": dataclasses.replace(build_sudokus(PUZZLES), metadata=several)},
         )
     assert list(tmp_path.iterdir()) == []
 
@@ -195,7 +200,7 @@ def test_only_sudoku_like_sets_are_written(tmp_path):
 )
 def test_wrong_puzzles_make_no_set(puzzles, arguments, message):
     with pytest.raises(ValueError, match=message):
-        build(puzzles, **arguments)
+        build_sudokus(puzzles, **arguments)
 
 
 @pytest.mark.parametrize(
@@ -207,7 +212,7 @@ def test_wrong_puzzles_make_no_set(puzzles, arguments, message):
         ({"puzzle_ids": np.ones(5, np.int32)}, r"puzzle_ids: expected values 0..0, found 1 at"),
         ({"group_indices": np.array([0, 5])}, "group_indices: expected int32 .* found int64"),
         (
-            {"metadata": dataclasses.replace(build(PUZZLES).metadata, ignore_label_id=1)},
+            {"metadata": dataclasses.replace(build_sudokus(PUZZLES).metadata, ignore_label_id=1)},
             "ignore_label_id: expected 0, found 1",
         ),
         (
@@ -218,7 +223,7 @@ def test_wrong_puzzles_make_no_set(puzzles, arguments, message):
 )
 def test_sets_that_contradict_themselves_are_refused(changes, message):
     with pytest.raises(ValueError, match="puzzles: " + message):
-        dataclasses.replace(build(PUZZLES), **changes)
+        dataclasses.replace(build_sudokus(PUZZLES), **changes)
 
 
 def edit_metadata(folder, **changes):
@@ -332,7 +337,7 @@ def test_folders_of_hrm_do_not_count_their_puzzles(folder):
     content = json.loads(path.read_text())
     del content["total_puzzles"]
     path.write_text(json.dumps(content))
-    assert_same_set(read_folder(folder), build(PUZZLES))
+    assert_same_set(read_folder(folder), build_sudokus(PUZZLES))
 
 
 def test_arrays_have_the_bytes_of_numpy(folder, tmp_path):
@@ -342,7 +347,7 @@ def test_arrays_have_the_bytes_of_numpy(folder, tmp_path):
 
 
 def stream(pieces):
-    puzzles = build(PUZZLES)
+    puzzles = build_sudokus(PUZZLES)
     return Stream(
         pieces=pieces,
         puzzle_ids=puzzles.puzzle_ids,
@@ -353,7 +358,10 @@ def stream(pieces):
 
 
 def test_pieces_make_the_same_folder(folder, tmp_path):
-    tokens = build(PUZZLES).inputs.astype(np.uint8), build(PUZZLES).labels.astype(np.uint8)
+    tokens = (
+        build_sudokus(PUZZLES).inputs.astype(np.uint8),
+        build_sudokus(PUZZLES).labels.astype(np.uint8),
+    )
     pieces = ((part[:2], other[:2]) for part, other in [tokens])
     rest = ((part[2:], other[2:]) for part, other in [tokens])
     made = stream(itertools.chain(pieces, rest))
@@ -406,7 +414,9 @@ def test_identifiers_are_names_that_differ(folder):
     ids=["first", "rest", "one", "last", "mask", "numbers"],
 )
 def test_some_examples_of_a_set_are_a_set(key, rows):
-    puzzles = build(generate(4, 3, seed=0), num_aug=3)  # three groups of four puzzles
+    puzzles = build_sudokus(
+        generate_sudokus(4, 3, seed=0), num_aug=3
+    )  # three groups of four puzzles
     chosen, rows = puzzles[key], list(rows)
     np.testing.assert_array_equal(chosen.inputs, puzzles.inputs[rows])
     np.testing.assert_array_equal(chosen.labels, puzzles.labels[rows])
@@ -417,13 +427,13 @@ def test_some_examples_of_a_set_are_a_set(key, rows):
 
 
 def test_the_whole_of_a_set_is_the_set():
-    puzzles = build(generate(4, 3, seed=0), num_aug=3)
+    puzzles = build_sudokus(generate_sudokus(4, 3, seed=0), num_aug=3)
     assert puzzles[:].digest() == puzzles[:99].digest() == puzzles.digest()
     assert repr(puzzles[:5]) == "PuzzleSet(5 of 16 tokens, from puzzles)"
 
 
 def test_no_examples_are_no_set():
-    puzzles = build(generate(4, 3, seed=0))
+    puzzles = build_sudokus(generate_sudokus(4, 3, seed=0))
     with pytest.raises(ValueError, match="puzzles: the choice holds no example"):
         puzzles[3:]
     with pytest.raises(IndexError):

@@ -3,11 +3,19 @@
 import numpy as np
 import pytest
 
-from rrjax.puzzles import build, format_maze, from_tokens, generate, read, solve, write_folder
+from rrjax.puzzles import (
+    build_sudokus,
+    format_maze,
+    from_tokens,
+    generate_sudokus,
+    read,
+    solve_sudoku,
+    write_folder,
+)
 from rrjax.puzzles.sudoku import compact_board
 from rrjax.puzzles.text_files import fill_solutions, read_csv, read_list
 
-PUZZLES = generate(4, 3, seed=1)
+PUZZLES = generate_sudokus(4, 3, seed=1)
 BOARDS = [compact_board(board) for board in PUZZLES.boards]
 SOLUTIONS = [compact_board(board) for board in PUZZLES.solutions]
 HEADER = "source,question,answer,rating\n"
@@ -56,7 +64,7 @@ def test_sudoku_extreme_is_filtered_by_rating(write):
 
 @pytest.mark.parametrize("kind", ["list", "csv", "byte order mark", "folder"])
 def test_every_format_is_recognised(write, tmp_path, kind):
-    expected = build(PUZZLES)
+    expected = build_sudokus(PUZZLES)
     if kind == "folder":
         path = tmp_path / "folder"
         write_folder(path, {"test": expected})
@@ -129,7 +137,7 @@ def test_a_missing_path_is_named(tmp_path):
 def test_solutions_from_the_solver_are_the_only_ones(write):
     labels = from_tokens(read(write("\n".join(BOARDS))).labels)
     for board, label in zip(PUZZLES.boards, labels, strict=True):
-        found = solve(board)
+        found = solve_sudoku(board)
         assert found.count == 1
         np.testing.assert_array_equal(found.solution, label)
 
@@ -145,6 +153,6 @@ def test_a_csv_of_mazes_is_told_from_one_of_sudokus(write):
 
 
 def test_a_folder_is_read_as_far_as_is_asked(tmp_path):
-    write_folder(tmp_path / "set", {"test": build(PUZZLES)})
-    assert read(tmp_path / "set").digest() == build(PUZZLES).digest()
-    assert read(tmp_path / "set", max_puzzles=2).digest() == build(PUZZLES)[:2].digest()
+    write_folder(tmp_path / "set", {"test": build_sudokus(PUZZLES)})
+    assert read(tmp_path / "set").digest() == build_sudokus(PUZZLES).digest()
+    assert read(tmp_path / "set", max_puzzles=2).digest() == build_sudokus(PUZZLES)[:2].digest()

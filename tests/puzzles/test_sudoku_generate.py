@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rrjax.puzzles import generate, is_solved, solve
+from rrjax.puzzles import generate_sudokus, is_solved, solve_sudoku
 from rrjax.puzzles.sudoku import respects_givens
 from rrjax.puzzles.sudoku_generate import distinct, relabel
 from rrjax.puzzles.sudoku_symmetry import apply, random_symmetries
@@ -23,7 +23,7 @@ def assert_unique(puzzles):
     assert is_solved(puzzles.solutions).all()
     assert respects_givens(puzzles.boards, puzzles.solutions).all()
     for board, solution in zip(puzzles.boards, puzzles.solutions, strict=True):
-        found = solve(board)
+        found = solve_sudoku(board)
         assert found.count == 1
         np.testing.assert_array_equal(found.solution, solution)
 
@@ -31,13 +31,13 @@ def assert_unique(puzzles):
 @settings(max_examples=10)
 @given(seed=st.integers(0, 2**63), size=st.sampled_from([4, 6]))
 def test_minimal_puzzles_lose_uniqueness_with_any_clue(seed, size):
-    puzzles = generate(size, 2, seed)
+    puzzles = generate_sudokus(size, 2, seed)
     assert_unique(puzzles)
     for board in puzzles.boards:
         for cell in np.flatnonzero(board):
             fewer = board.copy()
             fewer[cell] = 0
-            assert solve(fewer).count == 2
+            assert solve_sudoku(fewer).count == 2
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_minimal_puzzles_lose_uniqueness_with_any_clue(seed, size):
     [(4, 20, (4, 4)), (4, 5, (16, 16)), (6, 20, (10, 14)), (9, 20, (26, 40)), (16, 1, (150, 160))],
 )
 def test_wanted_clue_counts_are_met(size, number, clues):
-    puzzles = generate(size, number, 3, clues)
+    puzzles = generate_sudokus(size, number, 3, clues)
     assert puzzles.boards.shape == puzzles.solutions.shape == (number, size * size)
     assert puzzles.boards.dtype == puzzles.solutions.dtype == np.int32
     counts = num_clues(puzzles.boards)
@@ -55,32 +55,34 @@ def test_wanted_clue_counts_are_met(size, number, clues):
 
 
 def test_clue_counts_are_drawn_uniformly_from_the_range():
-    counts = np.bincount(num_clues(generate(4, 600, 0, (8, 13)).boards), minlength=14)[8:]
+    counts = np.bincount(num_clues(generate_sudokus(4, 600, 0, (8, 13)).boards), minlength=14)[8:]
     assert counts.sum() == 600
     # 6 cells of 100 expected: chi-square with 5 degrees of freedom, 20.5 is its .999 quantile.
     assert ((counts - 100) ** 2 / 100).sum() < 20.5
 
 
 def test_wanted_guesses_are_met():
-    puzzles = generate(9, 2, 0, min_guesses=8)
+    puzzles = generate_sudokus(9, 2, 0, min_guesses=8)
     assert_unique(puzzles)
-    assert min(solve(board).guesses for board in puzzles.boards) >= 8
-    assert max(solve(board).guesses for board in generate(9, 2, 0, (40, 40)).boards) < 8
+    assert min(solve_sudoku(board).guesses for board in puzzles.boards) >= 8
+    assert (
+        max(solve_sudoku(board).guesses for board in generate_sudokus(9, 2, 0, (40, 40)).boards) < 8
+    )
 
 
 def test_a_set_does_not_depend_on_how_it_is_split():
-    whole = generate(6, 6, seed=7)
-    again = generate(6, 6, seed=7)
-    parts = [generate(6, 2, seed=7, first=first) for first in (0, 2, 4)]
+    whole = generate_sudokus(6, 6, seed=7)
+    again = generate_sudokus(6, 6, seed=7)
+    parts = [generate_sudokus(6, 2, seed=7, first=first) for first in (0, 2, 4)]
     for name in ("boards", "solutions"):
         expected = getattr(whole, name)
         np.testing.assert_array_equal(getattr(again, name), expected)
         np.testing.assert_array_equal(np.concatenate([getattr(p, name) for p in parts]), expected)
-    assert (generate(6, 6, seed=8).boards != whole.boards).any()
+    assert (generate_sudokus(6, 6, seed=8).boards != whole.boards).any()
 
 
 def test_no_puzzle_is_an_empty_set():
-    assert generate(4, 0, 0).boards.shape == (0, 16)
+    assert generate_sudokus(4, 0, 0).boards.shape == (0, 16)
 
 
 @given(st.integers(0, 2**32))
@@ -101,7 +103,7 @@ def test_relabelling_forgets_the_names_of_digits_and_nothing_else(seed):
 
 
 def test_distinct_marks_first_occurrences_that_are_not_held_back():
-    a, b, c = relabel(generate(4, 3, 0).solutions)
+    a, b, c = relabel(generate_sudokus(4, 3, 0).solutions)
     swapped = np.array([0, 2, 1, 4, 3])[a]
     np.testing.assert_array_equal(distinct([a, swapped, a]), [True, False, False])
     assert not (a == b).all()
@@ -127,16 +129,16 @@ def test_distinct_marks_first_occurrences_that_are_not_held_back():
 )
 def test_wrong_requests_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
-        generate(**({"size": 4, "number": 1, "seed": 0} | arguments))
+        generate_sudokus(**({"size": 4, "number": 1, "seed": 0} | arguments))
 
 
 def test_a_rare_clue_count_ends_with_an_error(monkeypatch):
     monkeypatch.setitem(GENERATE.MAX_TRIES, 6, 20)
     with pytest.raises(ValueError, match="no 6x6 puzzle with 8 clues in 20 random grids"):
-        generate(6, 10, 0, (8, 8))
+        generate_sudokus(6, 10, 0, (8, 8))
 
 
 def test_unreachable_guesses_end_with_an_error(monkeypatch):
     monkeypatch.setattr(GENERATE, "MAX_CLIMB", 20)
     with pytest.raises(ValueError, match=r"20 steps of the climb reached 0 guesses at 4x4, wanted"):
-        generate(4, 1, 0, min_guesses=500)
+        generate_sudokus(4, 1, 0, min_guesses=500)

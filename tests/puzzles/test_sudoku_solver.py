@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rrjax.puzzles import generate, is_solved, parse_board, solve
+from rrjax.puzzles import generate_sudokus, is_solved, parse_board, solve_sudoku
 from rrjax.puzzles.sudoku import geometry, respects_givens
 
 # Made by this project's hill climb: 25 clues, far from decided by singles.
@@ -29,13 +29,13 @@ GRIDS_4 = all_grids_of_four()
 
 def test_the_empty_board_of_four_has_288_solutions():
     assert len(GRIDS_4) == 288
-    assert solve(EMPTY_4, limit=1000).count == 288
+    assert solve_sudoku(EMPTY_4, limit=1000).count == 288
 
 
 @given(board=st.lists(st.sampled_from([0, 0, 0, 1, 2, 3, 4]), min_size=16, max_size=16))
 @settings(max_examples=200)
 def test_any_board_of_four_has_as_many_solutions_as_enumeration_finds(board):
-    found = solve(board, limit=1000)
+    found = solve_sudoku(board, limit=1000)
     matches = GRIDS_4[respects_givens(np.tile(board, (288, 1)), GRIDS_4)]
     assert found.count == len(matches)
     if found.solution is not None:
@@ -77,52 +77,52 @@ def cover(columns: dict, options: dict, limit: int) -> int:
 @given(seed=st.integers(0, 2**32), extra=st.integers(0, 6))
 @settings(max_examples=30, deadline=None)
 def test_six_agrees_with_exact_cover(seed, extra):
-    board = generate(6, 1, seed).boards[0]
+    board = generate_sudokus(6, 1, seed).boards[0]
     board[np.flatnonzero(board)[:extra]] = 0
-    assert solve(board, limit=20).count == count_by_exact_cover(board.tolist(), 6, limit=20)
+    assert solve_sudoku(board, limit=20).count == count_by_exact_cover(board.tolist(), 6, limit=20)
 
 
 def test_a_hard_nine_agrees_with_exact_cover():
     board = parse_board(HARD)
     assert count_by_exact_cover(board.tolist(), 9, limit=2) == 1
-    found = solve(board)
+    found = solve_sudoku(board)
     assert found.count == 1
     np.testing.assert_array_equal(found.solution, parse_board(HARD_SOLUTION))
     assert found.guesses > 20
     fewer = board.copy()
     fewer[np.flatnonzero(board)[0]] = 0
-    assert solve(fewer).count == count_by_exact_cover(fewer.tolist(), 9, limit=2) == 2
+    assert solve_sudoku(fewer).count == count_by_exact_cover(fewer.tolist(), 9, limit=2) == 2
 
 
 @given(grid=st.integers(0, 287), hidden=st.lists(st.integers(0, 15)), limit=st.integers(1, 5))
 def test_the_count_stops_at_the_limit(grid, hidden, limit):
     board = GRIDS_4[grid].copy()
     board[hidden] = 0
-    assert solve(board, limit).count == min(limit, solve(board, 1000).count)
+    assert solve_sudoku(board, limit).count == min(limit, solve_sudoku(board, 1000).count)
 
 
 @pytest.mark.parametrize("size", [4, 6, 9, 16])
 def test_the_empty_board_of_each_size_is_solved(size):
-    found = solve(np.zeros(size * size, int), limit=1)
+    found = solve_sudoku(np.zeros(size * size, int), limit=1)
     assert found.count == 1
     assert found.solution is not None
     assert is_solved(found.solution)
 
 
 def test_singles_alone_need_no_guess():
-    solution = np.array(generate(9, 1, seed=0).solutions[0])
+    solution = np.array(generate_sudokus(9, 1, seed=0).solutions[0])
     one_hidden = solution.copy()
     one_hidden[40] = 0
-    assert solve(one_hidden).guesses == 0
-    np.testing.assert_array_equal(solve(one_hidden).solution, solution)
+    assert solve_sudoku(one_hidden).guesses == 0
+    np.testing.assert_array_equal(solve_sudoku(one_hidden).solution, solution)
 
 
 def test_guesses_count_every_value_tried():
     # Two digits may be swapped in the four blanks: both values of the first blank are tried.
     board = np.array([0, 0, 3, 4, 3, 4, 1, 2, 0, 0, 4, 3, 4, 3, 2, 1])
-    found = solve(board, limit=10)
+    found = solve_sudoku(board, limit=10)
     assert (found.count, found.guesses) == (2, 2)
-    assert solve(board, limit=1).guesses == 1
+    assert solve_sudoku(board, limit=1).guesses == 1
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_guesses_count_every_value_tried():
     ],
 )
 def test_contradictions_have_no_solution(board):
-    found = solve(parse_board(board))
+    found = solve_sudoku(parse_board(board))
     expected = int(respects_givens(np.tile(parse_board(board), (288, 1)), GRIDS_4).any())
     assert expected == 0
     assert (found.count, found.solution) == (0, None)
@@ -152,4 +152,4 @@ def test_contradictions_have_no_solution(board):
 )
 def test_wrong_arguments_are_refused(board, limit, message):
     with pytest.raises(ValueError, match=message):
-        solve(board, limit)
+        solve_sudoku(board, limit)

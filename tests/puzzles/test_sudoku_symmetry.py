@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rrjax.puzzles import generate, solve, to_tokens
+from rrjax.puzzles import generate_sudokus, solve_sudoku, to_tokens
 from rrjax.puzzles.sudoku import geometry, violations
 from rrjax.puzzles.sudoku_symmetry import (
     apply,
@@ -90,17 +90,17 @@ def test_any_board_keeps_its_violations_and_blanks(seed, size):
 @settings(max_examples=20, deadline=None)
 def test_the_number_of_solutions_is_unchanged(seed, limit):
     moves, _ = draw(seed, 6, 1)
-    board = generate(6, 1, seed).boards
+    board = generate_sudokus(6, 1, seed).boards
     board[0, np.flatnonzero(board[0])[: seed % 4]] = 0
-    assert solve(apply(moves, board)[0], limit).count == solve(board[0], limit).count
+    assert solve_sudoku(apply(moves, board)[0], limit).count == solve_sudoku(board[0], limit).count
 
 
 def test_a_moved_puzzle_has_the_moved_solution():
-    puzzles = generate(9, 4, 0, (30, 30))
+    puzzles = generate_sudokus(9, 4, 0, (30, 30))
     moves = random_symmetries(np.random.default_rng(0), 9, 4)
     solutions = apply(moves, puzzles.solutions)
     for board, solution in zip(apply(moves, puzzles.boards), solutions, strict=True):
-        np.testing.assert_array_equal(solve(board).solution, solution)
+        np.testing.assert_array_equal(solve_sudoku(board).solution, solution)
 
 
 @given(seed=seeds, size=st.sampled_from(SIZES))

@@ -19,7 +19,12 @@ def sizes(system: System) -> list[int]:
     return [*system.exponents, *([] if system.total is None else [system.size])]
 
 
-CASES = [(name, k) for name, system in SYSTEMS.items() for k in sizes(system)]
+# the largest k holds all that is known of a system
+CASES = [
+    pytest.param(name, k, marks=() if k == max(sizes(system)) else pytest.mark.slow)
+    for name, system in SYSTEMS.items()
+    for k in sizes(system)
+]
 
 
 @pytest.fixture(autouse=True)

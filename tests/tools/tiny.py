@@ -9,7 +9,7 @@ import numpy as np
 from rrjax.cells import Arch, Config, bind, param_shapes, unflatten
 from rrjax.contract import Dynamics
 from rrjax.models import save_model
-from rrjax.puzzles import PuzzleSet, build, generate
+from rrjax.puzzles import PuzzleSet, build_sudokus, generate_sudokus
 
 CONFIG = Config(
     Arch("trm", hidden_size=8, num_heads=1, H_cycles=2, L_cycles=2, L_layers=1, mlp_t=True),
@@ -42,7 +42,7 @@ def dynamics64() -> Dynamics:
 
 
 def puzzles(number: int, size: int = 4) -> PuzzleSet:
-    return build(generate(size, number, seed=3))
+    return build_sudokus(generate_sudokus(size, number, seed=3))
 
 
 def snapshot(folder: Path) -> dict[str, bytes | None]:
