@@ -37,11 +37,12 @@ RUNS: dict[str, list[tuple[str, ...]]] = {
     "convert": [("trm_mlp", "converted"), ("--to-torch", "converted", "back.pt")],
     "maze": [("maze", "--size", "6", "--min-path", "6", "--num-train", "4", "--num-test", "2")],
     "arc": [("arc", "--num-aug", "1", "--subsets", "evaluation", "--test-set", "evaluation")],
-    "toy": [("--num-runs", "200")],
+    "toy": [("--num-runs", "200", "--readout-times", "8", "16")],
 }
 FILES = (
     *("six/results.npz", "six/results.json", "back.pt", "converted/model.safetensors"),
-    *("trained/0/models/best/model.safetensors", "search/best.yaml", "toy.png"),
+    *("trained/0/models/best/model.safetensors", "search/best.yaml", "runs/toy/results.json"),
+    "runs/spectrum-trm-sudoku9/lambda1_by_outcome.png",
 )
 
 

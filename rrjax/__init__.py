@@ -11,6 +11,7 @@ __version__ = "0.3.0"
 if TYPE_CHECKING:
     from rrjax import analysis as analysis
     from rrjax import cells as cells
+    from rrjax import experiments as experiments
     from rrjax import flossing as flossing
     from rrjax import plots as plots
     from rrjax import puzzles as puzzles
@@ -22,41 +23,50 @@ if TYPE_CHECKING:
         convert as convert,  # `converters/` in a checkout, where this path does not exist
     )
     from rrjax.dynamics import horizons as horizons
+    from rrjax.dynamics.covariant import CovariantVectors as CovariantVectors
     from rrjax.dynamics.covariant import covariant_vectors as covariant_vectors
+    from rrjax.dynamics.divergence import Divergence as Divergence
     from rrjax.dynamics.divergence import divergence as divergence
+    from rrjax.dynamics.forward_vectors import ForwardVectors as ForwardVectors
     from rrjax.dynamics.forward_vectors import forward_vectors as forward_vectors
+    from rrjax.dynamics.full import FullSpectrum as FullSpectrum
     from rrjax.dynamics.full import full_spectrum as full_spectrum
+    from rrjax.dynamics.local import LocalGrowth as LocalGrowth
     from rrjax.dynamics.local import local_growth as local_growth
     from rrjax.dynamics.rollout import Trajectory as Trajectory
     from rrjax.dynamics.rollout import rollout as rollout
+    from rrjax.dynamics.slices import SettlingTime as SettlingTime
+    from rrjax.dynamics.slices import settling_time as settling_time
     from rrjax.dynamics.spectrum import Spectrum as Spectrum
     from rrjax.dynamics.spectrum import spectrum as spectrum
+    from rrjax.experiments.loading import load_results as load_results
     from rrjax.models import Model as Model
     from rrjax.models import bundled_names as bundled_names
     from rrjax.models import load_model as load_model
     from rrjax.results.results import Results as Results
-    from rrjax.results.results import load_results as load_results
     from rrjax.training.history import aggregate_runs as aggregate_runs
     from rrjax.training.history import load_run as load_run
 
 _NAMES = {
     "rrjax.contract": ("Dynamics", "Repeat", "Update"),
     "rrjax.converters.convert": ("convert",),
-    "rrjax.dynamics.covariant": ("covariant_vectors",),
-    "rrjax.dynamics.divergence": ("divergence",),
-    "rrjax.dynamics.forward_vectors": ("forward_vectors",),
-    "rrjax.dynamics.full": ("full_spectrum",),
-    "rrjax.dynamics.local": ("local_growth",),
+    "rrjax.dynamics.covariant": ("CovariantVectors", "covariant_vectors"),
+    "rrjax.dynamics.divergence": ("Divergence", "divergence"),
+    "rrjax.dynamics.full": ("FullSpectrum", "full_spectrum"),
+    "rrjax.dynamics.forward_vectors": ("ForwardVectors", "forward_vectors"),
+    "rrjax.dynamics.local": ("LocalGrowth", "local_growth"),
+    "rrjax.dynamics.slices": ("SettlingTime", "settling_time"),
     "rrjax.dynamics.rollout": ("Trajectory", "rollout"),
     "rrjax.dynamics.spectrum": ("Spectrum", "spectrum"),
+    "rrjax.experiments.loading": ("load_results",),
     "rrjax.models": ("Model", "bundled_names", "load_model"),
-    "rrjax.results.results": ("Results", "load_results"),
+    "rrjax.results.results": ("Results",),
     "rrjax.training.history": ("aggregate_runs", "load_run"),
 }
 _MODULES = {
-    **{name: f"rrjax.{name}" for name in ("analysis", "cells", "flossing", "plots", "puzzles")},
+    **{name: f"rrjax.{name}" for name in ("analysis", "cells", "experiments", "flossing")},
+    **{name: f"rrjax.{name}" for name in ("plots", "puzzles", "systems")},
     "horizons": "rrjax.dynamics.horizons",
-    "systems": "rrjax.systems",
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names}
 

@@ -19,7 +19,7 @@ FLOORS = (
     {"dynamics", "outcomes", "models", "plots", "reports"},
     {"flossing"},
     {"training"},
-    {"converters"},
+    {"experiments", "converters"},
     {"commands", "cli"},
 )
 # Parts that may import less of the lower floors than all.
@@ -57,6 +57,7 @@ OTHER_PACKAGES = {
     "reports": {"numpy", "rich"},
     "flossing": {"jax", "jaxtyping", "numpy", "optax"},
     "training": {"jax", "jaxtyping", "numpy", "optax", "orbax", "scipy"},
+    "experiments": {"jax", "matplotlib", "numpy"},
     "commands": {"jax", "numpy", "optuna", "rich", "tyro", "yaml"},
     "converters": {"huggingface_hub", "ml_dtypes", "numpy", "tyro", "yaml"},
     "cli": set(),

@@ -54,7 +54,7 @@ class Trajectory:
 def rollout(
     dynamics: Dynamics, num_segments: int = 16, *, initial: State | None = None
 ) -> Trajectory:
-    """Runs `num_segments` segments and reads out after each; it never halts early.
+    """Runs `num_segments` segments and returns the readout after each; it never halts early.
 
     Matrix products run at the highest precision of the device, as in `rrjax.spectrum`, so that both
     compute the same trajectory. All readouts are kept: for thousands of segments see

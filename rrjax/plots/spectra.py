@@ -1,6 +1,5 @@
 """Finished spectra: settled or not, early signs, and what drift and difficulty explain."""
 
-from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from rrjax.plots.canvas import (
     FAILED,
     SOLVED,
     UNIT,
+    Draw,
     Look,
     area_style,
     draw_intervals,
@@ -33,31 +33,34 @@ LAMBDA1 = Look("−λ₁ of 1..s", SOLVED.color, "", "-", "o")
 DRIFT = Look("−drift of 1..s", FAILED.color, "////", "--", "s")
 
 
-def figures(
-    runs: RankedRuns, analysis: Analysis
-) -> "Iterator[tuple[str, matplotlib.figure.Figure]]":
-    """The figures of one run, by the name of their file."""
-    yield "late_drift", late_drift_histogram(runs.late_drift, runs.solved, analysis.settling)
+def figures(runs: RankedRuns, analysis: Analysis) -> dict[str, Draw]:
+    """Returns functions that draw the figures of one run, by the name of their file."""
+    drift = partial(late_drift_histogram, runs.late_drift, runs.solved, analysis.settling)
+    draws: dict[str, Draw] = {"late_drift": drift}
     controls = dict(analysis.within_difficulty)
     if analysis.within_drift:
         controls["late drift (unsettled)"] = analysis.within_drift
     if controls:
-        yield "auc_within_bins", auc_within_bins(controls)
+        draws["auc_within_bins"] = partial(auc_within_bins, controls)
     if analysis.early:
-        yield "early_window", early_window(analysis.early)
+        draws["early_window"] = partial(early_window, analysis.early)
     per_segment = len(analysis.horizon.updates) // analysis.num_segments
-    yield "lambda1_by_horizon", lambda1_by_horizon(analysis.horizon, per_segment)
+    draws["lambda1_by_horizon"] = partial(lambda1_by_horizon, analysis.horizon, per_segment)
+    return draws
 
 
 def late_drift_histogram(
     drift: np.ndarray, solved: np.ndarray, found: Settling
 ) -> "matplotlib.figure.Figure":
-    """Draws late drift of solved and of failed runs, with Otsu's cut.
+    """Late drift of solved and of failed runs, with Otsu's cut between settled and unsettled.
 
     Args:
       drift: (N,) late drift; 0 is drawn where it is ranked, at the left end.
       solved: (N,) booleans.
       found: what the analysis says of them.
+
+    Raises:
+      ModuleNotFoundError: without matplotlib, saying how to install it.
     """
     logs, ax = log10_drift(drift), new_axes()
     edges = np.histogram_bin_edges(logs, bins=int(np.clip(np.sqrt(len(logs)), 8, 32)))
@@ -82,10 +85,13 @@ def late_drift_histogram(
 
 
 def auc_within_bins(controls: dict[str, Controlled]) -> "matplotlib.figure.Figure":
-    """Draws the AUC of −λ₁ inside each bin of what is held fixed, and pooled, panel by panel.
+    """AUC of −λ₁ inside each bin of what is held fixed, and pooled: one panel each.
 
     Args:
       controls: by the name of what is held fixed.
+
+    Raises:
+      ModuleNotFoundError: without matplotlib, saying how to install it.
     """
     number = len(controls)
     figure = new_figure(max(6.4, 4.2 * number), 4.6)
@@ -138,7 +144,11 @@ def _draw_bins(ax: "matplotlib.axes.Axes", name: str, controlled: Controlled) ->
 
 
 def early_window(early: list[EarlyWindow]) -> "matplotlib.figure.Figure":
-    """Draws how well segments 1..s tell which of the runs unsolved at s get solved, by s."""
+    """AUC of segments 1..s for "solved at the end" among the runs unsolved at s, for each s.
+
+    Raises:
+      ModuleNotFoundError: without matplotlib, saying how to install it.
+    """
     figure = new_figure(6.4, 5.4)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
     segments = np.array([w.segment for w in early])
@@ -188,12 +198,15 @@ def _misses_half(auc: Interval) -> bool:
 
 
 def lambda1_by_horizon(curve: HorizonCurve, updates_per_segment: int) -> "matplotlib.figure.Figure":
-    """Draws the median λ₁ of the first updates by the final outcome, with bootstrap bands.
+    """Median λ₁ of the first updates, by the final outcome, with bootstrap bands.
 
     Args:
       curve: of every horizon; drawn from the end of the first segment on, before which λ₁ is that
         of single updates of different kinds.
       updates_per_segment: for this, and for the upper axis.
+
+    Raises:
+      ModuleNotFoundError: without matplotlib, saying how to install it.
     """
     ax = new_axes()
     shown = slice(updates_per_segment - 1, None)

@@ -91,14 +91,32 @@ def test_losses_halting_and_final_weights(name: str):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["trm_mlp", "trm_hier6"])
-def test_chaotic_cases_before_round_off_has_grown(name: str):
+def test_chaotic_case_before_round_off_has_grown():
     """`trm_mlp` stretches an error some forty-fold a segment: two runs of the official code in
-    float32 part at the third step. How far `trm_hier6` parts in six depends on the processor."""
-    arrays, run = golden.arrays(name, "train_steps"), train(name)
+    float32 differ from the third step on."""
+    arrays, run = golden.arrays("trm_mlp", "train_steps"), train("trm_mlp")
     assert_same_halting(run, arrays, range(1, 3))
     assert_same_metrics(run, arrays, range(1, 2), rtol=1e-4)
     assert_same_metrics(run, arrays, range(2, 3), rtol=40 * 1e-4)
+
+
+@pytest.mark.slow
+def test_case_that_stretches_errors():
+    """The tolerances of `trm_hier6` are three times what random changes of its weights' last bits
+    make of six steps: 1e-3 of a metric, 1.6e-2 of how far a weight moves, and 2 of 160 signs."""
+    arrays, run = golden.arrays("trm_hier6", "train_steps"), train("trm_hier6")
+    assert_same_halting(run, arrays, STEPS)
+    assert_same_metrics(run, arrays, range(1, 4), rtol=1e-4)
+    assert_same_metrics(run, arrays, range(4, 7), rtol=3e-3)
+    errors = weight_errors("trm_hier6", run, arrays)
+    table = "puzzle_emb.weights"
+    del errors[table]
+    assert max(errors.values()) <= 5e-2, errors
+    # SignSGD steps by the sign of a gradient alone: round-off decides it where it is all but 0
+    final = arrays[f"final/inner.{table}"]
+    initial = np.asarray(flatten(golden.load_case("trm_hier6").params)[table])
+    differences = np.abs(np.asarray(run.weights[table]) - final)
+    assert np.count_nonzero(differences > 1e-3 * np.abs(final - initial).max()) <= 6
 
 
 def test_chaotic_case_in_float64():
