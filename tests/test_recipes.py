@@ -102,7 +102,7 @@ def test_epochs_are_converted_to_steps_as_upstream_does(path):
     assert (batch, arch.name == "trm") == (recipe.global_batch_size, recipe.ema)
 
 
-def task_of(options: train.Options, sets: tuple[PuzzleSet, PuzzleSet]) -> TrainingTask:
+def task_of(options: train.Options, sets: tuple[PuzzleSet, ...]) -> TrainingTask:
     meta = sets[0].metadata
     config = Config(options.arch, meta.seq_len, meta.vocab_size)
     return TrainingTask(config, options.recipe, *sets, options.augment)

@@ -22,7 +22,7 @@ from rrjax.plots.canvas import new_figure, save_figure
 from rrjax.puzzles import PuzzleSet
 from rrjax.puzzles.sudoku_build import sudoku_sets
 from rrjax.store import describe_run, write_json
-from rrjax.training.logs import METRICS
+from rrjax.training.logs import METRICS, CsvLog
 from rrjax.training.loop import train
 from rrjax.training.settings import Augmentation, LoopSettings, Recipe
 from rrjax.training.task import TrainingTask
@@ -168,7 +168,7 @@ def accuracy_label(sizes: Sizes) -> str:
 
 def evaluations(folder: Path) -> list[dict[str, float]]:
     """Returns the rows of a run's log that hold test metrics."""
-    return [row for row in Table(folder / METRICS).rows() if f"test/{CLEAN}" in row]
+    return [row for row in CsvLog(folder / METRICS).rows() if f"test/{CLEAN}" in row]
 
 
 def summarize(runs: list[list[dict[str, float]]], metric: str) -> dict[str, list[float]]:
