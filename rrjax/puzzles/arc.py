@@ -7,11 +7,13 @@ a symmetry of the square; `task|||t3|||0213456789` names task, symmetry and new 
 """
 
 import re
+import textwrap
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from rrjax.puzzles.dihedral import invert, transform
+from rrjax.puzzles.values import check_values
 
 SIDE = 30
 NUM_COLOURS = 10
@@ -65,15 +67,11 @@ def check_grid(name: str, grid: Any) -> np.ndarray:
     except ValueError:  # rows of different length
         array = np.array(None)
     if array.ndim != 2 or not np.issubdtype(array.dtype, np.integer):
-        raise ValueError(f"{name}: expected rows of equal length of integers, found {_short(grid)}")
+        text = textwrap.shorten(repr(grid), 60)
+        raise ValueError(f"{name}: expected rows of equal length of integers, found {text}")
     if not (0 < array.shape[0] <= SIDE and 0 < array.shape[1] <= SIDE):
         raise ValueError(f"{name}: expected 1 to {SIDE} rows and columns, found {array.shape}")
-    wrong = (array < 0) | (array >= NUM_COLOURS)
-    if wrong.any():
-        place = tuple(np.argwhere(wrong)[0].tolist())
-        raise ValueError(
-            f"{name}: expected colours 0..{NUM_COLOURS - 1}, found {array[place]} at {place}"
-        )
+    check_values(name, array, 0, NUM_COLOURS - 1)
     return array.astype(np.uint8)
 
 
@@ -160,8 +158,3 @@ def decode(tokens: np.ndarray, size: np.ndarray) -> np.ndarray:
     """Returns the uint8 colours of the top left rectangle of `size` of tokens (900,)."""
     height, width = size.tolist()
     return (tokens.reshape(SIDE, SIDE)[:height, :width] - FIRST_COLOUR).astype(np.uint8)
-
-
-def _short(grid: Any) -> str:
-    text = repr(grid)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -29,7 +29,14 @@ def numbered() -> PuzzleSet:
     """Examples that carry their own index in every token; the third label is ignored."""
     tokens = np.repeat(np.arange(1, EXAMPLES + 1, dtype=np.int32)[:, None], 3, axis=1)
     labels = tokens * np.array([1, 1, 0], np.int32)
-    meta = Metadata(0, 0, 0, EXAMPLES + 1, 3, EXAMPLES, 5, 1.0, 5, ["all"])
+    meta = Metadata(
+        vocab_size=EXAMPLES + 1,
+        seq_len=3,
+        num_puzzle_identifiers=EXAMPLES,
+        total_groups=5,
+        mean_puzzle_examples=1.0,
+        total_puzzles=5,
+    )
     ids = np.arange(EXAMPLES, dtype=np.int32)
     return PuzzleSet(tokens, labels, ids, PUZZLES, GROUPS, meta)
 
