@@ -276,7 +276,7 @@ def _name(folder: Path) -> str:
 def _locate(source: str) -> Path:
     if source.startswith("hf://"):
         return _download(source.removeprefix("hf://"))
-    if (_BUNDLED / source / CONFIG).is_file():
+    if source in bundled_names():
         return _BUNDLED / source
     folder = Path(source)
     best_of_run = folder / _MODELS_OF_RUN / _BEST
