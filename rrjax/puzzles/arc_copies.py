@@ -44,10 +44,10 @@ def draw_copies(task: Task, num_aug: int, seed: int) -> Copies:
     pairs = [*task.train, *task.test]
     moved = [[_moved(pair, symmetry) for pair in pairs] for symmetry in range(NUM_SYMMETRIES)]
     keys, kept = set(), []
-    for index in range(1 + tries):
+    for index, symmetry in enumerate(symmetries.tolist()):
         names = colours[index].tobytes() + _OTHER_BYTES
         # equal for two copies with the same pairs, in any order
-        key = tuple(sorted(shapes + grids.translate(names) for shapes, grids in moved[symmetries[index]]))
+        key = tuple(sorted(shapes + grids.translate(names) for shapes, grids in moved[symmetry]))
         if key not in keys:
             keys.add(key)
             kept.append(index)
