@@ -60,9 +60,9 @@ class BasinEntropy(NamedTuple):
     Attributes:
       whole: S_b, over all boxes.
       boundary: S_bb, over the boxes with more than one basin; NaN without such.
-      box_size: points along the edge of a box.
-      num_boxes: whole boxes on the grid.
-      num_boundary: of these, boxes with more than one basin.
+      box_size: Points along the edge of a box.
+      num_boxes: Whole boxes on the grid.
+      num_boundary: Boxes with more than one basin.
     """
 
     whole: Interval
@@ -87,10 +87,11 @@ def basin_entropy(
 
     Args:
       classes: (G, G) the basin of each point, any integers or booleans.
-      box_size: points along the edge of a box. What does not fill a box at the far edges is left
+      box_size: Points along the edge of a box. What does not fill a box at the far edges is left
         out.
       seed: Seed of the resampling.
-      num_resamples: of the percentile bootstrap over boxes, which takes them as independent.
+      num_resamples: Number of resamples of the percentile bootstrap over boxes, which takes them
+        as independent.
 
     Raises:
       ValueError: for classes of another shape or kind, or boxes of fewer than 2 points along the
@@ -141,11 +142,11 @@ class UncertaintyExponent:
 
     Attributes:
       exponent: α with the t-interval of the regression; NaN, all three, where it is undefined.
-      standard_error: of the regression.
+      standard_error: Standard error of α from the regression.
       distances: (m,) ε in grid steps.
       fractions: (m,) f(ε).
       used: (m,) which of them the line was fitted to.
-      remark: why α is undefined, or what must be known to read it; empty if nothing.
+      remark: Why α is undefined, or what must be known to read it; empty if nothing.
     """
 
     exponent: Interval

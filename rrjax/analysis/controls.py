@@ -31,11 +31,11 @@ class Stratum:
     """Runs that are alike.
 
     Attributes:
-      low: the smallest value of what they are alike in.
-      high: the largest.
-      num_solved: how many of them are positive.
-      num_failed: how many are not.
-      auc: among them; NaN where either group has fewer than `MIN_GROUP`.
+      low: The smallest value of what they are alike in.
+      high: The largest.
+      num_solved: Number of them that are positive.
+      num_failed: Number of them that are not.
+      auc: Among them; NaN where either group has fewer than `MIN_GROUP`.
     """
 
     low: float
@@ -50,12 +50,12 @@ class Controlled:
     """A score's AUC with something held fixed.
 
     Attributes:
-      strata: one for each bin.
-      num_solved: runs that are positive, in all bins.
-      num_failed: runs that are not.
-      plain: the AUC of the same runs with nothing held fixed.
-      pooled: the AUC over all pairs within one bin.
-      num_pairs: how many pairs that is; without any the pooled AUC is NaN.
+      strata: One for each bin.
+      num_solved: Runs that are positive, in all bins.
+      num_failed: Runs that are not.
+      plain: The AUC of the same runs with nothing held fixed.
+      pooled: The AUC over all pairs within one bin.
+      num_pairs: How many pairs that is; without any the pooled AUC is NaN.
     """
 
     strata: list[Stratum]
@@ -74,8 +74,8 @@ def controlled_auc(
     Args:
       scores: (N,) one for each run; −inf and inf are ordered like other numbers.
       positive: (N,) booleans.
-      values: (N,) what is held fixed.
-      num_bins: of about equal size, see `quantile_bins`.
+      values: (N,) the quantity that is held fixed.
+      num_bins: Number of bins of about equal size; see `quantile_bins`.
       seed: Seed of the bootstraps.
     """
     scores, positive = np.asarray(scores, np.float64), np.asarray(positive)
@@ -127,8 +127,8 @@ def stratified_auc(
       positive: (N,) booleans.
       strata: (N,) integers, the stratum of each run.
       seed: Seed of the resampling.
-      num_resamples: of the percentile bootstrap, which draws runs with replacement, whatever
-        their stratum or group.
+      num_resamples: Number of resamples of the percentile bootstrap, which draws runs with
+        replacement, whatever their stratum or group.
 
     Returns:
       The pooled AUC with its interval; NaN where no stratum holds both groups.

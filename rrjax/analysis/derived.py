@@ -187,7 +187,7 @@ class Quantity(NamedTuple):
     """One number a puzzle.
 
     Attributes:
-      name: what it is.
+      name: What it is.
       values: (N,), NaN where undefined.
       reasons: (N,) why a value is undefined; empty where it is not.
       is_bound: (N,) whether the true value may be larger; False if it never is.
@@ -219,8 +219,8 @@ def error_quantity(lambda1_growth: np.ndarray, num_segments: int, num_blocks: in
 
     Args:
       lambda1_growth: (N, updates) ln R_11.
-      num_segments: of the run.
-      num_blocks: at least 2, at most the segments.
+      num_segments: Number of segments of the run.
+      num_blocks: Number of blocks, from 2 to the number of segments.
     """
     period = updates_per_segment("log_growth", lambda1_growth.shape[1], num_segments)
     error = block_standard_error(lambda1_growth[..., None], num_blocks, period)[:, 0]

@@ -22,11 +22,12 @@ class Selection:
     Attributes:
       num_puzzles: N.
       num_runs: K.
-      pass_at: by k = 1, 2, 4, …, K in digits, the `mean_fraction` of `pass_at_k`: for k = 1 the
-        fraction of all runs that are right. That of K, where each puzzle counts as solved or not,
-        has Wilson's interval.
-      rules: by name (`RULES`), fraction of puzzles whose chosen run is right, with Wilson's.
-      agreement: the `mean_fraction` of `agreement`; NaN for K = 1.
+      pass_at: The `mean_fraction` of `pass_at_k` for k = 1, 2, 4, …, K in digits; for k = 1 it is
+        the fraction of all runs that are right. That of K, where each puzzle counts as solved or
+        not, has Wilson's interval.
+      rules: Fraction of puzzles whose chosen run is right, for each rule of `chosen`, with
+        Wilson's interval.
+      agreement: The `mean_fraction` of `agreement`; NaN for K = 1.
     """
 
     num_puzzles: int
@@ -79,7 +80,7 @@ def pass_at_k(solved: ArrayLike, k: int) -> np.ndarray:
 
     Args:
       solved: (N, K) booleans.
-      k: in 1..K.
+      k: Number of runs, in 1..K.
 
     Returns:
       (N,) probabilities: the fraction of solved runs for k = 1, whether any is for k = K.
@@ -148,7 +149,7 @@ def mean_over_puzzles(values: ArrayLike, seed: int, num_resamples: int = 2000) -
     Args:
       values: (N,); NaN is undefined and left out.
       seed: Seed of the resampling.
-      num_resamples: how many resamples of N puzzles.
+      num_resamples: How many resamples of N puzzles.
 
     Returns:
       The mean and its interval; NaN without a value, and no width where all are equal.

@@ -50,7 +50,7 @@ def bootstrap_auc(
       scores: (N, ...) one row per puzzle; −inf and inf are ordered like other numbers.
       positive: (N,) booleans.
       seed: Seed of the resampling.
-      num_resamples: how many resamples of N puzzles.
+      num_resamples: How many resamples of N puzzles.
 
     Returns:
       The AUC and its interval, each of shape (...). NaN where a group is empty. Groups that do

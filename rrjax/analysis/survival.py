@@ -32,7 +32,7 @@ def escapes(solved: ArrayLike, readout_segment: int) -> Waits:
 
     Args:
       solved: (N, segments) booleans.
-      readout_segment: counted from 1; the last segment leaves no time to escape.
+      readout_segment: Counted from 1; the last segment leaves no time to escape.
 
     Returns:
       Integer durations in segments and flags, one for each failure, in the order of the puzzles.
@@ -59,8 +59,8 @@ class SurvivalCurve:
       times: (m,) 0 and the distinct times of events, ascending.
       num_at_risk: (m,) how many were still waited for just before.
       num_events: (m,) how many events there were.
-      survival: arrays (m,), the probability that the event comes later.
-      end: the longest time that anything was waited for; the curve says nothing beyond.
+      survival: Arrays (m,), the probability that the event comes later.
+      end: The longest time that anything was waited for; the curve says nothing beyond.
     """
 
     times: np.ndarray

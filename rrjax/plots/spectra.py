@@ -56,7 +56,7 @@ def late_drift_histogram(drift: np.ndarray, solved: np.ndarray, settling: Settli
     Args:
       drift: (N,) late drift; 0 is drawn where it is ranked, at the left end.
       solved: (N,) booleans.
-      settling: what the analysis says of them.
+      settling: What the analysis says of them.
     """
     logs, cut, ax = log10_drift(drift), settling.otsu, new_axes()
     draw_histograms(ax, logs, solved, np.ones(len(logs)))
@@ -76,7 +76,7 @@ def auc_within_bins(controls: dict[str, Controlled]) -> "Figure":
     """Draws the AUC of −λ₁ inside each bin of what is held fixed, and pooled, panel by panel.
 
     Args:
-      controls: by the name of what is held fixed.
+      controls: The AUC by the name of what is held fixed.
     """
     number = len(controls)
     panels = new_panels(max(6.4, 4.2 * number), 4.6, 1, number, sharex=True)[0]
@@ -162,9 +162,9 @@ def lambda1_by_horizon(curve: HorizonCurve, updates_per_segment: int) -> "Figure
     """Draws the median λ₁ of the first updates by the final outcome, with bootstrap bands.
 
     Args:
-      curve: of every horizon; drawn from the end of the first segment on, before which λ₁ is that
-        of single updates of different kinds.
-      updates_per_segment: for this, and for the upper axis.
+      curve: The medians of every horizon. They are drawn from the end of the first segment on,
+        before which λ₁ is that of single updates of different kinds.
+      updates_per_segment: Number of updates in a segment.
     """
     ax = new_axes()
     shown = slice(updates_per_segment - 1, None)
