@@ -33,13 +33,18 @@ if TYPE_CHECKING:
     from rrjax.dynamics.full import full_spectrum as full_spectrum
     from rrjax.dynamics.local import LocalGrowth as LocalGrowth
     from rrjax.dynamics.local import local_growth as local_growth
+    from rrjax.dynamics.noise import with_noise as with_noise
+    from rrjax.dynamics.participation import participation as participation
     from rrjax.dynamics.rollout import Trajectory as Trajectory
+    from rrjax.dynamics.rollout import observe_segments as observe_segments
     from rrjax.dynamics.rollout import rollout as rollout
     from rrjax.dynamics.slices import SettlingTime as SettlingTime
     from rrjax.dynamics.slices import settling_time as settling_time
     from rrjax.dynamics.spectrum import Spectrum as Spectrum
     from rrjax.dynamics.spectrum import spectrum as spectrum
+    from rrjax.dynamics.starts import perturb as perturb
     from rrjax.experiments.loading import load_results as load_results
+    from rrjax.experiments.reasoner import Reasoner as Reasoner
     from rrjax.models import Model as Model
     from rrjax.models import bundled_names as bundled_names
     from rrjax.models import load_model as load_model
@@ -52,13 +57,17 @@ _NAMES = {
     "rrjax.converters.convert": ("convert",),
     "rrjax.dynamics.covariant": ("CovariantVectors", "covariant_vectors"),
     "rrjax.dynamics.divergence": ("Divergence", "divergence"),
-    "rrjax.dynamics.full": ("FullSpectrum", "full_spectrum"),
     "rrjax.dynamics.forward_vectors": ("ForwardVectors", "forward_vectors"),
+    "rrjax.dynamics.full": ("FullSpectrum", "full_spectrum"),
     "rrjax.dynamics.local": ("LocalGrowth", "local_growth"),
+    "rrjax.dynamics.noise": ("with_noise",),
+    "rrjax.dynamics.participation": ("participation",),
+    "rrjax.dynamics.rollout": ("Trajectory", "observe_segments", "rollout"),
     "rrjax.dynamics.slices": ("SettlingTime", "settling_time"),
-    "rrjax.dynamics.rollout": ("Trajectory", "rollout"),
     "rrjax.dynamics.spectrum": ("Spectrum", "spectrum"),
+    "rrjax.dynamics.starts": ("perturb",),
     "rrjax.experiments.loading": ("load_results",),
+    "rrjax.experiments.reasoner": ("Reasoner",),
     "rrjax.models": ("Model", "bundled_names", "load_model"),
     "rrjax.results.results": ("Results",),
     "rrjax.training.history": ("aggregate_runs", "load_run"),
