@@ -17,7 +17,7 @@ from rrjax.models import save_model
 from rrjax.puzzles import PuzzleSet, build_mazes, generate_mazes, write_folder
 from rrjax.puzzles.maze import FREE, PATH, VOCAB_SIZE, Mazes, is_valid_path, parse_maze
 from rrjax.puzzles.maze_generate import MazeRequest
-from rrjax.training.evaluate import Noise, evaluate
+from rrjax.training.evaluate import StartNoise, evaluate
 from tests.tools import tiny_training as tiny
 from tests.tools.jobs import run
 
@@ -90,7 +90,7 @@ def puzzles() -> PuzzleSet:
 
 def test_an_evaluation_counts_valid_answers_whatever_the_label():
     """In batches of four, the last one padded."""
-    for noise in (None, Noise(0.0, 1)):
+    for noise in (None, StartNoise(0.0, 1)):
         found = evaluate(copying(), CONFIG, puzzles(), 4, 5, noise)
         assert (found["count"], found["exact_accuracy"]) == (5, pytest.approx(0.2))
         assert found["valid_path"] == pytest.approx(0.4)

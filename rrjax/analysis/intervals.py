@@ -97,9 +97,6 @@ def exact_interval(num_successes: int, num_trials: int) -> Interval:
     Returns:
       Three numbers in 0..1; NaN, all three, for no trials.
 
-    Raises:
-      ValueError: for counts that do not fit each other.
-
     Source: Clopper and Pearson 1934, Biometrika 26, 404.
     """
     _check_counts(num_successes, num_trials)

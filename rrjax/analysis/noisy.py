@@ -82,9 +82,6 @@ def summarize_ptrm(arrays: Mapping[str, np.ndarray], seed: int) -> PtrmSummary:
         `answers` (N, runs, seq); `q_halt`, `residual` (N, runs); if measured, `exponents`
         (N, runs, k).
       seed: Seed of the bootstrap.
-
-    Raises:
-      ValueError: without a noiseless run that comes first, or without others.
     """
     sigma = arrays["sigma"]
     if len(sigma) < 2 or sigma[0] != 0 or len(set(sigma[1:])) != 1 or sigma[1] == 0:

@@ -130,9 +130,6 @@ def summarize(
 
     Returns:
       The summary; NaN where a group is empty.
-
-    Raises:
-      ValueError: for arrays whose shapes do not fit each other.
     """
     solved = as_array("solved", solved, ("N",), bool)
     finite = as_array("finite", finite, solved.shape, bool)
@@ -150,8 +147,8 @@ def summarize(
     quantities = list(spectrum_quantities(exponents[usable], dimension))
     num_blocks = 0 if log_growth is None else min(NUM_BLOCKS, num_segments)
     if log_growth is not None and num_blocks > 1:
-        growth = _lambda1_growth(log_growth, exponents, num_segments)
-        quantities.append(error_quantity(growth[usable], num_segments, num_blocks))
+        growth = as_array("log_growth", log_growth, (len(solved), "updates", exponents.shape[1]))
+        quantities.append(error_quantity(growth[usable, :, 0], num_segments, num_blocks))
     return Summary(
         num_puzzles=len(solved),
         num_excluded=int(np.sum(~usable)),
@@ -187,18 +184,6 @@ def _compare(quantity: Quantity, solved: np.ndarray, seed: int) -> Derived:
         solved=bootstrap_median(values[defined & solved], seed).at(0),
         failed=bootstrap_median(values[defined & ~solved], seed).at(0),
         auc=separation,
-        num_bounds=int(quantity.is_bound.sum()),
+        num_bounds=int(np.sum(quantity.is_bound)),
         undefined=undefined,
     )
-
-
-def _lambda1_growth(log_growth: ArrayLike, exponents: np.ndarray, num_segments: int) -> np.ndarray:
-    growth = np.asarray(log_growth)
-    n, k = exponents.shape
-    updates = growth.shape[1] if growth.ndim == 3 else 0
-    if growth.shape != (n, updates, k) or updates == 0 or updates % num_segments:
-        raise ValueError(
-            f"log_growth must have shape ({n}, updates, {k}), its updates whole segments of the "
-            f"{num_segments} in drift; got {growth.shape}"
-        )
-    return growth[..., 0]

@@ -103,9 +103,6 @@ def summarize_basin(
         (N, runs); if measured, `exponents` (N, runs, k).
       readout_segment: counted from 1.
       seed: Seed of the bootstrap.
-
-    Raises:
-      ValueError: for a segment that is none, or other than one run from z0.
     """
     solved, sigma = arrays["solved"], np.asarray(arrays["sigma"], np.float64)
     if not 1 <= readout_segment <= solved.shape[2]:

@@ -31,15 +31,11 @@ def late_drift(drift: ArrayLike, window: int = 4) -> Any:
     Returns:
       An array (...), a number for drift (segments,), in the unit of `drift`. NaN and infinities of
       the window carry over.
-
-    Raises:
-      ValueError: if there are fewer than `window` segments, or the window is empty.
     """
-    drift = np.asarray(drift, dtype=np.float64)
-    num_segments = drift.shape[-1] if drift.ndim else 0
-    if not 1 <= window <= num_segments:
+    drift = as_array("drift", drift, (..., "segments"))
+    if not 1 <= window <= drift.shape[-1]:
         raise ValueError(
-            f"window must lie in 1..{num_segments}, the segments of drift; got {window}"
+            f"window must lie in 1..{drift.shape[-1]}, the segments of drift; got {window}"
         )
     return drift[..., -window:].mean(axis=-1)
 
@@ -55,9 +51,6 @@ def log10_drift(drift: ArrayLike) -> np.ndarray:
 
     Returns:
       (N,), all finite.
-
-    Raises:
-      ValueError: for a negative drift, NaN or an infinity.
     """
     drift = as_array("drift", drift, ("N",))
     bad = ~(np.isfinite(drift) & (drift >= 0))
@@ -86,9 +79,6 @@ def otsu_threshold(log10_drift: ArrayLike) -> float:
       their own threshold, so that all count as settled. It always cuts, also where there is one
       group only: read it with the sweep of `settling`. scikit-image returns the centre of bin t,
       half a bin lower, and so counts what lies in the bin's upper half to the other group.
-
-    Raises:
-      ValueError: for no values, NaN or infinities.
 
     Source: Otsu 1979, IEEE Trans. Syst. Man Cybern. 9, 62.
     """
@@ -178,9 +168,6 @@ def settling(drift: ArrayLike, solved: ArrayLike, seed: int = 0) -> Settling:
       drift: (N,) late drift, at least 0.
       solved: (N,) booleans, some of each.
       seed: Seed of the bootstrap.
-
-    Raises:
-      ValueError: for drifts that are negative or not finite, or one group only.
     """
     logs, solved = log10_drift(drift), np.asarray(solved)
     check_outcomes(solved, len(logs))

@@ -5,12 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rrjax.analysis.basins import (
-    LN_2,
-    MOVING,
-    basin_entropy,
-    uncertainty_exponent,
-)
+from rrjax.analysis.basins import LN_2, MOVING, basin_entropy, uncertainty_exponent
 from rrjax.analysis.intervals import Interval
 
 LARGEST = 5
@@ -112,9 +107,6 @@ def summarize_slice(
       threshold: of the relative residual.
       box_size: points along the edge of a box.
       seed: Seed of the bootstrap.
-
-    Raises:
-      ValueError: for a grid that is not square, or boxes that do not fit it.
     """
     index = arrays["answer_index"]
     moving = index == MOVING

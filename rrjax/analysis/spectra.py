@@ -57,9 +57,6 @@ def usable(
         drift (N, segments), and `solved_by_segment` (N, segments) where it is known.
       drift: the name of that array.
       difficulty: by name (N,) numbers of each puzzle.
-
-    Raises:
-      ValueError: if no run can be ranked, or all have one outcome.
     """
     moved = arrays[drift]
     keep = usable_runs(arrays["exponents"], moved, arrays["finite"])
@@ -114,11 +111,7 @@ class Analysis:
 
 
 def analyse(runs: RankedRuns, seed: int = 0) -> Analysis:
-    """Returns all statistics of one run.
-
-    Raises:
-      ValueError: for arrays that do not fit each other.
-    """
+    """Returns all statistics of one run."""
     lambda1, drift, solved = runs.lambda1, runs.late_drift, runs.solved
     found = settling(drift, solved, seed)
     unsettled = log10_drift(drift) > found.otsu.threshold

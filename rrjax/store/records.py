@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, DTypeLike
 
 from rrjax.store.files import write_bytes_atomically
 
@@ -19,6 +19,7 @@ Arrays = dict[str, np.ndarray]
 DIGEST_KEY = "sha256"
 DIGEST_LENGTH = 64
 FORMAT_KEY = "format"
+_ROWS_AT_ONCE = 2**16
 
 
 def format_entry(kind: str, version: int) -> dict[str, str]:
@@ -201,20 +202,25 @@ def read_result(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]
     _check_npz_name(path)
     record_path = Path(path).with_suffix(".json")
     record, data = read_json(record_path), Path(path).read_bytes()
-    wanted, found = record.get(DIGEST_KEY), _digest(data)
+    expected, digest = record.get(DIGEST_KEY), _digest(data)
     arrays = _decode(path, data)
-    if wanted != found:
+    if expected != digest:
         raise ValueError(
-            f"{path} is not the file that {record_path.name} describes: expected SHA-256 {wanted}, "
-            f"found {found}; delete both to have them computed again"
+            f"{path} is not the file that {record_path.name} describes: expected SHA-256 "
+            f"{expected}, found {digest}; delete both to have them computed again"
         )
     return arrays, record
 
 
-def digest_arrays(*arrays: ArrayLike) -> str:
-    """Returns the sha256 of dtypes, shapes and contents, in order."""
+def digest_arrays(*arrays: ArrayLike, dtype: DTypeLike = None) -> str:
+    """Returns the sha256 of dtypes, shapes and contents, in order.
+
+    With a `dtype` it is that of the converted arrays, which are converted piece by piece.
+    """
     digest = hashlib.sha256()
-    for array in map(np.ascontiguousarray, arrays):
-        digest.update(f"{array.dtype.str}{array.shape}".encode())
-        digest.update(array.tobytes())
+    for array in map(np.atleast_1d, arrays):
+        kind = array.dtype if dtype is None else np.dtype(dtype)
+        digest.update(f"{kind.str}{array.shape}".encode())
+        for start in range(0, len(array), _ROWS_AT_ONCE):
+            digest.update(array[start : start + _ROWS_AT_ONCE].astype(kind, copy=False).tobytes())
     return digest.hexdigest()

@@ -38,8 +38,9 @@ from rrjax.jobs.devices import AXIS, sharded
 from rrjax.models import Model
 from rrjax.puzzles.batch import Batch
 from rrjax.store import describe_run, write_json
-from rrjax.training.recipe import Recipe
-from rrjax.training.step import init_train_state, train_step
+from rrjax.training.settings import Recipe
+from rrjax.training.state import init_train_state
+from rrjax.training.step import train_step
 from scripts.benchmarks.counting import flops
 from scripts.benchmarks.sizes import bundled, official_mlp, parameters
 
@@ -166,7 +167,8 @@ def trace_training(config: Config, mesh: Mesh, options: Options) -> Any:
     batch = Batch(tokens, tokens, jax.ShapeDtypeStruct((number,), jnp.int32))
     state = _placed(state, mesh, PartitionSpec())
     state = state._replace(slots=_placed(state.slots, mesh, PartitionSpec(AXIS)))
-    return train_step.trace(config, recipe, state, _placed(batch, mesh, PartitionSpec(AXIS)))
+    program = jax.jit(train_step, static_argnums=(0, 1), donate_argnums=2)
+    return program.trace(config, recipe, state, _placed(batch, mesh, PartitionSpec(AXIS)))
 
 
 def _trace_apart(one: Callable, mesh: Mesh, shared: Any, items: Any) -> Any:

@@ -11,8 +11,9 @@ from rrjax.cells import Arch, Config, bind, init_params, param_shapes, unflatten
 from rrjax.cells.lstm import bidirectional, lstm
 from rrjax.contract import run_segment, updates
 from rrjax.puzzles.batch import Batch
-from rrjax.training.recipe import Recipe
-from rrjax.training.step import init_train_state, train_step
+from rrjax.training.settings import Recipe
+from rrjax.training.state import init_train_state
+from tests.tools.tiny_training import compiled_step
 
 SIZES = {"seq_len": 5, "vocab_size": 4}
 TOKENS = jnp.array([1, 3, 0, 2, 1])
@@ -102,7 +103,7 @@ def test_the_trainer_takes_a_step(arch):
     before = {name: np.asarray(leaf) for name, leaf in state.trained.items()}
     tokens = jnp.stack([TOKENS, TOKENS[::-1]]).astype(jnp.int32)
     batch = Batch(tokens, jnp.maximum(tokens, 1), jnp.zeros(2, jnp.int32))
-    state, metrics = train_step(config, recipe, state, batch)
+    state, metrics = compiled_step(config, recipe, state, batch)
     assert np.isfinite(metrics["loss"])
     # with one segment a slot is one pass: it halts, and the next step takes a new puzzle
     assert state.slots.halted.all()

@@ -20,8 +20,9 @@ from rrjax.cells.trm import TwoStates
 from rrjax.contract import run_segment, updates
 from rrjax.models import load_model, save_model
 from rrjax.puzzles.batch import Batch
-from rrjax.training.recipe import Recipe
-from rrjax.training.step import init_train_state, train_step
+from rrjax.training.settings import Recipe
+from rrjax.training.state import init_train_state
+from tests.tools.tiny_training import compiled_step
 
 ARCH = Arch(
     "srm",
@@ -273,7 +274,7 @@ def test_the_trainer_takes_a_step():
     before = {name: np.asarray(leaf) for name, leaf in state.trained.items()}
     tokens = jnp.stack([TOKENS, TOKENS[::-1]]).astype(jnp.int32)
     batch = Batch(tokens, jnp.maximum(tokens, 1), jnp.zeros(2, jnp.int32))
-    state, metrics = train_step(config, recipe, state, batch)
+    state, metrics = compiled_step(config, recipe, state, batch)
     assert np.isfinite(metrics["loss"])
     moved = {name for name, leaf in state.trained.items() if not np.array_equal(leaf, before[name])}
     assert moved == set(before)

@@ -172,8 +172,8 @@ def test_states_that_are_not_named_stay_and_exponents_are_those_of_a_spectrum(
         np.testing.assert_allclose(run[name][:, 0], starts[name][:, 0], rtol=1e-2, atol=1e-4)
     for name in ("solved", "answers"):
         np.testing.assert_array_equal(run[name][:, 0], starts[name][:, 0])
-    assert "smallest_lambda1" in run.summary().selection.rules
-    assert "smallest_lambda1" not in starts.summary().selection.rules
+    assert "smallest_lambda1" in run.summary().selection_of_failures.rules
+    assert "smallest_lambda1" not in starts.summary().selection_of_failures.rules
 
 
 def test_models_that_blow_up_or_have_no_spread(tmp_path):

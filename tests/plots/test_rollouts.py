@@ -38,7 +38,7 @@ def test_accuracy_and_its_intervals_are_drawn_against_log_segments():
     solved = runs()
     solved[:, 10] = False
     figure = accuracy_against_compute(solved, UPDATES, READOUT)
-    ax, curve = figure.axes[0], accuracy_curve(solved, UPDATES)
+    ax, curve = figure.axes[0], accuracy_curve(solved)
     at = line_of(figure, "solved at this segment")
     so_far = line_of(figure, "solved at this or an earlier segment")
     np.testing.assert_allclose(at.get_ydata(), curve.at_segment.value)

@@ -1,4 +1,4 @@
-"""Which rows a training step sees: a function of seed and step alone, so that resuming is exact."""
+"""The puzzles of a training step: a function of seed and step alone, so that resuming is exact."""
 
 import functools
 from dataclasses import dataclass
@@ -19,23 +19,23 @@ _ORDER, _STEP, _EXAMPLES = 0, 1, 2
 class Sampler:
     """Epochs over groups in shuffled order; of each group a random puzzle with all its examples.
 
-    As upstream packs a batch: the examples of a puzzle stand side by side in random order; those
-    of the last puzzle that find no room are left out, and the next batch begins with the next
-    group. One epoch follows the other without a gap, as upstream within one iteration of its
-    data set (`eval_interval` epochs; upstream drops what is left at the end of an iteration).
+    A batch is packed as upstream packs it: the examples of a puzzle are neighbours in random
+    order; those of the last puzzle that find no room are left out, and the next batch begins with
+    the next group. One epoch follows the other without a gap, as upstream within one iteration of
+    its data set (`eval_interval` epochs; upstream drops what is left at the end of an iteration).
 
-    Where puzzles have several examples, the place of a step among the groups follows from all
+    Where puzzles have several examples, the position of a step among the groups follows from all
     steps before it: the first batch of a resumed run takes some 0.1 ms for each of them.
 
     Attributes:
       puzzles: the training set.
       batch_size: rows of a batch.
-      seed: of order, choice and augmentation.
+      seed: seed of order, choice and augmentation.
       augment: move every Sudoku by a random symmetry.
-      stream: samplers of one seed and other streams draw independently.
+      stream: samplers of one seed and different streams draw independently.
 
     Raises:
-      ValueError: if what is to be augmented is no Sudoku.
+      ValueError: if the puzzles to be augmented are not Sudokus.
     """
 
     puzzles: PuzzleSet
@@ -46,48 +46,49 @@ class Sampler:
 
     def __post_init__(self):
         meta = self.puzzles.metadata
-        found = meta.seq_len, meta.vocab_size
-        if self.augment and size_of(*found) is None:
+        if self.augment and size_of(meta.seq_len, meta.vocab_size) is None:
             raise ValueError(
-                f"augment moves Sudokus alone: {self.puzzles.source} has {found[0]} tokens a "
-                f"puzzle and {found[1]} token values; expected n² and n + 2, n of {[*BOX_SHAPES]}"
+                f"augment moves only Sudokus: {self.puzzles.source} has {meta.seq_len} tokens a "
+                f"puzzle and {meta.vocab_size} token values; expected n² and n + 2, n of "
+                f"{[*BOX_SHAPES]}"
             )
 
     def batch(self, step: int) -> Batch:
-        """The batch of optimizer step `step`, counted from 0."""
+        """Returns the batch of optimizer step `step`, counted from 0."""
         rng = self._rng(_STEP, step)
-        rows = self._examples(step, self._puzzles(self._place(step), rng))
+        rows = self._examples(step, self._puzzles(self._position(step), rng))
         inputs, labels = self.puzzles.inputs[rows], self.puzzles.labels[rows]
         if self.augment:
             size = round(self.puzzles.metadata.seq_len**0.5)
-            moves = random_symmetries(rng, size, len(rows))
-            inputs, labels = apply_to_tokens(moves, inputs), apply_to_tokens(moves, labels)
+            symmetries = random_symmetries(rng, size, len(rows))
+            inputs, labels = (apply_to_tokens(symmetries, side) for side in (inputs, labels))
         return make_batch(inputs, labels, self.puzzles.puzzle_ids[rows], self.puzzles)
 
     def _rng(self, purpose: int, index: int) -> np.random.Generator:
         return np.random.default_rng((self.seed, purpose, index, self.stream))
 
-    def _place(self, step: int) -> int:
-        """Groups visited before a step, over all epochs."""
+    def _position(self, step: int) -> int:
+        """Returns the number of groups visited before a step, over all epochs."""
         if self._single:
             return step * self.batch_size
-        places = self._places
-        for index in range(len(places) - 1, step):
-            sizes = self._sizes[self._puzzles(places[-1], self._rng(_STEP, index))]
-            places.append(places[-1] + 1 + int(np.searchsorted(sizes.cumsum(), self.batch_size)))
-        return places[step]
+        positions = self._positions
+        for index in range(len(positions) - 1, step):
+            sizes = self._sizes[self._puzzles(positions[-1], self._rng(_STEP, index))]
+            visited = 1 + int(np.searchsorted(sizes.cumsum(), self.batch_size))
+            positions.append(positions[-1] + visited)
+        return positions[step]
 
-    def _puzzles(self, place: int, rng: np.random.Generator) -> np.ndarray:
-        """A random puzzle of each of the next `batch_size` groups, as many as can be needed."""
+    def _puzzles(self, position: int, rng: np.random.Generator) -> np.ndarray:
+        """Returns a random puzzle of each of the next `batch_size` groups; fewer may be needed."""
         bounds, number = self.puzzles.group_indices, self.batch_size
-        first, start = divmod(place, len(bounds) - 1)
-        last = (place + number - 1) // (len(bounds) - 1)
+        first, start = divmod(position, len(bounds) - 1)
+        last = (position + number - 1) // (len(bounds) - 1)
         order = np.concatenate([self._order(epoch) for epoch in range(first, last + 1)])
         group = order[start : start + number]
         return rng.integers(bounds[group], bounds[group + 1])
 
     def _examples(self, step: int, puzzles: np.ndarray) -> np.ndarray:
-        """The first `batch_size` examples of these puzzles, those of each in random order."""
+        """Returns the first `batch_size` examples of these puzzles, each puzzle's shuffled."""
         starts = self.puzzles.puzzle_indices[puzzles]
         if self._single:
             return starts
@@ -100,7 +101,7 @@ class Sampler:
 
     @functools.cached_property
     def _sizes(self) -> np.ndarray:
-        """Examples of each puzzle."""
+        """The number of examples of each puzzle."""
         return np.diff(self.puzzles.puzzle_indices)
 
     @functools.cached_property
@@ -109,8 +110,8 @@ class Sampler:
         return bool(self._sizes.max() == 1)
 
     @functools.cached_property
-    def _places(self) -> list[int]:
-        """`_place` of the first steps, as many as were asked for."""
+    def _positions(self) -> list[int]:
+        """`_position` of the first steps, as many as were asked for."""
         return [0]
 
     @functools.cached_property
@@ -128,4 +129,4 @@ class Sampler:
 
 
 _KEPT_EPOCHS = 16
-"""Orders kept, so that an epoch of many batches is shuffled once; a batch may span more."""
+"""Orders that are kept, so that a long epoch is shuffled once; a batch may span more."""

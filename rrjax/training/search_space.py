@@ -1,4 +1,4 @@
-"""The space of `rrjax search`: a YAML file that names fields of a training and says what to try."""
+"""The space of a search: a YAML file that names fields of a training and says what to try."""
 
 import dataclasses
 import math
@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rrjax.cells import Arch
+from rrjax.cells.config import Arch
 from rrjax.checks import coerce, nearest, refuse
-from rrjax.commands.train import load_yaml
-from rrjax.training.augment import Augmentation
-from rrjax.training.floss import Floss
-from rrjax.training.loop import Task
-from rrjax.training.recipe import Recipe
+from rrjax.training.config_file import load_yaml
+from rrjax.training.settings import Augmentation, Floss, Recipe
+from rrjax.training.task import TrainingTask
 
 
 @dataclass(frozen=True)
@@ -62,8 +60,8 @@ def read_space(path: Path) -> Space:
     """Reads a space: `recipe.lr: {low: 1e-5, high: 1e-2, log: true}`, `arch.mlp_t: {choices: …}`.
 
     Raises:
-      ValueError: for a file that is no mapping or an empty one, a field that there is none of (with
-        the nearest known name), or a range that is none.
+      ValueError: for a file that is not a mapping or is empty, an unknown field (the message names
+        the nearest known one), or an invalid range.
     """
     mapping = load_yaml(path)
     if not isinstance(mapping, Mapping) or not mapping:
@@ -80,7 +78,7 @@ def read_space(path: Path) -> Space:
 
 
 def _nearest_field(name: Any) -> str:
-    """As `nearest`; a name without its part, as recipes have it, is of the field that ends so."""
+    """Returns what `nearest` says; a name without its part stands for the field that ends so."""
     whole = (known for known in FIELDS if known.endswith(f".{name}"))
     return nearest(next(whole, name), FIELDS)
 
@@ -106,7 +104,7 @@ def _choices(name: str, values: Any) -> Choices:
 
 def _range(name: str, block: Mapping[Any, Any]) -> Range:
     if FIELDS[name] not in (int, float):
-        refuse(name, "be {choices: [...]}, for it is no number", dict(block))
+        refuse(name, "be {choices: [...]}, because it is not a number", dict(block))
     for key in ("low", "high"):
         if key not in block:
             raise ValueError(f"{name} lacks {key!r}")
@@ -117,12 +115,12 @@ def _range(name: str, block: Mapping[Any, Any]) -> Range:
     if not low < high or math.isinf(high - low):
         refuse(name, "have a low below its high, both finite", (low, high))
     if log and low <= 0:
-        refuse(name, "have a low above 0, for it is logarithmic", low)
+        refuse(name, "have a low above 0, because it is logarithmic", low)
     return Range(low, high, log)
 
 
 def _check_ends(space: Space) -> None:
-    """Refuse what no recipe can have; what an architecture can have depends on its other fields."""
+    """Refuses what no recipe can have; an architecture is judged later, with its other fields."""
     for name, domain in space.items():
         ends = (domain.low, domain.high) if isinstance(domain, Range) else domain.choices
         for value in ends:
@@ -132,8 +130,8 @@ def _check_ends(space: Space) -> None:
                 _PARTS[part](**changes)
 
 
-def with_values(task: Task, values: Mapping[str, Any]) -> Task:
-    """A task in which some fields, by their names in a space, have other values.
+def with_values(task: TrainingTask, values: Mapping[str, Any]) -> TrainingTask:
+    """Returns a task in which some fields, by their names in a space, have other values.
 
     Raises:
       ValueError: if no architecture or recipe has those values together.

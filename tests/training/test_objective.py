@@ -8,7 +8,7 @@ import pytest
 from rrjax.cells import Readout
 from rrjax.outcomes import is_right
 from rrjax.puzzles.batch import IGNORE_LABEL
-from rrjax.training.losses import log_stablemax, score
+from rrjax.training.objective import log_stablemax, score
 
 LOSS_TYPES = ("stablemax_cross_entropy", "softmax_cross_entropy")
 ROWS, SEQ, VOCAB = 6, 5, 7

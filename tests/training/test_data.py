@@ -14,7 +14,7 @@ from rrjax.puzzles import PuzzleSet, from_tokens, is_solved
 from rrjax.puzzles.batch import IGNORE_LABEL, Batch
 from rrjax.puzzles.dataset import Metadata
 from rrjax.puzzles.sudoku import respects_givens
-from rrjax.training.sampler import Sampler
+from rrjax.training.data import Sampler
 from tests.tools import tiny_training as tiny
 
 # group 0: puzzles 0, 1; group 1: puzzle 2; group 2: puzzles 3, 4, 5; and so on
@@ -164,7 +164,7 @@ def test_augmentation_moves_ignored_labels_with_their_cells():
 
 
 def test_only_sudokus_can_be_augmented():
-    with pytest.raises(ValueError, match="augment moves Sudokus alone: puzzles has 3 tokens"):
+    with pytest.raises(ValueError, match="augment moves only Sudokus: puzzles has 3 tokens"):
         Sampler(numbered(), 5, 0, augment=True)
 
 
