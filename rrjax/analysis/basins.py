@@ -31,15 +31,10 @@ INDEPENDENT = 0.8
 
 
 def answer_classes(answers: ArrayLike, settled: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the class of each run by its final answer, and the distinct answers.
+    """Returns (N,) the class of each run by its final answer, and the (n, seq) distinct answers.
 
-    Args:
-      answers: (N, seq) tokens after the last segment.
-      settled: (N,) booleans.
-
-    Returns:
-      (N,) the index of each run's answer, −1 for runs that are not settled; and the (n, seq)
-      distinct answers of the settled runs, the most frequent first, ties by their tokens.
+    The class is the place of the run's answer (N, seq) among the distinct answers of the settled
+    runs, the most frequent first, ties by their tokens; it is −1 for runs that are not settled.
     """
     answers = as_array("answers", answers, ("N", "cells"), int)
     settled = as_array("settled", settled, answers.shape[:1], bool)

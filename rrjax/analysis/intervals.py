@@ -64,7 +64,7 @@ def wilson_interval(num_successes: int, num_trials: int) -> Interval:
 
     Args:
       num_successes: How many of the trials succeeded.
-      num_trials: n.
+      num_trials: Number of trials, n.
 
     Returns:
       Three numbers in 0..1; NaN, all three, for no trials.
@@ -91,8 +91,8 @@ def exact_interval(num_successes: int, num_trials: int) -> Interval:
       low: P(X ≥ k | p) = 0.025,   high: P(X ≤ k | p) = 0.025,   X ~ Binomial(n, p)
 
     Args:
-      num_successes: k.
-      num_trials: n.
+      num_successes: Number of successes, k.
+      num_trials: Number of trials, n.
 
     Returns:
       Three numbers in 0..1; NaN, all three, for no trials.

@@ -81,6 +81,12 @@ def _checked(scores: ArrayLike, positive: ArrayLike) -> tuple[np.ndarray, np.nda
     return scores, positive
 
 
+def middle_ranks(values: np.ndarray) -> np.ndarray:
+    """Returns the ranks (n,) from 1; equal values share the mean of theirs."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[place]
+
+
 def resample_counts(n: int, seed: int, num_resamples: int) -> Iterator[np.ndarray]:
     """Yields blocks (B, n) of how often each of n puzzles occurs in each resample."""
     rng = np.random.default_rng(seed)

@@ -85,10 +85,10 @@ def analysis_of(number=200, segments=12):
 
 
 def wide_sweep():
-    """Returns restarts of many puzzles from many starts, whose fractions have all their digits."""
+    """Returns restarts of puzzles from many starts, whose fractions have all their digits."""
     rng = np.random.default_rng(0)
     sigma = np.repeat([0, 0.001, 0.1, 0.3, 1.0, 10.0], [1, 16, 16, 16, 16, 16])
-    shape = (1000, len(sigma))
+    shape = (60, len(sigma))
     return {
         "sigma": sigma,
         "solved": rng.random((*shape, 3)) < 0.3,
@@ -101,11 +101,12 @@ def wide_sweep():
 
 
 def all_tables():
-    exponents, solved, drift, finite = spectra(1200, 800, num_exponents=32)
+    exponents, solved, drift, finite = spectra(60, 40)
     drift *= 3e-4
-    growth = np.random.default_rng(7).normal(size=(2000, 6, 32))
-    yield from outcome_tables(exponents - 10, solved, drift, finite, log_growth=growth)
-    yield from spectra_report.tables(analysis_of(1000))
+    growth = np.random.default_rng(7).normal(size=(100, 6, 3))
+    summary = summarize(exponents - 10, solved, drift, finite, log_growth=growth)
+    yield from outcome.tables(dataclasses.replace(summary, num_solved=1200, num_failed=8000))
+    yield from spectra_report.tables(analysis_of())
     yield spectra_report.comparison({"spectrum-trm-sudoku9": analysis_of(50), "b": analysis_of(60)})
     many = np.random.default_rng(1).random((1000, 256)) < 0.5
     rules = {"q_halt > 0.25": many, "residual < 1e-05": many}
