@@ -266,7 +266,7 @@ def test_what_a_rollout_cannot_say_is_named():
     unknown = np.full((4, 4), np.nan)
     text = text_of(rollout_tables(SOLVED, residual=blown, token_accuracy=unknown))
     assert "1 of 4 runs were not finite: they count as failed." in text
-    assert "unknown" in text
+    assert "at segment 4 | 25.0 % (4.6 to 69.9) | undefined" in text
 
 
 def test_restarts_say_what_escapes_and_what_the_start_decides():
