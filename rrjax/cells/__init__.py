@@ -1,49 +1,50 @@
 """Recursive reasoners as pure functions of plain nested dicts of PyTorch-named parameters.
 
-Names are loaded when they are first used: configs need no JAX, and `nnx` alone needs Flax.
+What needs JAX or Flax is imported when it is first used, so that settings can be read without.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from rrjax.cells.config import Arch, Config, config_from_dict, config_to_dict
+from rrjax.cells.official import parse_arch
+
 if TYPE_CHECKING:
-    from rrjax.cells.binding import Readout as Readout
-    from rrjax.cells.binding import bind as bind
-    from rrjax.cells.binding import bind_vector as bind_vector
-    from rrjax.cells.binding import initial_state as initial_state
-    from rrjax.cells.binding import puzzle_vector as puzzle_vector
-    from rrjax.cells.config import Arch as Arch
-    from rrjax.cells.config import Config as Config
-    from rrjax.cells.config import config_from_dict as config_from_dict
-    from rrjax.cells.config import config_to_dict as config_to_dict
-    from rrjax.cells.official import parse_arch as parse_arch
-    from rrjax.cells.params import check_arrays as check_arrays
-    from rrjax.cells.params import flatten as flatten
-    from rrjax.cells.params import init_params as init_params
-    from rrjax.cells.params import is_trained as is_trained
-    from rrjax.cells.params import param_shapes as param_shapes
-    from rrjax.cells.params import unflatten as unflatten
+    from rrjax.cells.binding import Readout, bind, bind_vector, initial_state, puzzle_vector
+    from rrjax.cells.params import (
+        check_arrays,
+        flatten,
+        init_params,
+        is_trained,
+        param_shapes,
+        unflatten,
+    )
 
-_NAMES = {
-    "binding": ("Readout", "bind", "bind_vector", "initial_state", "puzzle_vector"),
-    "config": ("Arch", "Config", "config_from_dict", "config_to_dict"),
-    "official": ("parse_arch",),
-    "params": (
-        *("check_arrays", "flatten", "init_params", "is_trained", "param_shapes", "unflatten"),
-    ),
-}
-_HOMES = {name: module for module, names in _NAMES.items() for name in names}
-
-__all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = [
+    "Arch",
+    "Config",
+    "Readout",
+    "bind",
+    "bind_vector",
+    "check_arrays",
+    "config_from_dict",
+    "config_to_dict",
+    "flatten",
+    "init_params",
+    "initial_state",
+    "is_trained",
+    "param_shapes",
+    "parse_arch",
+    "puzzle_vector",
+    "unflatten",
+]
+_OF_BINDING = ("Readout", "bind", "bind_vector", "initial_state", "puzzle_vector")
 
 
 def __getattr__(name: str) -> Any:
     if name == "nnx":
         return importlib.import_module("rrjax.cells.nnx")
-    if name not in _HOMES:
+    if name not in __all__:
         raise AttributeError(f"module 'rrjax.cells' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"rrjax.cells.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return [*__all__, "nnx"]
+    home = "binding" if name in _OF_BINDING else "params"
+    return getattr(importlib.import_module(f"rrjax.cells.{home}"), name)

@@ -3,7 +3,6 @@
 A puzzle has one or more examples (one in Sudoku). A group is a puzzle with its augmented copies.
 """
 
-import hashlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from rrjax.puzzles.values import check_values
-
-_ROWS_AT_ONCE = 2**16
+from rrjax.store import digest_arrays
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +77,8 @@ class PuzzleSet:
         The metadata is left out: results do not depend on what the arrays do not tell.
         """
         bounds = self.puzzle_indices, self.group_indices
-        return _digest(self.inputs, self.labels, self.puzzle_ids, *bounds)
+        arrays = self.inputs, self.labels, self.puzzle_ids, *bounds
+        return digest_arrays(*arrays, dtype=np.int32)
 
     def __getitem__(self, key: Any) -> "PuzzleSet":
         """Returns some of the examples as a set, whose puzzles and groups hold only these.
@@ -161,16 +160,6 @@ def _bounds(owners: np.ndarray) -> np.ndarray:
     """Returns int32 bounds of the runs of equal values: the first place of each, then the end."""
     changes = np.flatnonzero(owners[1:] != owners[:-1]) + 1
     return np.concatenate([[0], changes, [len(owners)]]).astype(np.int32)
-
-
-def _digest(*arrays: np.ndarray) -> str:
-    """Returns `rrjax.store.digest_arrays` of the arrays in int32, converted piece by piece."""
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(f"{np.dtype(np.int32).str}{array.shape}".encode())
-        for start in range(0, len(array), _ROWS_AT_ONCE):
-            digest.update(array[start : start + _ROWS_AT_ONCE].astype(np.int32).tobytes())
-    return digest.hexdigest()
 
 
 def _check_set(puzzles: PuzzleSet) -> None:

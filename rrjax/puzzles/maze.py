@@ -83,9 +83,6 @@ def check_mazes(mazes: Mazes, source: str) -> None:
     """Refuses mazes (number, n * n) that are none, and answers that change a wall, S or G.
 
     An answer need not be a shortest path.
-
-    Raises:
-        ValueError: With the source.
     """
     try:
         questions, answers = _check_pair(*mazes)
@@ -113,13 +110,9 @@ def _check_pair(questions: ArrayLike, answers: ArrayLike) -> tuple[np.ndarray, n
 
 
 def path_lengths(questions: np.ndarray) -> np.ndarray:
-    """Returns the number of moves from S to G on a shortest path, one more than it has cells `o`.
+    """Returns (...) int32 moves from S to G on a shortest path of questions (..., n * n).
 
-    Args:
-        questions: (..., n * n) tokens.
-
-    Returns:
-        (...) int32; -1 where no path exists.
+    A path has one cell `o` less; -1 stands where there is no path.
     """
     size = isqrt(questions.shape[-1])
     open_cells, starts, goals = (

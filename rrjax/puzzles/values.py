@@ -4,11 +4,7 @@ import numpy as np
 
 
 def check_values(name: str, values: np.ndarray, lowest: int, highest: int) -> None:
-    """Refuses an array (...) that does not hold integers from `lowest` to `highest`.
-
-    Raises:
-        ValueError: With the name, and the first wrong value and its place.
-    """
+    """Refuses an array that does not hold integers from `lowest` to `highest` alone."""
     if not np.issubdtype(values.dtype, np.integer):
         raise ValueError(f"{name}: expected integers, found dtype {values.dtype}")
     # the extremes come first, since a mask of a large set may not fit in memory

@@ -2,8 +2,6 @@
 
 import dataclasses
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -369,13 +367,3 @@ def test_augmenting_what_is_no_sudoku_is_refused_before_anything_is_written(tmp_
     error = refusal(["--data", str(tmp_path / "data"), "--out", str(out), "--augment"], capsys)
     assert "augment moves only Sudokus" in error
     assert not out.exists()
-
-
-@pytest.mark.parametrize("name", ["train", "search", "runs"])
-def test_options_are_read_without_jax(name):
-    code = (
-        f"import sys, rrjax.commands.{name};"
-        "print({'jax', 'optax', 'orbax', 'flax', 'optuna'} & set(sys.modules))"
-    )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout == "set()\n"

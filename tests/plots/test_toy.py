@@ -11,9 +11,9 @@ from rrjax.plots.toy import toy_message, toy_panel
     [
         ([0.8, 0.9, np.nan], [0.5, 0.2, 0.0], "AUC rises with T, from 0.800 at 4 to 0.900 at 8"),
         ([0.9, 0.8, np.nan], [0.5, 0.2, 0.0], "AUC does not rise with T"),
-        ([0.8, 0.9, 0.9], [0.2, 0.2, 0.2], "failures do not become fewer: 20 % of runs at 4"),
-        ([0.8, 0.9, 0.9], [0.2, 0.2, 0.1], "while the failures become fewer: 20 % of runs at 4"),
-        ([0.8, 0.9, np.nan], [0.2, 0.2, 0.0], "while the failures vanish: 20 % of runs at 4"),
+        ([0.8, 0.9, 0.9], [0.2, 0.2, 0.2], "failures do not become fewer: 20.0 % of runs at 4"),
+        ([0.8, 0.9, 0.9], [0.2, 0.2, 0.1], "while the failures become fewer: 20.0 % of runs at 4"),
+        ([0.8, 0.9, np.nan], [0.2, 0.2, 0.0], "while the failures vanish: 20.0 % of runs at 4"),
         ([0.8, np.nan, np.nan], [0.2, 0.0, 0.0], "nothing to compare"),
     ],
 )

@@ -302,7 +302,7 @@ def test_a_missing_split_is_named(folder):
 def test_a_large_set_stays_in_its_file_and_gives_the_same_rows_and_digest(folder, monkeypatch):
     read = read_folder(folder, "train")
     monkeypatch.setattr("rrjax.puzzles.folders.MAPPED_BYTES", 100)
-    monkeypatch.setattr("rrjax.puzzles.dataset._ROWS_AT_ONCE", 4)
+    monkeypatch.setattr("rrjax.store.records._ROWS_AT_ONCE", 4)
     mapped = read_folder(folder, "train")
     assert isinstance(mapped.inputs, np.memmap)
     assert isinstance(mapped.labels, np.memmap)
