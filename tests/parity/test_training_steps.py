@@ -44,6 +44,7 @@ def train(name: str, dtype: str = "float32") -> Run:
         for t in STEPS:
             batch = golden.batch_of(arrays, f"{t}/batch/")
             state, metrics = compiled_step(case.config, recipe, state, batch)
+            del metrics["gradient_norm"]  # upstream has no such metric
             run.metrics.append(metrics)
             run.halted.append(np.array(state.slots.halted))
             run.steps.append(np.array(state.slots.steps))
@@ -60,7 +61,7 @@ def assert_same_metrics(run: Run, arrays: dict[str, np.ndarray], steps: range, r
     for t in steps:
         prefix = f"{t}/metrics/"
         golden_metrics = {k.removeprefix(prefix) for k in arrays if k.startswith(prefix)}
-        assert golden_metrics | {"loss", "gradient_norm"} == set(run.metrics[t - 1])
+        assert golden_metrics | {"loss"} == set(run.metrics[t - 1])
         for key, found in run.metrics[t - 1].items():
             expected = arrays[f"{t}/loss" if key == "loss" else prefix + key]
             # counts of tokens and slots too: a wrong one is off by far more than this
