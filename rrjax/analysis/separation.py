@@ -50,7 +50,7 @@ def bootstrap_auc(
       scores: (N, ...) one row per puzzle; −inf and inf are ordered like other numbers.
       positive: (N,) booleans.
       seed: Seed of the resampling.
-      num_resamples: how many resamples of N puzzles.
+      num_resamples: How many resamples of N puzzles.
 
     Returns:
       The AUC and its interval, each of shape (...). NaN where a group is empty. Groups that do
@@ -79,6 +79,12 @@ def _checked(scores: ArrayLike, positive: ArrayLike) -> tuple[np.ndarray, np.nda
     scores = as_array("scores", scores, (len(positive), ...))
     check_no_nan("scores", scores)
     return scores, positive
+
+
+def middle_ranks(values: np.ndarray) -> np.ndarray:
+    """Returns the ranks (n,) from 1; equal values share the mean of theirs."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[place]
 
 
 def resample_counts(n: int, seed: int, num_resamples: int) -> Iterator[np.ndarray]:

@@ -17,7 +17,7 @@ def q_against_lambda1(arrays: Mapping[str, np.ndarray], seed: int = 0) -> "Figur
     """Draws q_halt against λ1 of the noisy runs of all puzzles with right and wrong runs.
 
     Args:
-      arrays: of a result of `rrjax ptrm` with exponents.
+      arrays: Arrays of a result of `rrjax ptrm` with exponents.
       seed: Seed of the bootstrap behind the correlation's interval.
 
     Returns:

@@ -24,8 +24,8 @@ def accuracy_against_compute(
 
     Args:
       solved: (N, segments) booleans.
-      updates_per_segment: module evaluations in a segment, for the upper axis.
-      readout_segment: marked; counted from 1.
+      updates_per_segment: Module evaluations in a segment, for the upper axis.
+      readout_segment: Marked; counted from 1.
 
     Raises:
       ValueError: for other arrays.
@@ -69,8 +69,8 @@ def survival_of_failures(
 
     Args:
       solved: (N, segments) booleans.
-      updates_per_segment: module evaluations in a segment, for the upper axis.
-      readout_segment: counted from 1.
+      updates_per_segment: Module evaluations in a segment, for the upper axis.
+      readout_segment: Counted from 1.
 
     Returns:
       The figure; it says so where there is no failure, or no segment after the readout.
