@@ -116,7 +116,7 @@ def test_bad_requests_are_refused():
         penalized_loss(square, measure, weight=1.0, every=0)
     for wrapped in (square, optax.sgd(1.0)):
         make = penalized if wrapped is not square else penalized_loss
-        with pytest.raises(ValueError, match="weight must not be negative"):
+        with pytest.raises(ValueError, match="weight must be finite and at least 0"):
             make(wrapped, measure, weight=-1.0)
     with pytest.raises(ValueError, match="limit must be finite"):
         clip_exponent(measure, limit=float("nan"))
