@@ -8,8 +8,9 @@ from types import ModuleType
 from typing import Any
 
 from rrjax import __version__
-from rrjax.commands.errors import is_out_of_memory, memory_message
+from rrjax.commands.errors import memory_message
 from rrjax.jobs.compile_cache import use_compile_cache
+from rrjax.jobs.memory import is_out_of_memory
 
 COMMANDS = {
     "spectrum": "Lyapunov spectra of a model on many puzzles, solved against failed",

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -28,9 +28,11 @@ from rrjax.cells import (
     unflatten,
 )
 from rrjax.cells.config import Dtype
+from rrjax.checks import check_choice
 from rrjax.contract import Dynamics
 from rrjax.puzzles import PuzzleSet
 from rrjax.puzzles.folders import read_folder
+from rrjax.puzzles.values import check_values
 from rrjax.store import (
     check_format,
     format_entry,
@@ -147,10 +149,9 @@ def load_model(source: str | Path, dtype: Dtype = "float32") -> Model:
     Raises:
       ValueError: there is no such model, or its files are damaged or do not fit each other.
     """
+    check_choice("dtype", dtype, Dtype)
     folder = _locate(str(source))
     flat, config, provenance = read_model(folder)
-    if dtype not in get_args(Dtype):
-        raise ValueError(f"dtype must be one of {', '.join(get_args(Dtype))}; got {dtype!r}")
     if dtype == "float64" and jnp.result_type(float) != jnp.float64:
         raise ValueError(
             "dtype float64 needs jax.config.update('jax_enable_x64', True) before any array "
@@ -170,9 +171,7 @@ def load_model(source: str | Path, dtype: Dtype = "float32") -> Model:
 
 
 def read_model(folder: str | Path) -> tuple[dict[str, np.ndarray], Config, dict[str, Any]]:
-    """Returns the flat arrays, config and provenance of a model folder.
-
-    They are checked against each other.
+    """Returns the flat arrays, config and provenance of a model folder, which must fit together.
 
     Raises:
       ValueError: names the file and what is missing, unknown, damaged, of the wrong shape or of
@@ -187,7 +186,10 @@ def read_model(folder: str | Path) -> tuple[dict[str, np.ndarray], Config, dict[
     check_format({**format_entry("model", 1), **record}, *FORMAT, folder / CONFIG)
     if not isinstance(record.get("config"), dict):
         raise ValueError(f"{folder / CONFIG} has no entry `config`: it is not an rrjax model's")
-    config = _parse_config(record["config"], folder / CONFIG)
+    try:
+        config = config_from_dict(record["config"])
+    except ValueError as error:
+        raise ValueError(f"{folder / CONFIG}: {error}") from None
     flat = _read_weights(folder / WEIGHTS)
     check_arrays(flat, config, str(folder / WEIGHTS))
     return flat, config, record.get("provenance", {})
@@ -211,7 +213,6 @@ def save_model(
 
     Raises:
       ValueError: names or shapes do not fit the config, or `folder` exists.
-      OSError: as `rrjax.store.new_folder`.
     """
     folder = Path(folder)
     check_arrays(flat, config, "flat")
@@ -241,33 +242,19 @@ def check_tokens(
       tokens: (*batch_shape, seq_len) integers.
       puzzle_ids: (*batch_shape) integers.
       batch_shape: () for one puzzle.
-
-    Raises:
-      ValueError: names the argument, what was expected and what was found.
     """
-    _check_integers("tokens", tokens, (*batch_shape, config.seq_len), config.vocab_size)
-    _check_integers("puzzle_id", puzzle_ids, batch_shape, config.num_puzzle_identifiers)
-
-
-def _check_integers(name: str, values: Any, shape: tuple[int, ...], size: int) -> None:
-    is_traced = isinstance(values, Tracer)
-    values = values if is_traced else np.asarray(values)
-    if values.shape != shape:
-        raise ValueError(f"{name}: this model expects the shape {shape}, found {values.shape}")
-    if not jnp.issubdtype(values.dtype, np.integer):
-        raise ValueError(f"{name}: expected integers, found {values.dtype}")
-    if not is_traced and values.size and not (values.min() >= 0 and values.max() < size):
-        raise ValueError(
-            f"{name}: this model expects values in 0..{size - 1}, "
-            f"found {values.min()}..{values.max()}"
-        )
-
-
-def _parse_config(mapping: dict[str, Any], path: Path) -> Config:
-    try:
-        return config_from_dict(mapping)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+    for name, values, shape, size in (
+        ("tokens", tokens, (*batch_shape, config.seq_len), config.vocab_size),
+        ("puzzle_id", puzzle_ids, batch_shape, config.num_puzzle_identifiers),
+    ):
+        is_traced = isinstance(values, Tracer)
+        values = values if is_traced else np.asarray(values)
+        if values.shape != shape:
+            raise ValueError(f"{name}: this model expects the shape {shape}, found {values.shape}")
+        if not jnp.issubdtype(values.dtype, np.integer):
+            raise ValueError(f"{name}: expected integers, found dtype {values.dtype}")
+        if not is_traced:
+            check_values(name, values, 0, size - 1)
 
 
 def _read_weights(path: Path) -> dict[str, np.ndarray]:
@@ -288,7 +275,7 @@ def _name(folder: Path) -> str:
 def _locate(source: str) -> Path:
     if source.startswith("hf://"):
         return _download(source.removeprefix("hf://"))
-    if (_BUNDLED / source / CONFIG).is_file():
+    if source in bundled_names():
         return _BUNDLED / source
     folder = Path(source)
     best_of_run = folder / _MODELS_OF_RUN / _BEST

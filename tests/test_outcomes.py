@@ -13,12 +13,11 @@ from hypothesis import strategies as st
 import rrjax
 from rrjax import outcomes, store
 from rrjax.cells import Config, param_shapes
-from rrjax.commands import rollout as command
 from rrjax.models import save_model
 from rrjax.puzzles import PuzzleSet, build_mazes, generate_mazes, write_folder
 from rrjax.puzzles.maze import FREE, PATH, VOCAB_SIZE, Mazes, is_valid_path, parse_maze
 from rrjax.puzzles.maze_generate import MazeRequest
-from rrjax.training.evaluate import Noise, evaluate
+from rrjax.training.evaluate import StartNoise, evaluate
 from tests.tools import tiny_training as tiny
 from tests.tools.jobs import run
 
@@ -91,7 +90,7 @@ def puzzles() -> PuzzleSet:
 
 def test_an_evaluation_counts_valid_answers_whatever_the_label():
     """In batches of four, the last one padded."""
-    for noise in (None, Noise(0.0, 1)):
+    for noise in (None, StartNoise(0.0, 1)):
         found = evaluate(copying(), CONFIG, puzzles(), 4, 5, noise)
         assert (found["count"], found["exact_accuracy"]) == (5, pytest.approx(0.2))
         assert found["valid_path"] == pytest.approx(0.4)
@@ -105,7 +104,7 @@ def tiny_weights() -> dict[str, np.ndarray]:
 
 
 def test_a_rollout_has_valid_paths_with_axes_a_unit_and_a_row(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(command, "draw_results", lambda *_: None)
+    monkeypatch.setattr("rrjax.reports.terminal.draw_results", lambda *_: None)
     save_model(tmp_path / "model", copying(), CONFIG, {"made": "by a test"})
     write_folder(tmp_path / "data", {"test": puzzles()})
     places = [str(tmp_path / "model"), "--puzzles", str(tmp_path / "data"), "--out"]

@@ -12,10 +12,11 @@ import tyro
 
 from rrjax.cells import Arch, Config
 from rrjax.commands import arc, maze, sudoku, train
-from rrjax.commands.train import read_yaml
 from rrjax.puzzles import PuzzleSet, build_sudokus, generate_sudokus
-from rrjax.training.loop import Rhythm, Task, identity
-from rrjax.training.recipe import Recipe
+from rrjax.training import loop
+from rrjax.training.config_file import read_config_file
+from rrjax.training.settings import LoopSettings, Recipe
+from rrjax.training.task import TrainingTask
 
 ROOT = Path(__file__).parents[1]
 RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
@@ -57,7 +58,7 @@ def test_the_official_runs_and_those_for_a_cpu_are_there():
 
 @pytest.mark.parametrize("path", RECIPES, ids=NAMES)
 def test_a_recipe_is_read_without_a_complaint(path, capsys):
-    arch, recipe = read_yaml(path)
+    arch, recipe = read_config_file(path)
     assert recipe.steps > recipe.lr_warmup_steps
     assert (arch.forward_dtype == "float32") == path.stem.startswith("cpu_")
     assert "no effect" not in capsys.readouterr().err
@@ -72,7 +73,7 @@ def test_the_commands_of_a_header_parse(path, monkeypatch):
     (arguments,) = own_commands(path, "train")
     options = train.parse(train.Options, arguments, "rrjax train")
     assert options.config == path.relative_to(ROOT)
-    assert (options.arch, options.recipe) == read_yaml(path)
+    assert (options.arch, options.recipe) == read_config_file(path)
     made = [str(words[2]) for words in ours[:-1]]
     assert str(options.data) in made
 
@@ -86,7 +87,7 @@ def test_a_header_says_what_was_measured_here_and_what_was_only_published(path):
 
 @pytest.mark.parametrize("path", RECIPES, ids=NAMES)
 def test_epochs_are_converted_to_steps_as_upstream_does(path):
-    arch, recipe = read_yaml(path)
+    arch, recipe = read_config_file(path)
     number = r"([\d.]+)"
     found = re.search(
         rf"{number} epochs x {number} groups x {number} examples / {number} = (\d+)",
@@ -101,10 +102,10 @@ def test_epochs_are_converted_to_steps_as_upstream_does(path):
     assert (batch, arch.name == "trm") == (recipe.global_batch_size, recipe.ema)
 
 
-def task_of(options: train.Options, sets: tuple[PuzzleSet, PuzzleSet]) -> Task:
+def task_of(options: train.Options, sets: tuple[PuzzleSet, ...]) -> TrainingTask:
     meta = sets[0].metadata
     config = Config(options.arch, meta.seq_len, meta.vocab_size)
-    return Task(config, options.recipe, *sets, options.augment)
+    return TrainingTask(config, options.recipe, *sets, options.augment)
 
 
 @pytest.mark.parametrize("name", BUNDLED)
@@ -117,14 +118,14 @@ def test_a_bundled_models_script_is_the_recipe_that_trained_it(name, monkeypatch
     script = train.parse(train.Options, words[0][2:], "rrjax train")
     (arguments,) = own_commands(ROOT / "recipes" / f"cpu_{name}.yaml", "train")
     recipe = train.parse(train.Options, arguments, "rrjax train")
-    assert (script.rhythm, script.augment) == (recipe.rhythm, recipe.augment)
+    assert (script.loop, script.augment) == (recipe.loop, recipe.augment)
     size = int(name[-1])
     sets = (
         build_sudokus(generate_sudokus(size, 1, seed=0)),
         build_sudokus(generate_sudokus(size, 1, seed=1)),
     )
-    found = identity(task_of(script, sets))
-    assert found == identity(task_of(recipe, sets))
+    found = task_of(script, sets).identity()
+    assert found == task_of(recipe, sets).identity()
     folder = ROOT / "rrjax" / "bundled" / name.replace("_", "-")
     trained = json.loads((folder / "config.json").read_text())["provenance"]["trained"]
     # fields that are newer than the run stand at what they were
@@ -134,7 +135,7 @@ def test_a_bundled_models_script_is_the_recipe_that_trained_it(name, monkeypatch
 
 @pytest.mark.slow
 def test_the_small_recipe_trains(tmp_path):
-    arch, recipe = read_yaml(ROOT / "recipes" / "cpu_sudoku4.yaml")
+    arch, recipe = read_config_file(ROOT / "recipes" / "cpu_sudoku4.yaml")
     few: Recipe = replace(recipe, steps=2, global_batch_size=4)
     sets = (
         build_sudokus(generate_sudokus(4, 8, seed=0)),
@@ -142,6 +143,6 @@ def test_the_small_recipe_trains(tmp_path):
     )
     options = train.Options(Path(), Path(), augment=True, arch=arch, recipe=few)
     task = task_of(options, sets)
-    outcome = train.train(task, Rhythm(1, 2, 2), tmp_path / "run", lambda step, numbers: None)
+    outcome = loop.train(task, LoopSettings(1, 2, 2), tmp_path / "run", lambda step, numbers: None)
     assert outcome["count"] == 4
     assert (tmp_path / "run" / "models" / "best" / "model.safetensors").is_file()

@@ -14,25 +14,25 @@ def as_array(
     """Returns the values as an array, or refuses those of another shape or kind.
 
     Args:
-      name: of the argument, for the message.
-      values: what was given.
-      shape: for each axis its size, or a name where any size will do. A last `...` stands for any
-        further axes.
+      name: Name of the argument, for the message.
+      values: What was given.
+      shape: Size of each axis, or a name where any size will do. `...` stands for any number
+        of further axes.
       kind: `bool` and `int` leave the dtype alone; `float` gives float64.
-      least: the smallest size of the first axis. Every other named axis needs at least 1.
-
-    Raises:
-      ValueError: naming the argument, what was expected and what it is.
+      least: The smallest size of the first axis. Every other named axis needs at least 1.
     """
     array = np.asarray(values)
     kinds, words = KINDS[kind]
-    axes = shape[:-1] if shape[-1] is ... else shape
-    sizes_fit = all(
-        size == axis if isinstance(axis, int) else size >= (1 if place else least)
-        for place, (axis, size) in enumerate(zip(axes, array.shape, strict=False))
+    axes = shape
+    if ... in shape:
+        place = shape.index(...)
+        free = max(0, array.ndim - len(shape) + 1) * (...,)
+        axes = (*shape[:place], *free, *shape[place + 1 :])
+    fits = len(axes) == array.ndim and all(
+        axis is ... or (size == axis if isinstance(axis, int) else size >= (1 if place else least))
+        for place, (axis, size) in enumerate(zip(axes, array.shape, strict=True))
     )
-    has_axes = array.ndim >= len(axes) if shape[-1] is ... else array.ndim == len(axes)
-    if array.dtype.kind not in kinds or not sizes_fit or not has_axes:
+    if array.dtype.kind not in kinds or not fits:
         listed = ", ".join("..." if axis is ... else str(axis) for axis in shape)
         listed += "," if len(shape) == 1 else ""
         empty = " with no empty axis" if 0 in array.shape else ""
@@ -40,6 +40,16 @@ def as_array(
             f"{name} must be {words} of shape ({listed}){empty}; got {array.dtype} of {array.shape}"
         )
     return array.astype(np.float64) if kind is float else array
+
+
+def updates_per_segment(name: str, num_updates: int, num_segments: int) -> int:
+    """Returns how many updates a segment has, or refuses segments that are not whole."""
+    updates, rest = divmod(num_updates, num_segments)
+    if rest:
+        raise ValueError(
+            f"{name} must have whole segments of {num_segments}; it has {num_updates} updates"
+        )
+    return updates
 
 
 def check_no_nan(name: str, values: np.ndarray) -> None:

@@ -40,21 +40,18 @@ def answer_classes(answers: ArrayLike, settled: ArrayLike) -> tuple[np.ndarray, 
     Returns:
       (N,) the index of each run's answer, −1 for runs that are not settled; and the (n, seq)
       distinct answers of the settled runs, the most frequent first, ties by their tokens.
-
-    Raises:
-      ValueError: for shapes that do not fit each other.
     """
     answers = as_array("answers", answers, ("N", "cells"), int)
     settled = as_array("settled", settled, answers.shape[:1], bool)
     index = np.full(len(answers), MOVING)
     if not settled.any():
         return index, answers[:0]
-    found, inverse, counts = np.unique(
+    distinct, inverse, counts = np.unique(
         answers[settled], axis=0, return_inverse=True, return_counts=True
     )
     order = np.argsort(-counts, kind="stable")
     index[settled] = np.argsort(order)[inverse.ravel()]
-    return index, found[order]
+    return index, distinct[order]
 
 
 class BasinEntropy(NamedTuple):
@@ -63,9 +60,9 @@ class BasinEntropy(NamedTuple):
     Attributes:
       whole: S_b, over all boxes.
       boundary: S_bb, over the boxes with more than one basin; NaN without such.
-      box_size: points along the edge of a box.
-      num_boxes: whole boxes on the grid.
-      num_boundary: of these, boxes with more than one basin.
+      box_size: Points along the edge of a box.
+      num_boxes: Whole boxes on the grid.
+      num_boundary: Boxes with more than one basin.
     """
 
     whole: Interval
@@ -90,10 +87,11 @@ def basin_entropy(
 
     Args:
       classes: (G, G) the basin of each point, any integers or booleans.
-      box_size: points along the edge of a box. What does not fill a box at the far edges is left
+      box_size: Points along the edge of a box. What does not fill a box at the far edges is left
         out.
       seed: Seed of the resampling.
-      num_resamples: of the percentile bootstrap over boxes, which takes them as independent.
+      num_resamples: Number of resamples of the percentile bootstrap over boxes, which takes them
+        as independent.
 
     Raises:
       ValueError: for classes of another shape or kind, or boxes of fewer than 2 points along the
@@ -101,58 +99,41 @@ def basin_entropy(
 
     Source: Daza, Wagemakers, Georgeot, Guéry-Odelin & Sanjuán 2016, Sci. Rep. 6, 31416.
     """
-    classes = check_classes(classes)
+    classes = _as_classes(classes)
     if not 2 <= box_size <= len(classes):
         raise ValueError(f"box_size must lie in 2..{len(classes)}, the grid; got {box_size}")
-    entropies, mixed = _by_box(_boxes(classes, box_size))
-    resampled = _resample(entropies, mixed, num_resamples, seed)
+    entropies, mixed = _by_box(classes, box_size)
+    rng = np.random.default_rng(seed)
+    draws = (rng.integers(len(mixed), size=len(mixed)) for _ in range(num_resamples))
+    resampled = np.array([_means(entropies[draw], mixed[draw]) for draw in draws])
     whole, boundary = (
         Interval(value, *percentile_interval(column[np.isfinite(column)]))
         for value, column in zip(_means(entropies, mixed), resampled.T, strict=True)
     )
-    if not mixed.any():
-        boundary = UNDEFINED
     return BasinEntropy(whole, boundary, box_size, len(mixed), int(mixed.sum()))
 
 
-def check_classes(classes: ArrayLike) -> np.ndarray:
-    """Returns the classes of a square grid as integers.
-
-    Raises:
-      ValueError: for another shape, fewer than 2 × 2 points, or numbers that are no classes.
-    """
+def _as_classes(classes: ArrayLike) -> np.ndarray:
     square = 2 * np.shape(classes)[:1] or ("G", "G")
     return as_array("classes", classes, square, int, least=2).astype(np.int64)
 
 
-def _boxes(classes: np.ndarray, size: int) -> np.ndarray:
-    """Returns the classes of each whole box, (boxes, size²)."""
-    number = len(classes) // size
-    whole = classes[: number * size, : number * size]
-    return whole.reshape(number, size, number, size).swapaxes(1, 2).reshape(number**2, size**2)
-
-
-def _by_box(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns (boxes,) the entropy S_i, and where a box has more than one basin."""
-    number, points = boxes.shape
+def _by_box(classes: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the entropy S_i of each whole box, and which boxes have more than one basin."""
+    side = len(classes) // size
+    whole = classes[: side * size, : side * size].reshape(side, size, side, size)
+    boxes = whole.swapaxes(1, 2).reshape(side**2, size**2)
     basins, index = np.unique(boxes, return_inverse=True)
-    pairs = np.arange(number)[:, None] * len(basins) + index.reshape(boxes.shape)
-    found, counts = np.unique(pairs, return_counts=True)
-    shares, box = counts / points, found // len(basins)
-    entropies = np.bincount(box, scipy.special.entr(shares), minlength=number)
-    return entropies, np.bincount(box, minlength=number) > 1
+    pairs = np.arange(len(boxes))[:, None] * len(basins) + index.reshape(boxes.shape)
+    box_and_basin, counts = np.unique(pairs, return_counts=True)
+    shares, box = counts / size**2, box_and_basin // len(basins)
+    entropies = np.bincount(box, scipy.special.entr(shares), minlength=len(boxes))
+    return entropies, np.bincount(box, minlength=len(boxes)) > 1
 
 
 def _means(entropies: np.ndarray, mixed: np.ndarray) -> tuple[float, float]:
     total, number = float(entropies.sum()), int(mixed.sum())
     return total / len(entropies), total / number if number else np.nan
-
-
-def _resample(entropies: np.ndarray, mixed: np.ndarray, number: int, seed: int) -> np.ndarray:
-    """Returns both means (number, 2) of boxes drawn with replacement."""
-    rng = np.random.default_rng(seed)
-    draws = (rng.integers(len(mixed), size=len(mixed)) for _ in range(number))
-    return np.array([_means(entropies[draw], mixed[draw]) for draw in draws])
 
 
 @dataclass(frozen=True)
@@ -161,11 +142,11 @@ class UncertaintyExponent:
 
     Attributes:
       exponent: α with the t-interval of the regression; NaN, all three, where it is undefined.
-      standard_error: of the regression.
+      standard_error: Standard error of α from the regression.
       distances: (m,) ε in grid steps.
       fractions: (m,) f(ε).
       used: (m,) which of them the line was fitted to.
-      remark: why α is undefined, or what must be known to read it; empty if nothing.
+      remark: Why α is undefined, or what must be known to read it; empty if nothing.
     """
 
     exponent: Interval
@@ -211,30 +192,28 @@ def uncertainty_exponent(classes: ArrayLike) -> UncertaintyExponent:
 
     Source: Grebogi, McDonald, Ott & Yorke 1983, Phys. Lett. A 99, 415.
     """
-    classes = check_classes(classes)
-    distances = _distances(len(classes))
+    classes = _as_classes(classes)
+    widest = max(1, len(classes) // WIDEST)
+    distances = np.unique(np.geomspace(1, widest, 12).round().astype(int))
     fractions = np.array([uncertain_points(classes, d).mean() for d in distances.tolist()])
     used, remark = _range_to_fit(classes, fractions)
-    undefined = UNDEFINED, np.nan
-    exponent, error = _slope(distances[used], fractions[used]) if used.any() else undefined
+    exponent, error = UNDEFINED, np.nan
+    if used.any():
+        fit: Any = scipy.stats.linregress(np.log(distances[used]), np.log(fractions[used]))
+        slope, error = float(fit.slope), float(fit.stderr)
+        reach = float(scipy.stats.t.ppf(1 - TAIL, used.sum() - 2)) * error
+        exponent = Interval(slope, slope - reach, slope + reach)
     return UncertaintyExponent(exponent, error, distances, fractions, used, remark)
 
 
 def uncertain_points(classes: np.ndarray, distance: int) -> np.ndarray:
     """Returns (G, G) where a point has another class at a distance along either axis."""
     uncertain = np.zeros(classes.shape, bool)
-    differs = classes[distance:] != classes[:-distance]
-    uncertain[distance:] |= differs
-    uncertain[:-distance] |= differs
-    differs = classes[:, distance:] != classes[:, :-distance]
-    uncertain[:, distance:] |= differs
-    uncertain[:, :-distance] |= differs
+    for view, flags in ((classes, uncertain), (classes.T, uncertain.T)):
+        differs = view[distance:] != view[:-distance]
+        flags[distance:] |= differs
+        flags[:-distance] |= differs
     return uncertain
-
-
-def _distances(grid: int) -> np.ndarray:
-    widest = grid // WIDEST
-    return np.unique(np.geomspace(1, max(1, widest), 12).round().astype(int))
 
 
 def _range_to_fit(classes: np.ndarray, fractions: np.ndarray) -> tuple[np.ndarray, str]:
@@ -260,10 +239,3 @@ def _range_to_fit(classes: np.ndarray, fractions: np.ndarray) -> tuple[np.ndarra
     if resolved.sum() < MIN_SCALES:
         return nothing, "saturated within few grid steps: a finer grid is needed"
     return resolved, ""
-
-
-def _slope(distances: np.ndarray, fractions: np.ndarray) -> tuple[Interval, float]:
-    fit: Any = scipy.stats.linregress(np.log(distances), np.log(fractions))
-    reach = scipy.stats.t.ppf(1 - TAIL, len(distances) - 2) * fit.stderr
-    ends = (float(end) for end in (fit.slope, fit.slope - reach, fit.slope + reach))
-    return Interval(*ends), float(fit.stderr)

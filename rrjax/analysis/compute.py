@@ -11,47 +11,25 @@ from rrjax.analysis.intervals import Interval, wilson_interval
 
 @dataclass(frozen=True)
 class AccuracyCurve:
-    """Fractions of puzzles with their Wilson intervals, one after each segment.
+    """Fractions of puzzles with their Wilson intervals, arrays (segments,).
 
-    A trajectory can find the answer and lose it again: what is solved at some segment can be used
-    only if the right moment is known, what is solved at the segment is what a readout there gives.
+    A trajectory can find the answer and lose it again. What is solved at some segment can be used
+    only if the right moment is known; a readout at a segment gives what is solved there.
 
     Attributes:
-      num_puzzles: N.
-      segments: (segments,) 1, 2, …
-      evaluations: (segments,) module evaluations until then.
-      at_segment: arrays (segments,), solved when read out after this segment.
-      so_far: arrays (segments,), solved after this segment or an earlier one.
+      at_segment: Solved when read out after this segment.
+      so_far: Solved after this segment or an earlier one.
     """
 
-    num_puzzles: int
-    segments: np.ndarray
-    evaluations: np.ndarray
     at_segment: Interval
     so_far: Interval
 
 
-def accuracy_curve(solved: ArrayLike, updates_per_segment: int) -> AccuracyCurve:
-    """Returns the accuracy after every segment.
-
-    Args:
-      solved: (N, segments) booleans.
-      updates_per_segment: module evaluations in a segment.
-
-    Raises:
-      ValueError: for arrays of another kind or no updates.
-    """
+def accuracy_curve(solved: ArrayLike) -> AccuracyCurve:
+    """Returns the accuracy after every segment, from booleans (N, segments)."""
     solved = check_solved(solved)
-    if updates_per_segment < 1:
-        raise ValueError(f"updates_per_segment must be at least 1; got {updates_per_segment}")
-    segments = np.arange(1, solved.shape[1] + 1)
-    return AccuracyCurve(
-        num_puzzles=len(solved),
-        segments=segments,
-        evaluations=segments * updates_per_segment,
-        at_segment=_fractions(solved),
-        so_far=_fractions(np.logical_or.accumulate(solved, axis=1)),
-    )
+    so_far = np.logical_or.accumulate(solved, axis=1)
+    return AccuracyCurve(_fractions(solved), _fractions(so_far))
 
 
 @dataclass(frozen=True)
@@ -59,31 +37,29 @@ class Halting:
     """What a rule for early halting costs and saves, against running all segments.
 
     Attributes:
-      num_halted: puzzles that the rule stopped before the last segment.
-      accuracy: of the answers where each puzzle halted.
-      full_accuracy: of the answers after the last segment.
-      mean_segments: segments that a puzzle ran.
-      saved: the share of all segments, and so of module evaluations, that was not run.
+      name: Name of the rule.
+      num_halted: Puzzles that the rule stopped before the last segment.
+      accuracy: Accuracy of the answers where each puzzle halted.
+      mean_segments: Segments that a puzzle ran.
+      saved: Share of all segments, and so of module evaluations, that was not run.
     """
 
+    name: str
     num_halted: int
     accuracy: Interval
-    full_accuracy: Interval
     mean_segments: float
     saved: float
 
 
-def early_halting(solved: ArrayLike, halts: ArrayLike) -> Halting:
+def early_halting(name: str, solved: ArrayLike, halts: ArrayLike) -> Halting:
     """Returns what a rule for early halting costs and saves.
 
     Nothing is run again: a trajectory does not depend on when it is read out.
 
     Args:
+      name: Name of the rule.
       solved: (N, segments) booleans.
       halts: (N, segments) booleans, where the rule holds, such as q_halt > 0.
-
-    Raises:
-      ValueError: for arrays of another kind or of different shapes.
     """
     solved = check_solved(solved)
     halts = as_array("halts", halts, solved.shape, bool)
@@ -92,9 +68,9 @@ def early_halting(solved: ArrayLike, halts: ArrayLike) -> Halting:
     right = np.take_along_axis(solved, at[:, None], axis=1)
     mean = float(np.mean(at + 1))
     return Halting(
+        name=name,
         num_halted=int(np.sum(at < last)),
         accuracy=wilson_interval(int(right.sum()), len(solved)),
-        full_accuracy=wilson_interval(int(solved[:, last].sum()), len(solved)),
         mean_segments=mean,
         saved=1 - mean / (last + 1),
     )

@@ -1,57 +1,29 @@
 """Does an exponent say more than drift or difficulty do? AUC among runs that are alike in these."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from rrjax.analysis.arrays import as_array, check_no_nan
 from rrjax.analysis.intervals import UNDEFINED, Interval, percentile_interval
-from rrjax.analysis.separation import (
-    BLOCK,
-    auc,
-    auc_of_resamples,
-    bootstrap_auc,
-    draw_counts,
-)
+from rrjax.analysis.separation import auc, auc_of_resamples, bootstrap_auc, resample_counts
 
 MIN_GROUP = 5
 """A stratum with fewer solved or fewer failed runs is counted in the pooled AUC, and gets none of
 its own: an interval from so few says nothing."""
 
 
-class Bins(NamedTuple):
-    """Runs sorted into bins of about equal size.
+def quantile_bins(values: ArrayLike, num_bins: int) -> np.ndarray:
+    """Returns (N,) the bin of each value, from 0; the bins are of about equal size.
 
-    Attributes:
-      index: (N,) the bin of each run, from 0.
-      low: the smallest value in each bin.
-      high: the largest.
-    """
-
-    index: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-
-
-def quantile_bins(values: ArrayLike, number: int) -> Bins:
-    """Returns bins of about equal size; equal values share the bin of their middle rank.
-
-    Args:
-      values: (N,), at least one, without NaN.
-      number: bins aimed at; ties may leave fewer.
-
-    Raises:
-      ValueError: for no values, NaN, or no bins.
+    Equal values share the bin of their middle rank, so there may be fewer bins than `num_bins`.
     """
     values = as_array("values", values, ("N",), least=1)
     check_no_nan("values", values)
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
     middle = (np.cumsum(counts) - counts / 2) / len(values)  # in 0..1, the rank of each value
-    _, index = np.unique(np.floor(number * middle)[place], return_inverse=True)
-    members = [values[index == i] for i in range(index.max() + 1)]
-    return Bins(index, np.array([m.min() for m in members]), np.array([m.max() for m in members]))
+    return np.unique(np.floor(num_bins * middle)[place], return_inverse=True)[1]
 
 
 @dataclass(frozen=True)
@@ -59,11 +31,11 @@ class Stratum:
     """Runs that are alike.
 
     Attributes:
-      low: the smallest value of what they are alike in.
-      high: the largest.
-      num_solved: how many of them are positive.
-      num_failed: how many are not.
-      auc: among them; NaN where either group has fewer than `MIN_GROUP`.
+      low: The smallest value of what they are alike in.
+      high: The largest.
+      num_solved: Number of them that are positive.
+      num_failed: Number of them that are not.
+      auc: Among them; NaN where either group has fewer than `MIN_GROUP`.
     """
 
     low: float
@@ -78,12 +50,12 @@ class Controlled:
     """A score's AUC with something held fixed.
 
     Attributes:
-      strata: one for each bin.
-      num_solved: runs that are positive, in all bins.
-      num_failed: runs that are not.
-      plain: the AUC of the same runs with nothing held fixed.
-      pooled: the AUC over all pairs within one bin.
-      num_pairs: how many pairs that is; without any the pooled AUC is NaN.
+      strata: One for each bin.
+      num_solved: Runs that are positive, in all bins.
+      num_failed: Runs that are not.
+      plain: The AUC of the same runs with nothing held fixed.
+      pooled: The AUC over all pairs within one bin.
+      num_pairs: How many pairs that is; without any the pooled AUC is NaN.
     """
 
     strata: list[Stratum]
@@ -102,27 +74,28 @@ def controlled_auc(
     Args:
       scores: (N,) one for each run; −inf and inf are ordered like other numbers.
       positive: (N,) booleans.
-      values: (N,) what is held fixed.
-      num_bins: of about equal size, see `quantile_bins`.
+      values: (N,) the quantity that is held fixed.
+      num_bins: Number of bins of about equal size; see `quantile_bins`.
       seed: Seed of the bootstraps.
-
-    Raises:
-      ValueError: for no runs, NaN, or shapes that do not fit each other.
     """
     scores, positive = np.asarray(scores, np.float64), np.asarray(positive)
-    bins = quantile_bins(values, num_bins)
-    strata = []
-    for i, (low, high) in enumerate(zip(bins.low, bins.high, strict=True)):
-        here = bins.index == i
-        sizes = int(positive[here].sum()), int(np.sum(~positive[here]))
-        within = enough_or_nan(scores[here], positive[here], seed)
-        strata.append(Stratum(float(low), float(high), *sizes, within))
+    values, index = np.asarray(values), quantile_bins(values, num_bins)
+    strata = [
+        Stratum(
+            low=float(values[here].min()),
+            high=float(values[here].max()),
+            num_solved=int(positive[here].sum()),
+            num_failed=int(np.sum(~positive[here])),
+            auc=enough_or_nan(scores[here], positive[here], seed),
+        )
+        for here in (index == i for i in range(index.max() + 1))
+    ]
     return Controlled(
         strata=strata,
         num_solved=int(positive.sum()),
         num_failed=int(np.sum(~positive)),
         plain=bootstrap_auc(scores, positive, seed),
-        pooled=stratified_auc(scores, positive, bins.index, seed),
+        pooled=stratified_auc(scores, positive, index, seed),
         num_pairs=sum(s.num_solved * s.num_failed for s in strata),
     )
 
@@ -154,15 +127,12 @@ def stratified_auc(
       positive: (N,) booleans.
       strata: (N,) integers, the stratum of each run.
       seed: Seed of the resampling.
-      num_resamples: of the percentile bootstrap, which draws runs with replacement, whatever
-        their stratum or group.
+      num_resamples: Number of resamples of the percentile bootstrap, which draws runs with
+        replacement, whatever their stratum or group.
 
     Returns:
       The pooled AUC with its interval; NaN where no stratum holds both groups.
       A resample without a pair is left out.
-
-    Raises:
-      ValueError: as `rrjax.analysis.separation.bootstrap_auc`, or for strata of another shape.
 
     Source: van Elteren 1960, Bull. Inst. Int. Stat. 37, 351.
     """
@@ -171,16 +141,15 @@ def stratified_auc(
     scores = as_array("scores", scores, positive.shape)
     strata = as_array("strata", strata, positive.shape)
     members = [np.flatnonzero(strata == s) for s in np.unique(strata)]
-    n, rng = len(positive), np.random.default_rng(seed)
-    size = max(1, BLOCK // max(1, n))
-    blocks = [
-        _pooled(scores, positive, members, draw_counts(rng, min(size, num_resamples - first), n))
-        for first in range(0, num_resamples, size)
-    ]
-    resampled = np.concatenate(blocks)
-    low, high = percentile_interval(resampled[~np.isnan(resampled)])
+    n = len(positive)
+    resampled = np.concatenate(
+        [
+            _pooled(scores, positive, members, counts)
+            for counts in resample_counts(n, seed, num_resamples)
+        ]
+    )
     value = _pooled(scores, positive, members, np.ones((1, n), dtype=np.int64))[0]
-    return Interval(value, low, high)
+    return Interval(value, *percentile_interval(resampled[~np.isnan(resampled)]))
 
 
 def _pooled(

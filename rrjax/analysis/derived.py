@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from rrjax.analysis.arrays import as_array, updates_per_segment
 from rrjax.analysis.errorbars import block_standard_error
 
 NONE_KNOWN = "no exponent is known"
@@ -119,29 +120,20 @@ def entropy_rate(exponents: ArrayLike, dimension: int | None = None) -> KnownPar
     return _known_part(total, known, ended, dimension)
 
 
-def num_positive(
-    exponents: ArrayLike, threshold: float | ArrayLike = 0.0, dimension: int | None = None
-) -> KnownPart:
-    """Returns how many exponents are positive, or exceed a threshold from their error bars.
+def num_positive(exponents: ArrayLike, dimension: int | None = None) -> KnownPart:
+    """Returns how many exponents are positive.
 
     Args:
       exponents: (..., k) the leading exponents; NaN marks a direction below the round-off floor.
-      threshold: what an exponent must exceed, such as twice its standard error: a number, or an
-        array that broadcasts to (..., k).
       dimension: n of the state, which makes k = n known as the whole spectrum.
 
     Returns:
       The number, as a float, and where it is complete: all n exponents are known, or one of them
-      does not exceed its threshold. Elsewhere it is a lower bound.
-
-    Raises:
-      ValueError: for no exponents, more than n of them, +inf, or a threshold that is negative,
-        NaN or of another shape.
+      is not positive. Elsewhere it is a lower bound.
     """
     values, known = _checked(exponents, dimension)
-    threshold = _checked_threshold(threshold, values.shape)
-    total = (values > threshold).sum(axis=-1)
-    ended = (values <= threshold).any(axis=-1)
+    total = (values > 0).sum(axis=-1)
+    ended = (values <= 0).any(axis=-1)
     return _known_part(total, known, ended, dimension)
 
 
@@ -157,9 +149,6 @@ def exponent_sum(exponents: ArrayLike, dimension: int | None = None) -> KnownPar
     Returns:
       The sum in the unit of `exponents`, and where it is complete: all n are known. NaN where an
       exponent is NaN, since a sum over fewer would be another quantity; −inf where one is −inf.
-
-    Raises:
-      ValueError: for no exponents, more than n of them, or +inf.
     """
     values, known = _checked(exponents, dimension)
     total = values.sum(axis=-1)
@@ -169,15 +158,11 @@ def exponent_sum(exponents: ArrayLike, dimension: int | None = None) -> KnownPar
 
 def _checked(exponents: ArrayLike, dimension: int | None) -> tuple[np.ndarray, np.ndarray]:
     """Returns the exponents, NaN from the first NaN on, and which of them are known."""
-    values = np.asarray(exponents, dtype=np.float64)
-    k = values.shape[-1] if values.ndim else 0
-    if k == 0:
+    values = as_array("exponents", exponents, (..., "k"))
+    if dimension is not None and dimension < values.shape[-1]:
         raise ValueError(
-            f"exponents must have shape (..., k) with k at least 1; got {values.shape}"
-        )
-    if dimension is not None and dimension < k:
-        raise ValueError(
-            f"dimension, of the state, must be at least the {k} exponents; got {dimension}"
+            f"dimension, of the state, must be at least the {values.shape[-1]} exponents; "
+            f"got {dimension}"
         )
     if np.isposinf(values).any():
         raise ValueError(
@@ -186,19 +171,6 @@ def _checked(exponents: ArrayLike, dimension: int | None) -> tuple[np.ndarray, n
         )
     known = ~np.logical_or.accumulate(np.isnan(values), axis=-1)
     return np.where(known, values, np.nan), known
-
-
-def _checked_threshold(threshold: float | ArrayLike, shape: tuple[int, ...]) -> np.ndarray:
-    threshold = np.asarray(threshold, dtype=np.float64)
-    if not (threshold >= 0).all():
-        raise ValueError("threshold must be 0 or positive everywhere, and not NaN")
-    try:
-        return np.broadcast_to(threshold, shape)
-    except ValueError:
-        raise ValueError(
-            f"threshold must be a number or broadcast to the exponents, {shape}; "
-            f"got {threshold.shape}"
-        ) from None
 
 
 def _known_part(total: Any, known: np.ndarray, ended: Any, dimension: int | None) -> KnownPart:
@@ -215,16 +187,16 @@ class Quantity(NamedTuple):
     """One number a puzzle.
 
     Attributes:
-      name: what it is.
+      name: What it is.
       values: (N,), NaN where undefined.
       reasons: (N,) why a value is undefined; empty where it is not.
-      is_bound: (N,) whether the true value may be larger.
+      is_bound: (N,) whether the true value may be larger; False if it never is.
     """
 
     name: str
     values: np.ndarray
     reasons: np.ndarray
-    is_bound: np.ndarray
+    is_bound: np.ndarray | bool = False
 
 
 def spectrum_quantities(exponents: np.ndarray, dimension: int | None) -> Iterator[Quantity]:
@@ -234,11 +206,12 @@ def spectrum_quantities(exponents: np.ndarray, dimension: int | None) -> Iterato
       exponents: (N, k), λ1 known; NaN below the round-off floor.
       dimension: n of the state; None if unknown.
     """
-    yield _lower_bound("num_positive", num_positive(exponents, dimension=dimension))
-    yield _lower_bound("entropy_rate", entropy_rate(exponents, dimension))
+    for name, function in (("num_positive", num_positive), ("entropy_rate", entropy_rate)):
+        part = function(exponents, dimension)
+        yield Quantity(name, part.value, np.full(part.value.shape, ""), ~part.complete)
     total = exponent_sum(exponents, dimension).value
-    yield _exact("sum", total, np.where(np.isnan(total), UNRESOLVED, ""))
-    yield _exact("kaplan_yorke", *kaplan_yorke(exponents, dimension))
+    yield Quantity("sum", total, np.where(np.isnan(total), UNRESOLVED, ""))
+    yield Quantity("kaplan_yorke", *kaplan_yorke(exponents, dimension))
 
 
 def error_quantity(lambda1_growth: np.ndarray, num_segments: int, num_blocks: int) -> Quantity:
@@ -246,17 +219,9 @@ def error_quantity(lambda1_growth: np.ndarray, num_segments: int, num_blocks: in
 
     Args:
       lambda1_growth: (N, updates) ln R_11.
-      num_segments: of the run.
-      num_blocks: at least 2, at most the segments.
+      num_segments: Number of segments of the run.
+      num_blocks: Number of blocks, from 2 to the number of segments.
     """
-    period = lambda1_growth.shape[1] // num_segments
+    period = updates_per_segment("log_growth", lambda1_growth.shape[1], num_segments)
     error = block_standard_error(lambda1_growth[..., None], num_blocks, period)[:, 0]
-    return _exact("standard_error", error, np.where(np.isnan(error), COLLAPSED, ""))
-
-
-def _lower_bound(name: str, part: KnownPart) -> Quantity:
-    return Quantity(name, part.value, np.full(part.value.shape, ""), ~part.complete)
-
-
-def _exact(name: str, values: np.ndarray, reasons: np.ndarray) -> Quantity:
-    return Quantity(name, values, reasons, np.zeros(values.shape, dtype=bool))
+    return Quantity("standard_error", error, np.where(np.isnan(error), COLLAPSED, ""))

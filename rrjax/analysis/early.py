@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rrjax.analysis.arrays import as_array
+from rrjax.analysis.arrays import as_array, updates_per_segment
 from rrjax.analysis.controls import enough_or_nan
 from rrjax.analysis.intervals import Interval, bootstrap_median
 
@@ -15,12 +15,12 @@ class EarlyWindow:
     """How well the segments up to one tell which of the runs unsolved there will be solved.
 
     Attributes:
-      segment: the last of the window, counted from 1.
-      num_solved: runs not solved at `segment` that are solved at the end.
-      num_failed: runs solved at neither.
+      segment: The last of the window, counted from 1.
+      num_solved: Runs not solved at `segment` that are solved at the end.
+      num_failed: Runs solved at neither.
       lambda1: AUC of −λ₁ of the window for "solved at the end", among the runs not solved at
         `segment`; NaN where a group is too small (`controls.MIN_GROUP`).
-      drift: the same of −(mean drift of the window).
+      drift: AUC of −(mean drift of the window), in the same way.
     """
 
     segment: int
@@ -46,23 +46,18 @@ def early_windows(
 
     Returns:
       S − 1 of them, in order. They share runs: of many intervals one in twenty misses ½ by chance.
-
-    Raises:
-      ValueError: for shapes that do not fit each other, or NaN.
     """
     solved = as_array("solved_by_segment", solved_by_segment, ("N", "segments"), bool, least=1)
-    num_segments = solved.shape[1]
-    running = running_mean(growth)[:, segment_ends(growth, num_segments)]
-    moved = running_mean(as_array("drift", drift, solved.shape))
+    lambda1, num_segments = running_mean(growth), solved.shape[1]
+    per_segment = updates_per_segment("growth", lambda1.shape[1], num_segments)
+    at_ends = lambda1[:, per_segment - 1 :: per_segment]
+    mean_drift = running_mean(as_array("drift", drift, solved.shape))
     windows = []
     for column in range(num_segments - 1):
-        open_runs = ~solved[:, column]
-        later = solved[open_runs, -1]
-        auc_of = [
-            enough_or_nan(-score[open_runs, column], later, seed) for score in (running, moved)
-        ]
-        sizes = int(later.sum()), int(np.sum(~later))
-        windows.append(EarlyWindow(column + 1, *sizes, *auc_of))
+        unsolved = ~solved[:, column]
+        later = solved[unsolved, -1]
+        aucs = [enough_or_nan(-s[unsolved, column], later, seed) for s in (at_ends, mean_drift)]
+        windows.append(EarlyWindow(column + 1, int(later.sum()), int(np.sum(~later)), *aucs))
     return windows
 
 
@@ -72,10 +67,10 @@ class HorizonCurve:
 
     Attributes:
       updates: (T,) t = 1, 2, …
-      solved: arrays (T,), median of the solved runs with its interval, in nats per update.
-      failed: the same of the failed ones.
-      num_solved: size of the group.
-      num_failed: size of the other.
+      solved: Arrays (T,), median of the solved runs with its interval, in nats per update.
+      failed: Median of the failed runs.
+      num_solved: Number of solved runs.
+      num_failed: Number of failed runs.
     """
 
     updates: np.ndarray
@@ -97,9 +92,6 @@ def horizon_curve(growth: ArrayLike, solved: ArrayLike, seed: int = 0) -> Horizo
 
     Returns:
       The curve; NaN for an empty group.
-
-    Raises:
-      ValueError: for NaN, or shapes that do not fit each other.
     """
     running = running_mean(growth)
     solved = as_array("solved", solved, running.shape[:1], bool)
@@ -116,14 +108,3 @@ def running_mean(values: ArrayLike) -> np.ndarray:
     """Returns (N, T) the mean over the first t columns, for each t."""
     values = as_array("values", values, ("N", "T"))
     return np.cumsum(values, axis=1) / np.arange(1, values.shape[1] + 1)
-
-
-def segment_ends(growth: ArrayLike, num_segments: int) -> np.ndarray:
-    """Returns the columns of `growth` (N, updates) that end a segment."""
-    per_segment, rest = divmod(np.shape(growth)[1], num_segments)
-    if rest or per_segment == 0:
-        raise ValueError(
-            f"growth must have whole segments of {num_segments}; it has {np.shape(growth)[1]} "
-            "updates"
-        )
-    return np.arange(1, num_segments + 1) * per_segment - 1

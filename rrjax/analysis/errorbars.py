@@ -8,13 +8,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from rrjax.analysis.arrays import as_array
+
 
 class SplitHalf(NamedTuple):
     """The exponents of both halves of a run, each (..., k) in nats per step.
 
     Attributes:
-      first: of the first half.
-      second: of the second half.
+      first: Exponents of the first half.
+      second: Exponents of the second half.
       difference: second − first.
     """
 
@@ -27,10 +29,10 @@ class FrameSpread(NamedTuple):
     """Exponents from several initial frames, each field of shape (...).
 
     Attributes:
-      mean: over the frames.
-      standard_deviation: of one frame's exponent (n − 1 in the denominator).
-      smallest: over the frames.
-      largest: over the frames.
+      mean: Mean over the frames.
+      standard_deviation: Spread of one frame's exponent (n − 1 in the denominator).
+      smallest: Smallest over the frames.
+      largest: Largest over the frames.
     """
 
     mean: Any
@@ -56,7 +58,7 @@ def block_standard_error(log_growth: ArrayLike, num_blocks: int = 8, period: int
     Args:
       log_growth: (..., steps, k) ln R_ii of each step, in nats.
       num_blocks: B.
-      period: steps after which the schedule repeats (the updates of a segment); blocks hold whole
+      period: Steps after which the schedule repeats (the updates of a segment); blocks hold whole
         periods, because updates of different kinds grow differently.
 
     Returns:
@@ -76,7 +78,7 @@ def block_standard_error(log_growth: ArrayLike, num_blocks: int = 8, period: int
     edges = period * (np.arange(num_blocks + 1) * num_periods // num_blocks)
     sizes, total = np.diff(edges)[:, None], edges[-1]
     with np.errstate(invalid="ignore"):
-        sums = np.add.reduceat(growth, edges[:-1], axis=-2, dtype=np.float64)
+        sums = np.add.reduceat(growth, edges[:-1], axis=-2)
         exponents = sums.sum(axis=-2, keepdims=True) / total
         between = (sizes * (sums / sizes - exponents) ** 2).sum(axis=-2)
     return np.sqrt(between / ((num_blocks - 1) * total))
@@ -90,23 +92,20 @@ def split_half(log_growth: ArrayLike, period: int = 1) -> SplitHalf:
 
     Args:
       log_growth: (..., steps, k) ln R_ii of each step, in nats.
-      period: steps after which the schedule repeats; the cut lies between periods, and the middle
+      period: Steps after which the schedule repeats; the cut lies between periods, and the middle
         one of an odd number belongs to the second half.
 
     Returns:
       Three arrays (..., k) in nats per step. An annihilated direction has −inf in the half where
       it happened, and NaN as difference if in both.
-
-    Raises:
-      ValueError: for steps that are not whole periods, or fewer than 2 periods.
     """
     growth, num_periods = _checked(log_growth, period)
     if num_periods < 2:
         raise ValueError(f"two halves need at least 2 periods of {period} steps; got {num_periods}")
     middle = period * (num_periods // 2)
     with np.errstate(invalid="ignore"):
-        first = growth[..., :middle, :].mean(axis=-2, dtype=np.float64)
-        second = growth[..., middle:, :].mean(axis=-2, dtype=np.float64)
+        first = growth[..., :middle, :].mean(axis=-2)
+        second = growth[..., middle:, :].mean(axis=-2)
         return SplitHalf(first, second, second - first)
 
 
@@ -124,15 +123,8 @@ def frame_spread(exponents: ArrayLike) -> FrameSpread:
     Returns:
       Four arrays (...), in the unit of `exponents`. The standard deviation is NaN for S = 1, where
       there is no spread to see, and where an exponent is infinite; NaN carries over.
-
-    Raises:
-      ValueError: for no rows.
     """
-    exponents = np.asarray(exponents, dtype=np.float64)
-    if exponents.ndim == 0 or len(exponents) == 0:
-        raise ValueError(
-            f"exponents must have one row per frame, at least one; got shape {exponents.shape}"
-        )
+    exponents = as_array("exponents", exponents, ("frames", ...), least=1)
     with np.errstate(invalid="ignore"):
         mean = exponents.mean(axis=0)
         squares = ((exponents - mean) ** 2).sum(axis=0)
@@ -143,9 +135,7 @@ def frame_spread(exponents: ArrayLike) -> FrameSpread:
 
 def _checked(log_growth: ArrayLike, period: int) -> tuple[np.ndarray, int]:
     """Returns the growth, and how many whole periods it has."""
-    growth = np.asarray(log_growth)
-    if growth.ndim < 2:
-        raise ValueError(f"log_growth must have shape (..., steps, k); got {growth.shape}")
+    growth = as_array("log_growth", log_growth, (..., "steps", "k"))
     if period < 1:
         raise ValueError(f"period must be at least 1 step; got {period}")
     num_periods, rest = divmod(growth.shape[-2], period)

@@ -25,9 +25,9 @@ class Interval:
     """An estimate and the ends of its 95 % interval, each a number or an array of one shape.
 
     Attributes:
-      value: the estimate on the data themselves; NaN, with both ends, where it is undefined.
-      low: the lower end.
-      high: the upper end.
+      value: The estimate on the data themselves; NaN, with both ends, where it is undefined.
+      low: The lower end.
+      high: The upper end.
     """
 
     value: Any
@@ -63,7 +63,7 @@ def wilson_interval(num_successes: int, num_trials: int) -> Interval:
     Unlike p ± z √(p(1 − p)/n) it stays inside 0..1 and keeps a width at p = 0 and p = 1.
 
     Args:
-      num_successes: how many of the trials succeeded.
+      num_successes: How many of the trials succeeded.
       num_trials: n.
 
     Returns:
@@ -97,9 +97,6 @@ def exact_interval(num_successes: int, num_trials: int) -> Interval:
     Returns:
       Three numbers in 0..1; NaN, all three, for no trials.
 
-    Raises:
-      ValueError: for counts that do not fit each other.
-
     Source: Clopper and Pearson 1934, Biometrika 26, 404.
     """
     _check_counts(num_successes, num_trials)
@@ -117,7 +114,7 @@ def student_interval(values: Sequence[float]) -> Interval:
       mean ± t(n − 1; 0.975) s/√n
 
     Args:
-      values: one number per run.
+      values: One number per run.
 
     Returns:
       Three numbers in the unit of `values`. The ends are NaN for a single value, and equal for
@@ -142,7 +139,7 @@ def bootstrap_median(values: ArrayLike, seed: int, num_resamples: int = 2000) ->
     Args:
       values: (n, ...) one row per puzzle; infinities are ordered like other numbers.
       seed: Seed of the resampling.
-      num_resamples: how many resamples of n rows are drawn.
+      num_resamples: How many resamples of n rows are drawn.
 
     Returns:
       Three arrays of shape (...), in the unit of `values`; NaN for n = 0, and zero width for

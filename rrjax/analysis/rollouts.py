@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rrjax.analysis.compute import accuracy_curve, early_halting
-from rrjax.analysis.intervals import UNDEFINED, Interval, wilson_interval
-from rrjax.analysis.survival import Waits, escapes, exponential_rate, kaplan_meier
+from rrjax.analysis.compute import Halting, accuracy_curve, early_halting
+from rrjax.analysis.intervals import Interval, wilson_interval
+from rrjax.analysis.survival import escapes, exponential_rate, kaplan_meier
 
 
 @dataclass(frozen=True)
@@ -15,13 +15,13 @@ class AccuracyAt:
     """What is read out after one segment.
 
     Attributes:
-      segment: counted from 1.
-      evaluations: module evaluations until then.
-      solved: fraction of the puzzles.
-      token_accuracy: mean share of right tokens, of puzzles with known ones; NaN without any.
-      violations: median over the failures of the violated constraints; None if not counted, NaN
+      segment: Counted from 1.
+      evaluations: Module evaluations until then.
+      solved: Fraction of the puzzles.
+      token_accuracy: Mean share of right tokens, of puzzles with known ones; NaN without any.
+      violations: Median over the failures of the violated constraints; None if not counted, NaN
         without failures.
-      valid_path: fraction of the puzzles whose answer is a valid path, labelled or not; None if
+      valid_path: Fraction of the puzzles whose answer is a valid path, labelled or not; None if
         they have none.
     """
 
@@ -38,16 +38,16 @@ class Escape:
     """What becomes of the puzzles that fail at the readout.
 
     Attributes:
-      num_failures: at the readout.
-      num_solved_before: of these, solved at an earlier segment.
-      num_escaped: of these, solved at a later segment.
-      num_kept: of the escaped, solved after the last segment too.
-      segments_watched: after the readout.
+      num_failures: Number of failures at the readout.
+      num_solved_before: Number of these that were solved at an earlier segment.
+      num_escaped: Number of these that are solved at a later segment.
+      num_kept: Number of the escaped that are solved after the last segment too.
+      segments_watched: Number of segments after the readout.
       still_failing: Kaplan–Meier estimate at the end.
-      rate_per_segment: escapes over segments waited; NaN where nothing was.
-      rate_per_update: the same per module evaluation.
-      early_rate: per segment, in the first half of the segments watched, rounded down.
-      late_rate: per segment, in the others.
+      rate_per_segment: Escapes over segments waited; NaN where nothing was.
+      rate_per_update: Escapes over module evaluations waited.
+      early_rate: Per segment, in the first half of the segments watched, rounded down.
+      late_rate: Per segment, in the others.
     """
 
     num_failures: int
@@ -63,30 +63,19 @@ class Escape:
 
 
 @dataclass(frozen=True)
-class HaltingRule:
-    """A rule for early halting and what it does; see `rrjax.analysis.compute.Halting`."""
-
-    name: str
-    num_halted: int
-    accuracy: Interval
-    mean_segments: float
-    saved: float
-
-
-@dataclass(frozen=True)
 class RolloutSummary:
     """A long rollout in numbers.
 
     Attributes:
       num_puzzles: N.
-      updates_per_segment: module evaluations in a segment.
-      at_readout: after the readout segment.
-      at_end: after the last segment.
-      solved_at_some: fraction of the puzzles solved after any segment.
-      num_lost: puzzles solved at the readout and not at the end.
-      num_not_finite: runs that blew up; they count as not solved.
-      escape: of the failures at the readout.
-      halting: one for each rule.
+      updates_per_segment: Module evaluations in a segment.
+      at_readout: After the readout segment.
+      at_end: After the last segment.
+      solved_at_some: Fraction of the puzzles solved after any segment.
+      num_lost: Puzzles solved at the readout and not at the end.
+      num_not_finite: Runs that blew up; they count as not solved.
+      escape: What becomes of the failures at the readout.
+      halting: What each rule for early halting costs and saves.
     """
 
     num_puzzles: int
@@ -97,7 +86,7 @@ class RolloutSummary:
     num_lost: int
     num_not_finite: int
     escape: Escape
-    halting: list[HaltingRule]
+    halting: list[Halting]
 
 
 def summarize_rollout(
@@ -111,17 +100,13 @@ def summarize_rollout(
     Args:
       arrays: (N, segments) `solved` (booleans), `token_accuracy`, `residual`, and, where puzzles
         have them, `violations` and `valid_path` (booleans).
-      updates_per_segment: module evaluations in a segment.
-      readout_segment: counted from 1.
-      halts: by the rule's name (N, segments) booleans, where it would halt.
-
-    Raises:
-      ValueError: for arrays of other kinds or shapes, or a segment that is none.
+      updates_per_segment: Module evaluations in a segment.
+      readout_segment: Counted from 1.
+      halts: For each rule (N, segments) booleans, where it would halt.
     """
     solved = arrays["solved"]
-    curve = accuracy_curve(solved, updates_per_segment)
+    curve = accuracy_curve(solved)
     escape = _escape(solved, readout_segment, updates_per_segment)
-    rules = {name: early_halting(solved, rule) for name, rule in halts.items()}
     last = solved.shape[1]
     return RolloutSummary(
         num_puzzles=len(solved),
@@ -132,10 +117,7 @@ def summarize_rollout(
         num_lost=int(np.sum(solved[:, readout_segment - 1] & ~solved[:, -1])),
         num_not_finite=int(np.sum(~np.isfinite(arrays["residual"]).all(axis=1))),
         escape=escape,
-        halting=[
-            HaltingRule(name, rule.num_halted, rule.accuracy, rule.mean_segments, rule.saved)
-            for name, rule in rules.items()
-        ],
+        halting=[early_halting(name, solved, rule) for name, rule in halts.items()],
     )
 
 
@@ -145,28 +127,21 @@ def _readout(
     column = segment - 1
     known = arrays["token_accuracy"][:, column]
     known = known[~np.isnan(known)]
+    violations = valid_path = None
+    if "violations" in arrays:
+        failed = arrays["violations"][~arrays["solved"][:, column], column]
+        violations = float(np.median(failed)) if len(failed) else np.nan
+    if "valid_path" in arrays:
+        valid = arrays["valid_path"][:, column]
+        valid_path = wilson_interval(int(valid.sum()), len(valid))
     return AccuracyAt(
         segment=segment,
         evaluations=segment * updates,
         solved=solved.at(column),
         token_accuracy=float(known.mean(dtype=np.float64)) if len(known) else np.nan,
-        violations=_violations(arrays, column),
-        valid_path=_valid_path(arrays, column),
+        violations=violations,
+        valid_path=valid_path,
     )
-
-
-def _violations(arrays: Mapping[str, np.ndarray], column: int) -> float | None:
-    if "violations" not in arrays:
-        return None
-    failed = arrays["violations"][~arrays["solved"][:, column], column]
-    return float(np.median(failed)) if len(failed) else np.nan
-
-
-def _valid_path(arrays: Mapping[str, np.ndarray], column: int) -> Interval | None:
-    if "valid_path" not in arrays:
-        return None
-    valid = arrays["valid_path"][:, column]
-    return wilson_interval(int(valid.sum()), len(valid))
 
 
 def _escape(solved: np.ndarray, readout_segment: int, updates: int) -> Escape:
@@ -175,7 +150,7 @@ def _escape(solved: np.ndarray, readout_segment: int, updates: int) -> Escape:
     watched = solved.shape[1] - readout_segment
     middle = float(watched // 2)  # escapes come at whole segments
     rate, early, late = (
-        _rate(waits, start, stop)
+        exponential_rate(*waits, start=start, stop=stop)
         for start, stop in ((0.0, np.inf), (0.0, middle), (middle, np.inf))
     )
     return Escape(
@@ -190,9 +165,3 @@ def _escape(solved: np.ndarray, readout_segment: int, updates: int) -> Escape:
         early_rate=early,
         late_rate=late,
     )
-
-
-def _rate(waits: Waits, start: float, stop: float) -> Interval:
-    if start >= stop:  # nothing was watched
-        return UNDEFINED
-    return exponential_rate(*waits, start=start, stop=stop)

@@ -11,12 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rrjax.analysis.arrays import as_array
-from rrjax.analysis.intervals import (
-    UNDEFINED,
-    Interval,
-    percentile_interval,
-    wilson_interval,
-)
+from rrjax.analysis.intervals import UNDEFINED, Interval, percentile_interval, wilson_interval
 from rrjax.analysis.separation import BLOCK
 
 
@@ -27,11 +22,12 @@ class Selection:
     Attributes:
       num_puzzles: N.
       num_runs: K.
-      pass_at: by k = 1, 2, 4, …, K in digits, the `mean_fraction` of `pass_at_k`: for k = 1 the
-        fraction of all runs that are right. That of K, where each puzzle counts as solved or not,
-        has Wilson's interval.
-      rules: by name (`RULES`), fraction of puzzles whose chosen run is right, with Wilson's.
-      agreement: the `mean_fraction` of `agreement`; NaN for K = 1.
+      pass_at: The `mean_fraction` of `pass_at_k` for k = 1, 2, 4, …, K in digits; for k = 1 it is
+        the fraction of all runs that are right. That of K, where each puzzle counts as solved or
+        not, has Wilson's interval.
+      rules: Fraction of puzzles whose chosen run is right, for each rule of `chosen`, with
+        Wilson's interval.
+      agreement: The `mean_fraction` of `agreement`; NaN for K = 1.
     """
 
     num_puzzles: int
@@ -48,13 +44,11 @@ def select(runs: Mapping[str, np.ndarray], seed: int) -> Selection:
       runs: `solved` (N, K) booleans, `answers` (N, K, seq), `q_halt`, `residual` and, if measured,
         `lambda1` (N, K), all at the ends of the runs.
       seed: Seed of the bootstrap.
-
-    Raises:
-      ValueError: for `solved` of another kind, or no run.
     """
     solved = check_runs(runs["solved"])
     number, K = solved.shape
-    passed = {str(k): _pass_at(solved, k, seed) for k in powers_of_two(K)}
+    passed = {str(k): mean_fraction(pass_at_k(solved, k), seed) for k in powers_of_two(K)[:-1]}
+    passed[str(K)] = fraction_of_puzzles(solved.any(axis=1))
     return Selection(
         num_puzzles=number,
         num_runs=K,
@@ -86,13 +80,10 @@ def pass_at_k(solved: ArrayLike, k: int) -> np.ndarray:
 
     Args:
       solved: (N, K) booleans.
-      k: in 1..K.
+      k: Number of runs, in 1..K.
 
     Returns:
       (N,) probabilities: the fraction of solved runs for k = 1, whether any is for k = K.
-
-    Raises:
-      ValueError: for another k, or arrays of another kind.
 
     Source: Chen et al. 2021, arXiv 2107.03374.
     """
@@ -158,7 +149,7 @@ def mean_over_puzzles(values: ArrayLike, seed: int, num_resamples: int = 2000) -
     Args:
       values: (N,); NaN is undefined and left out.
       seed: Seed of the resampling.
-      num_resamples: how many resamples of N puzzles.
+      num_resamples: How many resamples of N puzzles.
 
     Returns:
       The mean and its interval; NaN without a value, and no width where all are equal.
@@ -219,20 +210,11 @@ def check_runs(solved: ArrayLike) -> np.ndarray:
     return as_array("solved", solved, ("N", "K"), bool)
 
 
-def _pass_at(solved: np.ndarray, k: int, seed: int) -> Interval:
-    if k == solved.shape[1]:
-        return fraction_of_puzzles(solved.any(axis=1))
-    return mean_fraction(pass_at_k(solved, k), seed)
-
-
 def _equal_pairs(answers: ArrayLike) -> np.ndarray:
     """Returns (N, K, K) which runs of a puzzle give the same answer."""
     answers = as_array("answers", answers, ("N", "K", "cells"), int)
-    return np.array([_equal_rows(rows) for rows in answers]).reshape(
-        len(answers), answers.shape[1], answers.shape[1]
-    )
-
-
-def _equal_rows(rows: np.ndarray) -> np.ndarray:
-    names = np.unique(rows, axis=0, return_inverse=True)[1].ravel()
-    return names[:, None] == names
+    same = np.zeros((len(answers), answers.shape[1], answers.shape[1]), bool)
+    for puzzle, of_puzzle in enumerate(answers):
+        names = np.unique(of_puzzle, axis=0, return_inverse=True)[1].ravel()
+        same[puzzle] = names[:, None] == names
+    return same

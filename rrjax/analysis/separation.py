@@ -1,6 +1,7 @@
 """How well a score tells two groups apart: the rank AUC and its bootstrap interval."""
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -37,10 +38,7 @@ def auc(scores: ArrayLike, positive: ArrayLike) -> Any:
 
 
 def bootstrap_auc(
-    scores: ArrayLike,
-    positive: ArrayLike,
-    seed: int,
-    num_resamples: int = 2000,
+    scores: ArrayLike, positive: ArrayLike, seed: int, num_resamples: int = 2000
 ) -> Interval:
     """Returns the rank AUC with its percentile bootstrap interval.
 
@@ -52,7 +50,7 @@ def bootstrap_auc(
       scores: (N, ...) one row per puzzle; −inf and inf are ordered like other numbers.
       positive: (N,) booleans.
       seed: Seed of the resampling.
-      num_resamples: how many resamples of N puzzles.
+      num_resamples: How many resamples of N puzzles.
 
     Returns:
       The AUC and its interval, each of shape (...). NaN where a group is empty. Groups that do
@@ -65,15 +63,14 @@ def bootstrap_auc(
     Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter 13.
     """
     scores, positive = _checked(scores, positive)
-    trailing, n = scores.shape[1:], len(positive)
-    rng = np.random.default_rng(seed)
-    size = max(1, BLOCK // max(1, n))
-    resampled = [
-        auc_of_resamples(scores, positive, draw_counts(rng, min(size, num_resamples - start), n))
-        for start in range(0, num_resamples, size)
-    ]
-    defined = np.concatenate([block[~np.isnan(block).any(axis=1)] for block in resampled])
-    low, high = percentile_interval(defined.reshape(-1, *trailing))
+    resampled = np.concatenate(
+        [
+            auc_of_resamples(scores, positive, counts)
+            for counts in resample_counts(len(positive), seed, num_resamples)
+        ]
+    )
+    defined = resampled[~np.isnan(resampled).any(axis=1)]
+    low, high = percentile_interval(defined.reshape(-1, *scores.shape[1:]))
     return Interval(auc(scores, positive), low, high)
 
 
@@ -84,12 +81,14 @@ def _checked(scores: ArrayLike, positive: ArrayLike) -> tuple[np.ndarray, np.nda
     return scores, positive
 
 
-def draw_counts(rng: np.random.Generator, num_resamples: int, n: int) -> np.ndarray:
-    """Returns (num_resamples, n) how often each of n puzzles occurs in each resample."""
-    if n == 0:
-        return np.zeros((num_resamples, 0), dtype=np.int64)
-    drawn = rng.integers(n, size=(num_resamples, n)) + n * np.arange(num_resamples)[:, None]
-    return np.bincount(drawn.ravel(), minlength=num_resamples * n).reshape(num_resamples, n)
+def resample_counts(n: int, seed: int, num_resamples: int) -> Iterator[np.ndarray]:
+    """Yields blocks (B, n) of how often each of n puzzles occurs in each resample."""
+    rng = np.random.default_rng(seed)
+    size = max(1, BLOCK // max(1, n))
+    for start in range(0, num_resamples, size):
+        block = min(size, num_resamples - start)
+        drawn = rng.integers(max(1, n), size=(block, n)) + n * np.arange(block)[:, None]
+        yield np.bincount(drawn.ravel(), minlength=block * n).reshape(block, n)
 
 
 def auc_of_resamples(scores: np.ndarray, positive: np.ndarray, counts: np.ndarray) -> np.ndarray:

@@ -31,15 +31,11 @@ def late_drift(drift: ArrayLike, window: int = 4) -> Any:
     Returns:
       An array (...), a number for drift (segments,), in the unit of `drift`. NaN and infinities of
       the window carry over.
-
-    Raises:
-      ValueError: if there are fewer than `window` segments, or the window is empty.
     """
-    drift = np.asarray(drift, dtype=np.float64)
-    num_segments = drift.shape[-1] if drift.ndim else 0
-    if not 1 <= window <= num_segments:
+    drift = as_array("drift", drift, (..., "segments"))
+    if not 1 <= window <= drift.shape[-1]:
         raise ValueError(
-            f"window must lie in 1..{num_segments}, the segments of drift; got {window}"
+            f"window must lie in 1..{drift.shape[-1]}, the segments of drift; got {window}"
         )
     return drift[..., -window:].mean(axis=-1)
 
@@ -55,9 +51,6 @@ def log10_drift(drift: ArrayLike) -> np.ndarray:
 
     Returns:
       (N,), all finite.
-
-    Raises:
-      ValueError: for a negative drift, NaN or an infinity.
     """
     drift = as_array("drift", drift, ("N",))
     bad = ~(np.isfinite(drift) & (drift >= 0))
@@ -86,9 +79,6 @@ def otsu_threshold(log10_drift: ArrayLike) -> float:
       their own threshold, so that all count as settled. It always cuts, also where there is one
       group only: read it with the sweep of `settling`. scikit-image returns the centre of bin t,
       half a bin lower, and so counts what lies in the bin's upper half to the other group.
-
-    Raises:
-      ValueError: for no values, NaN or infinities.
 
     Source: Otsu 1979, IEEE Trans. Syst. Man Cybern. 9, 62.
     """
@@ -119,13 +109,13 @@ class Counts:
     """The runs of a 2 × 2 table; settled runs are those not above the threshold.
 
     Attributes:
-      threshold: of log₁₀ late drift.
-      settled_solved: how many are both.
-      settled_failed: how many stand still at a wrong answer.
-      unsettled_solved: how many still move and are right.
-      unsettled_failed: how many are neither.
-      solved_if_settled: share of the settled runs that are solved, with its exact interval.
-      solved_if_unsettled: the same of the unsettled ones.
+      threshold: Threshold of log₁₀ late drift.
+      settled_solved: Number of runs that are both.
+      settled_failed: Number of runs that stand still at a wrong answer.
+      unsettled_solved: Number of runs that still move and are right.
+      unsettled_failed: Number of runs that are neither.
+      solved_if_settled: Share of the settled runs that are solved, with its exact interval.
+      solved_if_unsettled: Share of the unsettled runs that are solved.
     """
 
     threshold: float
@@ -143,7 +133,7 @@ def settled_counts(log10_drift: ArrayLike, solved: ArrayLike, threshold: float) 
     Args:
       log10_drift: (N,) log₁₀ of late drift.
       solved: (N,) booleans.
-      threshold: settled runs are those not above it.
+      threshold: Settled runs are those not above it.
     """
     settled, solved = np.asarray(log10_drift) <= threshold, np.asarray(solved)
     groups = (settled & solved, settled & ~solved, ~settled & solved, ~settled & ~solved)
@@ -156,12 +146,12 @@ class Settling:
     """Settled against solved: at Otsu's threshold, at others, and without one.
 
     Attributes:
-      otsu: at Otsu's threshold.
-      percentiles: of the sweep.
-      sweep: the table with that percentile of all runs settled, for each.
-      drift_auc: of −(late drift) for "solved", with its bootstrap interval.
-      failed_below: for each q of `BELOW` the share of the failed runs whose drift is not above the
-        q-th percentile of the solved ones, with its exact interval (the percentile taken as given).
+      otsu: Counts at Otsu's threshold.
+      percentiles: Percentiles of the sweep.
+      sweep: Counts with each of these percentiles of all runs settled.
+      drift_auc: AUC of −(late drift) for "solved", with its bootstrap interval.
+      failed_below: Share of the failed runs whose drift is not above the q-th percentile of the
+        solved ones, for each q of `BELOW`, with its exact interval (the percentile taken as given).
     """
 
     otsu: Counts
@@ -178,9 +168,6 @@ def settling(drift: ArrayLike, solved: ArrayLike, seed: int = 0) -> Settling:
       drift: (N,) late drift, at least 0.
       solved: (N,) booleans, some of each.
       seed: Seed of the bootstrap.
-
-    Raises:
-      ValueError: for drifts that are negative or not finite, or one group only.
     """
     logs, solved = log10_drift(drift), np.asarray(solved)
     check_outcomes(solved, len(logs))

@@ -32,13 +32,10 @@ def escapes(solved: ArrayLike, readout_segment: int) -> Waits:
 
     Args:
       solved: (N, segments) booleans.
-      readout_segment: counted from 1; the last segment leaves no time to escape.
+      readout_segment: Counted from 1; the last segment leaves no time to escape.
 
     Returns:
       Integer durations in segments and flags, one for each failure, in the order of the puzzles.
-
-    Raises:
-      ValueError: for another kind of array, or a segment that is none.
     """
     solved = check_solved(solved)
     num_segments = solved.shape[1]
@@ -62,8 +59,8 @@ class SurvivalCurve:
       times: (m,) 0 and the distinct times of events, ascending.
       num_at_risk: (m,) how many were still waited for just before.
       num_events: (m,) how many events there were.
-      survival: arrays (m,), the probability that the event comes later.
-      end: the longest time that anything was waited for; the curve says nothing beyond.
+      survival: Arrays (m,), the probability that the event comes later.
+      end: The longest time that anything was waited for; the curve says nothing beyond.
     """
 
     times: np.ndarray
@@ -105,10 +102,7 @@ def kaplan_meier(durations: ArrayLike, observed: ArrayLike) -> SurvivalCurve:
 
 
 def exponential_rate(
-    durations: ArrayLike,
-    observed: ArrayLike,
-    start: float = 0.0,
-    stop: float = np.inf,
+    durations: ArrayLike, observed: ArrayLike, start: float = 0.0, stop: float = np.inf
 ) -> Interval:
     """Returns the rate of a memoryless event by maximum likelihood: events over time waited.
 
@@ -121,23 +115,18 @@ def exponential_rate(
     Args:
       durations: (n,) non-negative times to event or censoring.
       observed: (n,) booleans, False where censored.
-      start: of the window.
-      stop: of the window; infinite: to the end.
+      start: Start of the window, at least 0.
+      stop: End of the window.
 
     Returns:
       Numbers per unit of `durations`. Without an event 0 with an upper end; NaN, all three,
       where nothing was waited for.
 
-    Raises:
-      ValueError: as `kaplan_meier`, or for an empty window.
-
     Source: Garwood 1936, Biometrika 28, 437.
     """
     durations, observed = _checked(durations, observed)
-    if not 0 <= start < stop:
-        raise ValueError(f"the window needs 0 ≤ start < stop; got {start}, {stop}")
     exposure = float((np.clip(durations, start, stop) - start).sum())
-    if exposure == 0:
+    if exposure <= 0:
         return UNDEFINED
     num_events = int(np.sum(observed & (durations > start) & (durations <= stop)))
     low = float(scipy.special.gammaincinv(num_events, TAIL)) if num_events else 0.0

@@ -54,12 +54,20 @@ def param_shapes(config: Config) -> dict[str, tuple[int, ...]]:
 
 
 def _layer_shapes(config: Config) -> dict[str, tuple[int, ...]]:
-    width = config.arch.hidden_size
-    if config.arch.name == "srm":
+    arch, width = config.arch, config.arch.hidden_size
+    if arch.name == "srm":
         return _sandwich_shapes("mlp_t", config.num_tokens) | _sandwich_shapes("mlp", width)
-    if config.arch.name == "lstm":
+    if arch.name == "lstm":
         return _lstm_shapes("ahead", width) | _lstm_shapes("back", width)
-    return {f"{name}.weight": shape for name, shape in _block_shapes(config).items()}
+    mlp = _swiglu_shapes("mlp", width, arch.expansion)
+    if arch.mixes_along_tokens:
+        return _swiglu_shapes("mlp_t", config.num_tokens, arch.expansion) | mlp
+    heads = width // arch.num_heads * arch.num_heads
+    attention = {
+        "self_attn.qkv_proj.weight": (3 * heads, width),
+        "self_attn.o_proj.weight": (width, heads),
+    }
+    return attention | mlp
 
 
 def _sandwich_shapes(name: str, size: int) -> dict[str, tuple[int, ...]]:
@@ -87,18 +95,12 @@ def _coupling_shapes(arch: Arch) -> dict[str, tuple[int, ...]]:
     return shapes | ({"L_level.coupling.kappa": (1,)} if arch.kappa_max else {})
 
 
-def _block_shapes(config: Config) -> dict[str, tuple[int, int]]:
-    arch, width = config.arch, config.arch.hidden_size
-    shapes = _swiglu_shapes("mlp", width, arch.expansion)
-    if arch.mixes_along_tokens:
-        return _swiglu_shapes("mlp_t", config.num_tokens, arch.expansion) | shapes
-    heads = width // arch.num_heads * arch.num_heads
-    return {"self_attn.qkv_proj": (3 * heads, width), "self_attn.o_proj": (width, heads)} | shapes
-
-
-def _swiglu_shapes(name: str, size: int, expansion: float) -> dict[str, tuple[int, int]]:
+def _swiglu_shapes(name: str, size: int, expansion: float) -> dict[str, tuple[int, ...]]:
     inner = -(-round(expansion * size * 2 / 3) // 256) * 256
-    return {f"{name}.gate_up_proj": (2 * inner, size), f"{name}.down_proj": (size, inner)}
+    return {
+        f"{name}.gate_up_proj.weight": (2 * inner, size),
+        f"{name}.down_proj.weight": (size, inner),
+    }
 
 
 def check_arrays(flat: Mapping[str, Any], config: Config, source: str) -> None:

@@ -50,7 +50,8 @@ def main(arguments: list[str]) -> None:
     options = tyro.cli(Options, args=arguments, prog="rrjax maze")
     check_new_folder(options.out)
     numbers = options.num_train, options.num_test
-    with progress("mazes", sum(number or NUM_MAZES for number in numbers)) as bar:
+    total = sum(number or NUM_MAZES for number in numbers)
+    with progress("mazes", total, shown=options.csv is None) as bar:
         train, test = maze_sets(
             MazeRequest(options.size, options.min_path, options.walls),
             *numbers,

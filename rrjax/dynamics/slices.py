@@ -58,7 +58,7 @@ class SettlingTime:
 
 def argmax_tokens(readout: Any) -> Array:
     """Returns the answer of a cell: the likeliest token of each position."""
-    return readout.logits.argmax(-1)
+    return getattr(readout, "logits", readout).argmax(-1)
 
 
 def settling_time(

@@ -10,9 +10,9 @@ from rrjax.analysis import format as words
 from rrjax.plots.canvas import UNIT, new_figure
 
 if TYPE_CHECKING:
-    import matplotlib.axes
-    import matplotlib.figure
-    import matplotlib.image
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
 
 COLUMNS = 5
 
@@ -21,13 +21,13 @@ class Board(NamedTuple):
     """One puzzle and where its leading tangent vector lies after every segment.
 
     Attributes:
-      name: what to call it.
-      lambda1: its leading exponent, in nats per update.
+      name: What to call it.
+      lambda1: Its leading exponent, in nats per update.
       shares: (segments, cells) of the vector's squared norm. The rest of 1 is off the board.
       wrong: (segments, cells) whether the answer after that segment is wrong.
       is_open: (cells,) whether the answer had to be found.
       symbols: (segments, cells) short texts to print: givens, wrong answers; else empty.
-      box: rows and columns of the boxes that thicker lines part, or None.
+      box: Rows and columns of the boxes that thicker lines part, or None.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Board(NamedTuple):
 
 def unstable_cells(
     boards: Sequence[Board], states: Sequence[str], title: str | None = None
-) -> "matplotlib.figure.Figure":
+) -> "Figure":
     """Draws boards shaded by the leading vector's share per cell, a row for each puzzle.
 
     Wrong cells are framed, and their symbols thin; the other symbols, which are givens, bold. All
@@ -49,9 +49,9 @@ def unstable_cells(
     orders of magnitude.
 
     Args:
-      boards: of the same number of segments; at most five segments are drawn, spread evenly in
-        ratio from the first to the last.
-      states: names of the states that the shares are summed over.
+      boards: Boards of the same number of segments. At most five segments are drawn, spread
+        evenly in ratio from the first to the last.
+      states: Names of the states that the shares are summed over.
       title: None: what the numbers of the first board say.
 
     Raises:
@@ -60,7 +60,8 @@ def unstable_cells(
     """
     _check(boards)
     columns = shown_segments(len(boards[0].shares))
-    figure = new_figure(1.9 * len(columns) + 1.6, 2.2 * len(boards) + 0.7)
+    # at least as wide as the line below the boards
+    figure = new_figure(max(5.0, 1.9 * len(columns) + 1.6), 2.2 * len(boards) + 0.9)
     grid = figure.subplots(len(boards), len(columns), squeeze=False)
     top = max(float(board.shares[columns].max()) for board in boards)
     images = [
@@ -73,13 +74,12 @@ def unstable_cells(
     for board, row in zip(boards, grid, strict=True):
         row[0].set_ylabel(f"{board.name}\nλ₁ = {board.lambda1:.3f} {UNIT}", fontsize="small")
     bar = figure.colorbar(images[0], ax=grid, shrink=0.9, aspect=30, pad=0.01)
-    bar.set_label(f"share of the leading vector's\nsquared norm ({_sum_of(states)})")
+    summed = " + ".join(states) if len(states) < 3 else f"{len(states)} states summed"
+    bar.set_label(f"share of the leading vector's\nsquared norm ({summed})")
     figure.suptitle(title or _message(boards[0]), x=0.01, ha="left", fontsize="medium")
-    figure.supxlabel(_KEY, x=0.01, ha="left", fontsize="small")
+    key = "bold: given.  framed: wrong answer.  empty: right answer."
+    figure.supxlabel(key, x=0.01, ha="left", fontsize="small")
     return figure
-
-
-_KEY = "bold: given.  framed: wrong answer.  empty: right answer."
 
 
 def shown_segments(num_segments: int) -> list[int]:
@@ -101,9 +101,7 @@ def _check(boards: Sequence[Board]) -> None:
             raise ValueError(f"shares must be finite; those of {board.name} are not")
 
 
-def _draw(
-    ax: "matplotlib.axes.Axes", board: Board, segment: int, top: float
-) -> "matplotlib.image.AxesImage":
+def _draw(ax: "Axes", board: Board, segment: int, top: float) -> "AxesImage":
     from matplotlib.colors import PowerNorm
 
     shares, wrong = board.shares[segment], board.wrong[segment]
@@ -111,7 +109,11 @@ def _draw(
     image = ax.imshow(shares.reshape(size, size), cmap="YlOrBr", norm=PowerNorm(0.5, 0, top))
     ax.set_xticks([])
     ax.set_yticks([])
-    _draw_lines(ax, size, board.box)
+    height, width = board.box or (size, size)
+    for place in range(1, size):
+        ends = (place - 0.5, -0.5, size - 0.5)
+        ax.hlines(*ends, color="black", lw=0.2 if place % height else 1.2)
+        ax.vlines(*ends, color="black", lw=0.2 if place % width else 1.2)
     for cell in np.flatnonzero(wrong | (board.symbols[segment] != "")).tolist():
         # white where the colour is too dark for black
         ink = "white" if shares[cell] > 0.75**2 * top else "black"
@@ -120,17 +122,7 @@ def _draw(
     return image
 
 
-def _draw_lines(ax: "matplotlib.axes.Axes", size: int, box: tuple[int, int] | None) -> None:
-    height, width = box or (size, size)
-    ends = (-0.5, size - 0.5)
-    for place in range(1, size):
-        ax.hlines(place - 0.5, *ends, color="black", lw=0.2 if place % height else 1.2)
-        ax.vlines(place - 0.5, *ends, color="black", lw=0.2 if place % width else 1.2)
-
-
-def _write(
-    ax: "matplotlib.axes.Axes", place: tuple[int, int], symbol: str, ink: str, wrong: bool
-) -> None:
+def _write(ax: "Axes", place: tuple[int, int], symbol: str, ink: str, wrong: bool) -> None:
     from matplotlib.patches import Rectangle
 
     row, column = place
@@ -150,20 +142,12 @@ def _write(
 
 
 def _count(wrong: np.ndarray, shares: np.ndarray) -> str:
-    label = "no wrong cell"
-    if wrong.any():
+    label, number = "no wrong cell", int(wrong.sum())
+    if number:
         share = words.percent(float(shares[wrong].sum()), 0)
-        label = f"{_cells(int(wrong.sum()))} wrong, {share} of norm²"
+        label = f"{number} cell{'s' * (number > 1)} wrong, {share} of norm²"
     off_board = 1 - float(shares.sum())
     return label if off_board < 0.005 else f"{label}\noff the board: {words.percent(off_board, 0)}"
-
-
-def _cells(number: int) -> str:
-    return "1 cell" if number == 1 else f"{number} cells"
-
-
-def _sum_of(states: Sequence[str]) -> str:
-    return " + ".join(states) if len(states) < 3 else f"{len(states)} states summed"
 
 
 def _message(board: Board) -> str:
@@ -173,12 +157,12 @@ def _message(board: Board) -> str:
     if wrong.any() and right.any() and shares[right].any():
         ratio = shares[wrong].mean() / shares[right].mean()
         return (
-            f"{when}: a wrong cell carries {ratio:.2g} times the share of a right cell that had "
-            "to be found"
+            f"{when}: a wrong cell carries {ratio:.2g} times\n"
+            "the share of a right cell that had to be found"
         )
-    found = float(shares[board.is_open].sum() / shares.sum())
-    fraction = float(board.is_open.mean())
+    carried = words.percent(float(shares[board.is_open].sum() / shares.sum()), 0)
+    fraction = words.percent(float(board.is_open.mean()), 0)
     return (
-        f"{when}: the cells that had to be found, {words.percent(fraction, 0)} of the board, "
-        f"carry {words.percent(found, 0)} of what lies on it"
+        f"{when}: the cells that had to be found,\n"
+        f"{fraction} of the board, carry {carried} of what lies on it"
     )

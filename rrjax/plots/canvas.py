@@ -5,21 +5,22 @@ print. Figures are made without pyplot: no window, no global state.
 """
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
-from numpy.typing import ArrayLike
 
+from rrjax.analysis.intervals import Interval
 from rrjax.store import write_bytes_atomically
 
 if TYPE_CHECKING:
-    import matplotlib.axes
-    import matplotlib.figure
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 UNIT = "nats per update"
-Draw = Callable[[], "matplotlib.figure.Figure"]
+Draw = Callable[[], "Figure"]
 
 
 class Look(NamedTuple):
@@ -36,12 +37,8 @@ SOLVED = Look("solved", "#0072B2", "", "-", "o")
 FAILED = Look("failed", "#D55E00", "////", "--", "s")
 
 
-def new_figure(width: float, height: float) -> "matplotlib.figure.Figure":
-    """Returns an empty figure of so many inches.
-
-    Raises:
-      ModuleNotFoundError: without matplotlib, saying how to install it.
-    """
+def new_figure(width: float, height: float) -> "Figure":
+    """Returns an empty figure of so many inches."""
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
@@ -51,21 +48,59 @@ def new_figure(width: float, height: float) -> "matplotlib.figure.Figure":
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def new_axes() -> "matplotlib.axes.Axes":
-    """Returns the axes of a new figure, without a frame on top and right.
-
-    Raises:
-      ModuleNotFoundError: without matplotlib, saying how to install it.
-    """
-    axes = new_figure(6.4, 4.2).subplots()
-    axes.spines[["top", "right"]].set_visible(False)
-    return axes
+def new_panels(width: float, height: float, rows: int, columns: int, **options: Any) -> np.ndarray:
+    """Returns the axes (rows, columns) of a new figure, without a frame on top and right."""
+    panels = new_figure(width, height).subplots(rows, columns, squeeze=False, **options)
+    for ax in panels.flat:
+        ax.spines[["top", "right"]].set_visible(False)
+    return panels
 
 
-def titled(axes: "matplotlib.axes.Axes", title: str) -> "matplotlib.figure.Figure":
-    """Returns the figure of the axes, which it gives their message as a title."""
+def new_axes() -> "Axes":
+    """Returns the axes of a new figure, without a frame on top and right."""
+    return new_panels(6.4, 4.2, 1, 1)[0, 0]
+
+
+def titled(axes: "Axes", title: str) -> "Figure":
+    """Gives the axes their message as a title, and returns the whole figure."""
     axes.set_title(title, loc="left", fontsize="medium")
-    return cast("matplotlib.figure.Figure", axes.figure)
+    return cast("Figure", axes.figure.figure)  # `figure` alone may be a sub-figure
+
+
+def upper_axis(axes: "Axes", factor: int | float, label: str) -> Any:
+    """Returns a new axis on top whose numbers are those at the bottom times a factor."""
+    scale = (partial(np.multiply, factor), partial(np.multiply, 1 / factor))
+    upper = axes.secondary_xaxis("top", functions=scale)
+    upper.set_xlabel(label)
+    return upper
+
+
+def draw_histograms(
+    ax: "Axes", values: np.ndarray, solved: np.ndarray, heights: np.ndarray
+) -> None:
+    """Draws a histogram of each group, with room for a legend above.
+
+    Args:
+      ax: where.
+      values: (n,)
+      solved: (n,) booleans.
+      heights: (n,) what each run adds to the height of its bar.
+    """
+    edges = np.histogram_bin_edges(values, bins=int(np.clip(np.sqrt(len(values)), 8, 32)))
+    for look, group in ((SOLVED, solved), (FAILED, ~solved)):
+        ax.hist(
+            values[group],
+            edges.tolist(),
+            weights=heights[group],
+            label=legend_entry(look, int(group.sum())),
+            histtype="stepfilled",
+            facecolor=(look.color, 0.0 if look.hatch else 0.35),
+            edgecolor=look.color,
+            hatch=look.hatch,
+            linestyle=look.line,
+            linewidth=1.5,
+        )
+    ax.set_ylim(top=1.35 * ax.get_ylim()[1])
 
 
 def legend_entry(look: Look, size: int) -> str:
@@ -73,30 +108,11 @@ def legend_entry(look: Look, size: int) -> str:
     return f"{look.name} (n = {size})"
 
 
-def area_style(look: Look) -> dict[str, Any]:
-    """Returns how `hist` draws a group: filled or hatched, with its own outline."""
-    return {
-        "histtype": "stepfilled",
-        "facecolor": (look.color, 0.0 if look.hatch else 0.35),
-        "edgecolor": look.color,
-        "hatch": look.hatch,
-        "linestyle": look.line,
-        "linewidth": 1.5,
-    }
-
-
-def draw_intervals(ax: "matplotlib.axes.Axes", x: ArrayLike, ends: ArrayLike, look: Look) -> None:
-    """Draws points with their intervals, full or hollow, on their group's line.
-
-    Args:
-      ax: where.
-      x: (n,)
-      ends: (3, n) values, lower and upper ends.
-      look: of the group.
-    """
-    value, low, high = np.asarray(ends)
+def draw_intervals(ax: "Axes", x: np.ndarray, intervals: Iterable[Interval], look: Look) -> None:
+    """Draws points (n,) with their n intervals, full or hollow, on their group's line."""
+    value, low, high = np.array([interval.ends for interval in intervals]).T
     ax.errorbar(
-        np.asarray(x),
+        x,
         value,
         yerr=(value - low, high - value),
         color=look.color,
@@ -108,7 +124,7 @@ def draw_intervals(ax: "matplotlib.axes.Axes", x: ArrayLike, ends: ArrayLike, lo
     )
 
 
-def save_figure(figure: "matplotlib.figure.Figure", path: str | Path) -> None:
+def save_figure(figure: "Figure", path: str | Path) -> None:
     """Write a figure as PNG, atomically; equal figures give equal bytes.
 
     Raises:

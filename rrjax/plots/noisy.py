@@ -6,21 +6,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rrjax.analysis import format as words
-from rrjax.analysis.noisy import Correlation, mixed_outcome, noisy_runs, summarize_ptrm
+from rrjax.analysis.noisy import mixed_outcome, noisy_runs, summarize_ptrm
 from rrjax.plots.canvas import FAILED, SOLVED, UNIT, legend_entry, new_axes, titled
 
 if TYPE_CHECKING:
-    import matplotlib.axes
-    import matplotlib.figure
+    from matplotlib.figure import Figure
 
 
-def q_against_lambda1(
-    arrays: Mapping[str, np.ndarray], seed: int = 0
-) -> "matplotlib.figure.Figure":
+def q_against_lambda1(arrays: Mapping[str, np.ndarray], seed: int = 0) -> "Figure":
     """Draws q_halt against λ1 of the noisy runs of all puzzles with right and wrong runs.
 
     Args:
-      arrays: of a result of `rrjax ptrm` with exponents.
+      arrays: Arrays of a result of `rrjax ptrm` with exponents.
       seed: Seed of the bootstrap behind the correlation's interval.
 
     Returns:
@@ -29,36 +26,19 @@ def q_against_lambda1(
     Raises:
       ValueError: for arrays of another result, or without exponents.
     """
-    found = summarize_ptrm(arrays, seed).correlation
-    if found is None:
+    correlation = summarize_ptrm(arrays, seed).correlation
+    if correlation is None:
         raise ValueError("arrays must hold exponents: run rrjax ptrm with --num-exponents 1")
     runs = noisy_runs(arrays)
     mixed = mixed_outcome(runs["solved"])
     ax = new_axes()
     ax.set_xlabel(f"λ1 in {UNIT}, of the noisy run")
     ax.set_ylabel("q_halt after the last segment (logit)")
-    if not found.num_mixed:
+    if not correlation.num_mixed:
         return titled(ax, "No puzzle has right and wrong runs")
     lambda1, q, solved = (runs[name][mixed].ravel() for name in ("lambda1", "q_halt", "solved"))
     drawn = np.isfinite(lambda1) & np.isfinite(q)
-    _scatter(ax, lambda1[drawn], q[drawn], solved[drawn])
-    missing = int(np.sum(~drawn))
-    left_out = f"{missing} without a finite λ1 or q left out" if missing else None
-    ax.legend(framealpha=1, edgecolor="white", title=left_out)
-    return titled(ax, f"{found.num_mixed} puzzles with right and wrong runs: {_message(found)}")
-
-
-def _message(found: Correlation) -> str:
-    if not found.num_used:
-        return "none to be ranked"
-    rho = words.interval_in_words(found.spearman, ".2f")
-    return f"mean Spearman ρ within\n{found.num_used} of them {rho}"
-
-
-def _scatter(
-    ax: "matplotlib.axes.Axes", lambda1: np.ndarray, q: np.ndarray, solved: np.ndarray
-) -> None:
-    for look, group in ((SOLVED, solved), (FAILED, ~solved)):
+    for look, group in ((SOLVED, solved & drawn), (FAILED, ~solved & drawn)):
         ax.scatter(
             lambda1[group],
             q[group],
@@ -70,3 +50,11 @@ def _scatter(
             alpha=0.8,
             label=legend_entry(look, int(group.sum())),
         )
+    missing = int(np.sum(~drawn))
+    left_out = f"{missing} without a finite λ1 or q left out" if missing else None
+    ax.legend(framealpha=1, edgecolor="white", title=left_out)
+    finding = "none to be ranked"
+    if correlation.num_used:
+        rho = words.interval_in_words(correlation.spearman, ".2f")
+        finding = f"mean Spearman ρ within\n{correlation.num_used} of them {rho}"
+    return titled(ax, f"{correlation.num_mixed} puzzles with right and wrong runs: {finding}")

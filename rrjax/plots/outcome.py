@@ -1,44 +1,40 @@
 """Solved against failed: the exponents of finished spectra, drawn by outcome."""
 
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from rrjax.analysis import format as words
 from rrjax.analysis.arrays import as_array
-from rrjax.analysis.intervals import SMALL_GROUP
+from rrjax.analysis.intervals import SMALL_GROUP, Interval
 from rrjax.analysis.separation import bootstrap_auc
 from rrjax.plots.canvas import (
     FAILED,
     SOLVED,
     UNIT,
-    Look,
-    area_style,
+    draw_histograms,
     draw_intervals,
     legend_entry,
     new_axes,
+    titled,
 )
 
 if TYPE_CHECKING:
-    import matplotlib.axes
-    import matplotlib.figure
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 def lambda1_histogram(
-    exponents: ArrayLike,
-    solved: ArrayLike,
-    ax: "matplotlib.axes.Axes | None" = None,
-    title: str | None = None,
-) -> "matplotlib.figure.Figure":
+    exponents: ArrayLike, solved: ArrayLike, ax: "Axes | None" = None, title: str | None = None
+) -> "Figure":
     """Draws histograms of λ₁ for solved and for failed puzzles, each adding up to 1.
 
     Args:
       exponents: (N, k), largest first, in nats per update. Puzzles without a finite λ₁ are
-        left out, and counted in the figure; so are indices from the first on at which a puzzle has
-        none.
+        left out, and counted in the figure.
       solved: (N,) booleans.
-      ax: where to draw; None: a new figure.
+      ax: Where to draw; None: a new figure.
       title: None: what the numbers say, with the AUC of −λ₁ and its 95 % interval.
 
     Returns:
@@ -49,51 +45,42 @@ def lambda1_histogram(
     """
     groups = _split(exponents, solved)
     ax = new_axes() if ax is None else ax
-    lambda1 = groups.exponents[:, 0]
-    edges = np.histogram_bin_edges(lambda1, bins=int(np.clip(np.sqrt(len(lambda1)), 8, 32)))
-    for look, member in ((SOLVED, groups.solved), (FAILED, ~groups.solved)):
-        _draw_histogram(ax, lambda1[member], edges, look)
-    _mark_chaos(ax)
-    # Room for the legend above the tallest bar.
-    ax.set_ylim(top=1.35 * ax.get_ylim()[1])
+    solved = groups.solved
+    sizes = np.where(solved, solved.sum(), np.sum(~solved))
+    draw_histograms(ax, groups.exponents[:, 0], solved, 1 / sizes)
+    low, high = ax.get_xlim()
+    if low < 0 < high:
+        ax.axvline(0, color="black", linewidth=1.2, label="chaotic to the right of this line")
     ax.set_xlabel(f"leading Lyapunov exponent λ₁ ({UNIT})")
     ax.set_ylabel("share of the group's puzzles")
-    return _finish(ax, groups, title or _histogram_message(groups))
+    ax.legend(frameon=False, title=groups.left_out or None)
+    return titled(ax, title or _histogram_message(groups))
 
 
 def spectrum_by_outcome(
-    exponents: ArrayLike,
-    solved: ArrayLike,
-    ax: "matplotlib.axes.Axes | None" = None,
-    title: str | None = None,
-) -> "matplotlib.figure.Figure":
+    exponents: ArrayLike, solved: ArrayLike, ax: "Axes | None" = None, title: str | None = None
+) -> "Figure":
     """Draws median and interquartile range of every λᵢ, for solved and for failed puzzles.
 
-    Args:
-      exponents: (N, k), largest first, in nats per update. Puzzles without a finite λ₁ are
-        left out, and counted in the figure; so are indices from the first on at which a puzzle has
-        none.
-      solved: (N,) booleans.
-      ax: where to draw; None: a new figure.
-      title: None: what the numbers say, with the AUC of −λᵢ.
-
-    Returns:
-      The figure; an empty group is named in the title and the legend.
-
-    Raises:
-      ValueError: for shapes that do not fit each other.
+    Arguments, figure and errors are those of `lambda1_histogram`. Indices are left out from the
+    first on at which a puzzle has no finite exponent, and the title has the largest AUC of −λᵢ.
     """
     groups = _split(exponents, solved)
     ax = new_axes() if ax is None else ax
     ax.axhline(0, color="black", linewidth=0.8)
     # Side by side, or the bars of the two groups would hide each other.
-    _draw_quartiles(ax, groups.exponents[groups.solved], -0.08, SOLVED)
-    _draw_quartiles(ax, groups.exponents[~groups.solved], 0.08, FAILED)
-    ax.set_xticks(np.arange(1, groups.exponents.shape[1] + 1))
-    ax.set_xlim(0.5, groups.exponents.shape[1] + 0.5)
+    index = np.arange(1, groups.exponents.shape[1] + 1)
+    for shift, look, group in ((-0.08, SOLVED, groups.solved), (0.08, FAILED, ~groups.solved)):
+        exponents = groups.exponents[group] if group.any() else np.full((1, len(index)), np.nan)
+        median, low, high = np.quantile(exponents, (0.5, 0.25, 0.75), axis=0)
+        named = look._replace(name=legend_entry(look, int(group.sum())))
+        draw_intervals(ax, index + shift, Interval(median, low, high).each(), named)
+    ax.set_xticks(index)
+    ax.set_xlim(0.5, len(index) + 0.5)
     ax.set_xlabel("index i of the exponent")
     ax.set_ylabel(f"Lyapunov exponent λᵢ ({UNIT})\nmedian and middle half of the puzzles")
-    return _finish(ax, groups, title or _spectrum_message(groups))
+    ax.legend(frameon=False, title=groups.left_out or None)
+    return titled(ax, title or _spectrum_message(groups))
 
 
 class _Groups(NamedTuple):
@@ -102,7 +89,7 @@ class _Groups(NamedTuple):
     Attributes:
       exponents: (n, j).
       solved: (n,).
-      left_out: in words, what is not drawn; empty for nothing.
+      left_out: Words on what is not drawn; empty for nothing.
     """
 
     exponents: np.ndarray
@@ -125,42 +112,6 @@ def _split(exponents: ArrayLike, solved: ArrayLike) -> _Groups:
     if resolved < exponents.shape[1]:
         notes.append(f"from λ{resolved + 1} on some are below the round-off floor, not drawn")
     return _Groups(exponents[:, :resolved], solved[known], "\n".join(notes))
-
-
-def _draw_histogram(
-    ax: "matplotlib.axes.Axes", lambda1: np.ndarray, edges: np.ndarray, look: Look
-) -> None:
-    ax.hist(
-        lambda1,
-        edges.tolist(),
-        weights=np.full(len(lambda1), 1 / max(1, len(lambda1))),
-        **area_style(look),
-        label=legend_entry(look, len(lambda1)),
-    )
-
-
-def _mark_chaos(ax: "matplotlib.axes.Axes") -> None:
-    low, high = ax.get_xlim()
-    if low < 0 < high:
-        ax.axvline(0, color="black", linewidth=1.2, label="chaotic to the right of this line")
-
-
-def _draw_quartiles(
-    ax: "matplotlib.axes.Axes", exponents: np.ndarray, shift: float, look: Look
-) -> None:
-    index = np.arange(1, exponents.shape[1] + 1) + shift
-    label = legend_entry(look, len(exponents))
-    if len(exponents) == 0:
-        exponents = np.full((1, exponents.shape[1]), np.nan)
-    ends = np.quantile(exponents, (0.5, 0.25, 0.75), axis=0)
-    draw_intervals(ax, index, ends, look._replace(name=label))
-
-
-def _finish(ax: "matplotlib.axes.Axes", groups: _Groups, title: str) -> "matplotlib.figure.Figure":
-    ax.legend(frameon=False, title=groups.left_out or None)
-    ax.set_title(title, loc="left", fontsize="medium")
-    # Of a sub-figure, too, the whole figure.
-    return cast("matplotlib.figure.Figure", ax.figure.figure)
 
 
 def _histogram_message(groups: _Groups) -> str:

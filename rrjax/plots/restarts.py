@@ -1,24 +1,21 @@
 """Restarts from perturbed starts: what becomes of the puzzles that fail from z0."""
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rrjax.analysis.intervals import Interval
 from rrjax.analysis.restarts import BasinSummary
 from rrjax.plots.canvas import FAILED, SOLVED, Look, draw_intervals, new_axes, titled
 
 if TYPE_CHECKING:
-    import matplotlib.axes
-    import matplotlib.figure
+    from matplotlib.figure import Figure
 
 
-def solve_rate_of_failures(summary: BasinSummary) -> "matplotlib.figure.Figure":
+def solve_rate_of_failures(summary: BasinSummary) -> "Figure":
     """Draws which share of the failures from z0 restarts solve, against σ.
 
     Args:
-      summary: of a sweep of starts.
+      summary: Numbers of a sweep of starts.
 
     Returns:
       The figure: the fraction of single runs, and of puzzles that some run solves; it says so
@@ -37,8 +34,8 @@ def solve_rate_of_failures(summary: BasinSummary) -> "matplotlib.figure.Figure":
     single = Look("one run", FAILED.color, "", "--", "o")
     any_run = Look(f"some of {restarts} runs (at σ = 0 the one)", SOLVED.color, "", "-", "s")
     index = np.arange(len(rows))
-    draw_intervals(ax, index - 0.05, _ends(row.failures.at_some for row in rows), single)
-    draw_intervals(ax, index + 0.05, _ends(row.failures.some_run for row in rows), any_run)
+    draw_intervals(ax, index - 0.05, [row.failures.at_some for row in rows], single)
+    draw_intervals(ax, index + 0.05, [row.failures.some_run for row in rows], any_run)
     title = f"n = {number} puzzles, 95 % intervals"
     ax.legend(loc="best", framealpha=1, edgecolor="white", title=title)
     freed = len(set(summary.failures) - set(summary.never_solved))
@@ -47,7 +44,3 @@ def solve_rate_of_failures(summary: BasinSummary) -> "matplotlib.figure.Figure":
         f"{freed} of {number} puzzles that fail from z0 at segment {summary.readout_segment}\n"
         f"are solved within {summary.num_segments} segments from some start",
     )
-
-
-def _ends(estimates: Iterable[Interval]) -> np.ndarray:
-    return np.array([estimate.ends for estimate in estimates]).T

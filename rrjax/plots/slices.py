@@ -11,8 +11,8 @@ from rrjax.analysis.slices import median_settling
 from rrjax.plots.canvas import SOLVED, new_figure, titled
 
 if TYPE_CHECKING:
-    import matplotlib.axes
-    import matplotlib.figure
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
 GREYS = ("0.97", "0.82", "0.67", "0.52", "0.37")
@@ -22,22 +22,21 @@ OTHERS = "0.15"
 
 def settling_map(
     coordinates: np.ndarray, answer_at: np.ndarray, moving: np.ndarray, labels: Sequence[str]
-) -> "matplotlib.figure.Figure":
+) -> "Figure":
     """Draws the segment from which on the answer stays: dark is late, hatched still moves.
 
     Args:
-      coordinates: (G,) of both axes.
+      coordinates: (G,) coordinates along both axes.
       answer_at: (G, G) segments, the first axis along the first direction.
       moving: (G, G) where the answer is not settled.
-      labels: of the two axes, with their unit.
+      labels: Labels of the two axes, with their unit.
     """
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.ticker import MaxNLocator
 
-    ax = _new_map(coordinates, labels)
+    ax, edges = _new_map(coordinates, labels)
     greys = LinearSegmentedColormap.from_list("late is dark", ["0.97", "0.25"])
     settled = np.ma.masked_array(answer_at, moving)
-    edges = _edges(coordinates)
     if settled.count():
         mesh = ax.pcolormesh(edges, edges, settled.T, cmap=greys)
         whole = MaxNLocator(integer=True)
@@ -57,18 +56,18 @@ def answer_map(
     answer_index: np.ndarray,
     solved: np.ndarray | None,
     labels: Sequence[str],
-) -> "matplotlib.figure.Figure":
+) -> "Figure":
     """Draws what is answered: frequent answers in greys, the solved region outlined.
 
     Args:
-      coordinates: (G,) of both axes.
+      coordinates: (G,) coordinates along both axes.
       answer_index: (G, G) 0 for the most frequent answer and so on, −1 where it is not settled.
       solved: (G, G) where the last answer is right; None where that is not known.
-      labels: of the two axes, with their unit.
+      labels: Labels of the two axes, with their unit.
     """
     from matplotlib.colors import ListedColormap
 
-    ax, edges = _new_map(coordinates, labels), _edges(coordinates)
+    ax, edges = _new_map(coordinates, labels)
     moving = answer_index == MOVING
     shown = np.ma.masked_array(np.minimum(answer_index, len(GREYS)), moving)
     colors = ListedColormap((*GREYS, OTHERS))
@@ -84,21 +83,17 @@ def answer_map(
     return titled(ax, title)
 
 
-def _new_map(coordinates: np.ndarray, labels: Sequence[str]) -> "matplotlib.axes.Axes":
+def _new_map(coordinates: np.ndarray, labels: Sequence[str]) -> "tuple[Axes, np.ndarray]":
+    """Returns new axes, and the borders of the cells around evenly spaced points."""
     ax = new_figure(6.8, 6.2).subplots()
-    edges = _edges(coordinates)
+    step = coordinates[1] - coordinates[0]
+    edges = np.append(coordinates - step / 2, coordinates[-1] + step / 2)
     ax.set_aspect("equal")
     ax.set_xlim(edges[0], edges[-1])
     ax.set_ylim(edges[0], edges[-1])
     ax.set_xlabel(labels[0])
     ax.set_ylabel(labels[1])
-    return ax
-
-
-def _edges(coordinates: np.ndarray) -> np.ndarray:
-    """Returns the borders of the cells around evenly spaced points."""
-    step = coordinates[1] - coordinates[0]
-    return np.append(coordinates - step / 2, coordinates[-1] + step / 2)
+    return ax, edges
 
 
 def _answer_names(answer_index: np.ndarray, solved: np.ndarray | None) -> "list[Patch]":
@@ -118,7 +113,7 @@ def _answer_names(answer_index: np.ndarray, solved: np.ndarray | None) -> "list[
     return names
 
 
-def _hatch(ax: "matplotlib.axes.Axes", edges: np.ndarray, moving: np.ndarray) -> None:
+def _hatch(ax: "Axes", edges: np.ndarray, moving: np.ndarray) -> None:
     """Draws one patch of all cells that still move, so that the hatching runs through."""
     if not moving.any():
         return
@@ -135,7 +130,7 @@ def _hatch(ax: "matplotlib.axes.Axes", edges: np.ndarray, moving: np.ndarray) ->
     )
 
 
-def _outline(ax: "matplotlib.axes.Axes", edges: np.ndarray, mask: np.ndarray) -> None:
+def _outline(ax: "Axes", edges: np.ndarray, mask: np.ndarray) -> None:
     """Draws lines between the cells of a mask and their neighbours."""
     from matplotlib.collections import LineCollection
 
@@ -151,9 +146,9 @@ def _outline(ax: "matplotlib.axes.Axes", edges: np.ndarray, mask: np.ndarray) ->
     ax.add_collection(LineCollection(walls, colors=SOLVED.color, linewidths=1.5, label=label))
 
 
-def _finish(ax: "matplotlib.axes.Axes", more: "list[Patch]") -> None:
+def _finish(ax: "Axes", answers: "list[Patch]") -> None:
     """Marks the initial state, and explains all marks below the map."""
     ax.plot(0, 0, "P", color="black", markeredgecolor="white", linestyle="", label="$z_0$")
-    handles = [*more, *ax.get_legend_handles_labels()[0]]
-    figure = cast("matplotlib.figure.Figure", ax.figure)
+    handles = [*answers, *ax.get_legend_handles_labels()[0]]
+    figure = cast("Figure", ax.figure)
     figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)

@@ -1,6 +1,5 @@
 """Finished spectra: settled or not, early signs, and what drift and difficulty explain."""
 
-from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,93 +15,79 @@ from rrjax.plots.canvas import (
     FAILED,
     SOLVED,
     UNIT,
+    Draw,
     Look,
-    area_style,
+    draw_histograms,
     draw_intervals,
     legend_entry,
     new_axes,
-    new_figure,
+    new_panels,
     titled,
+    upper_axis,
 )
 
 if TYPE_CHECKING:
-    import matplotlib.axes
-    import matplotlib.figure
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 LAMBDA1 = Look("−λ₁ of 1..s", SOLVED.color, "", "-", "o")
 DRIFT = Look("−drift of 1..s", FAILED.color, "////", "--", "s")
 
 
-def figures(
-    runs: RankedRuns, analysis: Analysis
-) -> "Iterator[tuple[str, matplotlib.figure.Figure]]":
-    """The figures of one run, by the name of their file."""
-    yield "late_drift", late_drift_histogram(runs.late_drift, runs.solved, analysis.settling)
+def figures(runs: RankedRuns, analysis: Analysis) -> dict[str, Draw]:
+    """Returns functions that draw the figures of one run, by the name of their file."""
+    drift = partial(late_drift_histogram, runs.late_drift, runs.solved, analysis.settling)
+    draws: dict[str, Draw] = {"late_drift": drift}
     controls = dict(analysis.within_difficulty)
     if analysis.within_drift:
         controls["late drift (unsettled)"] = analysis.within_drift
     if controls:
-        yield "auc_within_bins", auc_within_bins(controls)
+        draws["auc_within_bins"] = partial(auc_within_bins, controls)
     if analysis.early:
-        yield "early_window", early_window(analysis.early)
+        draws["early_window"] = partial(early_window, analysis.early)
     per_segment = len(analysis.horizon.updates) // analysis.num_segments
-    yield "lambda1_by_horizon", lambda1_by_horizon(analysis.horizon, per_segment)
+    draws["lambda1_by_horizon"] = partial(lambda1_by_horizon, analysis.horizon, per_segment)
+    return draws
 
 
-def late_drift_histogram(
-    drift: np.ndarray, solved: np.ndarray, found: Settling
-) -> "matplotlib.figure.Figure":
+def late_drift_histogram(drift: np.ndarray, solved: np.ndarray, settling: Settling) -> "Figure":
     """Draws late drift of solved and of failed runs, with Otsu's cut.
 
     Args:
       drift: (N,) late drift; 0 is drawn where it is ranked, at the left end.
       solved: (N,) booleans.
-      found: what the analysis says of them.
+      settling: What the analysis says of them.
     """
-    logs, ax = log10_drift(drift), new_axes()
-    edges = np.histogram_bin_edges(logs, bins=int(np.clip(np.sqrt(len(logs)), 8, 32)))
-    for look, member in ((SOLVED, solved), (FAILED, ~solved)):
-        ax.hist(
-            logs[member],
-            edges.tolist(),
-            **area_style(look),
-            label=legend_entry(look, int(member.sum())),
-        )
-    ax.axvline(found.otsu.threshold, color="black", linestyle=":", label="Otsu's threshold")
-    ax.set_ylim(top=1.35 * ax.get_ylim()[1])
+    logs, cut, ax = log10_drift(drift), settling.otsu, new_axes()
+    draw_histograms(ax, logs, solved, np.ones(len(logs)))
+    ax.axvline(cut.threshold, color="black", linestyle=":", label="Otsu's threshold")
     ax.set_xlabel("log₁₀ of late drift (mean ‖Δz‖ of the last segments)")
     ax.set_ylabel("puzzles")
     ax.legend(frameon=False)
     return titled(
         ax,
-        f"Settled runs: {_share(found.otsu.solved_if_settled)} solved, "
-        f"others: {_share(found.otsu.solved_if_unsettled)}\n"
-        f"without a threshold: AUC of −drift {words.interval_in_words(found.drift_auc)}",
+        f"Settled runs: {_share(cut.solved_if_settled)} solved, "
+        f"others: {_share(cut.solved_if_unsettled)}\n"
+        f"without a threshold: AUC of −drift {words.interval_in_words(settling.drift_auc)}",
     )
 
 
-def auc_within_bins(controls: dict[str, Controlled]) -> "matplotlib.figure.Figure":
+def auc_within_bins(controls: dict[str, Controlled]) -> "Figure":
     """Draws the AUC of −λ₁ inside each bin of what is held fixed, and pooled, panel by panel.
 
     Args:
-      controls: by the name of what is held fixed.
+      controls: The AUC by the name of what is held fixed.
     """
     number = len(controls)
-    figure = new_figure(max(6.4, 4.2 * number), 4.6)
-    panels = np.atleast_1d(figure.subplots(1, number, sharex=True))
+    panels = new_panels(max(6.4, 4.2 * number), 4.6, 1, number, sharex=True)[0]
     for ax, (name, controlled) in zip(panels, controls.items(), strict=True):
         _draw_bins(ax, name, controlled)
-    figure.suptitle(
-        "Does λ₁ tell solved from failed among puzzles that are alike?",
-        x=0.02,
-        ha="left",
-        fontsize="medium",
-    )
-    return figure
+    title = "Does λ₁ tell solved from failed among puzzles that are alike?"
+    panels[0].figure.suptitle(title, x=0.02, ha="left", fontsize="medium")
+    return panels[0].figure
 
 
-def _draw_bins(ax: "matplotlib.axes.Axes", name: str, controlled: Controlled) -> None:
-    ax.spines[["top", "right"]].set_visible(False)
+def _draw_bins(ax: "Axes", name: str, controlled: Controlled) -> None:
     sizes = controlled.num_solved, controlled.num_failed
     rows = [
         (words.value_range(s.low, s.high, ".2g"), s.auc, s.num_solved, s.num_failed)
@@ -110,9 +95,9 @@ def _draw_bins(ax: "matplotlib.axes.Axes", name: str, controlled: Controlled) ->
     ]
     rows += [("pooled", controlled.pooled, *sizes), ("not held fixed", controlled.plain, *sizes)]
     last = len(controlled.strata)
+    places = [place + 0.5 * (place >= last) for place in range(len(rows))]  # apart from the bins
     ax.axvline(0.5, color="black", linewidth=0.8, linestyle=":")
-    for place, (_, auc, *_) in enumerate(rows):
-        y = place + 0.5 * (place >= last)  # apart from the bins
+    for place, y, (_, auc, *_) in zip(range(len(rows)), places, rows, strict=True):
         summary = place >= last
         if np.isnan(auc.value):
             few = f"fewer than {MIN_GROUP}"
@@ -128,7 +113,6 @@ def _draw_bins(ax: "matplotlib.axes.Axes", name: str, controlled: Controlled) ->
             markerfacecolor="black" if place == last else "white",
             capsize=3,
         )
-    places = [place + 0.5 * (place >= last) for place in range(len(rows))]
     labels = [f"{label}\n{solved} + {failed}" for label, _, solved, failed in rows]
     ax.set_yticks(places, labels, fontsize="x-small")
     ax.set_ylim(places[-1] + 0.6, -0.6)
@@ -137,19 +121,14 @@ def _draw_bins(ax: "matplotlib.axes.Axes", name: str, controlled: Controlled) ->
     ax.set_title(f"{name}\n(solved + failed)", loc="left", fontsize="small")
 
 
-def early_window(early: list[EarlyWindow]) -> "matplotlib.figure.Figure":
+def early_window(early: list[EarlyWindow]) -> "Figure":
     """Draws how well segments 1..s tell which of the runs unsolved at s get solved, by s."""
-    figure = new_figure(6.4, 5.4)
-    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+    above, below = new_panels(6.4, 5.4, 2, 1, sharex=True, height_ratios=(2, 1))[:, 0]
     segments = np.array([w.segment for w in early])
     above.axhline(0.5, color="black", linewidth=0.8, linestyle=":", label="no better than chance")
-    for shift, look, aucs in (
-        (-0.1, LAMBDA1, [w.lambda1 for w in early]),
-        (0.1, DRIFT, [w.drift for w in early]),
-    ):
-        ends = np.array([auc.ends for auc in aucs]).T
-        draw_intervals(above, segments + shift, ends, look)
-    above.set_ylim(-0.02, 1.25)  # room for the legend
+    draw_intervals(above, segments - 0.1, [w.lambda1 for w in early], LAMBDA1)
+    draw_intervals(above, segments + 0.1, [w.drift for w in early], DRIFT)
+    above.set_ylim(-0.02, 1.35)  # room for the legend
     above.set_yticks(np.linspace(0, 1, 6))
     above.set_ylabel("AUC for solved at the end\n95 % intervals")
     above.legend(frameon=False, ncols=3, loc="upper right")
@@ -160,40 +139,32 @@ def early_window(early: list[EarlyWindow]) -> "matplotlib.figure.Figure":
     below.set_xticks(segments)
     below.set_ylabel("runs")
     below.set_xlabel("s, the last segment of the window 1..s")
-    below.legend(frameon=False)
-    for ax in (above, below):
-        ax.spines[["top", "right"]].set_visible(False)
-    above.set_title(_early_message(early), loc="left", fontsize="medium")
-    return figure
+    below.set_ylim(top=1.6 * max(1, unsolved.max()))  # room for the legend
+    below.legend(frameon=False, ncols=2, loc="upper right")
+    return titled(above, _early_message(early))
 
 
 def _early_message(early: list[EarlyWindow]) -> str:
     measured = [w for w in early if not np.isnan(w.lambda1.value)]
     if not measured:
         return "Too few runs are solved late: nothing can be said"
-    counts = [
-        sum(_misses_half(auc) for auc in aucs)
-        for aucs in ([w.lambda1 for w in measured], [w.drift for w in measured])
-    ]
+    lambda1 = sum(w.lambda1.low > 0.5 or w.lambda1.high < 0.5 for w in measured)
+    drift = sum(w.drift.low > 0.5 or w.drift.high < 0.5 for w in measured)
     few = len(early) - len(measured)
     return (
         "Does the beginning tell which of the unsolved runs get solved?\n"
-        f"Intervals without 0.5: {counts[0]} of λ₁, {counts[1]} of drift, of {len(measured)}"
+        f"Intervals without 0.5: {lambda1} of λ₁, {drift} of drift, of {len(measured)}"
         + (f"; too few runs at {few} more s" if few else "")
     )
 
 
-def _misses_half(auc: Interval) -> bool:
-    return bool(auc.low > 0.5 or auc.high < 0.5)
-
-
-def lambda1_by_horizon(curve: HorizonCurve, updates_per_segment: int) -> "matplotlib.figure.Figure":
+def lambda1_by_horizon(curve: HorizonCurve, updates_per_segment: int) -> "Figure":
     """Draws the median λ₁ of the first updates by the final outcome, with bootstrap bands.
 
     Args:
-      curve: of every horizon; drawn from the end of the first segment on, before which λ₁ is that
-        of single updates of different kinds.
-      updates_per_segment: for this, and for the upper axis.
+      curve: The medians of every horizon. They are drawn from the end of the first segment on,
+        before which λ₁ is that of single updates of different kinds.
+      updates_per_segment: Number of updates in a segment.
     """
     ax = new_axes()
     shown = slice(updates_per_segment - 1, None)
@@ -214,14 +185,7 @@ def lambda1_by_horizon(curve: HorizonCurve, updates_per_segment: int) -> "matplo
     low, high = ax.get_ylim()
     ax.set_ylim(low, high + 0.3 * (high - low))  # room for the legend
     ax.legend(frameon=False, loc="upper right", title="at the last segment")
-    upper = ax.secondary_xaxis(
-        "top",
-        functions=(
-            partial(np.multiply, 1 / updates_per_segment),
-            partial(np.multiply, updates_per_segment),
-        ),
-    )
-    upper.set_xlabel("segments")
+    upper_axis(ax, 1 / updates_per_segment, "segments")
     return titled(ax, _horizon_message(curve))
 
 

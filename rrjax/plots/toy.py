@@ -1,18 +1,17 @@
 """The search-and-capture toy: exponents by outcome, and what becomes of both with readout time."""
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rrjax.plots.canvas import FAILED, new_axes
+from rrjax.analysis import format as words
+from rrjax.plots.canvas import FAILED, new_panels, titled
 from rrjax.plots.outcome import lambda1_histogram
 
 if TYPE_CHECKING:
-    import matplotlib.axes
-    import matplotlib.figure
-
-BLACK = "#000000"
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 def toy_panel(
@@ -22,26 +21,26 @@ def toy_panel(
     times: ArrayLike,
     auc: ArrayLike,
     failed: ArrayLike,
-) -> "matplotlib.figure.Figure":
+) -> "Figure":
     """Draws exponents at one readout time by outcome, and AUC and failures against time.
 
     Args:
       exponents: (n,) at the readout time on the left, in nats per update.
       solved: (n,) booleans, at that time.
-      shown_time: that time, in updates; one of `times`.
+      shown_time: That time, in updates; one of `times`.
       times: (m,) readout times on the right.
       auc: (m,) of −λ₁ for solved; NaN where a group is empty.
       failed: (m,) share of runs that are still searching.
     """
-    left, right = _two_panels()
+    left, right = new_panels(11.5, 4.4, 1, 2)[0]
     times, auc, failed = (np.asarray(values) for values in (times, auc, failed))
     shown = auc[times == shown_time][0]
-    words = "one group is empty" if np.isnan(shown) else f"AUC of −λ₁ for solved {shown:.3f}"
-    title = f"Read out after T = {shown_time} updates:\n{words}"
+    finding = "one group is empty" if np.isnan(shown) else f"AUC of −λ₁ for solved {shown:.3f}"
+    title = f"Read out after T = {shown_time} updates:\n{finding}"
     lambda1_histogram(np.asarray(exponents)[:, None], solved, left, title)
     left.set_ylabel("share of the group's runs")
     _draw_times(right, times, auc, failed)
-    return cast("matplotlib.figure.Figure", left.figure)
+    return titled(right, toy_message(times, auc, failed))
 
 
 def toy_message(times: ArrayLike, auc: ArrayLike, failed: ArrayLike) -> str:
@@ -58,30 +57,13 @@ def toy_message(times: ArrayLike, auc: ArrayLike, failed: ArrayLike) -> str:
         fewer = "and failures do not become fewer"
     return (
         f"AUC {rises} with T, from {auc[first]:.3f} at {times[first]} to {auc[last]:.3f} at "
-        f"{times[last]},\n{fewer}: {_percent(failed[0])} of runs at {times[0]}, "
-        f"{_percent(failed[-1])} at {times[-1]}"
+        f"{times[last]},\n{fewer}: {words.percent(failed[0])} of runs at {times[0]}, "
+        f"{words.percent(failed[-1])} at {times[-1]}"
     )
 
 
-def _percent(share: float) -> str:
-    return "none" if share == 0 else f"{100 * share:.3g} %"
-
-
-def _two_panels() -> "tuple[matplotlib.axes.Axes, matplotlib.axes.Axes]":
-    single = new_axes()
-    figure = cast("matplotlib.figure.Figure", single.figure)
-    single.remove()
-    figure.set_size_inches(11.5, 4.4)
-    left, right = figure.subplots(1, 2)
-    for ax in (left, right):
-        ax.spines[["top", "right"]].set_visible(False)
-    return left, right
-
-
-def _draw_times(
-    ax: "matplotlib.axes.Axes", times: np.ndarray, auc: np.ndarray, failed: np.ndarray
-) -> None:
-    ax.plot(times, auc, color=BLACK, marker="o", label="AUC of −λ₁ for solved")
+def _draw_times(ax: "Axes", times: np.ndarray, auc: np.ndarray, failed: np.ndarray) -> None:
+    ax.plot(times, auc, color="black", marker="o", label="AUC of −λ₁ for solved")
     ax.plot(
         times,
         failed,
@@ -101,4 +83,3 @@ def _draw_times(
     ax.set_xlabel("readout time T (updates)")
     ax.set_ylabel("AUC, share of runs")
     ax.legend(frameon=False, loc="center", bbox_to_anchor=(0.68, 0.6))
-    ax.set_title(toy_message(times, auc, failed), loc="left", fontsize="medium")

@@ -7,11 +7,13 @@ a symmetry of the square; `task|||t3|||0213456789` names task, symmetry and new 
 """
 
 import re
+import textwrap
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from rrjax.puzzles.dihedral import invert, transform
+from rrjax.puzzles.values import check_values
 
 SIDE = 30
 NUM_COLOURS = 10
@@ -51,29 +53,17 @@ class Augmentation(NamedTuple):
 
 
 def check_grid(name: str, grid: Any) -> np.ndarray:
-    """Returns a grid as uint8 (rows, columns).
-
-    Args:
-        name: What the grid is, for messages.
-        grid: Rows of colours.
-
-    Raises:
-        ValueError: No rectangle, more than 30 rows or columns or none, or no colours 0..9.
-    """
+    """Returns a grid, rows of colours, as uint8 (rows, columns); refuses what is none."""
     try:
         array = np.array(grid)
     except ValueError:  # rows of different length
         array = np.array(None)
     if array.ndim != 2 or not np.issubdtype(array.dtype, np.integer):
-        raise ValueError(f"{name}: expected rows of equal length of integers, found {_short(grid)}")
+        text = textwrap.shorten(repr(grid), 60)
+        raise ValueError(f"{name}: expected rows of equal length of integers, found {text}")
     if not (0 < array.shape[0] <= SIDE and 0 < array.shape[1] <= SIDE):
         raise ValueError(f"{name}: expected 1 to {SIDE} rows and columns, found {array.shape}")
-    wrong = (array < 0) | (array >= NUM_COLOURS)
-    if wrong.any():
-        place = tuple(np.argwhere(wrong)[0].tolist())
-        raise ValueError(
-            f"{name}: expected colours 0..{NUM_COLOURS - 1}, found {array[place]} at {place}"
-        )
+    check_values(name, array, 0, NUM_COLOURS - 1)
     return array.astype(np.uint8)
 
 
@@ -94,11 +84,7 @@ def augmented_name(task: str, augmentation: Augmentation) -> str:
 
 
 def parse_name(name: str) -> tuple[str, Augmentation | None]:
-    """Returns the task an identifier belongs to, and its augmentation; None for the task itself.
-
-    Raises:
-        ValueError: An augmented name that does not permute the colours.
-    """
+    """Returns the task an identifier belongs to, and its augmentation; None for the task itself."""
     match = _AUGMENTED.fullmatch(name)
     if match is None:
         if SEPARATOR in name:
@@ -141,9 +127,6 @@ def crop_sizes(tokens: np.ndarray) -> np.ndarray:
 
     Args:
         tokens: (N, 900) tokens of a model's answers, or of grids that were not translated.
-
-    Raises:
-        ValueError: Another number of tokens.
     """
     if tokens.ndim != 2 or tokens.shape[1] != SIDE * SIDE:
         raise ValueError(f"tokens: expected (N, {SIDE * SIDE}), found {tokens.shape}")
@@ -160,8 +143,3 @@ def decode(tokens: np.ndarray, size: np.ndarray) -> np.ndarray:
     """Returns the uint8 colours of the top left rectangle of `size` of tokens (900,)."""
     height, width = size.tolist()
     return (tokens.reshape(SIDE, SIDE)[:height, :width] - FIRST_COLOUR).astype(np.uint8)
-
-
-def _short(grid: Any) -> str:
-    text = repr(grid)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -6,17 +6,19 @@ split, under the identifiers that their test pairs have in the test split: the o
 trains on the demonstrations of the test tasks, never on their test pairs.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from rrjax.checks import check_count, check_seed
 from rrjax.puzzles.arc import SIDE, VOCAB_SIZE, Pair, Task, encode
 from rrjax.puzzles.arc_copies import Copies, copy_names, draw_copies, pair_class
 from rrjax.puzzles.arc_read import TEST_PUZZLES, as_json, read_tasks, read_unsolved_tasks
 from rrjax.puzzles.dataset import Metadata
-from rrjax.puzzles.dihedral import transform
+from rrjax.puzzles.dihedral import SWAPS, transform
 from rrjax.puzzles.folders import BLANK, IDENTIFIERS, Stream, write_streams
 
 
@@ -40,17 +42,9 @@ class ArcRequest:
 def read_request(
     source: str | Path, subsets: Sequence[str], test_set: str, num_aug: int = 1000, seed: int = 0
 ) -> ArcRequest:
-    """Returns the request for the tasks of some subsets of a source.
+    """Returns the request for the tasks of some subsets of a source of `read_tasks`.
 
-    Args:
-        source: As `read_tasks`.
-        subsets: Names of the subsets, the test set among them.
-        test_set: The subset whose test pairs become the test split.
-        num_aug: Augmented copies of each task.
-        seed: As in `ArcRequest`.
-
-    Raises:
-        ValueError: The test set is none of the subsets, or as `read_tasks`.
+    The test pairs of the subset `test_set`, one of `subsets`, become the test split.
     """
     if test_set not in subsets:
         raise ValueError(f"test_set: expected one of the subsets {subsets}, found {test_set!r}")
@@ -82,7 +76,6 @@ def write_arc(
     Raises:
         ValueError: No evaluation task, two tasks of one name, a negative number; or the folder
             holds something.
-        OSError: As `rrjax.store.new_folder`.
     """
     _check(request)
     done = 0
@@ -109,11 +102,10 @@ def num_visits(request: ArcRequest) -> int:
 
 
 def repeated_pairs(request: ArcRequest) -> list[tuple[str, str]]:
-    """Finds test pairs that also stand, up to augmentation, in the train split.
+    """Returns the evaluation tasks with a test pair that is trained on, and the task that has it.
 
-    Returns:
-        (evaluation task, task with the same pair) of each; the official ARC-AGI-1 has nine, of
-        which one without augmentation.
+    Pairs count as the same up to augmentation. The official ARC-AGI-1 has nine, of which one is
+    the same without augmentation.
     """
     trained = [(task.name, pair) for task in request.training for pair in (*task.train, *task.test)]
     trained += [(task.name, pair) for task in request.evaluation for pair in task.train]
@@ -123,19 +115,17 @@ def repeated_pairs(request: ArcRequest) -> list[tuple[str, str]]:
 
 
 def _check(request: ArcRequest) -> None:
-    for name in ("num_aug", "seed"):
-        if getattr(request, name) < 0:
-            raise ValueError(f"{name}: expected at least 0, found {getattr(request, name)}")
+    check_count("num_aug", request.num_aug)
+    check_seed("seed", request.seed)
     if not request.evaluation:
         raise ValueError("evaluation: expected at least one task, found none")
-    seen: set[str] = set()
-    for task in (*request.training, *request.evaluation):
-        if task.name in seen:
-            raise ValueError(
-                f"tasks: expected each once, found {task.name} again; a task that is trained on "
-                "must not be evaluated (ARC-AGI-2's training tasks hold many of ARC-AGI-1)"
-            )
-        seen.add(task.name)
+    counts = Counter(task.name for task in (*request.training, *request.evaluation))
+    name, count = counts.most_common(1)[0]
+    if count > 1:
+        raise ValueError(
+            f"tasks: expected each once, found {name} again; a task that is trained on must not be "
+            "evaluated (ARC-AGI-2's training tasks hold many of ARC-AGI-1)"
+        )
 
 
 def _streams(
@@ -147,17 +137,19 @@ def _streams(
         for i, each in enumerate(copies)
     ]
     test = [(each, each.task.test) for each in copies[first:]]
-    sizes = np.array([len(each.symmetries) for each in copies])
-    starts = 1 + np.concatenate([[0], np.cumsum(sizes)])
+    starts = 1 + np.cumsum([0, *(len(each.symmetries) for each in copies)])
     total = int(starts[-1])
 
-    def translated(copies: Copies, pairs: list[Pair]) -> tuple[np.ndarray, np.ndarray]:
+    def drawn_corners(copies: Copies, pairs: list[Pair]) -> np.ndarray:
         rng = np.random.default_rng((request.seed, 1, *copies.task.name.encode()))
-        return _translations(rng, copies, pairs)
+        return _draw_corners(rng, copies, pairs)
+
+    def no_corners(copies: Copies, pairs: list[Pair]) -> np.ndarray:
+        return np.zeros((2, len(copies.symmetries), len(pairs)), np.int64)
 
     return {
-        "train": _stream(train, 1, total, translated, visited),
-        "test": _stream(test, int(starts[first]), total, _no_translations, visited),
+        "train": _stream(train, 1, total, drawn_corners, visited),
+        "test": _stream(test, int(starts[first]), total, no_corners, visited),
     }
 
 
@@ -165,7 +157,7 @@ def _stream(
     groups: list[tuple[Copies, list[Pair]]],
     first_id: int,
     num_identifiers: int,
-    places: Callable[[Copies, list[Pair]], tuple[np.ndarray, np.ndarray]],
+    corners: Callable[[Copies, list[Pair]], np.ndarray],
     visited: Callable[[], None],
 ) -> Stream:
     """Returns puzzles of consecutive identifiers, whose tokens are made when they are read."""
@@ -175,55 +167,39 @@ def _stream(
 
     def pieces() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for copies, pairs in groups:
-            yield _tokens(copies, pairs, *places(copies, pairs))
+            yield _tokens(copies, pairs, corners(copies, pairs))
             visited()
 
-    num_puzzles = len(indices) - 1
+    num_puzzles = len(num_pairs)
     return Stream(
         pieces=pieces(),
         puzzle_ids=np.arange(first_id, first_id + num_puzzles, dtype=np.int32),
         puzzle_indices=indices,
-        group_indices=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32),
+        group_indices=np.cumsum([0, *sizes]).astype(np.int32),
         metadata=Metadata(
-            pad_id=0,
-            ignore_label_id=0,
-            blank_identifier_id=0,
             vocab_size=VOCAB_SIZE,
             seq_len=SIDE * SIDE,
             num_puzzle_identifiers=num_identifiers,
             total_groups=len(groups),
             mean_puzzle_examples=float(indices[-1] / num_puzzles),
             total_puzzles=num_puzzles,
-            sets=["all"],
         ),
     )
 
 
-def _translations(
-    rng: np.random.Generator, copies: Copies, pairs: list[Pair]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draws top left corners (C, pairs) where both grids fit; one pair of each copy stays."""
-    high = np.array([np.maximum(pair.input.shape, pair.output.shape) for pair in pairs])
-    sideways = _is_sideways(copies.symmetries)[:, None]
-    heights, widths = (np.where(sideways, high[:, 1 - axis], high[:, axis]) for axis in (0, 1))
-    rows, columns = (rng.integers(0, SIDE - side, endpoint=True) for side in (heights, widths))
-    stays = rng.integers(0, len(pairs), len(heights))
-    rows[np.arange(len(rows)), stays] = columns[np.arange(len(rows)), stays] = 0
-    return rows, columns
-
-
-def _no_translations(copies: Copies, pairs: list[Pair]) -> tuple[np.ndarray, np.ndarray]:
-    corners = np.zeros((len(copies.symmetries), len(pairs)), np.int64)
-    return corners, corners
-
-
-def _is_sideways(symmetries: np.ndarray) -> np.ndarray:
-    """Says whether rows become columns."""
-    return np.isin(symmetries, (1, 3, 6, 7))
+def _draw_corners(rng: np.random.Generator, copies: Copies, pairs: list[Pair]) -> np.ndarray:
+    """Draws top left corners (2, C, pairs) where both grids fit; one pair of each copy stays."""
+    sides = np.array([np.maximum(pair.input.shape, pair.output.shape) for pair in pairs])
+    is_sideways = np.array(SWAPS)[copies.symmetries][:, None]
+    moved_sides = (np.where(is_sideways, sides[:, 1 - axis], sides[:, axis]) for axis in (0, 1))
+    corners = np.stack([rng.integers(0, SIDE - side, endpoint=True) for side in moved_sides])
+    stays = rng.integers(0, len(pairs), len(copies.symmetries))
+    corners[:, np.arange(len(stays)), stays] = 0
+    return corners
 
 
 def _tokens(
-    copies: Copies, pairs: list[Pair], rows: np.ndarray, columns: np.ndarray
+    copies: Copies, pairs: list[Pair], corners: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns inputs and labels (C * pairs, 900), copy after copy."""
     both = np.empty((2, len(copies.symmetries), len(pairs), SIDE * SIDE), np.uint8)
@@ -233,7 +209,6 @@ def _tokens(
         for place, pair in enumerate(pairs):
             for side, grid in enumerate(pair):
                 moved = transform(colours[:, grid], symmetry)
-                corners = rows[chosen, place], columns[chosen, place]
-                both[side, chosen, place] = encode(moved, *corners)
+                both[side, chosen, place] = encode(moved, *corners[:, chosen, place])
     inputs, labels = both.reshape(2, -1, SIDE * SIDE)
     return inputs, labels

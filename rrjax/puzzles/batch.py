@@ -43,11 +43,12 @@ def padded_batches(
 ) -> Iterator[tuple[Batch, np.ndarray]]:
     """Yields the first `number` puzzles in batches of one size, and the (batch,) rows of the set.
 
-    The last batch is filled up with copies of the last puzzle that have no labels.
+    The last batch is filled up with copies of the last puzzle, without labels or identifier.
     """
     number = min(number, len(puzzles))
     for start in range(0, number, batch_size):
         rows = np.arange(start, start + batch_size)
         batch = take_batch(puzzles, np.minimum(rows, number - 1))
         batch.labels[rows >= number] = IGNORE_LABEL
+        batch.puzzle_ids[rows >= number] = 0
         yield batch, rows

@@ -3,17 +3,17 @@
 A puzzle has one or more examples (one in Sudoku). A group is a puzzle with its augmented copies.
 """
 
-import hashlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-_ROWS_AT_ONCE = 2**16
+from rrjax.puzzles.values import check_values
+from rrjax.store import digest_arrays
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Metadata:
     """The content of `dataset.json`, in its order.
 
@@ -21,16 +21,16 @@ class Metadata:
     the puzzles where that of ARC did. `mean_puzzle_examples` is the number of examples per puzzle.
     """
 
-    pad_id: int
-    ignore_label_id: int
-    blank_identifier_id: int
+    pad_id: int = 0
+    ignore_label_id: int = 0
+    blank_identifier_id: int = 0
     vocab_size: int
     seq_len: int
     num_puzzle_identifiers: int
     total_groups: int
     mean_puzzle_examples: float
     total_puzzles: int
-    sets: list[str]
+    sets: list[str] = field(default_factory=lambda: ["all"])
 
 
 @dataclass(frozen=True, repr=False)
@@ -77,7 +77,8 @@ class PuzzleSet:
         The metadata is left out: results do not depend on what the arrays do not tell.
         """
         bounds = self.puzzle_indices, self.group_indices
-        return _digest(self.inputs, self.labels, self.puzzle_ids, *bounds)
+        arrays = self.inputs, self.labels, self.puzzle_ids, *bounds
+        return digest_arrays(*arrays, dtype=np.int32)
 
     def __getitem__(self, key: Any) -> "PuzzleSet":
         """Returns some of the examples as a set, whose puzzles and groups hold only these.
@@ -118,12 +119,7 @@ def set_of_groups(
 ) -> PuzzleSet:
     """Returns a set of puzzles of one example each, in groups of one size, without identifiers.
 
-    Args:
-        inputs: (N, seq) int32 tokens, group after group.
-        labels: As inputs.
-        group_size: Number of puzzles in each group; it divides N.
-        vocab_size: Number of token values.
-        source: Where the puzzles come from, for messages.
+    Inputs and labels are (N, seq) int32 tokens, group after group; `group_size` divides N.
     """
     number, seq_len = inputs.shape
     num_groups = number // group_size
@@ -134,16 +130,12 @@ def set_of_groups(
         puzzle_indices=np.arange(number + 1, dtype=np.int32),
         group_indices=np.arange(0, number + 1, group_size, dtype=np.int32),
         metadata=Metadata(
-            pad_id=0,
-            ignore_label_id=0,
-            blank_identifier_id=0,
             vocab_size=vocab_size,
             seq_len=seq_len,
             num_puzzle_identifiers=1,
             total_groups=num_groups,
             mean_puzzle_examples=1.0,
             total_puzzles=num_groups,
-            sets=["all"],
         ),
         source=source,
     )
@@ -170,50 +162,27 @@ def _bounds(owners: np.ndarray) -> np.ndarray:
     return np.concatenate([[0], changes, [len(owners)]]).astype(np.int32)
 
 
-def _digest(*arrays: np.ndarray) -> str:
-    """Returns `rrjax.store.digest_arrays` of the arrays in int32, converted piece by piece."""
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(f"{np.dtype(np.int32).str}{array.shape}".encode())
-        for start in range(0, len(array), _ROWS_AT_ONCE):
-            digest.update(array[start : start + _ROWS_AT_ONCE].astype(np.int32).tobytes())
-    return digest.hexdigest()
-
-
 def _check_set(puzzles: PuzzleSet) -> None:
-    meta = puzzles.metadata
-    if puzzles.inputs.ndim != 2 or not len(puzzles.inputs):
-        raise ValueError(f"inputs: expected (N >= 1, seq), found shape {puzzles.inputs.shape}")
-    number = len(puzzles.inputs)
-    for name in ("inputs", "labels"):
-        tokens = getattr(puzzles, name)
-        _check_array(name, tokens, (number, meta.seq_len), "int32 or uint8")
-        _check_values(name, tokens, meta.vocab_size)
-    _check_array("puzzle_ids", puzzles.puzzle_ids, (number,), "int32")
-    _check_values("puzzle_ids", puzzles.puzzle_ids, meta.num_puzzle_identifiers)
-    check_bounds("puzzle_indices", puzzles.puzzle_indices, number)
-    num_puzzles = len(puzzles.puzzle_indices) - 1
-    check_bounds("group_indices", puzzles.group_indices, num_puzzles)
+    meta, inputs = puzzles.metadata, puzzles.inputs
+    if inputs.ndim != 2 or not len(inputs):
+        raise ValueError(f"inputs: expected (N >= 1, seq), found shape {inputs.shape}")
+    tokens = len(inputs), meta.seq_len
+    for name, shape, types, size in (
+        ("inputs", tokens, ("int32", "uint8"), meta.vocab_size),
+        ("labels", tokens, ("int32", "uint8"), meta.vocab_size),
+        ("puzzle_ids", tokens[:1], ("int32",), meta.num_puzzle_identifiers),
+    ):
+        array = getattr(puzzles, name)
+        if array.shape != shape or array.dtype.name not in types:
+            raise ValueError(
+                f"{name}: expected {' or '.join(types)} of shape {shape}, "
+                f"found {array.dtype} of shape {array.shape}"
+            )
+        check_values(name, array, 0, size - 1)
+    check_bounds("puzzle_indices", puzzles.puzzle_indices, len(inputs))
+    check_bounds("group_indices", puzzles.group_indices, len(puzzles.puzzle_indices) - 1)
     num_groups = len(puzzles.group_indices) - 1
-    if meta.ignore_label_id != 0:
-        raise ValueError(f"ignore_label_id: expected 0, found {meta.ignore_label_id}")
     if num_groups != meta.total_groups:
         raise ValueError(
             f"group_indices: expected {meta.total_groups} groups (total_groups), found {num_groups}"
         )
-
-
-def _check_array(name: str, array: np.ndarray, shape: tuple[int, ...], dtypes: str) -> None:
-    if array.shape != shape or array.dtype.name not in dtypes.split(" or "):
-        raise ValueError(
-            f"{name}: expected {dtypes} of shape {shape}, "
-            f"found {array.dtype} of shape {array.shape}"
-        )
-
-
-def _check_values(name: str, array: np.ndarray, end: int) -> None:
-    # the extremes come first, since a mask of a large set may not fit in memory
-    if array.min() >= 0 and array.max() < end:
-        return
-    place = tuple(np.argwhere((array < 0) | (array >= end))[0].tolist())
-    raise ValueError(f"{name}: expected values 0..{end - 1}, found {array[place]} at {place}")

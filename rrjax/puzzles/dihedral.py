@@ -10,27 +10,18 @@ NUM_SYMMETRIES = 8
 INVERSES = (0, 3, 2, 1, 4, 5, 6, 7)
 
 # whether each symmetry exchanges rows and columns, and the steps in which it then runs over both
-_SWAPS = (False, True, False, True, False, False, True, True)
+SWAPS = (False, True, False, True, False, False, True, True)
 _ROW_STEPS = (1, -1, -1, 1, 1, -1, 1, -1)
 _COLUMN_STEPS = (1, 1, -1, -1, -1, 1, 1, -1)
 
 
 def transform(grids: np.ndarray, symmetry: int) -> np.ndarray:
-    """Moves the last two axes (rows, columns) of grids by one symmetry.
-
-    Args:
-        grids: (..., rows, columns).
-        symmetry: 0..7.
+    """Moves the last two axes (rows, columns) of grids by one symmetry, 0 to 7.
 
     Returns:
         (..., rows, columns), or (..., columns, rows) for 1, 3, 6 and 7; a view.
-
-    Raises:
-        ValueError: No such symmetry.
     """
-    if not 0 <= symmetry < NUM_SYMMETRIES:
-        raise ValueError(f"symmetry: expected 0..{NUM_SYMMETRIES - 1}, found {symmetry}")
-    turned = grids.swapaxes(-2, -1) if _SWAPS[symmetry] else grids
+    turned = grids.swapaxes(-2, -1) if SWAPS[symmetry] else grids
     return turned[..., :: _ROW_STEPS[symmetry], :: _COLUMN_STEPS[symmetry]]
 
 

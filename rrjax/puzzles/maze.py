@@ -14,6 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from rrjax.puzzles.values import check_values
+
 CHARSET = "# SGo"
 VOCAB_SIZE = len(CHARSET) + 1
 WALL, FREE, START, GOAL, PATH = range(1, VOCAB_SIZE)
@@ -63,24 +65,13 @@ def format_maze(tokens: ArrayLike) -> str:
 
 
 def check_questions(questions: ArrayLike) -> np.ndarray:
-    """Returns questions (..., n * n) as an array after checking type, shape and content.
-
-    Raises:
-        ValueError: Not integers, no square, a token that is none of "# SG", or not one S and one G.
-    """
+    """Returns questions (..., n * n) as an array; refuses others than tokens of mazes."""
     questions = np.asarray(questions)
-    if not np.issubdtype(questions.dtype, np.integer):
-        raise ValueError(f"questions: expected integers, found dtype {questions.dtype}")
     if not questions.ndim or maze_size(questions.shape[-1], VOCAB_SIZE) is None:
         raise ValueError(
             f"questions: expected (..., n * n) with n >= {SMALLEST_SIZE}, found {questions.shape}"
         )
-    wrong = (questions < WALL) | (questions > GOAL)
-    if wrong.any():
-        place = tuple(np.argwhere(wrong)[0].tolist())
-        raise ValueError(
-            f"questions: expected tokens {WALL}..{GOAL}, found {questions[place]} at {place}"
-        )
+    check_values("questions", questions, WALL, GOAL)
     for name, token in (("S", START), ("G", GOAL)):
         counts = (questions == token).sum(axis=-1)
         if (counts != 1).any():
@@ -88,46 +79,41 @@ def check_questions(questions: ArrayLike) -> np.ndarray:
     return questions
 
 
-def check_mazes(mazes: Mazes) -> Mazes:
-    """Returns mazes (number, n * n) in int32 after checking them.
+def check_mazes(mazes: Mazes, source: str) -> None:
+    """Refuses mazes (number, n * n) that are none, and answers that change a wall, S or G.
 
-    An answer must keep walls, S and G; it need not be a shortest path.
-
-    Raises:
-        ValueError: As `check_questions`, another shape, or an answer that changes a cell.
+    An answer need not be a shortest path.
     """
-    questions, answers = check_questions(mazes.questions), np.asarray(mazes.answers)
-    if questions.ndim != 2 or answers.shape != questions.shape or not len(questions):
+    try:
+        questions, answers = _check_pair(*mazes)
+        if questions.ndim != 2 or not len(questions):
+            raise ValueError(f"expected (number >= 1, n * n), found {questions.shape}")
+        kept = _kept(questions, answers)
+        if not kept.all():
+            maze, cell = np.argwhere(~kept)[0].tolist()
+            raise ValueError(
+                f"maze {maze}: expected an answer that keeps walls, S and G, found another token "
+                f"in cell {cell}"
+            )
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from None
+
+
+def _check_pair(questions: ArrayLike, answers: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    questions, answers = check_questions(questions), np.asarray(answers)
+    if answers.shape != questions.shape:
         raise ValueError(
-            "expected questions and answers (number >= 1, n * n), "
-            f"found {questions.shape} and {answers.shape}"
+            f"answers: expected the shape of the questions, {questions.shape}, "
+            f"found {answers.shape}"
         )
-    kept = _kept(questions, answers)
-    if not kept.all():
-        maze, cell = np.argwhere(~kept)[0].tolist()
-        raise ValueError(
-            f"maze {maze}: expected an answer that keeps walls, S and G, found another token in "
-            f"cell {cell}"
-        )
-    return Mazes(questions.astype(np.int32), answers.astype(np.int32))
+    return questions, answers
 
 
-def path_lengths(questions: ArrayLike) -> np.ndarray:
-    """Returns (...) the moves from S to G on a shortest path, one more than it has cells `o`.
+def path_lengths(questions: np.ndarray) -> np.ndarray:
+    """Returns (...) int32 moves from S to G on a shortest path of questions (..., n * n).
 
-    Args:
-        questions: (..., n * n) tokens.
-
-    Returns:
-        (...) int32; -1 where no path exists.
-
-    Raises:
-        ValueError: As `check_questions`.
+    A path has one cell `o` less; -1 stands where there is no path.
     """
-    return _path_lengths(check_questions(questions))
-
-
-def _path_lengths(questions: np.ndarray) -> np.ndarray:
     size = isqrt(questions.shape[-1])
     open_cells, starts, goals = (
         as_bits(cells, size) for cells in (questions != WALL, questions == START, questions == GOAL)
@@ -139,7 +125,7 @@ def _path_lengths(questions: np.ndarray) -> np.ndarray:
     return np.array(lengths, np.int32).reshape(questions.shape[:-1])
 
 
-def is_valid_path(questions: ArrayLike, answers: ArrayLike) -> np.ndarray:
+def is_valid_path(questions: np.ndarray, answers: np.ndarray) -> np.ndarray:
     """Returns (...) whether each answer joins S to G and changes nothing else.
 
     Walls, S and G stand as in the question, every free cell is free or marked, and S, G and the
@@ -148,17 +134,16 @@ def is_valid_path(questions: ArrayLike, answers: ArrayLike) -> np.ndarray:
     Args:
         questions: (..., n * n) tokens.
         answers: The same shape; a model's answers may hold any token.
-
-    Raises:
-        ValueError: As `check_questions`, or shapes that differ.
     """
-    questions, answers = _check_pair(questions, answers)
-    return _is_valid_path(questions, answers)
-
-
-def _is_valid_path(questions: np.ndarray, answers: np.ndarray) -> np.ndarray:
-    kept = _kept(questions, answers).all(axis=-1)
-    return np.asarray(kept & _is_joined(questions, answers))
+    size = isqrt(questions.shape[-1])
+    ends = (questions == START) | (questions == GOAL)
+    marked, starts = as_bits((answers == PATH) | ends, size), as_bits(questions == START, size)
+    joined = [
+        sum(layers(start, cells, size)) == cells
+        for start, cells in zip(starts, marked, strict=True)
+    ]
+    kept = np.asarray(_kept(questions, answers).all(axis=-1))
+    return np.asarray(kept & np.array(joined, bool).reshape(kept.shape))
 
 
 def _kept(questions: np.ndarray, answers: np.ndarray) -> np.ndarray:
@@ -174,15 +159,15 @@ def is_shortest_path(questions: ArrayLike, answers: ArrayLike) -> np.ndarray:
 
     Args:
         questions: (..., n * n) tokens.
-        answers: The same shape.
+        answers: The same shape; a model's answers may hold any token.
 
     Raises:
-        ValueError: As `is_valid_path`.
+        ValueError: Questions that are no mazes, or shapes that differ.
     """
     questions, answers = _check_pair(questions, answers)
     num_marked = (answers == PATH).sum(axis=-1)
-    least = _path_lengths(questions) - 1
-    return np.asarray(_is_valid_path(questions, answers) & (num_marked == least))
+    least = path_lengths(questions) - 1
+    return np.asarray(is_valid_path(questions, answers) & (num_marked == least))
 
 
 def as_bits(cells: np.ndarray, size: int) -> list[int]:
@@ -218,26 +203,3 @@ def place_of(bit: int, size: int) -> int:
     """Returns the number in row-major order of the cell with this one bit."""
     row, column = divmod(bit.bit_length() - 1, size + 1)
     return row * size + column
-
-
-def _check_pair(questions: ArrayLike, answers: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    questions, answers = check_questions(questions), np.asarray(answers)
-    if answers.shape != questions.shape:
-        raise ValueError(
-            f"answers: expected the shape of the questions, {questions.shape}, "
-            f"found {answers.shape}"
-        )
-    return questions, answers
-
-
-def _is_joined(questions: np.ndarray, answers: np.ndarray) -> np.ndarray:
-    """Whether S, G and the marked cells are one connected set; walls do not matter."""
-    size = isqrt(questions.shape[-1])
-    ends = (questions == START) | (questions == GOAL)
-    marked = as_bits((answers == PATH) | ends, size)
-    starts = as_bits(questions == START, size)
-    joined = [
-        sum(layers(start, cells, size)) == cells
-        for start, cells in zip(starts, marked, strict=True)
-    ]
-    return np.array(joined, bool).reshape(questions.shape[:-1])

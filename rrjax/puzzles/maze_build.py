@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from rrjax.checks import check_count, check_seed
 from rrjax.puzzles.dataset import PuzzleSet, set_of_groups
 from rrjax.puzzles.dihedral import NUM_SYMMETRIES, transform
 from rrjax.puzzles.maze import VOCAB_SIZE, Mazes, check_mazes
 from rrjax.puzzles.maze_generate import MazeRequest, generate_mazes
-from rrjax.puzzles.text_files import random_rows, read_maze_csv
+from rrjax.puzzles.text_files import choose_from_folder, read_maze_csv
 
 NUM_MAZES = 1000
 _MAX_TRIES_PER_MAZE = 10
@@ -31,13 +32,9 @@ def build_mazes(mazes: Mazes, num_copies: int = 1, source: str = "mazes") -> Puz
         ValueError: No maze, wrong mazes, an answer that changes a wall, S or G, or another number
             of copies than 1..8.
     """
-    if not 1 <= num_copies <= NUM_SYMMETRIES:
-        raise ValueError(f"num_copies: expected 1..{NUM_SYMMETRIES}, found {num_copies}")
-    try:
-        questions, answers = check_mazes(mazes)
-    except ValueError as error:
-        raise ValueError(f"{source}: {error}") from None
-    inputs, labels = _images(questions, num_copies), _images(answers, num_copies)
+    check_count("num_copies", num_copies, least=1, most=NUM_SYMMETRIES)
+    check_mazes(mazes, source)
+    inputs, labels = (_images(np.asarray(tokens, np.int32), num_copies) for tokens in mazes)
     return set_of_groups(inputs, labels, num_copies, VOCAB_SIZE, source)
 
 
@@ -53,26 +50,19 @@ def maze_sets(
 ) -> tuple[PuzzleSet, PuzzleSet]:
     """Returns a training set of mazes with their images, and a test set.
 
-    Args:
-        request: Size, path and walls of generated mazes.
-        num_train: Training mazes; None means 1000, or all of a CSV.
-        num_test: Test mazes, likewise. No generated one is an image of a training maze.
-        num_copies: As `build_mazes`, for the training mazes.
-        seed: The same seed gives the same sets.
-        csv: Folder with `train.csv` and `test.csv` of maze-30x30-hard-1k, from which mazes are
-            chosen at random instead of generated.
-        report: Called with the number of mazes generated so far.
+    The arguments are the options that `rrjax maze --help` explains, `augment` as `num_copies`. No
+    generated test maze is an image of a training maze. `report` is called with the number of mazes
+    generated so far.
 
     Raises:
         ValueError: Numbers out of range, mazes that cannot be made, or files that cannot be read.
     """
-    for name, number in (("num_train", num_train), ("num_test", num_test)):
-        if number is not None and number < 1:
-            raise ValueError(f"{name}: expected at least 1, found {number}")
-    if seed < 0:
-        raise ValueError(f"seed: expected at least 0, found {seed}")
+    check_count("num_train", num_train, least=1)
+    check_count("num_test", num_test, least=1)
+    check_seed("seed", seed)
     if csv is not None:
-        train, test = _chosen_mazes(csv, num_train, num_test, seed)
+        listings = choose_from_folder(csv, read_maze_csv, num_train, num_test, seed)
+        train, test = (Mazes(listing.questions, listing.answers) for listing in listings)
     else:
         first = num_train or NUM_MAZES
         mazes = generate_mazes(request, seed)
@@ -114,21 +104,3 @@ def _distinct(
         f"could not make {wanted} mazes that differ by more than a symmetry, only {len(classes)}; "
         "ask for fewer, or for larger mazes"
     )
-
-
-def _chosen_mazes(
-    folder: Path, num_train: int | None, num_test: int | None, seed: int
-) -> tuple[Mazes, Mazes]:
-    """Chooses training and test mazes from the two files of a folder."""
-    train, test = (read_maze_csv(folder / f"{split}.csv") for split in ("train", "test"))
-    if train.questions.shape[1] != test.questions.shape[1]:
-        raise ValueError(
-            f"{folder}: expected mazes of one size, found {train.questions.shape[1]} cells in "
-            f"train.csv and {test.questions.shape[1]} in test.csv"
-        )
-
-    def choose(mazes: Mazes, number: int | None, place: int, name: str) -> Mazes:
-        rows = random_rows(len(mazes.questions), number, (seed, place), name)
-        return Mazes(mazes.questions[rows], mazes.answers[rows])
-
-    return choose(train, num_train, 0, "num_train"), choose(test, num_test, 1, "num_test")

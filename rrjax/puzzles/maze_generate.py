@@ -8,10 +8,12 @@ then from S. G is any cell that is far enough.
 """
 
 from collections.abc import Iterator
+from itertools import count
 from typing import NamedTuple
 
 import numpy as np
 
+from rrjax.checks import check_count, check_seed
 from rrjax.puzzles.maze import (
     FREE,
     GOAL,
@@ -58,23 +60,14 @@ def generate_mazes(request: MazeRequest, seed: int) -> Iterator[Mazes]:
     Raises:
         ValueError: Wrong arguments, or no path that long within a fixed number of tries.
     """
-    _check(request, seed)
-    index = 0
-    while True:
-        yield _one_maze(request, np.random.default_rng((seed, index)))
-        index += 1
-
-
-def _check(request: MazeRequest, seed: int) -> None:
+    check_count("size", request.size, least=SMALLEST_SIZE)
+    check_count("min_path", request.min_path, least=1)
+    check_seed("seed", seed)
     low, high = request.walls
-    if request.size < SMALLEST_SIZE:
-        raise ValueError(f"size: expected at least {SMALLEST_SIZE}, found {request.size}")
-    if request.min_path < 1:
-        raise ValueError(f"min_path: expected at least 1, found {request.min_path}")
     if not 0 <= low <= high < 1:
         raise ValueError(f"walls: expected 0 <= least <= greatest < 1, found {low} and {high}")
-    if seed < 0:
-        raise ValueError(f"seed: expected at least 0, found {seed}")
+    for index in count():
+        yield _one_maze(request, np.random.default_rng((seed, index)))
 
 
 def _one_maze(request: MazeRequest, rng: np.random.Generator) -> Mazes:

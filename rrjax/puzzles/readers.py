@@ -4,7 +4,7 @@ from pathlib import Path
 
 from rrjax.puzzles.dataset import PuzzleSet
 from rrjax.puzzles.folders import read_folder
-from rrjax.puzzles.maze import CHARSET
+from rrjax.puzzles.maze import CHARSET, Mazes
 from rrjax.puzzles.maze_build import build_mazes
 from rrjax.puzzles.sudoku_build import build_sudokus
 from rrjax.puzzles.text_files import (
@@ -38,7 +38,8 @@ def read(path: str | Path, split: str = "test", max_puzzles: int | None = None) 
     if not ("question" in line.lower() or line.lower().startswith("source")):
         return build_sudokus(fill_solutions(read_list(path, max_puzzles)), source=str(path))
     _, row = next(csv_rows(path), (0, []))
-    question = "".join(row[1:2])
+    question = "".join(row[1:2])  # none without a first row
     if question and not question.strip(CHARSET):
-        return build_mazes(read_maze_csv(path), source=str(path))[:max_puzzles]
+        listing = read_maze_csv(path, max_puzzles)
+        return build_mazes(Mazes(listing.questions, listing.answers), source=str(path))
     return build_sudokus(fill_solutions(read_csv(path, max_puzzles=max_puzzles)), source=str(path))

@@ -10,8 +10,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from rrjax.puzzles.values import check_values
+
 # Rows and columns of a box. Where size is no square number the box is wider than high.
 BOX_SHAPES = {4: (2, 2), 6: (2, 3), 9: (3, 3), 16: (4, 4)}
+_SIZES = {size * size: size for size in BOX_SHAPES}  # by the number of cells
 SYMBOLS = ".123456789ABCDEFG"
 _VALUES = np.full(128, 255, np.uint8)  # of an ASCII character; 255: it stands for none
 for _value, _symbol in enumerate(SYMBOLS):
@@ -46,11 +49,7 @@ class Puzzles(NamedTuple):
 
 @cache
 def geometry(size: int) -> Geometry:
-    """Returns the geometry of boards of `size` x `size` cells.
-
-    Raises:
-        ValueError: The size is not one of 4, 6, 9, 16.
-    """
+    """Returns the geometry of boards of `size` x `size` cells: 4, 6, 9 or 16."""
     if size not in BOX_SHAPES:
         raise ValueError(f"size: expected one of {sorted(BOX_SHAPES)}, found {size!r}")
     height, width = BOX_SHAPES[size]
@@ -63,33 +62,26 @@ def geometry(size: int) -> Geometry:
 
 
 def board_size(boards: np.ndarray) -> int:
-    """Returns n for boards (..., n * n).
-
-    Raises:
-        ValueError: The last axis is not the number of cells of a known size.
-    """
-    cells = boards.shape[-1] if boards.ndim else 1
-    for size in BOX_SHAPES:
-        if cells == size * size:
-            return size
-    known = ", ".join(str(size * size) for size in BOX_SHAPES)
-    raise ValueError(f"boards: expected a last axis of {known} cells, found shape {boards.shape}")
+    """Returns n for boards (..., n * n); refuses those whose last axis is no known n * n."""
+    size = _SIZES.get(boards.shape[-1] if boards.ndim else 1)
+    if size is None:
+        known = ", ".join(map(str, _SIZES))
+        raise ValueError(
+            f"boards: expected a last axis of {known} cells, found shape {boards.shape}"
+        )
+    return size
 
 
 def size_of(seq_len: int, vocab_size: int) -> int | None:
     """Returns n of the Sudokus with so many tokens and token values; None for other puzzles."""
-    sizes = (size for size in BOX_SHAPES if (seq_len, vocab_size) == (size * size, size + 2))
-    return next(sizes, None)
+    size = _SIZES.get(seq_len)
+    return size if size and vocab_size == size + 2 else None
 
 
 def check_boards(boards: ArrayLike) -> np.ndarray:
-    """Returns boards (..., n * n) as an array after checking type, shape and range.
-
-    Raises:
-        ValueError: Not integers, no known size, or a value outside 0..n.
-    """
+    """Returns boards (..., n * n) as an array; refuses others than integers 0..n."""
     boards = np.asarray(boards)
-    _check_integers("boards", boards, 0, board_size(boards))
+    check_values("boards", boards, 0, board_size(boards))
     return boards
 
 
@@ -105,7 +97,7 @@ def from_tokens(tokens: ArrayLike) -> np.ndarray:
         ValueError: A token outside 1..n+1; PAD (0) stands for no cell of a board.
     """
     tokens = np.asarray(tokens)
-    _check_integers("tokens", tokens, 1, board_size(tokens) + 1)
+    check_values("tokens", tokens, 1, board_size(tokens) + 1)
     return tokens.astype(np.int32) - 1
 
 
@@ -141,13 +133,8 @@ def is_solved(boards: ArrayLike) -> np.ndarray:
     return np.asarray(violations(boards) == 0)
 
 
-def respects_givens(puzzles: ArrayLike, boards: ArrayLike) -> np.ndarray:
+def respects_givens(puzzles: np.ndarray, boards: np.ndarray) -> np.ndarray:
     """Returns (...) whether boards (..., n * n) keep every clue of the puzzles (..., n * n)."""
-    puzzles, boards = check_boards(puzzles), check_boards(boards)
-    if board_size(puzzles) != board_size(boards):
-        raise ValueError(
-            f"boards: expected the size of the puzzles, {puzzles.shape}, found {boards.shape}"
-        )
     return np.asarray(((puzzles == 0) | (puzzles == boards)).all(axis=-1))
 
 
@@ -159,10 +146,9 @@ def parse_board(text: str) -> np.ndarray:
     Raises:
         ValueError: No known number of characters, or a character that is no digit of the size.
     """
-    sizes = {size * size: size for size in BOX_SHAPES}
-    if len(text) not in sizes:
-        raise ValueError(f"board: expected {sorted(sizes)} characters, found {len(text)}")
-    size = sizes[len(text)]
+    size = _SIZES.get(len(text))
+    if size is None:
+        raise ValueError(f"board: expected {list(_SIZES)} characters, found {len(text)}")
     values = _VALUES[np.frombuffer(text.encode("ascii", "replace"), np.uint8)]
     if values.max() > size:
         place = int((values > size).argmax())
@@ -182,20 +168,10 @@ def format_board(board: ArrayLike) -> str:
     """Returns a board (n * n,) as lines of text with the boxes set apart."""
     text = compact_board(board)
     size, height, width, *_ = geometry(board_size(np.asarray(board)))
-    rows = [text[start : start + size] for start in range(0, size * size, size)]
-    starts = range(0, size, width)
-    lines = [" | ".join(" ".join(row[i : i + width]) for i in starts) for row in rows]
+    lines = []
+    for start in range(0, size * size, size):
+        boxes = (text[i : i + width] for i in range(start, start + size, width))
+        lines.append(" | ".join(map(" ".join, boxes)))
     rule = "-+-".join(["-" * (2 * width - 1)] * (size // width))
     bands = ["\n".join(lines[i : i + height]) for i in range(0, size, height)]
     return f"\n{rule}\n".join(bands)
-
-
-def _check_integers(name: str, values: np.ndarray, lowest: int, highest: int) -> None:
-    if not np.issubdtype(values.dtype, np.integer):
-        raise ValueError(f"{name}: expected integers, found dtype {values.dtype}")
-    wrong = (values < lowest) | (values > highest)
-    if wrong.any():
-        place = tuple(int(i) for i in np.argwhere(wrong)[0])
-        raise ValueError(
-            f"{name}: expected values {lowest}..{highest}, found {values[place]} at {place}"
-        )

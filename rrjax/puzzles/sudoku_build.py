@@ -1,14 +1,16 @@
 """Sets of Sudokus: generated, or chosen from Sudoku-Extreme's CSV, with symmetric copies."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from rrjax.checks import check_count, check_seed
 from rrjax.puzzles.dataset import PuzzleSet, set_of_groups
 from rrjax.puzzles.sudoku import Puzzles, board_size, is_solved, respects_givens
 from rrjax.puzzles.sudoku_generate import distinct, generate_sudokus
 from rrjax.puzzles.sudoku_symmetry import apply_to_tokens, random_symmetries
-from rrjax.puzzles.text_files import Listing, fill_solutions, random_rows, read_csv, take
+from rrjax.puzzles.text_files import choose_from_folder, fill_solutions, read_csv
 
 NUM_TRAIN, NUM_TEST = 1000, 512
 _MAX_ROUNDS = 10
@@ -40,7 +42,8 @@ def build_sudokus(
     wrong = ~(respects_givens(boards, solutions) & is_solved(solutions))
     if wrong.any():
         raise ValueError(f"{source}: puzzle {wrong.argmax()} does not have the solution given")
-    _check_not_negative(num_aug=num_aug, seed=seed)
+    check_count("num_aug", num_aug)
+    check_seed("seed", seed)
     tokens = np.stack([boards, solutions], axis=1).astype(np.int32) + 1
     copies = _augmented(tokens, num_aug, seed)  # (number * (1 + num_aug), 2, n * n)
     vocab_size = board_size(boards) + 2
@@ -60,39 +63,33 @@ def sudoku_sets(
 ) -> tuple[PuzzleSet, PuzzleSet]:
     """Returns a training set of Sudokus with its copies, and a test set.
 
-    Args:
-        size: Side of a generated board: 4, 6, 9 or 16.
-        num_train: Training puzzles; None means 1000, or all of a CSV.
-        num_test: Test puzzles; None means 512, or all of a CSV. No generated one is a training
-            puzzle up to names of digits.
-        clues: Fewest and most clues of generated puzzles; None makes them minimal.
-        num_aug: Random symmetric copies of each training puzzle.
-        seed: The same seed gives the same sets.
-        csv: Folder with `train.csv` and `test.csv` of Sudoku-Extreme, from which puzzles are
-            chosen at random instead of generated.
-        min_rating: Least rating of puzzles of a CSV.
+    The arguments are the options that `rrjax sudoku --help` explains. No generated test puzzle is
+    a training puzzle up to names of digits.
 
     Raises:
         ValueError: Numbers out of range, options that contradict each other, puzzles that cannot
             be made, or files that cannot be read.
     """
-    _check_not_negative(num_aug=num_aug, seed=seed)
+    check_count("num_aug", num_aug)
+    check_seed("seed", seed)
+    if csv is None and min_rating is not None:
+        raise ValueError(
+            f"min_rating: expected the rating of a CSV's puzzles, found {min_rating} without a "
+            "csv; clues says how hard generated puzzles are"
+        )
+    if csv is not None and clues is not None:
+        raise ValueError(
+            f"clues: expected none with a csv, whose puzzles have theirs, found {clues}; "
+            "min_rating chooses among them"
+        )
     if csv is None:
-        if min_rating is not None:
-            raise ValueError(
-                f"min_rating: expected the rating of a CSV's puzzles, found {min_rating} "
-                "without a csv; clues says how hard generated puzzles are"
-            )
         train = generate_sudokus(size, NUM_TRAIN if num_train is None else num_train, seed, clues)
         wanted = NUM_TEST if num_test is None else num_test
         test = _new_puzzles(size, wanted, seed, clues, train)
     else:
-        if clues is not None:
-            raise ValueError(
-                f"clues: expected none with a csv, whose puzzles have theirs, found {clues}; "
-                "min_rating chooses among them"
-            )
-        train, test = _chosen_puzzles(csv, num_train, num_test, seed, min_rating)
+        read = partial(read_csv, min_rating=min_rating)
+        listings = choose_from_folder(csv, read, num_train, num_test, seed)
+        train, test = map(fill_solutions, listings)
     return build_sudokus(train, num_aug, seed, source="train"), build_sudokus(test, source="test")
 
 
@@ -130,29 +127,3 @@ def _new_puzzles(
         f"could not make {wanted} test puzzles that differ from the {len(train.boards)} training "
         "puzzles; ask for fewer, or for a larger board"
     )
-
-
-def _chosen_puzzles(
-    folder: Path, num_train: int | None, num_test: int | None, seed: int, min_rating: int | None
-) -> tuple[Puzzles, Puzzles]:
-    """Chooses training and test puzzles from the two files of a folder."""
-
-    def choose(split: str, number: int | None, place: int) -> Listing:
-        listing = read_csv(folder / f"{split}.csv", min_rating)
-        rows = random_rows(len(listing.lines), number, (seed, place), f"num_{split}")
-        return take(listing, rows)
-
-    # the test set comes first: it is the smaller one, and each is checked whole
-    test, train = choose("test", num_test, 1), choose("train", num_train, 0)
-    if train.boards.shape[1] != test.boards.shape[1]:
-        raise ValueError(
-            f"{folder}: expected Sudokus of one size, found {train.boards.shape[1]} cells in "
-            f"train.csv and {test.boards.shape[1]} in test.csv"
-        )
-    return fill_solutions(train), fill_solutions(test)
-
-
-def _check_not_negative(**numbers: int) -> None:
-    for name, value in numbers.items():
-        if value < 0:
-            raise ValueError(f"{name}: expected at least 0, found {value}")

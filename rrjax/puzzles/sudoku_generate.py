@@ -6,10 +6,10 @@ made or in how many pieces.
 """
 
 import numpy as np
-from numpy.typing import ArrayLike
 
+from rrjax.checks import check_count, check_seed
 from rrjax.puzzles import sudoku_solver as solver
-from rrjax.puzzles.sudoku import Puzzles, board_size, check_boards, geometry
+from rrjax.puzzles.sudoku import Puzzles, board_size, geometry
 
 # Fewest clues with one solution, known by exhaustive search. At 16x16 the least is unknown, but two
 # absent digits could be swapped.
@@ -53,16 +53,15 @@ def generate_sudokus(
             within a fixed number of tries.
     """
     geometry(size)
-    for name, value in (
-        ("number", number),
-        ("seed", seed),
-        ("first", first),
-        ("min_guesses", min_guesses),
-    ):
-        if value < 0:
-            raise ValueError(f"{name}: expected at least 0, found {value}")
-    if clues is not None:
-        _check_clues(size, clues)
+    check_count("number", number)
+    check_seed("seed", seed)
+    check_count("min_guesses", min_guesses)
+    check_count("first", first)
+    if clues and not FEWEST_CLUES[size] <= clues[0] <= clues[1] <= size * size:
+        raise ValueError(
+            f"clues: expected {FEWEST_CLUES[size]} <= fewest <= most <= {size * size} "
+            f"(a {size}x{size} puzzle with fewer has several solutions), found {clues}"
+        )
     if min_guesses and (clues is not None or size > 9):
         raise ValueError("min_guesses: expected 0 with clues, and at 16x16 (too slow to climb)")
     pairs = [
@@ -79,25 +78,17 @@ def full_grid(size: int, rng: np.random.Generator) -> list[int]:
     while True:
         first_row = (1 + rng.permutation(size)).tolist()
         state = solver.start(masks, first_row + [0] * (size * (size - 1)))
-        found = solver.search(masks, state, 1, MAX_GUESSES, rng.shuffle).states
-        if found:
-            return solver.to_board(size, found[0]).tolist()
+        solutions = solver.search(masks, state, 1, MAX_GUESSES, rng.shuffle).states
+        if solutions:
+            return solver.to_board(size, solutions[0]).tolist()
 
 
 def dig(
     size: int, board: list[int], solution: list[int], order: list[int], target: int = 0
 ) -> list[int]:
-    """Removes clues in the given order while the solution stays the only one.
+    """Removes the clues of a puzzle in the given order while its solution stays the only one.
 
-    Args:
-        size: n.
-        board: Puzzle (n * n,) with this only solution.
-        solution: Its solution.
-        order: Cells to try, each once.
-        target: Clues at which to stop; 0 to try every cell.
-
-    Returns:
-        The puzzle that is left; it has more clues than `target` where the order ran out.
+    It stops at `target` clues; where the order runs out first, more of them stay.
     """
     board = list(board)
     left = sum(value > 0 for value in board)
@@ -113,28 +104,23 @@ def dig(
     return board
 
 
-def relabel(boards: ArrayLike) -> np.ndarray:
-    """Renames the digits of boards (..., n * n) by first appearance, blanks aside.
+def relabel(boards: np.ndarray) -> np.ndarray:
+    """Renames the digits of boards (N, n * n) by first appearance, blanks aside.
 
     Two boards that differ by names of digits alone become equal.
     """
-    boards = check_boards(boards)
-    flat = boards.reshape(-1, boards.shape[-1])
-    number, num_cells = flat.shape
+    number, num_cells = boards.shape
     places = np.full((number, board_size(boards) + 1), num_cells)
-    rows = np.arange(number)
+    each = np.arange(number)
     for cell in reversed(range(num_cells)):  # the first place is written last
-        places[rows, flat[:, cell]] = cell
+        places[each, boards[:, cell]] = cell
     places[:, 0] = -1
     names = places.argsort(axis=1, kind="stable").argsort(axis=1)
-    return np.take_along_axis(names, flat.astype(np.int64), axis=1).reshape(boards.shape)
+    return np.take_along_axis(names, boards.astype(np.int64), axis=1)
 
 
-def distinct(boards: ArrayLike, others: ArrayLike | None = None) -> np.ndarray:
-    """Marks the boards that are new up to names of digits.
-
-    Give solutions instead of puzzles to keep whole grids apart (9x9, 16x16; the 6x6 grids fall into
-    39,168 classes, too few for that). Moves of rows and columns are not undone.
+def distinct(boards: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Marks the boards that are new up to names of digits, but not up to moves of their cells.
 
     Args:
         boards: (N, n * n).
@@ -142,32 +128,14 @@ def distinct(boards: ArrayLike, others: ArrayLike | None = None) -> np.ndarray:
 
     Returns:
         (N,) bool: neither equal to an earlier board nor to one of the others.
-
-    Raises:
-        ValueError: Shapes that do not fit.
     """
-    rows = relabel(boards)
-    known = rows[:0] if others is None else relabel(others)
-    if rows.ndim != 2 or known.shape[1:] != rows.shape[1:]:
-        raise ValueError(
-            f"boards, others: expected (N, n * n) and (M, n * n), found {rows.shape}, {known.shape}"
-        )
-    seen = {row.tobytes() for row in known}
-    new = []
-    for row in rows:
-        key = row.tobytes()
-        new.append(key not in seen)
-        seen.add(key)
-    return np.array(new, dtype=bool)
-
-
-def _check_clues(size: int, clues: tuple[int, int]) -> None:
-    lowest, highest = clues
-    if not FEWEST_CLUES[size] <= lowest <= highest <= size * size:
-        raise ValueError(
-            f"clues: expected {FEWEST_CLUES[size]} <= fewest <= most <= {size * size} "
-            f"(a {size}x{size} puzzle with fewer has several solutions), found {clues}"
-        )
+    known = {board.tobytes() for board in relabel(others)}
+    is_new = []
+    for board in relabel(boards):
+        key = board.tobytes()
+        is_new.append(key not in known)
+        known.add(key)
+    return np.array(is_new, dtype=bool)
 
 
 def _one_puzzle(
@@ -191,12 +159,12 @@ def _climb(size: int, rng: np.random.Generator, min_guesses: int) -> tuple[list[
     """Drops two clues, adds clues until unique, minimises; keeps what needs no fewer guesses."""
     solution = full_grid(size, rng)
     board = dig(size, solution, solution, rng.permutation(size * size).tolist())
-    guesses = _guesses(size, board)
+    guesses = solver.solve_sudoku(board).guesses
     for _ in range(MAX_CLIMB):
         if guesses >= min_guesses:
             return board, solution
         trial, trial_solution = _vary(size, rng, board)
-        trial_guesses = _guesses(size, trial)
+        trial_guesses = solver.solve_sudoku(trial).guesses
         if trial_guesses >= guesses:
             board, solution, guesses = trial, trial_solution, trial_guesses
     raise ValueError(
@@ -206,24 +174,19 @@ def _climb(size: int, rng: np.random.Generator, min_guesses: int) -> tuple[list[
 
 
 def _vary(size: int, rng: np.random.Generator, board: list[int]) -> tuple[list[int], list[int]]:
+    """Returns a minimal puzzle and its solution: two clues go, then clues come until it is one."""
     masks = solver.tables(size)
     board = list(board)
     given = [cell for cell, value in enumerate(board) if value]
     for cell in rng.choice(given, size=2, replace=False).tolist():
         board[cell] = 0
     while True:
-        found = solver.search(masks, solver.start(masks, board), 2, None, rng.shuffle).states
-        solution = solver.to_board(size, found[0]).tolist()
-        if len(found) == 1:
+        states = solver.search(masks, solver.start(masks, board), 2, None, rng.shuffle).states
+        solution, *others = (solver.to_board(size, state).tolist() for state in states)
+        if not others:
             return dig(size, board, solution, rng.permutation(size * size).tolist()), solution
-        other = solver.to_board(size, found[1]).tolist()
-        cell = int(rng.choice([i for i in range(size * size) if solution[i] != other[i]]))
+        cell = int(rng.choice([i for i in range(size * size) if solution[i] != others[0][i]]))
         board[cell] = solution[cell]
-
-
-def _guesses(size: int, board: list[int]) -> int:
-    masks = solver.tables(size)
-    return solver.search(masks, solver.start(masks, board), 2).guesses
 
 
 def _has_other_solution(size: int, board: list[int], cell: int, digit: int) -> bool:
@@ -231,5 +194,5 @@ def _has_other_solution(size: int, board: list[int], cell: int, digit: int) -> b
     masks = solver.tables(size)
     state = solver.start(masks, board)
     state.candidates[digit - 1] &= ~(1 << cell)
-    found = solver.search(masks, state, 1, MAX_GUESSES if size > 9 else None)
-    return bool(found.states) or not found.complete
+    outcome = solver.search(masks, state, 1, MAX_GUESSES if size > 9 else None)
+    return bool(outcome.states) or not outcome.complete

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from rrjax.checks import check_count
 from rrjax.puzzles.sudoku import board_size, check_boards, geometry
 
 
@@ -47,7 +48,7 @@ class State(NamedTuple):
     open_cells: int
 
 
-class Found(NamedTuple):
+class Outcome(NamedTuple):
     """The result of `search`; `complete` is False where the budget of guesses ran out."""
 
     states: list[State]
@@ -71,24 +72,23 @@ def solve_sudoku(board: ArrayLike, limit: int = 2) -> Solution:
     board = check_boards(board)
     if board.ndim != 1:
         raise ValueError(f"board: expected one board (n * n,), found shape {board.shape}")
-    if limit < 1:
-        raise ValueError(f"limit: expected at least 1, found {limit}")
+    check_count("limit", limit, least=1)
     size = board_size(board)
-    found = search(tables(size), start(tables(size), board.tolist()), limit)
-    solution = to_board(size, found.states[0]) if found.states else None
-    return Solution(len(found.states), solution, found.guesses)
+    states, guesses, _ = search(tables(size), start(tables(size), board.tolist()), limit)
+    return Solution(len(states), to_board(size, states[0]) if states else None, guesses)
 
 
 @cache
 def tables(size: int) -> Tables:
     """Returns the bit masks of one size."""
-    shape = geometry(size)
-    every_cell = (1 << size * size) - 1
-    units = tuple(_mask(unit) for unit in shape.units.tolist())
-    untouched = {
-        1 << cell: every_cell & ~_mask(peers) for cell, peers in enumerate(shape.peers.tolist())
-    }
-    return Tables(size, every_cell, units, untouched)
+
+    def mask(cells: list[int]) -> int:
+        return sum(1 << cell for cell in cells)
+
+    shape, every_cell = geometry(size), (1 << size * size) - 1
+    peers = enumerate(map(mask, shape.peers.tolist()))
+    untouched = {1 << cell: every_cell & ~mask_of_peers for cell, mask_of_peers in peers}
+    return Tables(size, every_cell, tuple(map(mask, shape.units.tolist())), untouched)
 
 
 def start(masks: Tables, values: list[int]) -> State:
@@ -115,32 +115,28 @@ def search(
     limit: int,
     max_guesses: int | None = None,
     shuffle: Callable[[list[int]], None] | None = None,
-) -> Found:
+) -> Outcome:
     """Searches depth first, fewest candidates first, for up to `limit` solutions.
 
-    Args:
-        masks: Tables of the size.
-        state: Where to start; left unchanged.
-        limit: Solutions after which to stop.
-        max_guesses: Guesses after which to give up; None for no bound.
-        shuffle: Reorders the digits tried at a branch, in place; None tries them ascending.
+    It starts at `state`, which stays as it is, and gives up after `max_guesses`. `shuffle` reorders
+    in place the digits that are tried at a branch; without it they are tried ascending.
     """
-    found: list[State] = []
+    solutions: list[State] = []
     stack = [State(list(state.candidates), state.open_cells)]
     guesses = -1  # the start is no guess
     while stack:
         if guesses == max_guesses:
-            return Found(found, guesses, False)
+            return Outcome(solutions, guesses, False)
         guesses += 1
         candidates, open_cells = stack.pop()
         open_cells = propagate(masks, candidates, open_cells)
         if open_cells > 0:
             stack.extend(_branches(masks, State(candidates, open_cells), shuffle))
         elif open_cells == 0:
-            found.append(State(candidates, 0))
-            if len(found) == limit:
+            solutions.append(State(candidates, 0))
+            if len(solutions) == limit:
                 break
-    return Found(found, guesses, True)
+    return Outcome(solutions, guesses, True)
 
 
 def propagate(masks: Tables, candidates: list[int], open_cells: int) -> int:
@@ -177,10 +173,6 @@ def to_board(size: int, state: State) -> np.ndarray:
             cells ^= bit
             board[bit.bit_length() - 1] = digit
     return board
-
-
-def _mask(cells: list[int]) -> int:
-    return sum(1 << cell for cell in cells)
 
 
 def _place_naked(masks: Tables, candidates: list[int], naked: int) -> None:

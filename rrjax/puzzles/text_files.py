@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -15,7 +15,7 @@ from rrjax.puzzles.sudoku import Puzzles, compact_board, is_solved, parse_board,
 from rrjax.puzzles.sudoku_solver import solve_sudoku
 
 HEADER = ["source", "question", "answer", "rating"]
-_ROWS_AT_ONCE = 2**16
+_BOARDS_AT_ONCE = 2**16
 
 
 class Listing(NamedTuple):
@@ -24,24 +24,28 @@ class Listing(NamedTuple):
     Attributes:
         path: The file, for messages.
         lines: (N,) int32 number of the line each puzzle stands in.
-        boards: (N, n * n) uint8: Sudoku-Extreme has millions.
-        solutions: (N, n * n) uint8, all 0 where the file gives none.
+        questions: (N, n * n) uint8 boards or tokens of mazes: Sudoku-Extreme has millions.
+        answers: (N, n * n) uint8, all 0 where the file gives none.
     """
 
     path: Path
     lines: np.ndarray
-    boards: np.ndarray
-    solutions: np.ndarray
+    questions: np.ndarray
+    answers: np.ndarray
+
+    def take(self, chosen: np.ndarray | slice) -> "Listing":
+        """Returns some of the puzzles."""
+        return Listing(self.path, *(array[chosen] for array in self[1:]))
 
 
 class _Entry(NamedTuple):
     line: int
-    board: str
-    solution: str
+    question: str
+    answer: str
 
 
 def read_list(path: str | Path, max_puzzles: int | None = None) -> Listing:
-    """Reads one puzzle per line, optionally followed by a separator and its solution.
+    """Reads one Sudoku per line, optionally followed by a separator and its solution.
 
     Blank lines and lines that start with `#` are skipped; a separator is a comma, a semicolon or
     white space; characters as in `parse_board`.
@@ -50,7 +54,9 @@ def read_list(path: str | Path, max_puzzles: int | None = None) -> Listing:
         ValueError: A line that holds no board of the size of the first, or a wrong solution.
     """
     path = Path(path)
-    return _listing(path, islice(_list_entries(path), max_puzzles))
+    listing = _listing(path, islice(_list_entries(path), max_puzzles), parse_board)
+    _check_solutions(listing)
+    return listing
 
 
 def read_csv(
@@ -67,96 +73,106 @@ def read_csv(
         ValueError: Another header, a row without four fields, or a wrong board or solution.
     """
     path = Path(path)
-    return _listing(path, islice(_csv_entries(path, min_rating), max_puzzles))
+    listing = _listing(path, islice(_csv_entries(path, min_rating), max_puzzles), parse_board)
+    _check_solutions(listing)
+    return listing
 
 
-def read_maze_csv(path: str | Path) -> Mazes:
+def read_maze_csv(path: str | Path, max_puzzles: int | None = None) -> Listing:
     """Reads the official CSV: `source,question,answer,rating`, n * n characters of "# SGo" each.
 
     An answer must keep walls, S and G. It need not be a shortest path (`is_shortest_path`): the
     official labels are taken as they are.
 
-    Returns:
-        Mazes (number, n * n).
-
     Raises:
         ValueError: Another header, a row without four fields, another size than the first, or a
-            wrong maze or answer, with the line.
+            wrong maze or answer.
     """
     path = Path(path)
-    questions, answers = [], []
-    for line, row in csv_rows(path):
-        try:
-            question, answer = _parse_maze_row(row, len(questions[0]) if questions else None)
-        except ValueError as error:
-            raise ValueError(f"{path}, line {line}: {error}") from None
-        questions.append(question)
-        answers.append(answer)
-    if not questions:
-        raise ValueError(f"{path}: expected at least one maze, found none")
-    return Mazes(np.stack(questions), np.stack(answers))
+    entries = (_Entry(line, row[1], row[2]) for line, row in csv_rows(path))
+    listing = _listing(path, islice(entries, max_puzzles), parse_maze)
+    check_mazes(Mazes(listing.questions, listing.answers), str(path))
+    return listing
 
 
-def csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yields the number of the line and the fields of every row of a CSV with the usual header.
+def choose_from_folder(
+    folder: Path,
+    read: Callable[[Path], Listing],
+    num_train: int | None,
+    num_test: int | None,
+    seed: int,
+) -> tuple[Listing, Listing]:
+    """Returns seeded random choices, in their order, from `train.csv` and `test.csv` of a folder.
+
+    A number of None takes all puzzles of the file, which `read` reads and checks whole.
 
     Raises:
-        ValueError: No such file, no text, or another header.
+        ValueError: Fewer puzzles than are wanted, two sizes, or as `read`.
     """
-    with closing(numbered_lines(path)) as lines:
-        rows = csv.reader(line for _, line in lines)
-        header = next(_readable(path, rows), [])
-        if header != HEADER:
-            wanted = ",".join(HEADER)
-            raise ValueError(f"{path}, line 1: expected the header {wanted}, found {header}")
-        for row in _readable(path, rows):
-            yield rows.line_num, row
+
+    def choose(split: str, number: int | None, place: int) -> Listing:
+        listing = read(folder / f"{split}.csv")
+        total = len(listing.lines)
+        if number is None or number == total:
+            return listing
+        if not 1 <= number <= total:
+            raise ValueError(
+                f"num_{split}: expected 1 to the {total} puzzles of the CSV, found {number}"
+            )
+        rng = np.random.default_rng((seed, place))
+        return listing.take(np.sort(rng.choice(total, number, replace=False)))
+
+    # the test set comes first: it is the smaller one
+    test, train = choose("test", num_test, 1), choose("train", num_train, 0)
+    sizes = train.questions.shape[1], test.questions.shape[1]
+    if sizes[0] != sizes[1]:
+        raise ValueError(
+            f"{folder}: expected puzzles of one size, found {sizes[0]} cells in train.csv and "
+            f"{sizes[1]} in test.csv"
+        )
+    return train, test
 
 
 def fill_solutions(listing: Listing) -> Puzzles:
-    """Solves the puzzles that came without a solution.
+    """Returns the Sudokus of a listing, of which it solves those that came without a solution.
 
     Raises:
         ValueError: Such a puzzle has no solution, or several.
     """
-    solutions = listing.solutions.copy()
+    solutions = listing.answers.copy()
     for index in np.flatnonzero(~solutions.any(axis=1)).tolist():
-        count, solution, _ = solve_sudoku(listing.boards[index])
+        count, solution, _ = solve_sudoku(listing.questions[index])
         if solution is None or count > 1:
             raise ValueError(
                 f"{listing.path}, line {listing.lines[index]}: expected a puzzle with one "
                 f"solution, found {'several' if count else 'none'} for "
-                f"{compact_board(listing.boards[index])}"
+                f"{compact_board(listing.questions[index])}"
             )
         solutions[index] = solution
-    return Puzzles(listing.boards.astype(np.int32), solutions.astype(np.int32))
+    return Puzzles(listing.questions.astype(np.int32), solutions.astype(np.int32))
 
 
-def take(listing: Listing, rows: np.ndarray | slice) -> Listing:
-    """Returns the puzzles of some rows of a listing."""
-    return Listing(listing.path, *(array[rows] for array in listing[1:]))
-
-
-def random_rows(there: int, number: int | None, seed: tuple[int, int], name: str) -> np.ndarray:
-    """Chooses some of the puzzles of a file.
-
-    Args:
-        there: Puzzles there are.
-        number: Puzzles wanted; None for all.
-        seed: Of the choice.
-        name: What asks for the number, for messages.
-
-    Returns:
-        (number,) rows in their order.
+def csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yields the number of the line and the four fields of every row of a CSV.
 
     Raises:
-        ValueError: Fewer than one are wanted, or more than there are.
+        ValueError: No such file, no text, another header, or another number of fields.
     """
-    if number is None or number == there:
-        return np.arange(there)
-    if not 1 <= number <= there:
-        raise ValueError(f"{name}: expected 1 to the {there} puzzles of the CSV, found {number}")
-    return np.sort(np.random.default_rng(seed).choice(there, number, replace=False))
+    with closing(numbered_lines(path)) as lines:
+        reader = csv.reader(line for _, line in lines)
+        try:
+            header = next(reader, [])
+            if header != HEADER:
+                wanted = ",".join(HEADER)
+                raise ValueError(f"{path}, line 1: expected the header {wanted}, found {header}")
+            for row in reader:
+                if len(row) != len(HEADER):
+                    raise ValueError(
+                        f"{path}, line {reader.line_num}: expected {','.join(HEADER)}, found {row}"
+                    )
+                yield reader.line_num, row
+        except csv.Error as error:
+            raise ValueError(f"{path}: expected comma-separated rows, found {error}") from None
 
 
 def numbered_lines(path: Path) -> Generator[tuple[int, str], None, None]:
@@ -189,74 +205,43 @@ def _list_entries(path: Path) -> Iterator[_Entry]:
 
 
 def _csv_entries(path: Path, min_rating: int | None) -> Iterator[_Entry]:
-    for line, row in csv_rows(path):
-        if len(row) != len(HEADER) or not re.fullmatch(r"-?\d+", row[3]):
-            raise ValueError(
-                f"{path}, line {line}: expected source,question,answer and an integer "
-                f"rating, found {row}"
-            )
-        if min_rating is None or int(row[3]) >= min_rating:
-            yield _Entry(line, row[1], row[2])
+    for line, (_, question, answer, rating) in csv_rows(path):
+        if not re.fullmatch(r"-?\d+", rating):
+            raise ValueError(f"{path}, line {line}: expected an integer rating, found {rating!r}")
+        if min_rating is None or int(rating) >= min_rating:
+            yield _Entry(line, question, answer)
 
 
-def _readable(path: Path, rows: Iterator[list[str]]) -> Iterator[list[str]]:
-    try:
-        yield from rows
-    except csv.Error as error:
-        raise ValueError(f"{path}: expected comma-separated rows, found {error}") from None
-
-
-def _parse_maze_row(row: list[str], num_cells: int | None) -> tuple[np.ndarray, np.ndarray]:
-    if len(row) != len(HEADER):
-        raise ValueError(f"expected {','.join(HEADER)}, found {len(row)} fields")
-    question, answer = parse_maze(row[1]), parse_maze(row[2])
-    if question.size != (num_cells or question.size):
-        raise ValueError(f"expected {num_cells} cells as in the first maze, found {question.size}")
-    check_mazes(Mazes(question[None], answer[None]))
-    return question, answer
-
-
-def _listing(path: Path, entries: Iterable[_Entry]) -> Listing:
-    lines, boards, solutions = [], bytearray(), bytearray()  # millions of boards fit in memory
+def _listing(path: Path, entries: Iterable[_Entry], parse: Callable[[str], np.ndarray]) -> Listing:
+    """Returns parsed entries of one size."""
+    lines, questions, answers = [], bytearray(), bytearray()  # millions of boards fit in memory
     num_cells = 0
-    for line, *texts in entries:
+    for line, question_text, answer_text in entries:
         try:
-            board, solution = _parse_pair(*texts)
+            question = parse(question_text)
+            answer = parse(answer_text) if answer_text else np.zeros_like(question)
         except ValueError as error:
             raise ValueError(f"{path}, line {line}: {error}") from None
-        num_cells = num_cells or board.size
-        if board.size != num_cells:
+        num_cells = num_cells or question.size
+        if (question.size, answer.size) != (num_cells, num_cells):
             raise ValueError(
-                f"{path}, line {line}: expected {num_cells} cells as in line {lines[0]}, "
-                f"found {board.size}"
+                f"{path}, line {line}: expected {num_cells} cells as in line {[*lines, line][0]}, "
+                f"found {question.size} and in the answer {answer.size}"
             )
         lines.append(line)
-        boards += board.astype(np.uint8).tobytes()
-        solutions += solution.astype(np.uint8).tobytes()
+        questions += question.astype(np.uint8).tobytes()
+        answers += answer.astype(np.uint8).tobytes()
     if not lines:
         raise ValueError(f"{path}: expected at least one puzzle, found none")
-    unpacked = [
-        np.frombuffer(packed, np.uint8).reshape(-1, num_cells) for packed in (boards, solutions)
-    ]
-    listing = Listing(path, np.array(lines, np.int32), *unpacked)
-    _check_solutions(listing)
-    return listing
-
-
-def _parse_pair(board_text: str, solution_text: str) -> tuple[np.ndarray, np.ndarray]:
-    board = parse_board(board_text)
-    if not solution_text:
-        return board, np.zeros_like(board)
-    solution = parse_board(solution_text)
-    if solution.size != board.size:
-        raise ValueError(f"solution: expected {board.size} cells, found {solution.size}")
-    return board, solution
+    sides = (np.frombuffer(side, np.uint8).reshape(-1, num_cells) for side in (questions, answers))
+    return Listing(path, np.array(lines, np.int32), *sides)
 
 
 def _check_solutions(listing: Listing) -> None:
-    for start in range(0, len(listing.lines), _ROWS_AT_ONCE):
-        _, lines, boards, solutions = take(listing, np.s_[start : start + _ROWS_AT_ONCE])
-        wrong = solutions.any(axis=1) & ~(is_solved(solutions) & respects_givens(boards, solutions))
+    for start in range(0, len(listing.lines), _BOARDS_AT_ONCE):
+        _, lines, boards, solutions = listing.take(np.s_[start : start + _BOARDS_AT_ONCE])
+        right = is_solved(solutions) & respects_givens(boards, solutions)
+        wrong = solutions.any(axis=1) & ~right
         if wrong.any():
             raise ValueError(
                 f"{listing.path}, line {lines[wrong.argmax()]}: expected a solution of the puzzle, "

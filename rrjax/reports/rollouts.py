@@ -3,7 +3,7 @@
 import math
 
 from rrjax.analysis import format as words
-from rrjax.analysis.intervals import SMALL_GROUP, Interval
+from rrjax.analysis.intervals import SMALL_GROUP
 from rrjax.analysis.rollouts import AccuracyAt, RolloutSummary
 from rrjax.analysis.table import Table
 
@@ -53,8 +53,7 @@ def _validity(at: AccuracyAt) -> list[str]:
     """Returns the cells on violated constraints and on valid paths, where puzzles have them."""
     cells = []
     if at.violations is not None:
-        none = math.isnan(at.violations)
-        cells.append("no failures" if none else f"{at.violations:g}")
+        cells.append("no failures" if math.isnan(at.violations) else f"{at.violations:g}")
     if at.valid_path is not None:
         cells.append(words.percent_interval(at.valid_path))
     return cells
@@ -79,24 +78,19 @@ def _escape_notes(summary: RolloutSummary) -> list[str]:
     notes = []
     if escape.segments_watched == 0:
         notes.append(f"There is no segment after {readout}: nothing is known of escapes.")
-    elif escape.num_failures < SMALL_GROUP:
-        notes.append(f"There are only {escape.num_failures} failures, too few for the intervals.")
+    else:
+        notes += words.few_failures(escape.num_failures, SMALL_GROUP)
     if escape.num_solved_before:
         notes.append(
             f"{escape.num_solved_before} of the failures had been solved before segment {readout}."
         )
     if lost := escape.num_escaped - escape.num_kept:
         notes.append(f"{lost} of {escape.num_escaped} escaped lost the answer again by the end.")
-    if change := _change(escape.early_rate, escape.late_rate):
+    early, late = escape.early_rate, escape.late_rate
+    if late.high < early.low or late.low > early.high:  # neither holds for NaN
+        change = "falls" if late.value < early.value else "rises"
         notes.append(f"The rate {change} with time: one exponential does not describe it.")
     return [*notes, "Kaplan–Meier estimate; rates are escapes over the time waited."]
-
-
-def _change(early: Interval, late: Interval) -> str:
-    """Returns in which direction the rate of the second half has left the first one's interval."""
-    if late.high < early.low:
-        return "falls"
-    return "rises" if late.low > early.high else ""
 
 
 def _halting_table(summary: RolloutSummary) -> Table:

@@ -1,7 +1,8 @@
 """Tables on the terminal, and figures in a folder, where matplotlib is there."""
 
+import io
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
@@ -10,15 +11,28 @@ from rich.table import Table as Grid
 from rrjax.analysis.table import Table
 from rrjax.plots.canvas import Draw, save_figure
 
+WIDTH = 80
+"""Columns of a table that is no terminal's."""
 
-def print_table(table: Table, more_notes: Iterable[str] = ()) -> None:
-    """A table in words, with what the reader must know below it."""
+
+def print_table(table: Table) -> None:
+    """Prints a table, with what the reader must know below it."""
+    _print(table, Console())
+
+
+def table_text(table: Table) -> str:
+    """Returns a table as plain text of `WIDTH` columns, with its notes below it."""
+    text = io.StringIO()
+    _print(table, Console(file=text, width=WIDTH, color_system=None, force_jupyter=False))
+    return text.getvalue()
+
+
+def _print(table: Table, console: Console) -> None:
     grid = Grid(*table.headers, title=table.headline)
     for row in table.rows:
         grid.add_row(*row)
-    console = Console()
     console.print(grid)
-    for note in (*table.notes, *more_notes):
+    for note in table.notes:
         console.print(note, highlight=False, markup=False)
 
 

@@ -1,44 +1,75 @@
-"""Finished results: arrays with named axes and units, and how they were made."""
+"""Results of an experiment: arrays with named axes and units, and how they were made."""
 
-import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from rrjax.store import read_result, write_bytes_atomically
+from rrjax.results import export
+from rrjax.store import Arrays, check_format, format_entry, read_result, write_result
+from rrjax.store.records import plain
 
 if TYPE_CHECKING:
     import xarray
 
 FILE = "results.npz"
-COUNTED_FROM_1 = ("segment", "update", "exponent")
-"""Axes that are times or ranks, as the papers count them; the others are places, from 0, as they
-stand in the arrays."""
+FORMAT = 2
+"""Number of the format of results files, raised whenever older files can no longer be read."""
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@runtime_checkable
+class Experiment(Protocol):
+    """What results need of the experiment that made them (`rrjax.experiments.experiment`)."""
+
+    def summarize(self, results: "Results", **options: Any) -> Any:
+        """Returns the numbers of the experiment's tables, in an object that prints as these."""
+        ...
+
+    def draw(self, results: "Results", **options: Any) -> Any:
+        """Returns the experiment's figures by name."""
+        ...
+
+
 class Results(Mapping[str, np.ndarray]):
-    """The arrays of one result, by name, and its record.
+    """The arrays of one result by name, and its record.
 
-    `results["exponents"]` is a NumPy array; `repr(results)` says how it was made and what is in it.
+    `results.exponents` and `results["exponents"]` are the same NumPy array; `repr(results)` says
+    how the result was made and what is in it.
 
     Attributes:
-      arrays: by name.
-      record: what the JSON beside them says: model, options, versions, summary.
-      path: of the `.npz` file.
+      arrays: The arrays by name.
+      record: How the result was made: model, options, versions, axes and units, as JSON holds it.
+      experiment: The experiment that made the result, which brings its tables and figures.
+      path: The `.npz` file, or None for a result that is in memory only.
     """
 
-    arrays: dict[str, np.ndarray]
-    record: dict[str, Any]
-    path: Path
+    def __init__(
+        self,
+        arrays: Arrays,
+        record: Mapping[str, Any],
+        experiment: Experiment | None = None,
+        path: Path | None = None,
+    ):
+        self.arrays, self.record = arrays, plain(record)
+        self.experiment, self.path = experiment, path
 
     def __getitem__(self, name: str) -> np.ndarray:
         if name not in self.arrays:
-            raise KeyError(f"{name!r} is none of the arrays of {self.path}: {', '.join(self)}")
+            where = self.path or "these results"
+            raise KeyError(f"{name!r} is none of the arrays of {where}: {', '.join(self)}")
         return self.arrays[name]
+
+    def __getattr__(self, name: str) -> np.ndarray:
+        if name.startswith("_") or name == "arrays":  # asked for by copy and pickle
+            raise AttributeError(name)
+        try:
+            return self[name]
+        except KeyError as error:
+            raise AttributeError(error.args[0]) from None
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.arrays)
@@ -47,121 +78,118 @@ class Results(Mapping[str, np.ndarray]):
         return len(self.arrays)
 
     def __repr__(self) -> str:
-        rows = [f"  {name}: {self._described(name)}" for name in self]
-        return "\n".join([self.how_made, f"{self.path} holds", *rows])
-
-    @property
-    def command(self) -> str:
-        """What made them, such as `rrjax spectrum`."""
-        words = self.record.get("made_by", {}).get("command", ["an unknown program"])
-        job = self.record.get("command")
-        return f"rrjax {job}" if job else " ".join(words[:2])
+        lines = [f"  {name}: {self._describe(name)}" for name in self]
+        return "\n".join([self.how_made, f"{self.path or 'in memory'} holds", *lines])
 
     @property
     def axes(self) -> dict[str, tuple[str, ...]]:
-        """The names of each array's axes.
-
-        Raises:
-          ValueError: for results that do not say.
-        """
-        return {name: tuple(axes) for name, axes in self._of_arrays("axes").items()}
+        """The names of each array's axes."""
+        return {name: tuple(axes) for name, axes in self.record["axes"].items()}
 
     @property
     def units(self) -> dict[str, str]:
-        """The unit of each array, in words.
+        """The unit of each array, in words."""
+        return self.record["units"]
 
-        Raises:
-          ValueError: for results that do not say.
-        """
-        return self._of_arrays("units")
+    @property
+    def answer_drift(self) -> str:
+        """The name of the drift of the state that answers are read from, such as `drift_z_H`."""
+        return f"drift_{self.record['answer']}"
 
     @property
     def how_made(self) -> str:
-        """A few lines: the command, the model, options and versions."""
-        made_by = self.record.get("made_by", {})
-        lines = [f"{self.command}, {made_by.get('time_utc', 'at an unknown time')}"]
+        """A few lines that name the experiment, the model, the options and the versions."""
+        made_by = self.record["made_by"]
+        lines = [f"rrjax {self.record['experiment']}, {made_by['time_utc']}"]
         if "model" in self.record:
             lines.append(_model_line(self.record["model"]))
-        lines.append(f"options: {_pairs(self.record.get('options', {}))}")
-        lines.append(f"made with {_pairs(made_by.get('versions', {}), ' ')}{_source(made_by)}")
+        lines.append(f"options: {_pairs(self.record['options'])}")
+        lines.append(f"made with {_pairs(made_by['versions'], ' ')}{_source(made_by)}")
         return "\n".join(lines)
 
+    def summary(self, **options: Any) -> Any:
+        """Returns the numbers of the experiment's tables, in an object that prints as these tables.
+
+        Args:
+          options: What the experiment's `summarize` takes, such as `readout_segment` of a rollout.
+
+        Raises:
+          ValueError: No experiment is known, or the options do not fit the result.
+        """
+        return self._known_experiment().summarize(self, **options)
+
+    def plot(self, **options: Any) -> Any:
+        """Returns the experiment's figures by name; a notebook shows them, `.save(folder)` writes.
+
+        Raises:
+          ModuleNotFoundError: matplotlib is missing; the message says how to install it.
+          ValueError: No experiment is known, or the options do not fit the result.
+        """
+        return self._known_experiment().draw(self, **options)
+
+    def save(self, path: str | Path, summary: Any = None) -> None:
+        """Writes the arrays and, beside them, the record as JSON, each whole or not at all.
+
+        Args:
+          path: A folder, which gets `results.npz` and `results.json`, or a name that ends in
+            `.npz`.
+          summary: What `summary` returned, to be kept in the record.
+
+        Raises:
+          OSError: The files cannot be written.
+        """
+        path = Path(path)
+        self.path = path if path.suffix == ".npz" else path / FILE
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if summary is not None:
+            self.record["summary"] = plain(summary.as_record())
+        write_result(self.path, self.arrays, {**format_entry("results", FORMAT), **self.record})
+
     def to_xarray(self) -> "xarray.Dataset":
-        """The arrays with named axes, `units` as attributes and the record as JSON.
+        """Returns an xarray data set with named axes, `units` as attributes and the record as JSON.
 
         Segments, updates and exponents have coordinates counted from 1, all other axes from 0.
         The attribute `record` of the data set is the record; `json.loads` reads it.
 
         Raises:
-          ModuleNotFoundError: without xarray, saying how to install it.
-          ValueError: for results that do not name their axes.
+          ModuleNotFoundError: xarray or h5netcdf is missing; the message says how to install it.
         """
-        xarray = _import_xarray()
-        axes, units = self.axes, self.units
-        variables = {
-            name: (axes[name], array, {"units": units[name]}) for name, array in self.items()
-        }
-        sizes = {
-            axis: size
-            for name in self
-            for axis, size in zip(axes[name], self[name].shape, strict=True)
-        }
-        coordinates = {
-            axis: np.arange(size) + (axis in COUNTED_FROM_1)
-            for axis, size in sizes.items()
-            if axis not in variables
-        }
-        attributes = {
-            "title": self.command,
-            "history": self.how_made,
-            "record": json.dumps(self.record, ensure_ascii=False),
-        }
-        return xarray.Dataset(variables, coordinates, attributes)
+        facts = {"title": f"rrjax {self.record['experiment']}", "history": self.how_made}
+        return export.to_xarray(self.arrays, self.axes, self.units, self.record, facts)
 
     def to_netcdf(self, path: str | Path) -> None:
-        """Write `to_xarray` as a netCDF-4 file, whole or not at all.
+        """Writes `to_xarray` as a netCDF-4 file, whole or not at all.
 
         `xarray.open_dataset(path, engine="h5netcdf")` reads equal values back, booleans too.
 
         Raises:
-          ModuleNotFoundError: without xarray and h5netcdf, saying how to install them.
-          ValueError: for a path that does not end in `.nc`, or results that do not name their axes.
-          OSError: as `rrjax.store.write_bytes_atomically`.
+          ModuleNotFoundError: xarray or h5netcdf is missing; the message says how to install it.
+          ValueError: The path does not end in `.nc`.
+          OSError: The file cannot be written.
         """
-        if Path(path).suffix != ".nc":
-            raise ValueError(f"path must end in .nc; got {path}")
-        content = self.to_xarray().to_netcdf(engine="h5netcdf")
-        write_bytes_atomically(path, bytes(content))
+        export.to_netcdf(self.to_xarray(), path)
 
-    def _of_arrays(self, key: str) -> dict[str, Any]:
-        said = self.record.get(key)
-        missing = [name for name in self if not isinstance(said, dict) or name not in said]
-        if not isinstance(said, dict) or missing:
-            raise ValueError(
-                f"{self.path} does not say the {key} of {', '.join(missing)}: it was made by "
-                f"{self.command} before results did; run that again"
-            )
-        return said
+    def _known_experiment(self) -> Experiment:
+        if self.experiment is None:
+            raise ValueError("these results know no experiment: rrjax.load_results reads them")
+        return self.experiment
 
-    def _described(self, name: str) -> str:
+    def _describe(self, name: str) -> str:
         array = self[name]
-        try:
-            axes, unit = self.axes[name], f", {self.units[name]}"
-        except ValueError:
-            axes, unit = ("?",) * array.ndim, ""
-        shape = ", ".join(f"{axis} {n}" for axis, n in zip(axes, array.shape, strict=True))
-        return f"({shape}) {array.dtype}{unit}"
+        axes = zip(self.axes[name], array.shape, strict=True)
+        shape = ", ".join(f"{axis} {size}" for axis, size in axes)
+        return f"({shape}) {array.dtype}, {self.units[name]}"
 
 
-def load_results(path: str | Path) -> Results:
-    """Returns the results that a command of rrjax wrote.
+def read_results(path: str | Path) -> Results:
+    """Returns the results in a file or folder, without the experiment that made them.
 
     Args:
-      path: the `.npz` file, or the folder with `results.npz` in it.
+      path: The `.npz` file, or the folder with `results.npz` in it.
 
     Raises:
-      FileNotFoundError: if there is none, or no record beside it.
-      ValueError: for a file that is damaged, of another program, or not that of its record.
+      FileNotFoundError: There is no such file, or no record beside it.
+      ValueError: The file is damaged, of another program or format, or not that of its record.
     """
     path = Path(path)
     file = path / FILE if path.is_dir() else path
@@ -169,13 +197,15 @@ def load_results(path: str | Path) -> Results:
         raise FileNotFoundError(_missing(path))
     if file.suffix != ".npz":
         raise ValueError(f"{file} is no result: expected an .npz file, or the folder it is in")
-    record = file.with_suffix(".json")
-    if not record.exists():
+    record_file = file.with_suffix(".json")
+    if not record_file.exists():
         raise FileNotFoundError(
-            f"{file} has no record {record.name} beside it, which says how it was made: it is of "
-            "another program, or the two were separated; numpy.load reads the numbers alone"
+            f"{file} has no record {record_file.name} beside it, which says how it was made: it is "
+            "of another program, or the two were separated; numpy.load reads the numbers alone"
         )
-    return Results(*read_result(file), path=file)
+    arrays, record = read_result(file)
+    check_format(record, "results", FORMAT, record_file)
+    return Results(arrays, record, path=file)
 
 
 def _missing(path: Path) -> str:
@@ -187,14 +217,13 @@ def _missing(path: Path) -> str:
 
 
 def _model_line(model: Mapping[str, Any]) -> str:
-    provenance = model.get("provenance", {})
+    provenance = model["provenance"]
     words = [f"{key}: {value}" for key, value in provenance.items() if not isinstance(value, dict)]
-    rest = [key for key, value in provenance.items() if isinstance(value, dict)]
-    more = f"; the record says of {', '.join(rest)}" if rest else ""
-    said = "; ".join(words)
-    return f"model {model.get('name')}, sha256 {model.get('sha256')}" + (
-        f" ({said}{more})" if said or more else ""
-    )
+    nested = [key for key, value in provenance.items() if isinstance(value, dict)]
+    if nested:
+        words.append(f"the record tells of {', '.join(nested)}")
+    details = f" ({'; '.join(words)})" if words else ""
+    return f"model {model['name']}, sha256 {model['sha256']}{details}"
 
 
 def _pairs(values: Mapping[str, Any], sign: str = "=") -> str:
@@ -207,14 +236,3 @@ def _source(made_by: Mapping[str, Any]) -> str:
     if not git:
         return device
     return f"{device}, commit {git['commit']}{' with changes' if git['dirty'] else ''}"
-
-
-def _import_xarray() -> Any:
-    try:
-        import h5netcdf  # noqa: F401 - which xarray would miss only when it writes
-        import xarray
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f"{error.name} is missing: pip install 'rrjax[results]'", name=error.name
-        ) from error
-    return xarray

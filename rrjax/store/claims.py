@@ -41,25 +41,21 @@ def claim_folder(
         raise ValueError(
             f"{folder} is not empty and holds no run (no {name}): choose another --out"
         )
-    _check_same(folder, mine, read_json(folder / name).get("identity", {}))
-    _remove_strays(folder)
-
-
-def _check_same(folder: Path, mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
-    differences = list(_differences(mine, theirs, ""))
+    differences = list(_differences(mine, read_json(folder / name).get("identity", {}), ""))
     if differences:
         raise ValueError(
             f"{folder} holds another run: " + "; ".join(differences[:3]) + "; "
             "choose another --out or remove that folder"
         )
+    _remove_strays(folder)
 
 
 def _is_free(folder: Path, name: str) -> bool:
     """Says whether the folder holds nothing but what a kill left of writing `name`."""
     if not folder.is_dir():
         return not folder.exists()
-    found = (HIDDEN_NAME.fullmatch(path.name) for path in folder.iterdir())
-    return all(match is not None and match[1] == name for match in found)
+    matches = (HIDDEN_NAME.fullmatch(path.name) for path in folder.iterdir())
+    return all(match is not None and match[1] == name for match in matches)
 
 
 def _differences(mine: Any, theirs: Any, path: str) -> Iterator[str]:

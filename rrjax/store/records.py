@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, DTypeLike
 
 from rrjax.store.files import write_bytes_atomically
 
@@ -19,29 +19,22 @@ Arrays = dict[str, np.ndarray]
 DIGEST_KEY = "sha256"
 DIGEST_LENGTH = 64
 FORMAT_KEY = "format"
+_ROWS_AT_ONCE = 2**16
 
 
 def format_entry(kind: str, version: int) -> dict[str, str]:
     """Returns the entry of a JSON record that names its format, such as {"format": "model 1"}.
 
-    Args:
-      kind: What the file or folder holds.
-      version: Number of the format, raised whenever older files can no longer be read.
+    The version is raised whenever older files can no longer be read.
     """
     return {FORMAT_KEY: f"{kind} {version}"}
 
 
 def check_format(record: Mapping[str, Any], kind: str, version: int, path: str | Path) -> None:
-    """Refuses a record whose format is not the one that this version of rrjax reads.
-
-    Args:
-      record: What `read_json` read.
-      kind: As in `format_entry`.
-      version: As in `format_entry`.
-      path: The file or folder, for the message.
+    """Refuses a record of `read_json` that names another format than this kind and version.
 
     Raises:
-      ValueError: The record names another format, or none.
+      ValueError: with the path, the format and the one that is read.
     """
     expected, actual = format_entry(kind, version)[FORMAT_KEY], record.get(FORMAT_KEY)
     if actual != expected:
@@ -53,12 +46,7 @@ def check_format(record: Mapping[str, Any], kind: str, version: int, path: str |
 
 
 def write_json(path: str | Path, record: Mapping[str, Any]) -> None:
-    """Writes a record as JSON, atomically; see `encode_json`.
-
-    Raises:
-      TypeError: for a value that JSON cannot hold.
-      OSError: as `write_bytes_atomically`.
-    """
+    """Writes a record as JSON, atomically; see `encode_json`."""
     write_bytes_atomically(path, encode_json(record))
 
 
@@ -201,20 +189,25 @@ def read_result(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]
     _check_npz_name(path)
     record_path = Path(path).with_suffix(".json")
     record, data = read_json(record_path), Path(path).read_bytes()
-    wanted, found = record.get(DIGEST_KEY), _digest(data)
+    expected, digest = record.get(DIGEST_KEY), _digest(data)
     arrays = _decode(path, data)
-    if wanted != found:
+    if expected != digest:
         raise ValueError(
-            f"{path} is not the file that {record_path.name} describes: expected SHA-256 {wanted}, "
-            f"found {found}; delete both to have them computed again"
+            f"{path} is not the file that {record_path.name} describes: expected SHA-256 "
+            f"{expected}, found {digest}; delete both to have them computed again"
         )
     return arrays, record
 
 
-def digest_arrays(*arrays: ArrayLike) -> str:
-    """Returns the sha256 of dtypes, shapes and contents, in order."""
+def digest_arrays(*arrays: ArrayLike, dtype: DTypeLike = None) -> str:
+    """Returns the sha256 of dtypes, shapes and contents, in order.
+
+    With a `dtype` it is that of the converted arrays, which are converted piece by piece.
+    """
     digest = hashlib.sha256()
-    for array in map(np.ascontiguousarray, arrays):
-        digest.update(f"{array.dtype.str}{array.shape}".encode())
-        digest.update(array.tobytes())
+    for array in map(np.atleast_1d, arrays):
+        kind = array.dtype if dtype is None else np.dtype(dtype)
+        digest.update(f"{kind.str}{array.shape}".encode())
+        for start in range(0, len(array), _ROWS_AT_ONCE):
+            digest.update(array[start : start + _ROWS_AT_ONCE].astype(kind, copy=False).tobytes())
     return digest.hexdigest()

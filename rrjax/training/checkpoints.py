@@ -13,7 +13,7 @@ import numpy as np
 from jax.sharding import NamedSharding
 from jaxtyping import Array, UInt32
 
-from rrjax.training.step import TrainState
+from rrjax.training.state import TrainState
 
 
 class DamagedError(Exception):

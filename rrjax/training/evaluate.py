@@ -1,28 +1,36 @@
-"""Evaluation as upstream does it: every puzzle runs all segments, none halts early."""
+"""Evaluation as upstream does it: every puzzle runs all segments, and none halts early."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
-from jaxtyping import Array
+from jaxtyping import Array, Bool, Float
 
 from rrjax.cells import Config, bind, unflatten
-from rrjax.contract import State
+from rrjax.contract import State, run_segment
 from rrjax.dynamics.rollout import run_segments
 from rrjax.dynamics.starts import perturb
 from rrjax.outcomes import VALID_PATH, has_paths, is_solved, is_valid_path
 from rrjax.puzzles import PuzzleSet
+from rrjax.puzzles.arc import Task
+from rrjax.puzzles.arc_evaluate import Ballot
+from rrjax.puzzles.arc_evaluate import score as score_arc
+from rrjax.puzzles.arc_read import TEST_PUZZLES, read_test_puzzles
 from rrjax.puzzles.batch import IGNORE_LABEL, Batch, padded_batches
-from rrjax.training.votes import Votes, votes_on
+from rrjax.puzzles.folders import read_identifiers
+from rrjax.training.logs import Row
+from rrjax.training.objective import score
 
 Place = Callable[[Any], Any]
+"""Puts the arrays of a batch beside the parameters (`Placement.rows`)."""
 
 
-class Noise(NamedTuple):
+class StartNoise(NamedTuple):
     """Perturbed starts: z0 + σ·N(0, 1) in every field, drawn once for each row of a set.
 
     The same seed gives the same draws for every σ and every model.
@@ -38,27 +46,27 @@ def evaluate(
     puzzles: PuzzleSet,
     batch_size: int,
     number: int,
-    noise: Noise | None = None,
+    noise: StartNoise | None = None,
     place: Place = lambda tree: tree,
-    votes: Votes | None = None,
+    ballot: Ballot | None = None,
 ) -> dict[str, float]:
-    """Metrics of the answers after `halt_max_steps` segments, on the first `number` puzzles.
+    """Returns metrics of the answers after `halt_max_steps` segments.
 
     Args:
       flat: parameters.
       config: the cell.
       puzzles: the set.
       batch_size: puzzles at a time.
-      number: puzzles evaluated; more than there are: all.
-      noise: what is added to the initial states; None: nothing.
-      place: puts the arrays of a batch beside the parameters (`Placement.rows`).
-      votes: gets the answers to an ARC folder's test split; None: `votes_on(puzzles)`.
+      number: how many puzzles to evaluate, from the first; all if there are fewer.
+      noise: noise added to the initial states; None: no noise.
+      place: where the arrays of a batch go.
+      ballot: collects the answers to the test split of an ARC folder; None: a new one.
 
     Returns:
       `exact_accuracy` (fraction of puzzles solved), `accuracy` (mean fraction of labelled tokens
       that are right), `q_halt_accuracy` (fraction of puzzles of which q_halt ≥ 0 tells the
       outcome), of mazes `valid_path` (fraction of answers that join S to G, whether or not by the
-      labelled path) and `count`; of the test split of an ARC folder also `pass@K` for K in
+      labelled path) and `count`. The test split of an ARC folder also gives `pass@K` for K in
       `PASS_KS`: the copies of a test input vote, and the right output is among the first K grids
       (mean over the tasks of which any copy is evaluated). Rows that pad the last batch count
       nowhere.
@@ -70,30 +78,35 @@ def evaluate(
     if number < 1:
         raise ValueError(f"number must be at least 1, got {number}")
     totals: dict[str, float] = {}
-    votes = votes_on(puzzles) if votes is None else votes
+    arc = read_arc_test(puzzles)
+    ballot = Ballot() if ballot is None else ballot
     for batch, rows in padded_batches(puzzles, batch_size, number):
-        sums, said = _outcomes(config, flat, *place((batch, rows)), noise)
+        sums, answers = _outcomes(config, flat, *place((batch, rows)), noise)
         for name, value in sums.items():
             totals[name] = totals.get(name, 0.0) + float(value)
-        if votes is not None:
-            # of all processes, whose rows each has a part of
-            said = multihost_utils.process_allgather(said, tiled=True)
-            votes.add(*map(np.asarray, (batch.puzzle_ids, batch.inputs, *said)))
+        if arc is not None:
+            # each process has only the answers to its own rows
+            answers = multihost_utils.process_allgather(answers, tiled=True)
+            names = [arc.names[index] for index in batch.puzzle_ids]
+            ballot.add(names, batch.inputs, *map(np.asarray, answers))
     count = max(totals["count"], 1.0)
     means = {name: total if name == "count" else total / count for name, total in totals.items()}
-    return means if votes is None else means | votes.metrics()
+    return means if arc is None else means | _arc_metrics(arc, ballot)
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _outcomes(
-    config: Config, flat: dict[str, Array], batch: Batch, rows: Array, noise: Noise | None
+    config: Config, flat: dict[str, Array], batch: Batch, rows: Array, noise: StartNoise | None
 ) -> tuple[dict[str, Array], tuple[Array, Array]]:
-    """Sums over the batch, and of each row the answer and q_halt."""
+    """Returns sums over the batch, and the answer and q_halt of each row."""
     params = unflatten(flat)
 
     def answer(tokens: Array, puzzle_id: Array, row: Array) -> tuple[Array, Array]:
         dynamics = bind(params, config, tokens, puzzle_id)
-        start = None if noise is None else _perturbed(dynamics.initial, noise, row)
+        start = dynamics.initial
+        if noise is not None:
+            key = jax.random.fold_in(jax.random.key(noise.seed), row)
+            start = perturb(key, start, noise.sigma)
         # training computes in the precision of the device, and so does its evaluation
         state = run_segments(
             dynamics, dynamics.start(start), dynamics.drive, config.arch.halt_max_steps
@@ -118,5 +131,150 @@ def _outcomes(
     return sums, (answers, q_halt)
 
 
-def _perturbed(start: State, noise: Noise, row: Array) -> State:
-    return perturb(jax.random.fold_in(jax.random.key(noise.seed), row), start, noise.sigma)
+@dataclass(frozen=True)
+class ArcTest:
+    """The tasks of the test split of an ARC folder, and the names of its puzzle identifiers."""
+
+    names: list[str]
+    tasks: Sequence[Task]
+
+
+def read_arc_test(puzzles: PuzzleSet) -> ArcTest | None:
+    """Returns the tasks behind the test split of an ARC folder; None for other sets.
+
+    Raises:
+      ValueError: for a folder without the names of its identifiers, or with others.
+    """
+    split = puzzles.folder
+    if split is None or split.name != "test" or not (split.parent / TEST_PUZZLES).is_file():
+        return None
+    names = read_identifiers(split.parent)
+    if len(names) != puzzles.metadata.num_puzzle_identifiers:
+        raise ValueError(
+            f"{split.parent}: expected {puzzles.metadata.num_puzzle_identifiers} names in "
+            f"identifiers.json, as many as test/dataset.json says, found {len(names)}"
+        )
+    return ArcTest(names, read_test_puzzles(split.parent))
+
+
+def _arc_metrics(arc: ArcTest, ballot: Ballot) -> dict[str, float]:
+    """Returns `pass@K` over the tasks of which any copy was answered.
+
+    Only the votes of one evaluation count; the official evaluator by default adds those of earlier
+    weights of the run.
+    """
+    answered = ballot.tasks()
+    ballot.check(arc.tasks)
+    judged = [task for task in arc.tasks if task.name in answered]
+    return {f"pass@{k}": value for k, value in score_arc(judged, ballot).pass_at.items()}
+
+
+class SegmentStatistics(NamedTuple):
+    """Rows of numbers, one for each segment.
+
+    Attributes:
+      metrics: `segment` (from 1), `loss` (cross-entropy of a puzzle), `accuracy` (of its labelled
+        tokens) and `exact_accuracy`.
+      latents: `segment`, and of each field of the state its `l2_norm` ‖z‖₂, `cosine_prev` (of z
+        and z one segment before, in segment 1 the start) and `batch_variance` (of an element over
+        the puzzles evaluated together, mean over elements).
+    """
+
+    metrics: list[Row]
+    latents: list[Row]
+
+
+def segment_statistics(
+    flat: dict[str, Any],
+    config: Config,
+    puzzles: PuzzleSet,
+    batch_size: int,
+    number: int,
+    place: Place = lambda tree: tree,
+) -> SegmentStatistics:
+    """Returns means over the first `number` puzzles after each of `halt_max_steps` segments.
+
+    The arguments are those of `evaluate`.
+    """
+    parts = [
+        jax.device_get(_sums_by_segment(config, flat, place(batch)))
+        for batch, _ in padded_batches(puzzles, batch_size, number)
+    ]
+    metrics, latents = (
+        jax.tree.map(lambda *leaves: np.sum(leaves, 0), *p) for p in zip(*parts, strict=True)
+    )
+    count = np.maximum(metrics.pop("count"), 1)
+    named = {
+        f"{field}_{name}": part[name] for field, part in latents.items() for name in _STATISTICS
+    }
+    return SegmentStatistics(
+        _rows({name: metrics[name] for name in _METRICS}, count), _rows(named, count)
+    )
+
+
+# the order of columns; compiled functions give dictionaries in order of their names
+_METRICS = ("loss", "accuracy", "exact_accuracy")
+_STATISTICS = ("l2_norm", "cosine_prev", "batch_variance")
+
+
+def _rows(sums: dict[str, np.ndarray], count: np.ndarray) -> list[Row]:
+    means = {name: (total / count).tolist() for name, total in sums.items()}
+    return [
+        {"segment": index + 1, **{name: values[index] for name, values in means.items()}}
+        for index in range(len(count))
+    ]
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _sums_by_segment(config: Config, flat: dict[str, Array], batch: Batch) -> tuple[Any, Any]:
+    """Returns sums over the puzzles of a batch, each with a leading axis of segments."""
+    params = unflatten(flat)
+    counted = (batch.labels != IGNORE_LABEL).any(-1)
+    all_halted = jnp.ones(counted.shape, bool)
+
+    def start(tokens: Array, puzzle_id: Array) -> State:
+        return bind(params, config, tokens, puzzle_id).initial
+
+    def advance(tokens: Array, puzzle_id: Array, state: State) -> tuple[State, Any]:
+        dynamics = bind(params, config, tokens, puzzle_id)
+        state = run_segment(dynamics, state)
+        return state, dynamics.readout(dynamics.context, state)
+
+    def segment(state: State, _: None) -> tuple[State, Any]:
+        new, readout = jax.vmap(advance)(batch.inputs, batch.puzzle_ids, state)
+        zeros, kind = jnp.zeros(counted.shape, jnp.int32), config.arch.loss_type
+        scores = score(readout, batch.labels, all_halted, zeros, None, kind).metrics
+        metrics = {name: scores[name] for name in ("count", "accuracy", "exact_accuracy")}
+        return new, (metrics | {"loss": scores["lm_loss"]}, _latents(state, new, counted))
+
+    initial = jax.vmap(start)(batch.inputs, batch.puzzle_ids)
+    return jax.lax.scan(segment, initial, length=config.arch.halt_max_steps)[1]
+
+
+def _latents(before: State, after: State, counted: Bool[Array, " batch"]) -> dict[str, Any]:
+    named = jax.tree_util.tree_leaves_with_path(after)
+    statistics = {}
+    for (path, new), old in zip(named, jax.tree.leaves(before), strict=True):
+        name = jax.tree_util.keystr(path, simple=True, separator="_")
+        wide = jnp.promote_types(new.dtype, jnp.float32)
+        old, new = (leaf.reshape(len(counted), -1).astype(wide) for leaf in (old, new))
+        statistics[name] = _statistics(old, new, counted)
+    return statistics
+
+
+def _statistics(
+    old: Float[Array, "batch size"], new: Float[Array, "batch size"], counted: Bool[Array, " batch"]
+) -> dict[str, Array]:
+    """Returns sums over the counted rows; the variance is times their number, for later means."""
+    norms = jnp.linalg.norm(new, axis=-1)
+    product = norms * jnp.linalg.norm(old, axis=-1)
+    cosine = jnp.where(product > 0, (new * old).sum(-1) / jnp.where(product > 0, product, 1), 0)
+    weights = counted.astype(new.dtype)
+    number = jnp.maximum(weights.sum(), 1)
+    mean = weights @ new / number
+    variance = (weights[:, None] * (new - mean) ** 2).sum() / new.shape[1]
+    return {
+        "l2_norm": weights @ norms,
+        "cosine_prev": weights @ cosine,
+        "batch_variance": variance,
+    }

@@ -1,15 +1,13 @@
-"""Gradient flossing within a training run: its settings, and its loss on a batch of puzzles."""
+"""Gradient flossing within a training run: its loss, its steps, and which of them are due."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Literal
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
 from rrjax.cells import Config, bind, unflatten
-from rrjax.checks import check_choice, check_count, refuse, refuse_idle
+from rrjax.checks import refuse
 from rrjax.dynamics.rollout import rollout
 from rrjax.flossing.differentiable import exponents
 from rrjax.flossing.losses import (
@@ -20,98 +18,117 @@ from rrjax.flossing.losses import (
     one_sided_volume,
     two_sided,
 )
-from rrjax.flossing.schedule import FlossingSchedule
+from rrjax.flossing.steps import apply_gradient, check_steps, num_skipped
 from rrjax.outcomes import is_right
 from rrjax.puzzles.batch import Batch
-from rrjax.training.gradients import Flat
-
-LossName = Literal["two_sided", "one_sided_leading", "one_sided", "one_sided_volume"]
-Which = Literal["all", "failing", "correct"]
+from rrjax.training.logs import Row
+from rrjax.training.optimizers import floss_optimizer
+from rrjax.training.settings import Floss, Recipe, Which
+from rrjax.training.state import Flat, FlossState, TrainState, init_train_state
 
 _LOSSES = {
     "two_sided": two_sided,
-    "one_sided_leading": one_sided_leading,
     "one_sided": one_sided,
+    "one_sided_leading": one_sided_leading,
     "one_sided_volume": one_sided_volume,
 }
-_CHOICES = {"loss": LossName, "which": Which}
+_FRAMES = 2**31 + 1
+"""Branch of the seed's key; training steps take the small numbers."""
 
 
-@dataclass(frozen=True)
-class Floss(FlossingSchedule):
-    """Flossing steps before and during training; none as it stands.
+def floss_before(
+    step: int,
+    state: TrainState,
+    floss: Floss,
+    run: Callable[[TrainState, Flat], tuple[TrainState, Mapping[str, Array]]],
+    write: Callable[[Row], None],
+) -> TrainState:
+    """Runs the flossing steps that are due before a training step.
 
-    Attributes:
-      pre: flossing steps before the first training step (preflossing); 0: none.
-      every: training steps between two episodes of interflossing; None: never.
-      episode: flossing steps of each of those.
-      at_most: how many of those there are in all; None: as many as come.
-      loss: one of the losses of `rrjax.flossing`.
-      target: λ*, nats per module evaluation.
-      num_exponents: k.
-      segments: the window, of the segments that training runs: from which to before which, counted
-        from 0; None: all.
-      stride: count every so many segments of it.
-      segments_per_qr: QR after so many segments; None: after every module evaluation.
-      puzzles: training puzzles of a flossing step.
-      which: those that count: all, or the failing or the correct ones at the window's end.
-      kl: weight of KL(answers before the episode ‖ answers now) at the window's end, nats a token.
-      params: patterns of the weights that move, e.g. `*L_level*`.
-      lr: learning rate of flossing's own Adam.
-      limit: so many skipped steps in a row (not finite) stop the run.
+    Args:
+      step: the training step, counted from 1.
+      state: the state before it.
+      floss: settings.
+      run: takes one flossing step from a state, given `trained` before the episode.
+      write: called with a row of numbers after each flossing step.
+
+    Raises:
+      FloatingPointError: if as many successive steps are skipped as the settings allow.
     """
-
-    loss: LossName = "two_sided"
-    target: float = 0.0
-    num_exponents: int = 4
-    segments: tuple[int, int] | None = None
-    stride: int = 1
-    segments_per_qr: int | None = 1
-    puzzles: int = 8
-    which: Which = "all"
-    kl: float = 0.0
-    params: tuple[str, ...] = ("*",)
-    lr: float = 1e-3
-    limit: int = 10
-
-    def __post_init__(self):
-        super().__post_init__()
-        for name, kind in _CHOICES.items():
-            check_choice(f"floss.{name}", getattr(self, name), kind)
-        for name in ("num_exponents", "stride", "puzzles", "limit"):
-            check_count(f"floss.{name}", getattr(self, name), least=1)
-        for name in ("kl", "lr"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                _refuse(name, "be finite and not negative", getattr(self, name))
-        if not abs(self.target) < float("inf"):
-            _refuse("target", "be finite", self.target)
-        if self.every is not None and not self.episode:
-            _refuse("episode", "be at least 1 where floss.every is given", self.episode)
-
-    def refuse_idle(self) -> None:
-        """Refuse settings of flossing, or of its episodes, where there is none.
-
-        Raises:
-          ValueError: naming one.
-        """
-        if not self.active:
-            refuse_idle("floss", self, {f.name for f in fields(self)}, "floss.pre or floss.every")
-        elif self.every is None:
-            refuse_idle("floss", self, ("episode", "at_most"), "floss.every")
-
-    @property
-    def active(self) -> bool:
-        """Whether any flossing step comes."""
-        return self.pre > 0 or self.every is not None
-
-    def window(self, segments: int) -> range:
-        """The segments that count, of a run of so many."""
-        first, end = self.segments or (0, segments)
-        return range(first, end, self.stride)
+    number = floss.steps_before(step - 1)
+    if not number:
+        return state
+    reference = _copy(state.trained)
+    for _ in range(number):
+        state, metrics = run(state, reference)
+        assert state.floss is not None
+        check_steps(state.floss.optimizer, floss.limit)
+        numbers = {name: float(value) for name, value in jax.device_get(metrics).items()}
+        write({"step": step, "floss_step": int(state.floss.count)} | numbers)
+    # an average of weights before preflossing would long outweigh those that it made
+    return state._replace(average=_copy(state.trained)) if step == 1 else state
 
 
-def _refuse(name: str, rule: str, found: object) -> None:
-    refuse(f"floss.{name}", rule, found)
+def _copy(flat: Flat) -> Flat:
+    """Returns buffers of their own, because steps donate those of the state."""
+    return jax.tree.map(jnp.copy, flat)
+
+
+def check_floss(config: Config, recipe: Recipe, batch: Batch) -> None:
+    """Refuses settings with which flossing cannot work, by tracing a step, which runs nothing.
+
+    Raises:
+      ValueError: for a window, a number of exponents, patterns of weights or a dtype that do not
+        fit the cell.
+    """
+    if config.arch.forward_dtype != "float32":
+        raise ValueError(
+            "flossing needs tangents, and they need --arch.forward-dtype float32; got "
+            f"{config.arch.forward_dtype}"
+        )
+    window, segments = recipe.floss.segments, config.arch.halt_max_steps
+    if window is not None and window[1] > segments:
+        refuse("floss.segments", f"end within the {segments} segments that training runs", window)
+
+    def step(batch: Batch) -> TrainState:
+        state = init_train_state(config, recipe)
+        return floss_step(config, recipe, state, batch, state.trained)[0]
+
+    jax.eval_shape(step, batch)
+
+
+def floss_step(
+    config: Config, recipe: Recipe, state: TrainState, batch: Batch, reference: Flat
+) -> tuple[TrainState, dict[str, Array]]:
+    """Takes one flossing step, which changes only the weights and flossing's own state.
+
+    The frames follow from the seed and from the number of flossing steps before, so that a run
+    resumes exactly.
+
+    Args:
+      config: the cell (static).
+      recipe: hyperparameters, with flossing (static).
+      state: the state before the step.
+      batch: `recipe.floss.puzzles` rows.
+      reference: `trained` before the episode.
+
+    Returns:
+      The next state, and the numbers of `batch_loss` with `loss` and `skipped`, the number of
+      steps skipped so far.
+    """
+    assert state.floss is not None
+    key = jax.random.fold_in(jax.random.key(state.seed), _FRAMES)
+    key = jax.random.fold_in(key, state.floss.count)
+    (value, numbers), gradient = jax.value_and_grad(batch_loss, has_aux=True)(
+        state.trained, state.fixed, config, recipe.floss, batch, key, reference
+    )
+    optimizer = floss_optimizer(recipe.floss, state.trained)
+    trained, after = apply_gradient(
+        optimizer, state.trained, state.floss.optimizer, value, gradient
+    )
+    floss = FlossState(after, state.floss.count + 1)
+    metrics = {**numbers, "loss": value, "skipped": num_skipped(after)[1]}
+    return state._replace(trained=trained, floss=floss), metrics
 
 
 def batch_loss(
@@ -123,7 +140,7 @@ def batch_loss(
     key: jax.Array,
     reference: Flat,
 ) -> tuple[Array, Mapping[str, Array]]:
-    """The mean flossing loss of the puzzles that count, and what it saw.
+    """Returns the mean flossing loss of the puzzles that count, and numbers for the log.
 
     Args:
       trained: flat weights, differentiated.
@@ -131,20 +148,20 @@ def batch_loss(
       config: the cell.
       floss: settings.
       batch: puzzles.
-      key: of the frames, one for each puzzle.
+      key: key of the frames, which are one for each puzzle.
       reference: `trained` before the episode.
 
     Returns:
-      The loss, 0 where no puzzle counts; and `chosen` (how many do), `unresolved` (exponents of
-      theirs left out), and means over them: `lambda1` and `lambda_mean` over all k (nats per module
-      evaluation, NaN where one is not resolved) and `kl` (nats a token).
+      The loss, 0 where no puzzle counts; and `chosen` (how many count), `unresolved` (how many of
+      their exponents are left out), and means over them: `lambda1` and `lambda_mean` over all k
+      (nats per module evaluation, NaN where one is not resolved) and `kl` (nats per token).
     """
     new, old = unflatten(trained | fixed), unflatten(reference | fixed)
     window = floss.window(config.arch.halt_max_steps)
 
-    def measure(row: Batch, key: jax.Array) -> tuple[Array, Array, Array, Array]:
-        dynamics = bind(new, config, row.inputs, row.puzzle_ids)
-        found = exponents(
+    def measure(puzzle: Batch, key: jax.Array) -> tuple[Array, Array, Array, Array]:
+        dynamics = bind(new, config, puzzle.inputs, puzzle.puzzle_ids)
+        result = exponents(
             dynamics,
             floss.num_exponents,
             window[-1] + 1 - window.start,
@@ -153,27 +170,27 @@ def batch_loss(
             stride=window.step,
             segments_per_qr=floss.segments_per_qr,
         )
-        logits = dynamics.readout(dynamics.context, found.state).logits
+        logits = dynamics.readout(dynamics.context, result.state).logits
         kl = jnp.zeros([])
         if floss.kl:
-            before = rollout(bind(old, config, row.inputs, row.puzzle_ids), window[-1] + 1)
+            before = rollout(bind(old, config, puzzle.inputs, puzzle.puzzle_ids), window[-1] + 1)
             kl = answer_kl(before.logits[-1], logits)
-        solved = is_right(logits.argmax(-1), row.labels)
-        return _LOSSES[floss.loss](found, floss.target), found.values, kl, solved
+        solved = is_right(logits.argmax(-1), puzzle.labels)
+        return _LOSSES[floss.loss](result, floss.target), result.values, kl, solved
 
     keys = jax.random.split(key, len(batch.inputs))
     losses, values, kl, solved = jax.vmap(measure)(batch, keys)
-    chosen = counted(floss.which, solved)
-    seen = {
-        "chosen": chosen.sum(),
-        "unresolved": (jnp.isnan(values).sum(-1) * chosen).sum(),
-        "lambda1": mean_over(values[:, 0], chosen),
-        "lambda_mean": mean_over(values.mean(-1), chosen),
-        "kl": mean_over(kl, chosen),
+    counts = counted(floss.which, solved)
+    numbers = {
+        "chosen": counts.sum(),
+        "unresolved": (jnp.isnan(values).sum(-1) * counts).sum(),
+        "lambda1": mean_over(values[:, 0], counts),
+        "lambda_mean": mean_over(values.mean(-1), counts),
+        "kl": mean_over(kl, counts),
     }
-    return mean_over(losses + floss.kl * kl, chosen), seen
+    return mean_over(losses + floss.kl * kl, counts), numbers
 
 
 def counted(which: Which, solved: Bool[Array, " batch"]) -> Bool[Array, " batch"]:
-    """The puzzles whose losses count."""
+    """Returns which puzzles' losses count."""
     return {"all": jnp.ones_like(solved), "failing": ~solved, "correct": solved}[which]

@@ -21,7 +21,7 @@ class Run:
 
     Attributes:
       folder: of the run.
-      config: `config.json`: `identity` (config, recipe, sets), `rhythm`, `num_weights`, `made_by`.
+      config: `config.json`: `identity` (config, recipe, sets), `loop`, `num_weights`, `made_by`.
       metrics: columns of `metrics.csv` by name, (rows,) float64; NaN for an empty cell.
     """
 

@@ -4,7 +4,7 @@ import functools
 import math
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,105 +13,50 @@ import numpy as np
 import optax
 from jax.experimental import multihost_utils
 
-from rrjax.cells import Config, config_to_dict
-from rrjax.cells.params import INITIAL_VECTORS
-from rrjax.checks import check_count
-from rrjax.models import save_model
-from rrjax.puzzles import PuzzleSet
-from rrjax.store import claim_folder, describe_run
-from rrjax.training.augment import perturbed_fields
+from rrjax.models import PUZZLES, save_model
+from rrjax.puzzles.arc_evaluate import Ballot, write_submission
+from rrjax.puzzles.dataset import PuzzleSet
+from rrjax.puzzles.folders import write_folder
+from rrjax.store import check_format, claim_folder, describe_run, format_entry, read_json
 from rrjax.training.checkpoints import Checkpoints
-from rrjax.training.episodes import Episodes
-from rrjax.training.evaluate import Noise, evaluate
-from rrjax.training.logs import EVALUATED, LATENTS, RECURSION, Logs, Row, Window
+from rrjax.training.data import Sampler
+from rrjax.training.evaluate import StartNoise, evaluate, read_arc_test, segment_statistics
+from rrjax.training.floss import check_floss, floss_before, floss_step
+from rrjax.training.logs import EVALUATED, FLOSS, LATENTS, METRICS, RECURSION, Logs, Row, Window
 from rrjax.training.monitor import Monitor
+from rrjax.training.optimizers import learning_rate
 from rrjax.training.placement import Device, Placement, training_devices
-from rrjax.training.recipe import Recipe
-from rrjax.training.recursion import probe
-from rrjax.training.sampler import Sampler
-from rrjax.training.step import TrainState, init_train_state, learning_rate, model_params
-from rrjax.training.votes import Votes, votes_on
+from rrjax.training.settings import LoopSettings, Recipe
+from rrjax.training.state import Flat, TrainState, init_train_state, model_params
+from rrjax.training.step import train_step
+from rrjax.training.task import TrainingTask
 
-
-@dataclass(frozen=True)
-class Rhythm:
-    """When a run reports, saves and stops, in optimizer steps.
-
-    Attributes:
-      log_every: a row of training metrics.
-      eval_every: an evaluation on the test set, and the model as a folder in `models/`; the best
-        so far is also in `models/best`.
-      checkpoint_every: a checkpoint to resume from; a multiple of `log_every`.
-      eval_puzzles: test puzzles evaluated (the first ones); 0: all.
-      eval_sigmas: also evaluate from z0 + σ·N(0, 1), for each of these σ.
-      log_recursion: with each evaluation, loss and accuracy after every segment, in
-        `recursion_metrics.csv`.
-      log_latents: the same of the latent states: norm, cosine to the segment before, variance
-        over puzzles, in `latent_stats.csv`.
-      spike_factor: stop where the loss is more than so many times the median of the last 20
-        logged ones, and above the first; 0: never.
-    """
-
-    log_every: int = 10
-    eval_every: int = 250
-    checkpoint_every: int = 100
-    eval_puzzles: int = 0
-    eval_sigmas: tuple[float, ...] = ()
-    log_recursion: bool = False
-    log_latents: bool = False
-    spike_factor: float = 10.0
-
-    def __post_init__(self):
-        for name in ("log_every", "eval_every", "checkpoint_every"):
-            check_count(name, getattr(self, name), least=1)
-        for name in ("eval_every", "checkpoint_every"):
-            if getattr(self, name) % self.log_every:
-                raise ValueError(
-                    f"{name} must be a multiple of log_every ({self.log_every}), so that a "
-                    f"resumed run logs the same lines; got {getattr(self, name)}"
-                )
-        if self.eval_puzzles < 0:
-            raise ValueError(f"eval_puzzles must not be negative, got {self.eval_puzzles}")
-        for sigma in self.eval_sigmas:
-            if not 0 <= sigma < math.inf:
-                raise ValueError(f"eval_sigmas must be finite and not negative, got {sigma}")
-        if not (self.spike_factor == 0 or 1 < self.spike_factor < math.inf):
-            raise ValueError(f"spike_factor must be 0 or above 1, got {self.spike_factor}")
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is trained on what: the cell, the hyperparameters, and both sets."""
-
-    config: Config
-    recipe: Recipe
-    train: PuzzleSet
-    test: PuzzleSet
-    augment: bool
-
+RUN_FORMAT = ("training run", 1)
+"""Kind and version of `config.json` in a run folder."""
 
 Report = Callable[[int, dict[str, float]], None]
 """Called with the step and its metrics after each logged row, in the process that writes."""
 
 
 def train(
-    task: Task,
-    rhythm: Rhythm,
+    task: TrainingTask,
+    settings: LoopSettings,
     folder: Path,
     report: Report,
     devices: Sequence[Device] | None = None,
 ) -> dict[str, float]:
-    """Train a cell, resuming where an earlier run of the same task in `folder` stopped.
+    """Trains a cell, resuming where an earlier run of the same task in `folder` stopped.
 
     Writes `config.json`, `metrics.csv`, `checkpoints/`, `models/step_N/` and `models/best/` (of ARC
-    with their `submission.json`), `floss.csv` where the recipe has flossing, and what `rhythm`
-    asks for. Under `jax.distributed` all processes call this, and the first writes; they share
-    the folder.
+    with their `submission.json`), `puzzles/` with the test set where it is small enough in kind
+    (Sudoku, Maze), `floss.csv` where the recipe has flossing, and what `settings` asks for. The
+    folder can be loaded as a model (`rrjax.load_model`). Under `jax.distributed` all processes
+    call this, and the first writes; they share the folder.
 
     Args:
       task: what is trained; with the folder it says whether a run is the same.
-      rhythm: when to report, save and stop.
-      folder: new, empty, or of the same run.
+      settings: when to report, save and stop.
+      folder: new, empty, or that of the same run.
       report: called after each logged row.
       devices: those of all processes that share the batch; None: `training_devices()`. A run may
         go on with another number of them: its values are then equal up to round-off.
@@ -120,66 +65,98 @@ def train(
       The last evaluation; nothing in the processes that do not write.
 
     Raises:
-      ValueError: if `folder` holds another run or anything else, no checkpoint in it is whole, a
-        set that is no Sudoku is to be augmented, a latent is to be perturbed that the cell does
-        not have, or the devices cannot share the batch.
-      FloatingPointError: if a loss, gradient or weight is no longer finite, or the loss jumps;
-        names the last good checkpoint.
+      ValueError: if `folder` holds another run, one of another version of rrjax, or anything else,
+        no checkpoint in it is whole, a set that is not of Sudokus is to be augmented, or the
+        devices cannot share the batch.
+      FloatingPointError: if a loss, gradient or weight is no longer finite, or the loss jumps; the
+        message names the last good checkpoint.
     """
-    recipe = task.recipe
-    sampler = Sampler(task.train, recipe.global_batch_size, recipe.seed, task.augment)
-    perturbed_fields(recipe.augmentation, INITIAL_VECTORS[task.config.arch.name])
+    config, recipe = task.config, task.recipe
     placement = Placement(devices or training_devices(), recipe.global_batch_size)
-    episodes = Episodes.of(task.config, recipe, placement, task.train, task.augment)
-    _claim(task, rhythm, folder)
-    logs = Logs(folder, writes())
+    sampler = Sampler(task.train, recipe.global_batch_size, recipe.seed, task.augment)
+    run_step, run_floss = placement.jit(train_step), _floss_program(task, placement)
+    _claim(task, settings, folder)
+    logs = Logs(folder)
     with closing(Checkpoints(folder / "checkpoints")) as checkpoints:
-        state, monitor = _resume(task, rhythm, placement, checkpoints)
-        logs.keep(int(state.step))
+        state, monitor = _resume(task, settings, placement, checkpoints)
+        if writes():
+            logs.keep(int(state.step))
         window = Window()
         for step in range(int(state.step) + 1, recipe.steps + 1):
             try:
-                state = episodes.before(step, state, logs.write_flossing)
+                state = floss_before(step, state, recipe.floss, run_floss, _writer(logs, FLOSS))
             except FloatingPointError as error:
                 complaint = _stopped(str(error), step, folder, checkpoints)
                 raise FloatingPointError(complaint) from error
-            batch = sampler.batch(step - 1)
-            state, metrics = placement.step(task.config, recipe, state, batch)
+            batch = placement.rows(sampler.batch(step - 1))
+            state, metrics = run_step(config, _seedless(recipe), state, batch)
             window.add(metrics)
-            last = step == recipe.steps
-            if not (last or step % rhythm.log_every == 0):
+            is_last = step == recipe.steps
+            if not (is_last or step % settings.log_every == 0):
                 continue
             means = window.close(recipe.global_batch_size) | _norms(state, recipe, step)
             if complaint := monitor.complaint(means):
                 raise FloatingPointError(_stopped(complaint, step, folder, checkpoints))
-            if last or step % rhythm.eval_every == 0:
-                votes = votes_on(task.test)
-                outcome = _evaluate(task, rhythm, state, placement, votes)
-                logs.write_segments(step, _segments(task, rhythm, state, placement))
-                for model in _save(task, folder, state, step, outcome, logs.best()):
-                    if votes is not None:
-                        votes.write_submission(model / "submission.json")
+            if is_last or step % settings.eval_every == 0:
+                ballot = Ballot()
+                outcome = _evaluate(task, settings, state, placement, ballot)
+                for name, rows in _by_segment(task, settings, state, placement).items():
+                    _writer(logs, name)(*({"step": step, **row} for row in rows))
+                if writes():
+                    _save(task, folder, state, step, outcome, logs.best(), ballot)
                 means |= {f"{EVALUATED}{name}": value for name, value in outcome.items()}
-            logs.write(step, means)
+            _writer(logs, METRICS)({"step": step, **means})
             if writes():
                 report(step, means)
-            if last or step % rhythm.checkpoint_every == 0:
+            if is_last or step % settings.checkpoint_every == 0:
                 checkpoints.save(step, state, {"losses": monitor.losses})
             window = Window()
-    return logs.last_evaluation()
+    return logs.last_evaluation() if writes() else {}
 
 
 def writes() -> bool:
-    """Whether this process writes what the run leaves: of all processes the first."""
+    """Returns whether this process writes the run's files: of all processes the first does."""
     return jax.process_index() == 0
 
 
-def _claim(task: Task, rhythm: Rhythm, folder: Path) -> None:
-    """The first process takes the folder; the others wait for it, and stop where it was refused."""
+def _writer(logs: Logs, name: str) -> Callable[..., None]:
+    """Returns a function that appends its arguments to a table, in the process that writes."""
+    return lambda *rows: logs.write(name, rows) if writes() else None
+
+
+def _seedless(recipe: Recipe) -> Recipe:
+    """Returns the recipe of a compiled step, which takes the seed from the state.
+
+    One program then serves all seeds.
+    """
+    return replace(recipe, seed=0)
+
+
+def _floss_program(
+    task: TrainingTask, placement: Placement
+) -> Callable[[TrainState, Flat], tuple[TrainState, dict[str, jax.Array]]]:
+    """Returns a function that takes one flossing step; what cannot be flossed is refused here."""
+    config, recipe = task.config, task.recipe
+    sampler = Sampler(task.train, recipe.floss.puzzles, recipe.seed, task.augment, stream=1)
+    if recipe.floss.active:
+        placement.check("floss.puzzles", recipe.floss.puzzles)
+        check_floss(config, recipe, sampler.batch(0))
+    program = placement.jit(floss_step)
+
+    def run(state: TrainState, reference: Flat) -> tuple[TrainState, dict[str, jax.Array]]:
+        assert state.floss is not None
+        batch = placement.rows(sampler.batch(int(state.floss.count)))
+        return program(config, _seedless(recipe), state, batch, reference)
+
+    return run
+
+
+def _claim(task: TrainingTask, settings: LoopSettings, folder: Path) -> None:
+    """Takes the folder, in the first process; the others wait, and stop where it was refused."""
     refusal = None
     if writes():
         try:
-            claim_folder(folder, "config.json", identity(task), _description(task, rhythm))
+            _claim_here(task, settings, folder)
         except (OSError, ValueError) as error:
             refusal = error
     if jax.process_count() > 1:
@@ -190,22 +167,29 @@ def _claim(task: Task, rhythm: Rhythm, folder: Path) -> None:
         raise refusal
 
 
-def identity(task: Task) -> dict[str, Any]:
-    """What makes two runs the same run."""
-    return {
-        "config": config_to_dict(task.config),
-        "recipe": asdict(task.recipe),
-        "augment": task.augment,
-        "train_set": task.train.digest(),
-        "test_set": task.test.digest(),
-    }
-
-
-def _description(task: Task, rhythm: Rhythm) -> dict[str, Any]:
-    """What else `config.json` says."""
+def _claim_here(task: TrainingTask, settings: LoopSettings, folder: Path) -> None:
+    record = folder / "config.json"
+    if record.is_file():
+        check_format(read_json(record), *RUN_FORMAT, record)
     state = jax.eval_shape(functools.partial(init_train_state, task.config, task.recipe))
-    size = {"trained": _num_weights(state.trained), "fixed": _num_weights(state.fixed)}
-    return {"rhythm": asdict(rhythm), "num_weights": size, "made_by": describe_run()}
+    description = {
+        **format_entry(*RUN_FORMAT),
+        "loop": asdict(settings),
+        "num_weights": {
+            "trained": _num_weights(state.trained),
+            "fixed": _num_weights(state.fixed),
+        },
+        "made_by": describe_run(),
+    }
+    claim_folder(folder, record.name, task.identity(), description)
+    if _can_be_stored(task.test) and not (folder / PUZZLES).exists():
+        write_folder(folder / PUZZLES, {"test": task.test})
+
+
+def _can_be_stored(puzzles: PuzzleSet) -> bool:
+    """Returns whether `write_folder` can write a set: not those of ARC, which may be huge."""
+    meta = puzzles.metadata
+    return meta.num_puzzle_identifiers == 1 and meta.vocab_size <= 256 and meta.sets == ["all"]
 
 
 def _num_weights(flat: dict[str, Any]) -> int:
@@ -213,14 +197,14 @@ def _num_weights(flat: dict[str, Any]) -> int:
 
 
 def _resume(
-    task: Task, rhythm: Rhythm, placement: Placement, checkpoints: Checkpoints
+    task: TrainingTask, settings: LoopSettings, placement: Placement, checkpoints: Checkpoints
 ) -> tuple[TrainState, Monitor]:
     state = placement.state(init_train_state(task.config, task.recipe))
-    found = checkpoints.restore(state)
-    if found is None:
-        return state, Monitor(rhythm.spike_factor)
-    state, record = found
-    return state, Monitor(rhythm.spike_factor, record["losses"])
+    checkpoint = checkpoints.restore(state)
+    if checkpoint is None:
+        return state, Monitor(settings.spike_factor)
+    state, record = checkpoint
+    return state, Monitor(settings.spike_factor, record["losses"])
 
 
 def _norms(state: TrainState, recipe: Recipe, step: int) -> Row:
@@ -240,62 +224,61 @@ def _stopped(complaint: str, step: int, folder: Path, checkpoints: Checkpoints) 
 
 
 def _evaluate(
-    task: Task, rhythm: Rhythm, state: TrainState, placement: Placement, votes: Votes | None
+    task: TrainingTask,
+    settings: LoopSettings,
+    state: TrainState,
+    placement: Placement,
+    ballot: Ballot,
 ) -> dict[str, float]:
-    """The test metrics from the clean start, then those from perturbed ones under names of σ.
+    """Returns the test metrics from the clean start, then those from perturbed ones, named by σ.
 
-    `votes` gets the answers from the clean start.
+    `ballot` collects the answers from the clean start.
     """
-    flat, number = model_params(state, task.recipe), rhythm.eval_puzzles or len(task.test)
     run = functools.partial(
         evaluate,
-        flat,
+        model_params(state, task.recipe),
         task.config,
         task.test,
         task.recipe.global_batch_size,
-        number,
+        settings.eval_puzzles or len(task.test),
         place=placement.rows,
     )
-    outcome = run(votes=votes)
-    for sigma in rhythm.eval_sigmas:
-        noisy = run(noise=Noise(sigma, task.recipe.seed))
+    outcome = run(ballot=ballot)
+    for sigma in settings.eval_sigmas:
+        noisy = run(noise=StartNoise(sigma, task.recipe.seed))
         del noisy["count"]
         outcome |= {f"{name}@sigma={sigma:g}": value for name, value in noisy.items()}
     return outcome
 
 
-def _segments(
-    task: Task, rhythm: Rhythm, state: TrainState, placement: Placement
+def _by_segment(
+    task: TrainingTask, settings: LoopSettings, state: TrainState, placement: Placement
 ) -> dict[str, list[Row]]:
-    """The tables by segment that are asked for, by file name."""
-    if not (rhythm.log_recursion or rhythm.log_latents):
+    """Returns the tables by segment that the settings ask for, by file name."""
+    if not (settings.log_recursion or settings.log_latents):
         return {}
-    flat, number = model_params(state, task.recipe), rhythm.eval_puzzles or len(task.test)
+    flat, number = model_params(state, task.recipe), settings.eval_puzzles or len(task.test)
     size = task.recipe.global_batch_size
-    found = probe(flat, task.config, task.test, size, number, placement.rows)
-    recursion = {RECURSION: found.metrics} if rhythm.log_recursion else {}
-    return recursion | ({LATENTS: found.latents} if rhythm.log_latents else {})
+    statistics = segment_statistics(flat, task.config, task.test, size, number, placement.rows)
+    recursion = {RECURSION: statistics.metrics} if settings.log_recursion else {}
+    return recursion | ({LATENTS: statistics.latents} if settings.log_latents else {})
 
 
 def _save(
-    task: Task,
+    task: TrainingTask,
     folder: Path,
     state: TrainState,
     step: int,
     outcome: dict[str, float],
     best: float,
-) -> list[Path]:
-    """The model as a folder, and again as `best` where it solves more than all before it.
-
-    Returns:
-      The folders; none in the processes that do not write.
-    """
-    if not writes():
-        return []
+    ballot: Ballot,
+) -> None:
+    """Saves the model as a folder, and again as `best` if it solves more than all before it."""
     arrays = {name: np.asarray(leaf) for name, leaf in model_params(state, task.recipe).items()}
-    made_by = {"trained": identity(task), "step": step, "test": outcome}
+    made_by: dict[str, Any] = {"trained": task.identity(), "step": step, "test": outcome}
+    arc = read_arc_test(task.test)
     names = [f"step_{step:06d}", *(["best"] if outcome["exact_accuracy"] > best else [])]
-    folders = [folder / "models" / name for name in names]
-    for place in folders:
-        save_model(place, arrays, task.config, made_by, replace=True)
-    return folders
+    for model in (folder / "models" / name for name in names):
+        save_model(model, arrays, task.config, made_by, replace=True)
+        if arc is not None:
+            write_submission(model / "submission.json", arc.tasks, ballot)

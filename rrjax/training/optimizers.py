@@ -4,8 +4,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
+
+from rrjax.flossing.steps import masked, matching, skip_nonfinite
+from rrjax.training.settings import Floss, Recipe
 
 
 class AdamAtan2State(NamedTuple):
@@ -91,3 +95,28 @@ def sign_sgd_rows(
     old = table.at[rows].get(mode="clip")
     new = old * (1 - learning_rate * weight_decay) - learning_rate * jnp.sign(summed)
     return table.at[rows].set(new, mode="drop")
+
+
+def main_optimizer(recipe: Recipe) -> optax.GradientTransformation:
+    """Returns the optimizer of all weights but the puzzle embeddings."""
+    rate = _schedule(recipe, recipe.lr)
+    return adam_atan2(rate, recipe.beta1, recipe.beta2, recipe.weight_decay)
+
+
+def puzzle_schedule(recipe: Recipe) -> optax.Schedule:
+    """Returns the learning rate of the puzzle embeddings, by steps done."""
+    return _schedule(recipe, recipe.puzzle_emb_lr)
+
+
+def floss_optimizer(floss: Floss, trained: dict[str, Array]) -> optax.GradientTransformation:
+    """Returns the optimizer of flossing steps."""
+    return skip_nonfinite(masked(optax.adam(floss.lr), matching(trained, floss.params)))
+
+
+def learning_rate(recipe: Recipe, step: int) -> float:
+    """Returns the rate of the main optimizer in optimizer step `step`, counted from 1."""
+    return float(np.asarray(_schedule(recipe, recipe.lr)(step - 1)))
+
+
+def _schedule(recipe: Recipe, peak: float) -> optax.Schedule:
+    return warmup_cosine(peak, recipe.lr_warmup_steps, recipe.steps, recipe.lr_min_ratio)

@@ -5,31 +5,26 @@ gradients by puzzle identifier among them, are over the batch of all devices.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from rrjax.cells import Config
-from rrjax.puzzles.batch import Batch
-from rrjax.training.gradients import Flat
-from rrjax.training.recipe import Recipe
-from rrjax.training.step import TrainState, floss_step, logged_step
+from rrjax.training.state import TrainState
 
 AXIS = "batch"
 
 Device = Any
-"""A `jax.Device`, which is a name and no type to type checkers."""
+"""A `jax.Device`, which type checkers know as a name and not as a type."""
 
 
 def training_devices(number: int | None = None) -> list[Device]:
-    """The devices of a run, over all processes.
+    """Returns the devices of a run, over all processes.
 
     Args:
-      number: of the devices of a processor that each process uses; None: one, whose matrix
-        products use all cores. Accelerators are all used.
+      number: how many devices of a processor each process uses; None: one, whose matrix products
+        use all cores. Accelerators are all used.
 
     Raises:
       ValueError: if there are fewer, or `number` is given where there are accelerators.
@@ -44,21 +39,21 @@ def training_devices(number: int | None = None) -> list[Device]:
     number = number or 1
     if number > jax.local_device_count():
         raise ValueError(f"{number} devices asked for, JAX has {jax.local_device_count()}")
-    mine = (jax.local_devices(process_index=index) for index in range(jax.process_count()))
-    return [device for devices in mine for device in devices[:number]]
+    of_processes = (jax.local_devices(process_index=index) for index in range(jax.process_count()))
+    return [device for devices in of_processes for device in devices[:number]]
 
 
 class Placement:
     """Puts a run's arrays where they belong; on one device it changes nothing.
 
-    Every process builds the same batch, as it is a function of seed and step, and places its part.
+    Every process builds the same batch, which is a function of seed and step, and places its part.
     """
 
     def __init__(self, devices: Sequence[Device], batch_size: int):
-        """Refuse what cannot be split.
+        """Checks that the devices can share a batch.
 
         Args:
-          devices: of all processes.
+          devices: those of all processes.
           batch_size: rows of a batch.
 
         Raises:
@@ -66,18 +61,15 @@ class Placement:
         """
         self._number = len(devices)
         self.check("global_batch_size", batch_size)
-        self._one = self._number == 1
         mesh = Mesh(np.array(devices), (AXIS,), axis_types=(AxisType.Auto,))
         self._everywhere = NamedSharding(mesh, PartitionSpec())
-        self._apart = NamedSharding(mesh, PartitionSpec(AXIS))
-        self._step = self._on_all(logged_step)
-        self._floss = self._on_all(floss_step)
+        self._split = NamedSharding(mesh, PartitionSpec(AXIS))
 
     def check(self, name: str, rows: int) -> None:
-        """Refuse a number of rows that the devices cannot share equally.
+        """Refuses a number of rows that the devices cannot share equally.
 
         Raises:
-          ValueError: naming it.
+          ValueError: naming the setting.
         """
         if rows % self._number:
             raise ValueError(
@@ -85,49 +77,37 @@ class Placement:
             )
 
     def state(self, state: TrainState) -> TrainState:
-        """Weights on every device, slots split."""
-        if self._one:
+        """Returns the state with its weights on every device and its slots split."""
+        if self._number == 1:
             return state
-        weights = _placed(state._replace(slots=None), self._everywhere)  # pyright: ignore
+        weights = _place(state._replace(slots=None), self._everywhere)  # pyright: ignore
         return weights._replace(slots=self.rows(state.slots))
 
     def rows(self, tree: Any) -> Any:
-        """Arrays with a leading batch axis, split along it."""
-        return tree if self._one else _placed(tree, self._apart)
+        """Returns arrays with a leading batch axis, split along it."""
+        return tree if self._number == 1 else _place(tree, self._split)
 
-    def step(
-        self, config: Config, recipe: Recipe, state: TrainState, batch: Batch
-    ) -> tuple[TrainState, dict[str, jax.Array]]:
-        """`logged_step` on a placed state and a batch from the host."""
-        return self._step(config, _seedless(recipe), state, self.rows(batch))
+    def jit(self, step: Callable) -> Callable:
+        """Returns the program of a step on all devices.
 
-    def floss(
-        self, config: Config, recipe: Recipe, state: TrainState, batch: Batch, reference: Flat
-    ) -> tuple[TrainState, dict[str, jax.Array]]:
-        """`floss_step` on a placed state and a batch from the host."""
-        return self._floss(config, _seedless(recipe), state, self.rows(batch), reference)
-
-    def _on_all(self, step: Any) -> Callable:
-        """A jitted step as the program of all devices."""
-        if self._one:
-            return step
+        Args:
+          step: a function (config, recipe, state, ...) → (state, metrics); the first two are
+            static, and the state's buffers are given to the state that comes back.
+        """
+        if self._number == 1:
+            return jax.jit(step, static_argnums=(0, 1), donate_argnums=2)
         whole = TrainState(*[self._everywhere] * len(TrainState._fields))  # pyright: ignore
         return jax.jit(
-            step.__wrapped__,
+            step,
             static_argnums=(0, 1),
             donate_argnums=2,
             # left to the compiler, a state could come back split otherwise and be compiled for anew
-            out_shardings=(whole._replace(slots=self._apart), self._everywhere),  # pyright: ignore
+            out_shardings=(whole._replace(slots=self._split), self._everywhere),  # pyright: ignore
         )
 
 
-def _seedless(recipe: Recipe) -> Recipe:
-    """Steps take the seed from the state: one program for all seeds of a recipe."""
-    return replace(recipe, seed=0)
-
-
-def _placed(tree: Any, sharding: NamedSharding) -> Any:
-    """Every process has the whole arrays and puts its part on its devices."""
+def _place(tree: Any, sharding: NamedSharding) -> Any:
+    """Puts this process's part of arrays, which every process has whole, on its devices."""
 
     def place(leaf: Any) -> jax.Array:
         host = np.asarray(leaf)

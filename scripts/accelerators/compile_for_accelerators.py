@@ -31,13 +31,16 @@ from jax.experimental import topologies
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from rrjax.cells import Config, bind
-from rrjax.commands import basin, repeats
 from rrjax.dynamics.spectrum import spectrum
+from rrjax.experiments import restarts
+from rrjax.experiments.basins import perturbed
 from rrjax.jobs.devices import AXIS, sharded
+from rrjax.models import Model
 from rrjax.puzzles.batch import Batch
 from rrjax.store import describe_run, write_json
-from rrjax.training.recipe import Recipe
-from rrjax.training.step import init_train_state, train_step
+from rrjax.training.settings import Recipe
+from rrjax.training.state import init_train_state
+from rrjax.training.step import train_step
 from scripts.benchmarks.counting import flops
 from scripts.benchmarks.sizes import bundled, official_mlp, parameters
 
@@ -143,14 +146,15 @@ def trace_spectrum(precision: str, config: Config, mesh: Mesh, options: Options)
 
 def trace_basins(config: Config, mesh: Mesh, options: Options) -> Any:
     """Restarts of a basin sweep, as `rrjax basin` runs them, every chip its own."""
-    disturb = functools.partial(basin.perturbed, None)
-    compute = functools.partial(repeats.measure_chunk, config, options.num_segments, 0, disturb)
+    disturb = functools.partial(perturbed, None)
+    model = Model(config, None, {}, "", "", Path())
+    compute = functools.partial(restarts.measure_chunk, model, options.num_segments, 0, disturb)
     number = options.points_per_chip * mesh.size
     tokens = jax.ShapeDtypeStruct((number, config.seq_len), jnp.int32)
     puzzles = Batch(tokens, tokens, jax.ShapeDtypeStruct((number,), jnp.int32))
     keys, sigma = abstract_keys(number), jax.ShapeDtypeStruct((number,), jnp.float32)
     return _trace_chunks(
-        compute, mesh, parameters(config), repeats.Chunk(puzzles, keys, keys, sigma)
+        compute, mesh, parameters(config), restarts.Chunk(puzzles, keys, keys, sigma)
     )
 
 
@@ -163,7 +167,8 @@ def trace_training(config: Config, mesh: Mesh, options: Options) -> Any:
     batch = Batch(tokens, tokens, jax.ShapeDtypeStruct((number,), jnp.int32))
     state = _placed(state, mesh, PartitionSpec())
     state = state._replace(slots=_placed(state.slots, mesh, PartitionSpec(AXIS)))
-    return train_step.trace(config, recipe, state, _placed(batch, mesh, PartitionSpec(AXIS)))
+    program = jax.jit(train_step, static_argnums=(0, 1), donate_argnums=2)
+    return program.trace(config, recipe, state, _placed(batch, mesh, PartitionSpec(AXIS)))
 
 
 def _trace_apart(one: Callable, mesh: Mesh, shared: Any, items: Any) -> Any:

@@ -24,7 +24,9 @@ import tyro
 
 from rrjax.cells import Config, init_params
 from rrjax.cli import COMMANDS
-from rrjax.commands import basin, job, repeats
+from rrjax.experiments import restarts
+from rrjax.experiments.basins import perturbed
+from rrjax.experiments.experiment import default_chunk
 from rrjax.jobs.devices import ChunkProgram, use_cpu_devices
 from rrjax.jobs.sweep import Sweep, run
 from rrjax.models import Model, load_model
@@ -66,11 +68,11 @@ def basin_work(config: Config, num_segments: int) -> ChunkProgram:
     """Returns the starts of a basin sweep, as `rrjax basin` runs them."""
     params = init_params(jax.random.key(0), config)
     model = Model(config, params, {}, "random", "", Path())
-    grid = repeats.grid((0.3,), 7)
     puzzles = load_model("trm-sudoku9").test_puzzles()
-    disturb = functools.partial(basin.perturbed, None)
-    options = basin.Options(num_segments=num_segments)
-    return repeats.make_work(options, model, puzzles, grid, disturb)
+    disturb = functools.partial(perturbed, None)
+    compute = functools.partial(restarts.measure_chunk, model, num_segments, 0, disturb)
+    prepare = functools.partial(restarts.prepare_runs, puzzles, restarts.run_grid((0.3,), 7), 0)
+    return ChunkProgram(compute, params, prepare)
 
 
 def chunk_of(work: ChunkProgram, size: int) -> Callable[[], Any]:
@@ -109,7 +111,7 @@ def compare_engine(options: Options) -> dict[str, float]:
     config = bundled("trm-sudoku9")
     work = basin_work(config, options.num_segments)
     model = load_model("trm-sudoku9")
-    size = job.default_chunk(model, 0)
+    size = default_chunk(model.bind(model.test_puzzles().inputs[0]), 0)
     rounds = -(-options.num_chunks // work.parallel)
     number = rounds * work.parallel * size
 

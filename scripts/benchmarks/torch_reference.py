@@ -12,7 +12,7 @@ import numpy as np
 
 from rrjax.cells import Config, flatten, is_trained
 from rrjax.puzzles.batch import IGNORE_LABEL, Batch
-from rrjax.training.recipe import Recipe
+from rrjax.training.settings import Recipe
 
 Weights = dict[str, Any]
 

@@ -24,9 +24,10 @@ from rrjax.cells import Config, init_params
 from rrjax.puzzles import PuzzleSet, build_sudokus, generate_sudokus
 from rrjax.puzzles.batch import Batch
 from rrjax.store import describe_run, write_json
-from rrjax.training.recipe import Recipe
-from rrjax.training.sampler import Sampler
-from rrjax.training.step import init_train_state, logged_step
+from rrjax.training.data import Sampler
+from rrjax.training.settings import Recipe
+from rrjax.training.state import init_train_state
+from rrjax.training.step import train_step
 from scripts.benchmarks import torch_reference
 from scripts.benchmarks.counting import flops
 from scripts.benchmarks.sizes import official_mlp
@@ -52,13 +53,16 @@ class Options:
     cycles: tuple[int, ...] = (3, 6)
 
 
+_STEP = jax.jit(train_step, static_argnums=(0, 1), donate_argnums=2)
+
+
 def in_rrjax(config: Config, recipe: Recipe, params: Any, batch: Batch) -> Callable[[], Any]:
     """Returns the step of `rrjax train`, with refilling, puzzle embeddings, halting and norm."""
     state = init_train_state(config, recipe, params)
 
     def run() -> Any:
         nonlocal state
-        state, metrics = logged_step(config, recipe, state, batch)
+        state, metrics = _STEP(config, recipe, state, batch)
         return metrics
 
     return run
@@ -77,7 +81,7 @@ def seconds_of_batch(sampler: Sampler, number: int = 50) -> float:
 def operations(config: Config, recipe: Recipe) -> int:
     """Counts the floating-point operations of a step's matrix products."""
     state = jax.eval_shape(functools.partial(init_train_state, config, recipe))
-    step = functools.partial(logged_step, config, recipe)
+    step = functools.partial(train_step, config, recipe)
     return sum(flops(jax.make_jaxpr(step)(state, state.slots.batch)).values())
 
 
@@ -85,7 +89,7 @@ def temporary_bytes(config: Config, recipe: Recipe) -> int:
     """Returns the memory of a compiled step beside its arguments and results."""
     state = jax.eval_shape(functools.partial(init_train_state, config, recipe))
     batch = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), state.slots)
-    analysis = logged_step.lower(config, recipe, state, batch.batch).compile().memory_analysis()
+    analysis = _STEP.lower(config, recipe, state, batch.batch).compile().memory_analysis()
     return 0 if analysis is None else analysis.temp_size_in_bytes
 
 

@@ -10,7 +10,6 @@ from rrjax.analysis.intervals import SMALL_GROUP
 from rrjax.analysis.settling import late_drift, log10_drift, otsu_threshold, settled_counts
 from rrjax.analysis.table import Table
 from rrjax.reports.terminal import print_table
-from rrjax.results.axes import answer_drift
 from rrjax.store import describe_run, write_json
 
 
@@ -77,7 +76,7 @@ def _separation(name: str, spectrum: Results) -> list[Claim]:
 
 def _wrong_points(name: str, spectrum: Results) -> Claim:
     window = int(spectrum.record["summary"]["drift_window"])
-    drift = late_drift(spectrum[answer_drift(spectrum)], window)
+    drift = late_drift(spectrum[spectrum.answer_drift], window)
     finite = spectrum["finite"] & np.isfinite(drift)
     logs, solved = log10_drift(drift[finite]), spectrum["solved"][finite]
     counts = settled_counts(logs, solved, otsu_threshold(logs))

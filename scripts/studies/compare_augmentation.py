@@ -20,8 +20,8 @@ from typing import Literal
 
 import tyro
 
-from rrjax.training.augment import Augmentation
-from rrjax.training.loop import Task
+from rrjax.training.settings import Augmentation
+from rrjax.training.task import TrainingTask
 from scripts.studies import comparison
 from scripts.studies.comparison import Change, Sizes
 
@@ -45,7 +45,7 @@ class Options(Sizes):
         comparison.check_arms(self.arms)
 
 
-def changed(arm: Arm, options: Options, task: Task) -> Task:
+def changed(arm: Arm, options: Options, task: TrainingTask) -> TrainingTask:
     """Returns the task of an arm."""
     recipe = task.recipe
     if arm == "batch4":
@@ -55,7 +55,7 @@ def changed(arm: Arm, options: Options, task: Task) -> Task:
     return replace(task, recipe=recipe)
 
 
-def multi4(sigma: tuple[float, float], task: Task) -> Augmentation:
+def multi4(sigma: tuple[float, float], task: TrainingTask) -> Augmentation:
     """Returns a task's augmentation with one clean and three perturbed trajectories of a puzzle."""
     return replace(
         task.recipe.augmentation,

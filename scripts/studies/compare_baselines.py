@@ -14,7 +14,7 @@ from typing import Literal
 
 import tyro
 
-from rrjax.training.loop import Task
+from rrjax.training.task import TrainingTask
 from scripts.studies import comparison
 from scripts.studies.comparison import Change, Sizes
 
@@ -38,7 +38,7 @@ class Options(Sizes):
         comparison.check_arms(self.arms)
 
 
-def changed(arm: Arm, task: Task) -> Task:
+def changed(arm: Arm, task: TrainingTask) -> TrainingTask:
     """Returns the task of an arm."""
     arch = task.config.arch
     if arm != "trm":

@@ -32,10 +32,10 @@ from rrjax.models import read_model
 from rrjax.outcomes import is_right
 from rrjax.plots.canvas import save_figure
 from rrjax.puzzles import PuzzleSet
-from rrjax.training.floss import Floss
-from rrjax.training.logs import FLOSS, Table
-from rrjax.training.loop import Task
-from rrjax.training.step import init_train_state, model_params
+from rrjax.training.logs import FLOSS, CsvLog
+from rrjax.training.settings import Floss
+from rrjax.training.state import init_train_state, model_params
+from rrjax.training.task import TrainingTask
 from scripts.studies import comparison
 from scripts.studies.compare_augmentation import multi4
 from scripts.studies.comparison import CLEAN, Change, Sizes
@@ -94,7 +94,7 @@ def groups(arms: tuple[str, ...]) -> dict[str, list[str]]:
     return {baseline: found for baseline, found in cells.items() if found}
 
 
-def changed(arm: str, options: Options, task: Task) -> Task:
+def changed(arm: str, options: Options, task: TrainingTask) -> TrainingTask:
     """The task of an arm."""
     cell, _, what = arm.partition("_")
     arch, recipe = task.config.arch, task.recipe
@@ -191,7 +191,7 @@ def _mean(values: np.ndarray) -> float:
 
 def flossing_log(options: Options, arm: str, seed: int) -> list[dict[str, float]]:
     """λ₁ of the training puzzles at each flossing step of a run."""
-    rows = Table(comparison.run_folder(options, arm, seed) / FLOSS).rows()
+    rows = CsvLog(comparison.run_folder(options, arm, seed) / FLOSS).rows()
     return [{name: row[name] for name in ("step", "floss_step", "lambda1")} for row in rows]
 
 

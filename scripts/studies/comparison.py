@@ -22,10 +22,10 @@ from rrjax.plots.canvas import new_figure, save_figure
 from rrjax.puzzles import PuzzleSet
 from rrjax.puzzles.sudoku_build import sudoku_sets
 from rrjax.store import describe_run, write_json
-from rrjax.training.augment import Augmentation
-from rrjax.training.logs import METRICS, Table
-from rrjax.training.loop import Rhythm, Task, train
-from rrjax.training.recipe import Recipe
+from rrjax.training.logs import METRICS, CsvLog
+from rrjax.training.loop import train
+from rrjax.training.settings import Augmentation, LoopSettings, Recipe
+from rrjax.training.task import TrainingTask
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 CLEAN = "exact_accuracy"
 WHICH = ("best", "final")
 MARKERS = "os^DvPX*<>ph"
-Change = Callable[[Task], Task]
+Change = Callable[[TrainingTask], TrainingTask]
 Found = dict[str, list[list[dict[str, float]]]]
 """The evaluations of every arm and seed, in order of the steps."""
 
@@ -103,7 +103,7 @@ def small_arch(sizes: Sizes) -> Arch:
     )
 
 
-def plain_task(sizes: Sizes, seed: int, sets: tuple[PuzzleSet, PuzzleSet]) -> Task:
+def plain_task(sizes: Sizes, seed: int, sets: tuple[PuzzleSet, PuzzleSet]) -> TrainingTask:
     """Returns the task that the arms change: whole rollouts from clean starts."""
     recipe = Recipe(
         global_batch_size=sizes.batch_size,
@@ -116,7 +116,7 @@ def plain_task(sizes: Sizes, seed: int, sets: tuple[PuzzleSet, PuzzleSet]) -> Ta
     )
     meta = sets[0].metadata
     config = Config(small_arch(sizes), meta.seq_len, meta.vocab_size)
-    return Task(config, recipe, *sets, augment=False)
+    return TrainingTask(config, recipe, *sets, augment=False)
 
 
 def run_folder(sizes: Sizes, arm: str, seed: int) -> Path:
@@ -127,13 +127,13 @@ def run_folder(sizes: Sizes, arm: str, seed: int) -> Path:
 def run_all(sizes: Sizes, arms: Mapping[str, Change]) -> Found:
     """Runs what is not finished yet, seed by seed, and returns the evaluations of all runs."""
     every, sets = sizes.eval_every, make_sets(sizes)
-    rhythm = Rhythm(every, every, every, eval_sigmas=sizes.eval_sigmas)
+    settings = LoopSettings(every, every, every, eval_sigmas=sizes.eval_sigmas)
     found: Found = {arm: [] for arm in arms}
     for seed in range(sizes.num_seeds):
         for arm, change in arms.items():
             task, folder = change(plain_task(sizes, seed, sets)), run_folder(sizes, arm, seed)
             with progress(folder.name, sizes.steps) as bar:
-                train(task, rhythm, folder, bar.report)
+                train(task, settings, folder, bar.report)
             found[arm].append(evaluations(folder))
     return found
 
@@ -168,7 +168,7 @@ def accuracy_label(sizes: Sizes) -> str:
 
 def evaluations(folder: Path) -> list[dict[str, float]]:
     """Returns the rows of a run's log that hold test metrics."""
-    return [row for row in Table(folder / METRICS).rows() if f"test/{CLEAN}" in row]
+    return [row for row in CsvLog(folder / METRICS).rows() if f"test/{CLEAN}" in row]
 
 
 def summarize(runs: list[list[dict[str, float]]], metric: str) -> dict[str, list[float]]:

@@ -20,7 +20,7 @@ class Options:
     Attributes:
       model: The model whose rollouts are disturbed.
       num_puzzles: The number of held-out puzzles; those of mixed outcome are drawn.
-      num_rollouts: The number of noisy rollouts of each puzzle.
+      num_runs: The number of noisy rollouts of each puzzle.
       num_segments: The number of segments of each rollout.
       sigma: The size σ of the noise on z_L before every segment.
       folder: The folder for the run and the figure.
@@ -28,7 +28,7 @@ class Options:
 
     model: str = "trm-sudoku9"
     num_puzzles: int = 128
-    num_rollouts: int = 8
+    num_runs: int = 8
     num_segments: int = 16
     sigma: float = 0.3
     folder: Path = Path("runs/story")
@@ -40,7 +40,7 @@ def main(options: Options) -> None:
     results = run(
         options.folder / f"ptrm-{name}",
         *("ptrm", options.model, "--num-puzzles", options.num_puzzles),
-        *("--num-rollouts", options.num_rollouts, "--num-segments", options.num_segments),
+        *("--num-runs", options.num_runs, "--num-segments", options.num_segments),
         *("--sigma", options.sigma),
     )
     path = options.folder / "q_against_stability.png"

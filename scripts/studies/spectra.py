@@ -8,7 +8,6 @@ from typing import Any
 from rrjax import Results
 from rrjax.analysis.outcome import usable_runs
 from rrjax.plots.canvas import new_figure, save_figure
-from rrjax.results.axes import answer_drift
 from scripts.studies.runs import run
 
 
@@ -49,7 +48,7 @@ def draw_beside(options: Options, draw: Callable[..., Any], name: str) -> None:
     panels = figure.subplots(1, len(found), squeeze=False)[0]
     for ax, (model, results) in zip(panels, found.items(), strict=True):
         ax.spines[["top", "right"]].set_visible(False)
-        drift = results[answer_drift(results)]
+        drift = results[results.answer_drift]
         keep = usable_runs(results["exponents"], drift, results["finite"])
         draw(results["exponents"][keep], results["solved"][keep], ax)
         title = f"{Path(model).name}\n{ax.get_title(loc='left')}"

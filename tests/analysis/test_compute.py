@@ -14,30 +14,26 @@ def random_flags(seed, shape=(30, 12)):
 
 
 def test_the_two_accuracies_are_kept_apart():
-    curve = accuracy_curve(SOLVED, updates_per_segment=21)
-    assert curve.segments.tolist() == [1, 2, 3, 4]
-    assert curve.evaluations.tolist() == [21, 42, 63, 84]
+    curve = accuracy_curve(SOLVED)
     assert curve.at_segment.value.tolist() == [0.25, 0.75, 0.25, 0.5]
     assert curve.so_far.value.tolist() == [0.25, 0.75, 0.75, 0.75]
-    assert curve.num_puzzles == 4
 
 
 def test_each_segment_has_its_wilson_interval():
     solved = random_flags(0)
-    curve = accuracy_curve(solved, 1)
+    curve = accuracy_curve(solved)
     for segment, count in enumerate(solved.sum(axis=0)):
-        found = [end[segment] for end in curve.at_segment.ends]
-        np.testing.assert_allclose(found, wilson_interval(int(count), 30).ends)
+        at_segment = curve.at_segment.at(segment).ends
+        np.testing.assert_allclose(at_segment, wilson_interval(int(count), 30).ends)
 
 
 def test_halting_reads_out_where_the_rule_first_holds():
     halts = np.array([[0, 1, 1, 1], [0, 0, 1, 0], [1, 0, 0, 0], [0, 0, 0, 0]], dtype=bool)
-    found = early_halting(SOLVED, halts)  # at segments 2, 3, 1 and, never halted, 4
-    assert found.num_halted == 3
-    assert found.accuracy == wilson_interval(2, 4)
-    assert found.full_accuracy == wilson_interval(2, 4)
-    assert found.mean_segments == 2.5
-    assert found.saved == pytest.approx(1 - 10 / 16)
+    halting = early_halting("rule", SOLVED, halts)  # at segments 2, 3, 1 and, never halted, 4
+    assert (halting.name, halting.num_halted) == ("rule", 3)
+    assert halting.accuracy == wilson_interval(2, 4)
+    assert halting.mean_segments == 2.5
+    assert halting.saved == pytest.approx(1 - 10 / 16)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -49,37 +45,36 @@ def test_halting_agrees_with_a_plain_loop(seed):
             if rule[segment] or segment == 11:
                 right, ran = right + row[segment], ran + segment + 1
                 break
-    found = early_halting(solved, halts)
-    assert found.accuracy.value == right / 30
-    assert found.mean_segments == pytest.approx(ran / 30)
+    halting = early_halting("rule", solved, halts)
+    assert halting.accuracy.value == right / 30
+    assert halting.mean_segments == pytest.approx(ran / 30)
 
 
 def test_rules_that_always_and_never_hold():
     solved = random_flags(5)
-    always = early_halting(solved, np.ones_like(solved))
+    always = early_halting("always", solved, np.ones_like(solved))
     assert always.accuracy.value == solved[:, 0].mean()
     assert always.saved == pytest.approx(11 / 12)
-    never = early_halting(solved, np.zeros_like(solved))
-    assert never.accuracy == never.full_accuracy
+    never = early_halting("never", solved, np.zeros_like(solved))
+    assert never.accuracy.value == solved[:, -1].mean()
     assert (never.num_halted, never.saved) == (0, 0)
 
 
 def test_the_oracle_rule_solves_what_is_ever_solved():
     solved = random_flags(6, (50, 4))
-    oracle = early_halting(solved, solved)
-    assert oracle.accuracy.value == accuracy_curve(solved, 1).so_far.value[-1]
+    oracle = early_halting("oracle", solved, solved)
+    assert oracle.accuracy.value == accuracy_curve(solved).so_far.value[-1]
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: accuracy_curve(np.zeros((2, 3)), 1), "solved must be booleans"),
-        (lambda: accuracy_curve(np.zeros((2, 0), bool), 1), "no empty axis"),
-        (lambda: accuracy_curve(np.zeros((0, 2), bool), 1), "no empty axis"),
-        (lambda: accuracy_curve(np.zeros(3, bool), 1), "solved must be booleans"),
-        (lambda: accuracy_curve(SOLVED, 0), "updates_per_segment must be at least 1"),
-        (lambda: early_halting(SOLVED, SOLVED[:, :2]), "halts must be booleans of shape"),
-        (lambda: early_halting(SOLVED, np.ones((4, 4))), "halts must be booleans of shape"),
+        (lambda: accuracy_curve(np.zeros((2, 3))), "solved must be booleans"),
+        (lambda: accuracy_curve(np.zeros((2, 0), bool)), "no empty axis"),
+        (lambda: accuracy_curve(np.zeros((0, 2), bool)), "no empty axis"),
+        (lambda: accuracy_curve(np.zeros(3, bool)), "solved must be booleans"),
+        (lambda: early_halting("rule", SOLVED, SOLVED[:, :2]), "halts must be booleans of shape"),
+        (lambda: early_halting("rule", SOLVED, np.ones((4, 4))), "halts must be booleans of shape"),
     ],
 )
 def test_bad_requests_are_refused(call, message):

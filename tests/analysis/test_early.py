@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rrjax.analysis.controls import MIN_GROUP
-from rrjax.analysis.early import early_windows, horizon_curve, running_mean, segment_ends
+from rrjax.analysis.early import early_windows, horizon_curve, running_mean
 from rrjax.analysis.intervals import bootstrap_median
 
 SEGMENTS, PER_SEGMENT = 5, 3
@@ -87,7 +87,6 @@ def test_the_mean_of_every_prefix():
     found = running_mean(growth)
     for t in range(1, growth.shape[1] + 1):
         np.testing.assert_allclose(found[:, t - 1], growth[:, :t].mean(1))
-    assert segment_ends(growth, SEGMENTS).tolist() == [2, 5, 8, 11, 14]
 
 
 def test_a_direction_that_is_annihilated_stays_below_all():

@@ -86,7 +86,7 @@ def test_unknown_answers_and_runs_that_blew_up():
     assert summary.num_not_finite == 1
 
 
-@pytest.mark.parametrize(("updates", "readout"), [(0, 2), (6, 0), (6, 5)])
-def test_bad_requests_are_refused(updates, readout):
-    with pytest.raises(ValueError, match=r"must (be at least 1|lie in 1\.\.4)"):
-        summarize_rollout(rollouts(SOLVED), updates, readout, {})
+@pytest.mark.parametrize("readout", [0, 5])
+def test_a_segment_that_is_none_is_refused(readout):
+    with pytest.raises(ValueError, match=r"must lie in 1\.\.4"):
+        summarize_rollout(rollouts(SOLVED), 6, readout, {})

@@ -105,8 +105,8 @@ def test_tasks_with_fewer_copies_than_asked_for_are_counted(tmp_path, source, ca
         (("--test-set", "concept"), "test_set: expected one of the subsets"),
         (("--subsets", "evaluation", "concept"), "expected *_concept_challenges.json or a folder"),
         (("--subsets", "training", "training", "evaluation"), "expected each once, found first"),
-        (("--num-aug", "-1"), "num_aug: expected at least 0, found -1"),
-        (("--seed", "-1"), "seed: expected at least 0, found -1"),
+        (("--num-aug", "-1"), "num_aug must be at least 0, got -1"),
+        (("--seed", "-1"), "seed must be at least 0, got -1"),
     ],
 )
 def test_an_impossible_request_writes_nothing(tmp_path, source, capsys, options, message):
@@ -119,7 +119,7 @@ def test_an_impossible_request_writes_nothing(tmp_path, source, capsys, options,
     ("grid", "message"),
     [
         ([[0] * 31], "third: test 0 input: expected 1 to 30 rows and columns, found (1, 31)"),
-        ([[10]], "third: test 0 input: expected colours 0..9, found 10"),
+        ([[10]], "third: test 0 input: expected values 0..9, found 10"),
         ([[1], [1, 2]], "third: test 0 input: expected rows of equal length"),
     ],
 )

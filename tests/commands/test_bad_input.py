@@ -178,7 +178,7 @@ def test_tokens_out_of_range(place, refused):
     large = dataclasses.replace(three, inputs=inputs, metadata=metadata)
     write_folder(place / "large", {"test": large})
     message = refused(*spectrum_of(data="large"))
-    assert message == "tokens: this model expects values in 0..5, found 8..8"
+    assert message == "tokens: expected values 0..5, found 8 at (0, 0)"
 
 
 def test_a_file_in_the_place_of_the_folder(place, refused):

@@ -102,12 +102,12 @@ def refused(tmp_path, capsys, message, *options):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--size", "4"), "size: expected at least 5, found 4"),
-        (("--min-path", "0"), "min_path: expected at least 1"),
+        (("--size", "4"), "size must be at least 5, got 4"),
+        (("--min-path", "0"), "min_path must be at least 1"),
         (("--walls", "0.6", "0.5"), "walls: expected 0 <= least <= greatest < 1"),
-        (("--num-train", "0"), "num_train: expected at least 1, found 0"),
-        (("--num-test", "-1"), "num_test: expected at least 1, found -1"),
-        (("--seed", "-1"), "seed: expected at least 0, found -1"),
+        (("--num-train", "0"), "num_train must be at least 1, got 0"),
+        (("--num-test", "-1"), "num_test must be at least 1, got -1"),
+        (("--seed", "-1"), "seed must be at least 0, got -1"),
         # three corners apart, up to symmetry one maze
         (("--size", "5", "--walls", "0", "0"), "that differ by more than a symmetry, only 1"),
     ],

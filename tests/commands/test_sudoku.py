@@ -65,9 +65,9 @@ def test_puzzles_have_the_clues_asked_for_and_one_solution(tmp_path):
         ),
         (("--clues", "3", "5"), "clues: expected 4 <= fewest <= most <= 16"),
         (("--clues", "8", "6"), "clues: expected 4 <= fewest <= most <= 16"),
-        (("--num-train", "-1"), "number: expected at least 0, found -1"),
+        (("--num-train", "-1"), "number must be at least 0, got -1"),
         (("--num-train", "0"), "expected boards and solutions"),
-        (("--seed", "-1"), "seed: expected at least 0, found -1"),
+        (("--seed", "-1"), "seed must be at least 0, got -1"),
     ],
 )
 def test_an_impossible_request_writes_nothing(tmp_path, capsys, options, message):
@@ -177,8 +177,8 @@ def refused(tmp_path, capsys, *options: str) -> str:
         (("--num-test", "11"), "num_test: expected 1 to the 10 puzzles of the CSV, found 11"),
         (("--num-train", "0"), "num_train: expected 1 to the 20 puzzles of the CSV, found 0"),
         (("--num-test", "-1"), "num_test: expected 1 to the 10 puzzles of the CSV, found -1"),
-        (("--num-aug", "-1"), "num_aug: expected at least 0, found -1"),
-        (("--seed", "-1"), "seed: expected at least 0, found -1"),
+        (("--num-aug", "-1"), "num_aug must be at least 0, got -1"),
+        (("--seed", "-1"), "seed must be at least 0, got -1"),
         (("--clues", "4", "8"), "clues: expected none with a csv"),
         (("--min-rating", "15"), "test.csv: expected at least one puzzle, found none"),
     ],
@@ -190,8 +190,8 @@ def test_a_request_that_no_csv_answers_writes_nothing(tmp_path, csv, capsys, opt
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("web,{board},{answer}", "train.csv, line 3: expected source,question,answer and an"),
-        ("web,{board},{answer},hard", "train.csv, line 3: expected source,question,answer and"),
+        ("web,{board},{answer}", "train.csv, line 3: expected source,question,answer,rating"),
+        ("web,{board},{answer},hard", "train.csv, line 3: expected an integer rating, found"),
         ("web,{board}.,{answer},1", "line 3: board: expected [16, 36, 81, 256] characters"),
         ("web,{board},12,1", "line 3: board: expected [16, 36, 81, 256] characters, found 2"),
         ("web,{board},{answer}{answer},1", "train.csv, line 3: board: expected [16, 36, 81"),

@@ -14,9 +14,10 @@ from rrjax.cells import bind, init_params
 from rrjax.contract import Dynamics, run_segment
 from rrjax.dynamics.precision import with_precision
 from rrjax.puzzles.batch import Batch
-from rrjax.training.recipe import Recipe
-from rrjax.training.step import init_train_state, train_step
+from rrjax.training.settings import Recipe
+from rrjax.training.state import init_train_state
 from tests.tools import tiny
+from tests.tools.tiny_training import compiled_step
 
 CONFIG = replace(tiny.CONFIG, arch=replace(tiny.CONFIG.arch, H_cycles=1, L_cycles=1))
 PARAMS = jax.eval_shape(lambda: init_params(jax.random.key(0), CONFIG))
@@ -90,7 +91,7 @@ def test_training_leaves_the_choice_to_the_device():
     state = jax.eval_shape(lambda: init_train_state(CONFIG, recipe))
     rows = many(TOKENS)
     batch = Batch(rows, rows, jax.ShapeDtypeStruct((4,), jnp.int32))
-    asked = set(precisions(train_step.lower(CONFIG, recipe, state, batch)))
+    asked = set(precisions(compiled_step.lower(CONFIG, recipe, state, batch)))
     assert asked <= {"", "DEFAULT, DEFAULT"}
 
 

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 from rrjax import cli, store
-from rrjax.commands import spectrum as command
 from rrjax.jobs import devices, sweep
 from rrjax.jobs.devices import ChunkProgram, use_cpu_devices
 from rrjax.jobs.shares import Share, parse_share
@@ -43,7 +42,7 @@ class Job(NamedTuple):
 @pytest.fixture(scope="module", autouse=True)
 def _no_figures() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(command, "draw_results", lambda *_: None)
+        patch.setattr("rrjax.reports.terminal.draw_results", lambda *_: None)
         yield
 
 
@@ -91,7 +90,7 @@ def test_the_runs_are_chaotic_so_that_another_last_bit_would_show(job):
 _ON_FOUR = """
 import sys
 from rrjax import cli
-from rrjax.commands import spectrum
+from rrjax.reports import terminal
 from rrjax.jobs.devices import ChunkProgram
 
 shapes, call = [], ChunkProgram.__call__
@@ -99,7 +98,7 @@ def counted(self, items):
     shapes.append((self.parallel, *items.shape))
     return call(self, items)
 ChunkProgram.__call__ = counted
-spectrum.draw_results = lambda *_: None
+terminal.draw_results = lambda *_: None
 code = cli.main(["spectrum", *sys.argv[1:]])
 print(shapes)
 sys.exit(code)

@@ -96,11 +96,11 @@ def test_bind_is_the_cells_own(folder):
         ([], 0, r"tokens: .* found \(0,\)"),
         (3, 0, r"tokens: .* found \(\)"),
         (TOKENS.reshape(4, 4), 0, r"tokens: .* found \(4, 4\)"),
-        (TOKENS + 1, 0, r"tokens: this model expects values in 0\.\.5, found 1\.\.6"),
-        (TOKENS - 1, 0, r"tokens: .* values in 0\.\.5, found -1\.\.4"),
-        (TOKENS / 2, 0, "tokens: expected integers, found float64"),
-        (TOKENS, 1, r"puzzle_id: this model expects values in 0\.\.0, found 1\.\.1"),
-        (TOKENS, -1, r"puzzle_id: .* values in 0\.\.0, found -1\.\.-1"),
+        (TOKENS + 1, 0, r"tokens: expected values 0..5, found 6 at"),
+        (TOKENS - 1, 0, r"tokens: expected values 0..5, found -1 at"),
+        (TOKENS / 2, 0, "tokens: expected integers, found dtype float64"),
+        (TOKENS, 1, r"puzzle_id: expected values 0..0, found 1 at"),
+        (TOKENS, -1, r"puzzle_id: expected values 0..0, found -1 at"),
         (TOKENS, [0], r"puzzle_id: this model expects the shape \(\), found \(1,\)"),
     ],
 )
@@ -114,7 +114,7 @@ def test_puzzles_of_a_batch_are_checked_together():
     check_tokens(CONFIG, TOKENS[None], np.array([0]), (1,))
     with pytest.raises(ValueError, match=r"tokens: .* the shape \(2, 16\), found \(1, 16\)"):
         check_tokens(CONFIG, TOKENS[None], np.array([0, 0]), (2,))
-    with pytest.raises(ValueError, match="puzzle_id: expected integers, found float64"):
+    with pytest.raises(ValueError, match="puzzle_id: expected integers, found dtype float64"):
         check_tokens(CONFIG, TOKENS[None], np.array([0.0]), (1,))
 
 
@@ -137,7 +137,7 @@ def test_shapes_and_types_are_checked_under_vmap_and_jit(folder):
     model = load_model(folder)
     with pytest.raises(ValueError, match=r"tokens: .* the shape \(16,\), found \(15,\)"):
         jax.vmap(lambda tokens: model.bind(tokens).context["x"])(np.zeros((2, 15), np.int32))
-    with pytest.raises(ValueError, match="tokens: expected integers, found float32"):
+    with pytest.raises(ValueError, match="tokens: expected integers, found dtype float32"):
         jax.jit(lambda tokens: model.bind(tokens).context["x"])(np.zeros(16, np.float32))
 
 

@@ -23,7 +23,7 @@ from rrjax.contract import State, run_segment
 from rrjax.dynamics.spectrum import Spectrum, spectrum
 from rrjax.puzzles.batch import Batch
 from rrjax.training.act import empty_slots, refill, run_slots
-from rrjax.training.losses import score
+from rrjax.training.objective import score
 
 FOLDER = Path(__file__).parents[1] / "golden"
 CASES = (

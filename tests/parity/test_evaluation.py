@@ -15,7 +15,6 @@ from tests.parity.golden import SEGMENTS
 def puzzle_set(case: golden.Case) -> PuzzleSet:
     """The golden puzzles, one a group."""
     size, config = len(case.batch.inputs), case.config
-    sizes = (config.vocab_size, config.seq_len, config.num_puzzle_identifiers)
     labels = np.asarray(case.batch.labels)
     assert not (labels == 0).any()
     return PuzzleSet(
@@ -24,7 +23,14 @@ def puzzle_set(case: golden.Case) -> PuzzleSet:
         puzzle_ids=np.asarray(case.batch.puzzle_ids),
         puzzle_indices=np.arange(size + 1, dtype=np.int32),
         group_indices=np.arange(size + 1, dtype=np.int32),
-        metadata=Metadata(0, 0, 0, *sizes, size, 1.0, size, ["all"]),
+        metadata=Metadata(
+            vocab_size=config.vocab_size,
+            seq_len=config.seq_len,
+            num_puzzle_identifiers=config.num_puzzle_identifiers,
+            total_groups=size,
+            mean_puzzle_examples=1.0,
+            total_puzzles=size,
+        ),
     )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rrjax.cells import Readout
-from rrjax.training.losses import score
+from rrjax.training.objective import score
 from tests.parity import golden
 from tests.parity.golden import CASES, EACH, SEGMENTS
 

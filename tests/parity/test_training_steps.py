@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from rrjax.cells import flatten
-from rrjax.training.recipe import Recipe
-from rrjax.training.step import init_train_state, train_step
+from rrjax.training.settings import Recipe
+from rrjax.training.state import init_train_state
 from tests.parity import golden
+from tests.tools.tiny_training import compiled_step
 
 STEPS = range(1, 7)
 CALM = ("trm_att", "trm_singlez", "hrm", "hrm_deep")
@@ -42,7 +43,7 @@ def train(name: str, dtype: str = "float32") -> Run:
         state, run = init_train_state(case.config, recipe, case.params), Run([], [], [], {})
         for t in STEPS:
             batch = golden.batch_of(arrays, f"{t}/batch/")
-            state, metrics = train_step(case.config, recipe, state, batch)
+            state, metrics = compiled_step(case.config, recipe, state, batch)
             run.metrics.append(metrics)
             run.halted.append(np.array(state.slots.halted))
             run.steps.append(np.array(state.slots.steps))

@@ -84,8 +84,8 @@ def title_of(*boards):
 
 def test_the_title_compares_wrong_cells_with_right_ones_to_be_found():
     assert title_of(board(), solved()) == (
-        "Puzzle 7 (failed), segment 3: a wrong cell carries 15 times the share of a right cell "
-        "that had to be found"
+        "Puzzle 7 (failed), segment 3: a wrong cell carries 15 times\n"
+        "the share of a right cell that had to be found"
     )
 
 
@@ -93,10 +93,17 @@ def solved():
     return board()._replace(name="Puzzle 9 (solved)", wrong=np.zeros((3, 16), bool))
 
 
+def test_a_single_segment_leaves_the_title_its_width():
+    figure = unstable_cells([board(segments=1)], STATES)
+    figure.draw_without_rendering()
+    title = figure.texts[0].get_window_extent()
+    assert title.x1 <= figure.bbox.x1
+
+
 def test_the_title_of_a_solved_puzzle_says_where_its_vector_lies():
     assert title_of(solved()) == (
-        "Puzzle 9 (solved), segment 3: the cells that had to be found, 75 % of the board, carry "
-        "87 % of what lies on it"
+        "Puzzle 9 (solved), segment 3: the cells that had to be found,\n"
+        "75 % of the board, carry 87 % of what lies on it"
     )
     assert unstable_cells([solved()], STATES, title="B").get_suptitle() == "B"
 

@@ -146,8 +146,8 @@ def test_names_that_do_not_tell_an_augmentation_are_refused(name):
         (np.zeros((1, 0), int), r"expected 1 to 30 rows and columns, found \(1, 0\)"),
         ([[0] * 31], r"found \(1, 31\)"),
         ([[0]] * 31, r"found \(31, 1\)"),
-        ([[0, 10]], r"expected colours 0..9, found 10 at \(0, 1\)"),
-        ([[-1]], "expected colours 0..9, found -1"),
+        ([[0, 10]], r"expected values 0..9, found 10 at \(0, 1\)"),
+        ([[-1]], "expected values 0..9, found -1"),
     ],
 )
 def test_what_is_no_grid_is_refused(grid, message):

@@ -212,8 +212,8 @@ def test_repeated_pairs_are_found_under_augmentation():
     [
         (ArcRequest([TRAINED], []), "evaluation: expected at least one task, found none"),
         (ArcRequest([TESTED], [TESTED]), "tasks: expected each once, found tested again"),
-        (ArcRequest([], [TESTED], num_aug=-1), "num_aug: expected at least 0, found -1"),
-        (ArcRequest([], [TESTED], seed=-1), "seed: expected at least 0, found -1"),
+        (ArcRequest([], [TESTED], num_aug=-1), "num_aug must be at least 0, got -1"),
+        (ArcRequest([], [TESTED], seed=-1), "seed must be at least 0, got -1"),
     ],
 )
 def test_impossible_requests_write_nothing(tmp_path, request_, message):

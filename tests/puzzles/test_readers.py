@@ -41,23 +41,23 @@ def test_a_list_holds_puzzles_with_or_without_solutions(write, separator):
     text = f"# made here\n\n{BOARDS[0]}\r\n{BOARDS[1]}{separator}{SOLUTIONS[1]}\n{BOARDS[2]}"
     listing = read_list(write(text))
     np.testing.assert_array_equal(listing.lines, [3, 4, 5])
-    np.testing.assert_array_equal(listing.boards, PUZZLES.boards)
-    np.testing.assert_array_equal(listing.solutions[1], PUZZLES.solutions[1])
-    assert not listing.solutions[[0, 2]].any()
+    np.testing.assert_array_equal(listing.questions, PUZZLES.boards)
+    np.testing.assert_array_equal(listing.answers[1], PUZZLES.solutions[1])
+    assert not listing.answers[[0, 2]].any()
     np.testing.assert_array_equal(fill_solutions(listing).solutions, PUZZLES.solutions)
 
 
 def test_zeros_and_dots_are_blanks(write):
     listing = read_list(write("\n".join([BOARDS[0], BOARDS[0].replace(".", "0")])))
-    np.testing.assert_array_equal(listing.boards[0], listing.boards[1])
+    np.testing.assert_array_equal(listing.questions[0], listing.questions[1])
 
 
 def test_sudoku_extreme_is_filtered_by_rating(write):
     path = write(csv_text([3, 0, 40]), "test.csv")
     everything = read_csv(path)
     np.testing.assert_array_equal(everything.lines, [2, 3, 4])
-    np.testing.assert_array_equal(everything.boards, PUZZLES.boards)
-    np.testing.assert_array_equal(everything.solutions, PUZZLES.solutions)
+    np.testing.assert_array_equal(everything.questions, PUZZLES.boards)
+    np.testing.assert_array_equal(everything.answers, PUZZLES.solutions)
     np.testing.assert_array_equal(read_csv(path, min_rating=3).lines, [2, 4])
     np.testing.assert_array_equal(read_csv(path, min_rating=1, max_puzzles=1).lines, [2])
 
@@ -94,7 +94,10 @@ def test_reading_stops_before_later_lines(write):
         ("1234\n", r"line 1: board: expected \[16, 36, 81, 256\] characters, found 4"),
         (f"{BOARDS[0]}\n{'.' * 15}9\n", "line 2: board: expected the characters .* found '9'"),
         (f"{BOARDS[0]}\n{'.' * 36}\n", "line 2: expected 16 cells as in line 1, found 36"),
-        (f"{BOARDS[0]},{'.' * 36}\n", "line 1: solution: expected 16 cells, found 36"),
+        (
+            f"{BOARDS[0]},{'.' * 36}\n",
+            "line 1: expected 16 .* in the answer 36",
+        ),
         (f"{BOARDS[0]},{SOLUTIONS[0]},7\n", "line 1: .* at most a solution, found 3 fields"),
         (f"#\n{BOARDS[0]},{SOLUTIONS[1]}\n", "line 2: expected a solution of the puzzle"),
         ("." * 16, r"line 1: expected a puzzle with one solution, found several for \.{16}"),
@@ -115,7 +118,10 @@ def test_wrong_lists_are_refused(write, text, message):
         ("source,question,answer\n", "line 1: expected the header source,question,answer,rating"),
         ("quizzes,question\n", "line 1: expected the header"),
         (HEADER, "expected at least one puzzle, found none"),
-        (HEADER + f"a,{BOARDS[0]},{SOLUTIONS[0]}\n", "line 2: .* an integer rating, found"),
+        (
+            HEADER + f"a,{BOARDS[0]},{SOLUTIONS[0]}\n",
+            "line 2: expected source,question,",
+        ),
         (HEADER + f"a,{BOARDS[0]},{SOLUTIONS[0]},hard\n", "line 2: .*rating, found .*'hard'"),
         (HEADER + f"a,{BOARDS[0]},{SOLUTIONS[1]},1\n", "line 2: expected a solution of the"),
         (HEADER + f"a,{BOARDS[0][1:]},{SOLUTIONS[1]},1\n", "line 2: board: expected .* found 15"),

@@ -29,7 +29,7 @@ def assert_unique(puzzles):
 
 
 @settings(max_examples=10)
-@given(seed=st.integers(0, 2**63), size=st.sampled_from([4, 6]))
+@given(seed=st.integers(0, 2**32 - 1), size=st.sampled_from([4, 6]))
 def test_minimal_puzzles_lose_uniqueness_with_any_clue(seed, size):
     puzzles = generate_sudokus(size, 2, seed)
     assert_unique(puzzles)
@@ -105,21 +105,22 @@ def test_relabelling_forgets_the_names_of_digits_and_nothing_else(seed):
 def test_distinct_marks_first_occurrences_that_are_not_held_back():
     a, b, c = relabel(generate_sudokus(4, 3, 0).solutions)
     swapped = np.array([0, 2, 1, 4, 3])[a]
-    np.testing.assert_array_equal(distinct([a, swapped, a]), [True, False, False])
+    none = np.zeros((0, 16), int)
+    marks = distinct(np.stack([a, swapped, a]), none)
+    np.testing.assert_array_equal(marks, [True, False, False])
     assert not (a == b).all()
-    np.testing.assert_array_equal(distinct([a, b, c], [swapped]), [False, *distinct([b, c])])
-    with pytest.raises(ValueError, match=r"found \(1, 16\), \(1, 36\)"):
-        distinct([a], np.zeros((1, 36), int))
+    marks = distinct(np.stack([a, b, c]), swapped[None])
+    np.testing.assert_array_equal(marks, [False, *distinct(np.stack([b, c]), none)])
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"size": 8}, r"size: expected one of \[4, 6, 9, 16\], found 8"),
-        ({"number": -1}, "number: expected at least 0, found -1"),
-        ({"seed": -1}, "seed: expected at least 0, found -1"),
-        ({"first": -1}, "first: expected at least 0, found -1"),
-        ({"min_guesses": -1}, "min_guesses: expected at least 0, found -1"),
+        ({"number": -1}, "number must be at least 0, got -1"),
+        ({"seed": -1}, "seed must be at least 0, got -1"),
+        ({"first": -1}, "first must be at least 0, got -1"),
+        ({"min_guesses": -1}, "min_guesses must be at least 0, got -1"),
         ({"clues": (3, 8)}, r"clues: expected 4 <= fewest <= most <= 16 .* found \(3, 8\)"),
         ({"clues": (9, 8)}, r"found \(9, 8\)"),
         ({"clues": (4, 17)}, r"found \(4, 17\)"),

@@ -273,7 +273,7 @@ def test_restarts_say_what_escapes_and_what_the_start_decides():
     outcomes, selection, groups = tables
     assert outcomes.headline == "5 puzzles from 5 starts each"
     assert "1 of 25 runs were not finite: they count as failed." in outcomes.notes
-    assert "There are only 4 failures, too few for the intervals of runs." in outcomes.notes
+    assert "There are only 4 failures: below 10 the intervals are too narrow." in outcomes.notes
     assert [row[0] for row in outcomes.rows] == ["0", "0.1", "1"]
     assert outcomes.rows[1][2].startswith("38 %")
     assert outcomes.rows[1][3].startswith("50 %")

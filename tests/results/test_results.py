@@ -1,5 +1,6 @@
 """Results load in one line, say how they were made, and go through netCDF unchanged."""
 
+import copy
 import json
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 import rrjax
+from rrjax.results.results import read_results
 from rrjax.store import write_arrays, write_json, write_result
 from tests.tools.tiny import snapshot
 
@@ -30,7 +32,9 @@ AXES = {
     "wide": ["puzzle"],
 }
 RECORD = {
-    "command": "spectrum",
+    "format": "results 2",
+    "experiment": "spectrum",
+    "answer": "z_H",
     "model": {
         "name": "trm-tiny",
         "sha256": "ab" * 32,
@@ -73,10 +77,9 @@ def test_a_folder_or_its_file_loads_in_one_line(folder):
 
 def test_they_say_how_they_were_made(folder):
     results = rrjax.load_results(folder)
-    assert results.command == "rrjax spectrum"
     assert results.how_made.splitlines() == [
         "rrjax spectrum, 2026-01-01T00:00:00+00:00",
-        f"model trm-tiny, sha256 {'ab' * 32} (step: 900; the record says of trained)",
+        f"model trm-tiny, sha256 {'ab' * 32} (step: 900; the record tells of trained)",
         "options: num_segments=2, seed=0",
         "made with rrjax 0.1.0, jax 0.10.2 on cpu, commit c0ffee with changes",
     ]
@@ -84,15 +87,34 @@ def test_they_say_how_they_were_made(folder):
     assert "  exponents: (puzzle 2, exponent 3) float32, unit of exponents\n" in repr(results)
 
 
-def test_a_record_that_says_little_still_has_words(tmp_path):
-    write_result(tmp_path / "other.npz", {"a": np.zeros((2, 3))}, {})
-    results = rrjax.load_results(tmp_path / "other.npz")
-    assert results.how_made.startswith("an unknown program, at an unknown time")
-    assert "  a: (? 2, ? 3) float64" in repr(results)
-    with pytest.raises(ValueError, match=r"does not say the axes of a: .* run that again"):
-        results.to_xarray()
-    with pytest.raises(ValueError, match="does not say the units of a"):
-        _ = results.units
+def test_another_format_is_refused_by_name(folder):
+    write_result(folder / "results.npz", ARRAYS, RECORD | {"format": "results 1"})
+    with pytest.raises(ValueError, match=r"results\.json has the format 'results 1', but this"):
+        rrjax.load_results(folder)
+    write_result(folder / "results.npz", ARRAYS, {})
+    with pytest.raises(ValueError, match=r"results\.json names no format"):
+        rrjax.load_results(folder)
+
+
+def test_arrays_are_attributes_and_a_saved_result_is_the_same(folder, tmp_path):
+    results = rrjax.load_results(folder)
+    assert results.exponents is results["exponents"]
+    assert "exponents" in dir(results)
+    with pytest.raises(AttributeError, match="'drift' is none of the arrays"):
+        _ = results.drift
+    copied = copy.deepcopy(results)
+    copied.save(tmp_path / "copy")
+    again = rrjax.load_results(tmp_path / "copy")
+    assert again.path == tmp_path / "copy" / "results.npz"
+    for name, array in ARRAYS.items():
+        np.testing.assert_array_equal(again[name], array)
+    assert again.record == results.record
+    assert again.experiment is results.experiment
+
+
+def test_results_without_an_experiment_have_no_tables(folder):
+    with pytest.raises(ValueError, match="know no experiment"):
+        read_results(folder).summary()
 
 
 def test_xarray_has_axes_units_coordinates_and_the_record(folder):
@@ -111,7 +133,8 @@ def test_xarray_has_axes_units_coordinates_and_the_record(folder):
 
 
 def test_an_array_can_be_the_coordinate_of_its_axis(tmp_path):
-    record = {"axes": {"sigma": ["sigma"], "a": ["sigma"]}, "units": {"sigma": "1", "a": "1"}}
+    axes, units = {"sigma": ["sigma"], "a": ["sigma"]}, {"sigma": "1", "a": "1"}
+    record = RECORD | {"axes": axes, "units": units}
     write_result(tmp_path / "results.npz", {"sigma": [0.1, 0.3], "a": [1.0, 2.0]}, record)
     data = rrjax.load_results(tmp_path).to_xarray()
     assert data["a"].sel(sigma=0.3).item() == 2.0

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from rrjax.cells import init_params
-from rrjax.training.recipe import Recipe
-from rrjax.training.sampler import Sampler
+from rrjax.training.data import Sampler
+from rrjax.training.settings import Recipe
 from scripts.benchmarks import training as benchmark
 
 TINY = {"hidden_size": 16, "num_heads": 1, "puzzle_emb_ndim": 16, "puzzle_emb_len": 1}

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tyro
 
 from rrjax.commands import ptrm
 from rrjax.results.results import Results
@@ -83,15 +82,15 @@ def test_the_figure_of_noisy_rollouts_is_drawn(tmp_path, monkeypatch):
         "exponents": rng.normal(size=(*shape, 1)),
         **{name: rng.normal(size=shape) for name in ("q_halt", "residual", "late_drift")},
     }
-    result = Results(arrays, {}, tmp_path / "results.npz")
+    result = Results(arrays, {})
     monkeypatch.setattr(
         figure_q_stability, "run", lambda folder, *words: asked.append(words) or result
     )
     figure_q_stability.main(figure_q_stability.Options(folder=tmp_path))
     assert (tmp_path / "q_against_stability.png").stat().st_size > 5_000
     # the command line takes these words
-    options = tyro.cli(ptrm.Options, args=[str(word) for word in asked[0][1:]])
-    assert (options.num_puzzles, options.num_rollouts, options.sigma) == (128, 8, 0.3)
+    options = ptrm.parse([str(word) for word in asked[0][1:]])
+    assert [options[name] for name in ("num_puzzles", "num_runs", "sigma")] == [128, 8, 0.3]
 
 
 def test_a_command_that_is_refused_ends_the_script(tmp_path, capsys):
@@ -106,7 +105,7 @@ def estimate(value, low, high):
 
 
 def result(record, **arrays):
-    return Results(arrays, {"summary": record}, Path("results.npz"))
+    return Results(arrays, {"summary": record, "answer": "z_H"})
 
 
 def evidence(number: int, high: bool):
@@ -114,7 +113,7 @@ def evidence(number: int, high: bool):
     good, bad = estimate(0.9, 0.8, 0.95), estimate(0.1, 0.05, 0.2)
     yes, no = (good, bad) if high else (bad, good)
     above, below = estimate(0.1, 0.05, 0.2), estimate(-0.1, -0.2, -0.05)
-    toy = Results({"auc": np.array([0.9, 0.6] if high else [0.6, 0.9])}, {}, Path())
+    toy = Results({"auc": np.array([0.9, 0.6] if high else [0.6, 0.9])}, {})
     spectrum = result(
         {
             "num_solved": number,

@@ -13,6 +13,9 @@ from rrjax.systems import SYSTEMS, System, flows, networks
 from rrjax.systems.networks import coupling, mean_field_exponent, without_diagonal
 from rrjax.systems.toy import search_and_capture
 
+# chaos carries the last bits into the numbers, whose tolerances were judged with all passes
+pytestmark = pytest.mark.optimized
+
 
 def sizes(system: System) -> list[int]:
     """Every k of a small system; of a large one those at which something is known."""

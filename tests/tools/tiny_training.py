@@ -9,8 +9,9 @@ import jax
 from rrjax.cells import Arch, Config, bind
 from rrjax.contract import run_segment
 from rrjax.puzzles.sudoku_build import sudoku_sets
-from rrjax.training.loop import Rhythm, Task
-from rrjax.training.recipe import Recipe
+from rrjax.training.settings import LoopSettings, Recipe
+from rrjax.training.step import train_step
+from rrjax.training.task import TrainingTask
 
 ARCH = Arch(
     hidden_size=32,
@@ -26,8 +27,11 @@ ARCH = Arch(
     halt_exploration_prob=0.5,
 )
 CONFIG = Config(ARCH, seq_len=16, vocab_size=6)
+compiled_step = jax.jit(train_step, static_argnums=(0, 1), donate_argnums=2)
+"""The program of a step that the loop runs on one device; it takes the state's buffers."""
+
 RECIPE = Recipe(global_batch_size=8, steps=30, lr=1e-3, lr_warmup_steps=5, ema_rate=0.9, seed=1)
-RHYTHM = Rhythm(log_every=5, eval_every=10, checkpoint_every=5)
+LOOP = LoopSettings(log_every=5, eval_every=10, checkpoint_every=5)
 SUDOKU = ("--size", "4", "--num-train", "24", "--num-test", "12", "--seed", "3")
 
 
@@ -37,10 +41,10 @@ def sets():
     return sudoku_sets(size=4, num_train=24, num_test=12, seed=3)
 
 
-def task(**changes: Any) -> Task:
+def task(**changes: Any) -> TrainingTask:
     """The task, with some of the recipe changed."""
     train, test = sets()
-    return Task(CONFIG, dataclasses.replace(RECIPE, **changes), train, test, augment=True)
+    return TrainingTask(CONFIG, dataclasses.replace(RECIPE, **changes), train, test, augment=True)
 
 
 def options(record: Any, prefix: str = "") -> list[str]:

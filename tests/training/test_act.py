@@ -10,9 +10,9 @@ import pytest
 from rrjax.cells import Arch, Config, Readout, init_params, initial_state
 from rrjax.puzzles.batch import Batch
 from rrjax.training.act import Slots, _halts, refill, run_slots
-from rrjax.training.step import init_train_state, train_step
+from rrjax.training.state import init_train_state
 from tests.tools import tiny_training as tiny
-from tests.tools.tiny_training import one_segment
+from tests.tools.tiny_training import compiled_step, one_segment
 
 PLAIN = Arch(halt_max_steps=4, halt_exploration_prob=0.0)
 ON_SIGN = Config(PLAIN)
@@ -131,7 +131,7 @@ def test_a_training_step_goes_on_with_running_slots_and_starts_halted_ones():
     slots, offered = mixed_slots(params, tiny.CONFIG)
     state = init_train_state(tiny.CONFIG, tiny.RECIPE, params)
     # a step donates its state
-    after, _ = train_step(
+    after, _ = compiled_step(
         tiny.CONFIG, tiny.RECIPE, state._replace(slots=jax.tree.map(jnp.copy, slots)), offered
     )
     np.testing.assert_array_equal(after.slots.steps, [1, 2, 1, 3, 1, 2, 1, 3])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from rrjax.training.checkpoints import Checkpoints, _checksum, _described
-from rrjax.training.step import TrainState, init_train_state
+from rrjax.training.state import TrainState, init_train_state
 from tests.tools import tiny_training as tiny
 
 

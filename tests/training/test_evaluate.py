@@ -11,7 +11,7 @@ import pytest
 from rrjax.cells import flatten, init_params, initial_state
 from rrjax.dynamics.starts import perturb
 from rrjax.puzzles import PuzzleSet
-from rrjax.training.evaluate import Noise, evaluate
+from rrjax.training.evaluate import StartNoise, evaluate
 from tests.tools import tiny_training as tiny
 from tests.tools.tiny_training import CONFIG, one_segment
 
@@ -93,7 +93,7 @@ def test_no_puzzles_are_refused():
 def test_perturbed_starts_are_the_plain_loop_from_there():
     """Each puzzle has a draw of its own, whatever the batch it is evaluated in."""
     test, arch = tiny.sets()[1], CONFIG.arch
-    noise = Noise(0.5, seed=7)
+    noise = StartNoise(0.5, seed=7)
     start = initial_state(params(), CONFIG)
     keys = [jax.random.fold_in(jax.random.key(7), row) for row in range(12)]
     states = [perturb(key, start, 0.5) for key in keys]
@@ -114,7 +114,7 @@ def test_perturbed_starts_are_the_plain_loop_from_there():
 def test_no_noise_is_the_clean_start_and_another_seed_another_one():
     flat = flatten(params())
     run = functools.partial(evaluate, flat, CONFIG, puzzles(), BATCH, 12)
-    assert run(Noise(0.0, seed=1)) == run()
-    one, other = run(Noise(1.0, seed=1)), run(Noise(1.0, seed=2))
+    assert run(StartNoise(0.0, seed=1)) == run()
+    one, other = run(StartNoise(1.0, seed=1)), run(StartNoise(1.0, seed=2))
     assert one["accuracy"] != other["accuracy"]
-    assert one == run(Noise(1.0, seed=1))
+    assert one == run(StartNoise(1.0, seed=1))

@@ -14,14 +14,14 @@ from rrjax.dynamics.spectrum import spectrum
 from rrjax.flossing.schedule import FlossingSchedule
 from rrjax.frames import random_frame
 from rrjax.puzzles.batch import Batch
-from rrjax.training import episodes
-from rrjax.training.episodes import Episodes
-from rrjax.training.floss import Floss, batch_loss, counted
+from rrjax.training import loop
+from rrjax.training.data import Sampler
+from rrjax.training.floss import batch_loss, counted, floss_before
 from rrjax.training.logs import FLOSS, METRICS, read_table
-from rrjax.training.loop import Rhythm, train
+from rrjax.training.loop import train
 from rrjax.training.placement import Placement, training_devices
-from rrjax.training.sampler import Sampler
-from rrjax.training.step import init_train_state
+from rrjax.training.settings import Floss, LoopSettings
+from rrjax.training.state import init_train_state
 from tests.tools import tiny_training as tiny
 
 ARCH = dataclasses.replace(tiny.ARCH, hidden_size=8, puzzle_emb_ndim=8, halt_max_steps=2)
@@ -29,14 +29,14 @@ CONFIG = dataclasses.replace(tiny.CONFIG, arch=ARCH)
 FLOSS_ALL = Floss(pre=2, every=2, episode=1, num_exponents=2, puzzles=3, kl=0.5, params=("L_*",))
 RECIPE = dataclasses.replace(tiny.RECIPE, steps=4, lr_warmup_steps=0, floss=FLOSS_ALL)
 TASK = dataclasses.replace(tiny.task(), config=CONFIG, recipe=RECIPE)
-RHYTHM = Rhythm(log_every=1, eval_every=4, checkpoint_every=1)
+LOOP = LoopSettings(log_every=1, eval_every=4, checkpoint_every=1)
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A run that nothing interrupts."""
     out = tmp_path_factory.mktemp("floss") / "run"
-    train(TASK, RHYTHM, out, lambda step, numbers: None)
+    train(TASK, LOOP, out, lambda step, numbers: None)
     return out
 
 
@@ -66,10 +66,10 @@ def test_a_run_that_was_cut_short_goes_on_to_the_same_bits(run, tmp_path, monkey
 
     monkeypatch.setattr(Sampler, "batch", cut_short)
     with pytest.raises(KeyboardInterrupt):
-        train(TASK, RHYTHM, tmp_path / "run", lambda step, numbers: None)
+        train(TASK, LOOP, tmp_path / "run", lambda step, numbers: None)
     monkeypatch.undo()
     assert len(table(tmp_path / "run")["step"]) == 3  # the episode before step 3 was done already
-    train(TASK, RHYTHM, tmp_path / "run", lambda step, numbers: None)
+    train(TASK, LOOP, tmp_path / "run", lambda step, numbers: None)
     chex.assert_trees_all_equal(table(tmp_path / "run"), table(run))
     chex.assert_trees_all_equal(table(tmp_path / "run", METRICS), table(run, METRICS))
     name = "models/step_000004/model.safetensors"
@@ -82,8 +82,8 @@ def test_an_episode_moves_the_chosen_weights_and_its_own_state_alone():
     before = init_train_state(CONFIG, RECIPE)
     kept = jax.tree.map(np.asarray, before)
     rows = []
-    found = Episodes.of(CONFIG, RECIPE, placement, TASK.train, augment=True)
-    after = found.before(3, before, rows.append)
+    run = loop._floss_program(TASK, placement)
+    after = floss_before(3, before, FLOSS_ALL, run, rows.append)
     assert [row["step"] for row in rows] == [3]
     for name, leaf in after.trained.items():
         assert np.array_equal(leaf, kept.trained[name]) != name.startswith("L_")
@@ -91,12 +91,12 @@ def test_an_episode_moves_the_chosen_weights_and_its_own_state_alone():
     assert int(after.floss.count) == 1
     after = after._replace(trained=kept.trained, floss=kept.floss)
     chex.assert_trees_all_equal(after, kept)
-    assert found.before(2, after, rows.append) is after
+    assert floss_before(2, after, FLOSS_ALL, run, rows.append) is after
     assert len(rows) == 1
 
 
-def test_preflossing_sets_the_average_to_what_it_made(monkeypatch):
-    def moved(placement, config, recipe, state, batch, reference):
+def test_preflossing_sets_the_average_to_what_it_made():
+    def moved(state, reference):
         trained = {name: leaf + 1 for name, leaf in state.trained.items()}
         chex.assert_trees_all_equal(reference, START)
         count = state.floss._replace(count=state.floss.count + 1)
@@ -104,12 +104,8 @@ def test_preflossing_sets_the_average_to_what_it_made(monkeypatch):
 
     state = init_train_state(CONFIG, RECIPE)
     START = jax.tree.map(np.asarray, state.trained)
-    monkeypatch.setattr(Placement, "floss", moved)
-    monkeypatch.setattr(episodes, "_check", lambda *_: None)
-    placement = Placement(training_devices(), RECIPE.global_batch_size)
-    found = Episodes.of(CONFIG, RECIPE, placement, TASK.train, augment=False)
     rows = []
-    after = found.before(1, state, rows.append)
+    after = floss_before(1, state, FLOSS_ALL, moved, rows.append)
     assert [row["floss_step"] for row in rows] == [1, 2]
     expected = {name: leaf + 2 for name, leaf in START.items()}
     chex.assert_trees_all_close(after.trained, expected, atol=1e-6)
@@ -117,16 +113,15 @@ def test_preflossing_sets_the_average_to_what_it_made(monkeypatch):
 
 
 def test_so_many_skipped_steps_in_a_row_stop_the_run(monkeypatch, tmp_path):
-    def skipped(placement, config, recipe, state, batch, reference):
+    def skipped(state, reference):
         floss = state.floss
         worse = floss.optimizer._replace(notfinite_count=floss.optimizer.notfinite_count + 1)
         return state._replace(floss=floss._replace(optimizer=worse)), {"loss": jnp.asarray(jnp.nan)}
 
-    monkeypatch.setattr(Placement, "floss", skipped)
-    monkeypatch.setattr(episodes, "_check", lambda *_: None)
+    monkeypatch.setattr(loop, "_floss_program", lambda task, placement: skipped)
     recipe = dataclasses.replace(RECIPE, floss=Floss(pre=3, limit=3))
     with pytest.raises(FloatingPointError, match=r"the last 3 flossing steps .* there is none yet"):
-        train(dataclasses.replace(TASK, recipe=recipe), RHYTHM, tmp_path, lambda *_: None)
+        train(dataclasses.replace(TASK, recipe=recipe), LOOP, tmp_path, lambda *_: None)
     assert len(table(tmp_path)["step"]) == 2
 
 
@@ -207,12 +202,13 @@ def test_flossing_is_off_as_it_stands():
     [
         ({"num_exponents": 0}, "floss.num_exponents must be at least 1"),
         ({"limit": 0}, "floss.limit must be at least 1"),
-        ({"kl": -1.0}, "floss.kl must be finite and not negative"),
+        ({"kl": -1.0}, "floss.kl must be finite and at least 0"),
         ({"lr": float("inf")}, "floss.lr must be finite"),
         ({"target": float("nan")}, "floss.target must be finite"),
         ({"every": 5}, "floss.episode must be at least 1 where floss.every is given"),
         ({"every": 0, "episode": 1}, "every must be at least 1"),
         ({"pre": -1}, "pre must be at least 0"),
+        ({"segments": (2, 2)}, "floss.segments must be two counts, the first below the second"),
     ],
 )
 def test_wrong_settings_are_refused_by_name(wrong, message):
@@ -224,15 +220,14 @@ def test_wrong_settings_are_refused_by_name(wrong, message):
     ("changes", "message"),
     [
         ({"num_exponents": 1000}, "num_exponents must lie in 1"),
-        ({"segments": (2, 2)}, "floss.segments must be a part of the 2 segments"),
-        ({"segments": (0, 50)}, "floss.segments must be a part of the 2"),
+        ({"segments": (0, 50)}, "floss.segments must end within the"),
         ({"params": ("H_level*",)}, "pattern 'H_level\\*' matches no parameter"),
     ],
 )
 def test_what_a_cell_cannot_do_is_refused_before_anything_is_written(changes, message, tmp_path):
     recipe = dataclasses.replace(RECIPE, floss=Floss(pre=1, **changes))
     with pytest.raises(ValueError, match=message):
-        train(dataclasses.replace(TASK, recipe=recipe), RHYTHM, tmp_path / "run", print)
+        train(dataclasses.replace(TASK, recipe=recipe), LOOP, tmp_path / "run", print)
     assert not (tmp_path / "run").exists()
 
 
@@ -250,7 +245,7 @@ def test_settings_without_flossing_are_refused(settings, field):
 def test_flossing_needs_single_precision(tmp_path):
     config = dataclasses.replace(CONFIG, arch=dataclasses.replace(ARCH, forward_dtype="bfloat16"))
     with pytest.raises(ValueError, match=r"--arch\.forward-dtype float32; got bfloat16"):
-        train(dataclasses.replace(TASK, config=config), RHYTHM, tmp_path / "run", print)
+        train(dataclasses.replace(TASK, config=config), LOOP, tmp_path / "run", print)
     assert not (tmp_path / "run").exists()
 
 
@@ -258,4 +253,4 @@ def test_devices_must_share_flossings_puzzles_equally():
     placement = Placement(training_devices(), RECIPE.global_batch_size)
     placement._number = 2
     with pytest.raises(ValueError, match=r"floss\.puzzles must be a multiple .* 2; got 3"):
-        Episodes.of(CONFIG, RECIPE, placement, TASK.train, augment=False)
+        loop._floss_program(TASK, placement)

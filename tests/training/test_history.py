@@ -10,7 +10,7 @@ from scipy import stats
 
 from rrjax.commands.runs import main
 from rrjax.training.history import aggregate_runs, load_run
-from rrjax.training.logs import Table
+from rrjax.training.logs import CsvLog
 
 
 def write_run(folder: Path, seed: int, values: list[float], **more: object) -> Path:
@@ -21,7 +21,7 @@ def write_run(folder: Path, seed: int, values: list[float], **more: object) -> P
     folder.mkdir(parents=True)
     record = {"identity": {"config": config, "recipe": recipe}, "num_weights": {"trained": 7}}
     (folder / "config.json").write_text(json.dumps(record))
-    table = Table(folder / "metrics.csv")
+    table = CsvLog(folder / "metrics.csv")
     for index, value in enumerate(values):
         table.append([{"step": 10 * index + 5, "loss": 1.0}])
         table.append([{"step": 10 * index + 10, "loss": 0.5, "test/exact_accuracy": value}])

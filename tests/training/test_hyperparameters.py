@@ -1,9 +1,8 @@
-"""What a recipe and a rhythm refuse."""
+"""What a recipe and a loop refuse."""
 
 import pytest
 
-from rrjax.training.loop import Rhythm
-from rrjax.training.recipe import Recipe
+from rrjax.training.settings import LoopSettings, Recipe
 
 
 @pytest.mark.parametrize(
@@ -39,19 +38,19 @@ def test_recipe_takes_the_last_value_that_makes_sense(field, value):
 
 
 @pytest.mark.parametrize("field", ["log_every", "eval_every", "checkpoint_every"])
-def test_rhythm_refuses_what_never_happens(field):
+def test_the_loop_refuses_what_never_happens(field):
     with pytest.raises(ValueError, match=rf"{field} must be at least 1, got 0"):
-        Rhythm(**{field: 0})
+        LoopSettings(**{field: 0})
 
 
 @pytest.mark.parametrize("field", ["eval_every", "checkpoint_every"])
-def test_rhythm_refuses_events_between_logged_lines(field):
+def test_the_loop_refuses_events_between_logged_lines(field):
     with pytest.raises(
         ValueError, match=rf"{field} must be a multiple of log_every \(10\).*got 25"
     ):
-        Rhythm(**{field: 25})
+        LoopSettings(**{field: 25})
 
 
-def test_rhythm_refuses_negative_numbers_of_puzzles():
-    with pytest.raises(ValueError, match="eval_puzzles must not be negative, got -1"):
-        Rhythm(eval_puzzles=-1)
+def test_the_loop_refuses_negative_numbers_of_puzzles():
+    with pytest.raises(ValueError, match="eval_puzzles must be at least 0, got -1"):
+        LoopSettings(eval_puzzles=-1)

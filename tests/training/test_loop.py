@@ -11,7 +11,6 @@ from contextlib import closing
 from pathlib import Path
 
 import chex
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -19,15 +18,15 @@ import pytest
 from rrjax.cells import flatten
 from rrjax.cli import main
 from rrjax.models import load_model
-from rrjax.training import loop, placement
-from rrjax.training.augment import Augmentation
+from rrjax.training import loop
 from rrjax.training.checkpoints import Checkpoints
 from rrjax.training.evaluate import evaluate
 from rrjax.training.history import load_run
 from rrjax.training.logs import LATENTS, RECURSION, read_table
-from rrjax.training.loop import identity, train
-from rrjax.training.recipe import Recipe
-from rrjax.training.step import TrainState, init_train_state, logged_step
+from rrjax.training.loop import train
+from rrjax.training.settings import Augmentation, Recipe
+from rrjax.training.state import TrainState, init_train_state
+from rrjax.training.step import train_step
 from tests.tools import tiny_training as tiny
 
 ROOT = Path(__file__).parents[2]
@@ -35,7 +34,7 @@ ROOT = Path(__file__).parents[2]
 KILLED = """
 import os, signal, sys
 from rrjax.cli import main
-from rrjax.training.sampler import Sampler
+from rrjax.training.data import Sampler
 
 batch = Sampler.batch
 
@@ -62,7 +61,7 @@ def command(data: Path, out: Path, *more: str) -> list[str]:
     options = [
         *tiny.options(tiny.ARCH, "arch."),
         *tiny.options(tiny.RECIPE),
-        *tiny.options(tiny.RHYTHM),
+        *tiny.options(tiny.LOOP),
     ]
     return ["train", "--data", str(data), "--out", str(out), "--augment", *options, *more]
 
@@ -120,9 +119,9 @@ def test_log_has_a_line_every_five_steps_and_an_evaluation_every_ten(whole):
 
 def test_config_says_what_ran_and_how(whole):
     config = json.loads((whole / "config.json").read_text())
-    assert config["identity"] == json.loads(json.dumps(identity(tiny.task())))
+    assert config["identity"] == json.loads(json.dumps(tiny.task().identity()))
     assert config["identity"]["recipe"]["seed"] == 1
-    assert config["rhythm"]["log_every"] == 5
+    assert config["loop"]["log_every"] == 5
     assert {"rrjax", "jax", "flax"} <= set(config["made_by"]["versions"])
     assert "git" in config["made_by"]
 
@@ -201,18 +200,17 @@ def test_an_interrupted_run_goes_on_to_the_same_bits_and_compiles_once(
 ):
     """The state that a checkpoint gives back has the very types of the state that a step gives."""
     chex.clear_trace_counter()
-    counted = chex.assert_max_traces(logged_step.__wrapped__, n=1)
-    step = jax.jit(counted, static_argnums=(0, 1), donate_argnums=2)
-    monkeypatch.setattr(placement, "logged_step", step)
+    counted = chex.assert_max_traces(train_step, n=1)
+    monkeypatch.setattr(loop, "train_step", counted)
 
     def stop(step: int, means: dict[str, float]):
         if step == 20:
             raise _StopError
 
     with pytest.raises(_StopError):
-        train(tiny.task(), tiny.RHYTHM, tmp_path / "run", stop)
+        train(tiny.task(), tiny.LOOP, tmp_path / "run", stop)
     seen = []
-    train(tiny.task(), tiny.RHYTHM, tmp_path / "run", lambda step, means: seen.append(step))
+    train(tiny.task(), tiny.LOOP, tmp_path / "run", lambda step, means: seen.append(step))
     assert seen == [20, 25, 30]  # stopped before the checkpoint of step 20
     assert_same_run(tmp_path / "run", whole)
 
@@ -225,16 +223,16 @@ def test_an_interrupted_augmented_run_goes_on_to_the_same_bits(tmp_path, rollout
         "multi_perturbed_ce", rollout, num_trajectories=2, sigma=(0.1, 1.0), ramp_steps=12
     )
     task = tiny.task(steps=15, augmentation=augmentation)
-    rhythm = dataclasses.replace(tiny.RHYTHM, eval_sigmas=(0.5,))
+    settings = dataclasses.replace(tiny.LOOP, eval_sigmas=(0.5,))
 
     def stop(step: int, means: dict[str, float]):
         if step == 10:
             raise _StopError
 
-    train(task, rhythm, tmp_path / "whole", lambda step, means: None)
+    train(task, settings, tmp_path / "whole", lambda step, means: None)
     with pytest.raises(_StopError):
-        train(task, rhythm, tmp_path / "run", stop)
-    train(task, rhythm, tmp_path / "run", lambda step, means: None)
+        train(task, settings, tmp_path / "run", stop)
+    train(task, settings, tmp_path / "run", lambda step, means: None)
     assert lines(tmp_path / "run") == lines(tmp_path / "whole")
     states = [last_state(tmp_path / name, task.recipe) for name in ("run", "whole")]
     chex.assert_trees_all_equal(*states)
@@ -247,7 +245,7 @@ def test_an_interrupted_augmented_run_goes_on_to_the_same_bits(tmp_path, rollout
 def test_the_best_model_is_the_first_of_the_highest_accuracy(tmp_path, monkeypatch):
     accuracies = iter((0.25, 0.5, 0.5))
     monkeypatch.setattr(loop, "evaluate", lambda *_, **__: {"exact_accuracy": next(accuracies)})
-    train(tiny.task(), tiny.RHYTHM, tmp_path / "run", lambda step, means: None)
+    train(tiny.task(), tiny.LOOP, tmp_path / "run", lambda step, means: None)
     best = load_model(tmp_path / "run" / "models" / "best")
     assert best.provenance["step"] == 20
     assert best.provenance["test"] == {"exact_accuracy": 0.5}
@@ -256,13 +254,30 @@ def test_the_best_model_is_the_first_of_the_highest_accuracy(tmp_path, monkeypat
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
-def test_a_latent_that_the_cell_lacks_is_refused_before_anything_is_written(tmp_path):
+def test_a_latent_that_the_cell_lacks_is_refused():
     task = tiny.task(augmentation=Augmentation("single_perturbed_ce", latents="z_H"))
-    single = dataclasses.replace(tiny.ARCH, name="trm_singlez")
-    task = dataclasses.replace(task, config=dataclasses.replace(tiny.CONFIG, arch=single))
+    single = dataclasses.replace(
+        tiny.CONFIG, arch=dataclasses.replace(tiny.ARCH, name="trm_singlez")
+    )
     with pytest.raises(ValueError, match=r"augmentation\.latents must .*has z_L; got z_H"):
-        train(task, tiny.RHYTHM, tmp_path / "run", lambda step, means: None)
-    assert not (tmp_path / "run").exists()
+        dataclasses.replace(task, config=single)
+
+
+def test_a_run_is_a_model_with_its_test_puzzles(whole):
+    model = load_model(whole)
+    assert model.folder == whole / "models" / "best"
+    assert model.test_puzzles().digest() == tiny.sets()[1].digest()
+
+
+@pytest.mark.parametrize("content", [{}, {"format": "training run 0"}])
+def test_a_run_of_another_version_is_refused_by_name(whole, tmp_path, content):
+    shutil.copytree(whole, tmp_path / "run", ignore=shutil.ignore_patterns("checkpoints"))
+    path = tmp_path / "run" / "config.json"
+    record = json.loads(path.read_text())
+    assert record.pop("format") == "training run 1"
+    path.write_text(json.dumps(record | content))
+    with pytest.raises(ValueError, match=r"config\.json .*format.* reads 'training run 1' only"):
+        train(tiny.task(), tiny.LOOP, tmp_path / "run", lambda step, means: None)
 
 
 def test_a_finished_run_is_left_as_it_is(data, whole, capsys):
@@ -303,7 +318,7 @@ def test_other_groups_of_the_same_puzzles_are_another_run():
         **{**vars(task.train), "group_indices": groups, "metadata": metadata}
     )
     other = type(task)(**{**vars(task), "train": train_set})
-    assert identity(other) != identity(task)
+    assert other.identity() != task.identity()
 
 
 def test_a_folder_with_something_else_is_refused(data, tmp_path, capsys):
@@ -327,18 +342,17 @@ def test_a_gradient_that_is_not_finite_stops_the_run_and_names_the_last_checkpoi
     tmp_path, monkeypatch
 ):
     """The loss of that step is still finite; the weights after it are not."""
-    step = placement.logged_step
 
     def poisoned(config, recipe, state, batch):
-        state, metrics = step(config, recipe, state, batch)
+        state, metrics = train_step(config, recipe, state, batch)
         bad = jnp.where(state.step == 12, jnp.nan, 0)
         return state, metrics | {"gradient_norm": metrics["gradient_norm"] + bad}
 
-    monkeypatch.setattr(placement, "logged_step", poisoned)
+    monkeypatch.setattr(loop, "train_step", poisoned)
     last = tmp_path / "run" / "checkpoints" / "10"
     message = rf"norm of the gradient is nan at step 15; the last good checkpoint: it is {last};"
     with pytest.raises(FloatingPointError, match=message):
-        train(tiny.task(), tiny.RHYTHM, tmp_path / "run", lambda step, means: None)
+        train(tiny.task(), tiny.LOOP, tmp_path / "run", lambda step, means: None)
     assert last.is_dir()
 
 
@@ -365,9 +379,9 @@ def test_config_counts_the_weights(whole):
 
 
 def test_segment_tables_end_where_the_evaluation_does(tmp_path):
-    rhythm = dataclasses.replace(tiny.RHYTHM, log_recursion=True, log_latents=True)
+    settings = dataclasses.replace(tiny.LOOP, log_recursion=True, log_latents=True)
     run = tmp_path / "run"
-    train(tiny.task(steps=20), rhythm, run, lambda step, means: None)
+    train(tiny.task(steps=20), settings, run, lambda step, means: None)
     segments = [1, 2, 3, 4] * 2
     recursion, latents = (read_table(run / name) for name in (RECURSION, LATENTS))
     for table in (recursion, latents):

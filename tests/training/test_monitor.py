@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from rrjax.training.loop import Rhythm
 from rrjax.training.monitor import Monitor
+from rrjax.training.settings import LoopSettings
 
 
 def means(loss: float, **more: float) -> dict[str, float]:
@@ -56,4 +56,4 @@ def test_the_first_loss_and_the_last_twenty_are_remembered():
 @pytest.mark.parametrize("factor", [-1.0, 0.5, 1.0, math.inf, math.nan])
 def test_a_factor_that_makes_no_sense_is_refused(factor):
     with pytest.raises(ValueError, match="spike_factor must be 0 or above 1"):
-        Rhythm(spike_factor=factor)
+        LoopSettings(spike_factor=factor)

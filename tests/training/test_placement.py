@@ -31,10 +31,10 @@ from pathlib import Path
 import jax, numpy as np
 from rrjax import store
 from rrjax.puzzles.batch import Batch
-from rrjax.training.evaluate import Noise, evaluate
+from rrjax.training.evaluate import StartNoise, evaluate, segment_statistics
 from rrjax.training.placement import Placement
-from rrjax.training.recursion import probe
-from rrjax.training.step import init_train_state, logged_step, model_params
+from rrjax.training.step import train_step
+from rrjax.training.state import init_train_state, model_params
 from tests.tools import tiny_training as tiny
 
 jax.config.update("jax_num_cpu_devices", 4)
@@ -48,20 +48,21 @@ def wide(state):
 
 for number in (1, 4):
     placement = Placement(jax.devices()[:number], 8)
+    step_program = placement.jit(train_step)
     state = placement.state(wide(init_train_state(config, recipe)))
     rng, found = np.random.default_rng(0), {}
     for step in range(4):
         tokens = rng.integers(2, 6, (2, 8, 16)).astype(np.int32)
         ids = np.arange(8, dtype=np.int32) % 3  # each on several devices
-        state, metrics = placement.step(config, recipe, state, Batch(*tokens, ids))
+        state, metrics = step_program(config, recipe, state, placement.rows(Batch(*tokens, ids)))
         for name, value in metrics.items():
             found[f"{step}/{name}"] = np.asarray(value)
-    traces = placement._step._cache_size() if number > 1 else 1
+    traces = step_program._cache_size()
     flat, test = model_params(state, recipe), tiny.sets()[1]
-    noise = Noise(0.5, 1)
+    noise = StartNoise(0.5, 1)
     outcome = evaluate(flat, config, test, 8, 12, noise, placement.rows)
     found |= {f"test/{name}": np.array(value) for name, value in outcome.items()}
-    for part in probe(flat, config, test, 8, 12, placement.rows):
+    for part in segment_statistics(flat, config, test, 8, 12, placement.rows):
         for row in part:
             found |= {f"{row['segment']}/{name}": np.array(v) for name, v in row.items()}
     for path, leaf in jax.tree_util.tree_leaves_with_path(state):
@@ -99,7 +100,7 @@ def data(tmp_path_factory) -> Path:
 
 def command(data: Path, out: Path) -> list[str]:
     recipe = tiny.task(steps=10).recipe
-    parts = (tiny.options(tiny.ARCH, "arch."), tiny.options(recipe), tiny.options(tiny.RHYTHM))
+    parts = (tiny.options(tiny.ARCH, "arch."), tiny.options(recipe), tiny.options(tiny.LOOP))
     options = [option for part in parts for option in part]
     return ["--data", str(data), "--out", str(out), "--augment", *options]
 

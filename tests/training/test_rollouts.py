@@ -11,19 +11,20 @@ import pytest
 
 from rrjax.cells import Config, init_params, initial_state, unflatten
 from rrjax.puzzles.batch import Batch
+from rrjax.training import step as step_module
 from rrjax.training.act import Slots, empty_slots, refill, run_slots
-from rrjax.training.augment import Augmentation
-from rrjax.training.gradients import (
+from rrjax.training.data import Sampler
+from rrjax.training.objective import (
     Gradients,
     Weights,
-    of_fixed_rollout,
-    of_masked_rollout,
-    of_segment,
+    rollout_gradients,
+    score,
+    segment_gradients,
 )
-from rrjax.training.losses import score
-from rrjax.training.sampler import Sampler
-from rrjax.training.step import _refilled, init_train_state, partition, train_step
+from rrjax.training.settings import Augmentation
+from rrjax.training.state import init_train_state, partition
 from tests.tools import tiny_training as tiny
+from tests.tools.tiny_training import compiled_step
 
 CALM = dataclasses.replace(tiny.ARCH, halt_exploration_prob=0.0)
 TRM = Config(CALM, 16, 6)
@@ -110,7 +111,7 @@ def assert_close(found: Weights, expected: Weights):
 def test_a_fixed_rollout_is_the_loop_over_rows_and_segments(config):
     """Mean over 8 rows × 4 segments of what single segments give, with the weights unmoved."""
     loss, grads, _ = loop(config, [4] * 8)
-    found = run(of_fixed_rollout, config)
+    found = run(functools.partial(rollout_gradients, stop_at_halt=False), config)
     assert_close(found.weights, grads)
     assert float(found.metrics["loss"]) == pytest.approx(8 * loss, rel=1e-4)
     assert float(found.metrics["count"]) == 8
@@ -126,7 +127,7 @@ def test_a_masked_rollout_counts_a_trajectory_until_it_halts():
     lengths = [next((t for t, q in enumerate(row, 1) if q > 0), 4) for row in q_halt + bias]
     assert len(set(lengths)) > 1  # else the mask is not put to the test
     loss, grads, _ = loop(TRM, lengths, bias)
-    found = run(of_masked_rollout, TRM, bias)
+    found = run(functools.partial(rollout_gradients, stop_at_halt=True), TRM, bias)
     assert_close(found.weights, grads)
     assert float(found.metrics["loss"]) == pytest.approx(8 * loss, rel=1e-4)
     assert float(found.metrics["count"]) == 8
@@ -138,14 +139,16 @@ def test_memory_does_not_grow_with_the_segments():
     def used(segments: int) -> int:
         weights, fixed, slots = example(TRM)
         arch = dataclasses.replace(CALM, halt_max_steps=segments)
-        step = jax.jit(of_fixed_rollout, static_argnums=(2, 5))
+        step = jax.jit(rollout_gradients, static_argnums=(2, 5, 6))
         lowered = step.lower(weights, fixed, dataclasses.replace(TRM, arch=arch), slots, KEY, 8)
         return lowered.compile().memory_analysis().temp_size_in_bytes
 
     assert used(32) < 1.05 * used(4)
 
 
-@pytest.mark.parametrize("of", [of_segment, of_fixed_rollout])
+@pytest.mark.parametrize(
+    "of", [segment_gradients, functools.partial(rollout_gradients, stop_at_halt=False)]
+)
 def test_copies_of_a_trajectory_give_its_gradient_and_loss(of):
     weights, fixed, slots = example(TRM)
     slots, vectors = jax.tree.map(
@@ -174,8 +177,19 @@ def refilled(augmentation: Augmentation, halted=True, step: int = 0) -> Slots:
     flags = jnp.broadcast_to(jnp.asarray(halted), state.slots.halted.shape)
     slots = state.slots._replace(state=nines, halted=flags)
     state = state._replace(slots=slots, step=jnp.asarray(step))
-    key = jax.random.key(4)
-    return _refilled(TRM, recipe, state, SAMPLER.batch(0), key)
+
+    def take_slots(weights, fixed, config, slots, key, size):
+        raise _TakenError(slots)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(step_module, "segment_gradients", take_slots)
+        with pytest.raises(_TakenError) as taken:
+            step_module.train_step(TRM, recipe, state, SAMPLER.batch(0))
+    return taken.value.args[0]
+
+
+class _TakenError(Exception):
+    """Carries the slots that a step would run."""
 
 
 def test_one_trajectory_without_noise_is_the_clean_one_to_the_bit():
@@ -205,7 +219,7 @@ def test_a_step_applies_the_gradient_of_its_rollout():
     )
     state = init_train_state(TRM, recipe)
     before = jax.tree.map(jnp.copy, state)
-    after, metrics = train_step(TRM, recipe, state, SAMPLER.batch(0))
+    after, metrics = compiled_step(TRM, recipe, state, SAMPLER.batch(0))
     assert int(metrics["count"]) == 16
     assert after.slots.halted.all()
     np.testing.assert_array_equal(

@@ -104,7 +104,7 @@ def test_a_run_reports_to_the_tracker(tmp_path, calls):
     parts = (
         tiny.options(tiny.ARCH, "arch."),
         tiny.options(tiny.task(steps=10).recipe),
-        tiny.options(tiny.RHYTHM),
+        tiny.options(tiny.LOOP),
     )
     options = [option for part in parts for option in part]
     where = ["--data", str(tmp_path / "data"), "--out", str(tmp_path / "run")]

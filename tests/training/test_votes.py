@@ -14,9 +14,9 @@ from rrjax.puzzles.arc_build import ArcRequest, write_arc
 from rrjax.puzzles.arc_evaluate import PASS_KS
 from rrjax.puzzles.folders import read_folder
 from rrjax.training.evaluate import evaluate
-from rrjax.training.loop import Rhythm, train
-from rrjax.training.loop import Task as Training
-from rrjax.training.recipe import Recipe
+from rrjax.training.loop import train
+from rrjax.training.settings import LoopSettings, Recipe
+from rrjax.training.task import TrainingTask
 
 ARCH = Arch(
     "trm",
@@ -115,8 +115,8 @@ def test_a_training_leaves_a_submission_with_each_model(folder, tmp_path):
     meta = test_set.metadata
     config = Config(ARCH, meta.seq_len, meta.vocab_size, meta.num_puzzle_identifiers)
     recipe = Recipe(global_batch_size=2, steps=1, lr_warmup_steps=0)
-    task = Training(config, recipe, train_set, test_set, augment=False)
-    outcome = train(task, Rhythm(1, 1, 1, eval_puzzles=4), tmp_path / "run", lambda *_: None)
+    task = TrainingTask(config, recipe, train_set, test_set, augment=False)
+    outcome = train(task, LoopSettings(1, 1, 1, eval_puzzles=4), tmp_path / "run", lambda *_: None)
     assert "pass@1" in outcome
     for model in ("step_000001", "best"):
         made = json.loads((tmp_path / "run" / "models" / model / "submission.json").read_text())

@@ -1,0 +1,38 @@
+"""Experiments on a model and many puzzles, in memory or in a folder where they can be resumed.
+
+Every experiment is a function `(model, puzzles, *, …, folder=None) -> Results`. What it needs of a
+model and of puzzles is written down in `Reasoner` and `Puzzles`.
+"""
+
+from typing import TYPE_CHECKING
+
+from rrjax.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from rrjax.experiments.analyses import analyse as analyse
+    from rrjax.experiments.basins import basin as basin
+    from rrjax.experiments.experiment import Experiment as Experiment
+    from rrjax.experiments.loading import load_results as load_results
+    from rrjax.experiments.noisy import ptrm as ptrm
+    from rrjax.experiments.reasoner import Puzzles as Puzzles
+    from rrjax.experiments.reasoner import Reasoner as Reasoner
+    from rrjax.experiments.rollouts import rollout as rollout
+    from rrjax.experiments.slices import slice as slice
+    from rrjax.experiments.spectra import spectrum as spectrum
+    from rrjax.experiments.toys import toy as toy
+
+__getattr__, __dir__, __all__ = lazy_names(  # pyright: ignore[reportUnsupportedDunderAll]
+    __name__,
+    {
+        "analyses": ("analyse",),
+        "basins": ("basin",),
+        "experiment": ("Experiment",),
+        "loading": ("load_results",),
+        "noisy": ("ptrm",),
+        "reasoner": ("Puzzles", "Reasoner"),
+        "rollouts": ("rollout",),
+        "slices": ("slice",),
+        "spectra": ("spectrum",),
+        "toys": ("toy",),
+    },
+)

@@ -1,0 +1,124 @@
+"""A finished spectrum from every side: who settled, early signs, and what difficulty explains."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rrjax.analysis.spectra import Analysis, RankedRuns, usable
+from rrjax.analysis.spectra import analyse as analyse_runs
+from rrjax.checks import check_seed
+from rrjax.experiments.shown import Figures, Summary
+from rrjax.plots import spectra as plots
+from rrjax.plots.canvas import Draw
+from rrjax.puzzles.sudoku import from_tokens, size_of
+from rrjax.puzzles.sudoku_solver import solve_sudoku
+from rrjax.reports import spectra as report
+from rrjax.results.results import Results
+from rrjax.store import describe_run, write_json
+
+_LARGEST_SEARCHED = 9
+"""Size of the Sudokus whose search ends soon; that of 16 × 16 can take hours."""
+
+
+@dataclass(frozen=True)
+class AnalysedSpectrum:
+    """A spectrum with its analysis.
+
+    Attributes:
+      results: The spectrum.
+      runs: Those of its runs that can be ranked.
+      analysis: All numbers.
+    """
+
+    results: Results
+    runs: RankedRuns
+    analysis: Analysis
+
+    @property
+    def notes(self) -> list[str]:
+        """What could not be analysed."""
+        if self.runs.difficulty:
+            return []
+        return ["no bins of difficulty, which is known of Sudokus only"]
+
+    def summary(self) -> Summary:
+        """Returns the numbers and their tables; prints as these."""
+        *front, last = report.tables(self.analysis)
+        return Summary(self.analysis, [*front, last._replace(notes=[*last.notes, *self.notes])])
+
+    def plot(self) -> Figures:
+        """Returns the figures by name.
+
+        Raises:
+          ModuleNotFoundError: matplotlib is missing; the message says how to install it.
+        """
+        return Figures({name: draw() for name, draw in self.draws().items()})
+
+    def draws(self) -> Mapping[str, Draw]:
+        """Returns by name functions that draw the figures."""
+        return plots.figures(self.runs, self.analysis)
+
+    def as_record(self) -> dict[str, Any]:
+        """Returns all numbers, and of which result they are, for a JSON file."""
+        return {
+            "results_sha256": self.results.record.get("sha256"),
+            "model": self.results.record["model"]["name"],
+            "not_analysed": self.notes,
+            "analysis": asdict(self.analysis),
+        }
+
+
+def analyse(results: Results, *, seed: int = 0) -> AnalysedSpectrum:
+    """Who settled, early signs of the outcome, and what drift and difficulty explain.
+
+    Args:
+      results: What `spectrum` returned.
+      seed: Seed of the bootstraps.
+
+    Raises:
+      ValueError: The results are no spectrum, no run can be ranked, or all have one outcome.
+    """
+    check_seed("seed", seed)
+    where = results.path or "these results"
+    if results.record["experiment"] != "spectrum":
+        raise ValueError(
+            f"{where} holds results of rrjax {results.record['experiment']}; an analysis needs "
+            "those of rrjax spectrum"
+        )
+    try:
+        runs = usable(results, results.answer_drift, _difficulty(results))
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+    return AnalysedSpectrum(results, runs, analyse_runs(runs, seed))
+
+
+def save_analyses(folder: Path, runs: dict[str, AnalysedSpectrum]) -> None:
+    """Writes `analysis.json` with the numbers of these runs, by name.
+
+    Raises:
+      OSError: The file cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    record = {
+        "experiment": "analyse",
+        "unit": "nats per update",
+        "runs": {name: run.as_record() for name, run in runs.items()},
+        "made_by": describe_run(),
+    }
+    write_json(folder / "analysis.json", record)
+
+
+def _difficulty(results: Results) -> dict[str, np.ndarray]:
+    """Returns by name (N,) numbers of each Sudoku, of which larger is not always harder."""
+    vocab_size = results.record["puzzles"].get("vocab_size", 0)
+    size = size_of(results["inputs"].shape[1], vocab_size)
+    if size is None:
+        return {}
+    boards = from_tokens(results["inputs"].astype(np.int32))
+    known = {"givens": (boards > 0).sum(axis=1)}
+    if size > _LARGEST_SEARCHED:
+        return known
+    return known | {"solver guesses": np.array([solve_sudoku(board).guesses for board in boards])}

@@ -1,0 +1,137 @@
+"""Restarts from perturbed starts: from which starts near z0 does a model find the answer?"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from rrjax.analysis.restarts import BasinSummary, summarize_basin
+from rrjax.checks import check_count
+from rrjax.contract import Dynamics, count_updates
+from rrjax.dynamics.starts import perturb, start_scale
+from rrjax.experiments import restarts
+from rrjax.experiments.experiment import Experiment, Job, check_readout, chosen_readout
+from rrjax.experiments.reasoner import Puzzles, Reasoner
+from rrjax.plots.canvas import Draw
+from rrjax.plots.restarts import solve_rate_of_failures
+from rrjax.reports import restarts as report
+from rrjax.results.axes import ArraySpec
+from rrjax.results.results import Results
+
+ARRAYS = restarts.ARRAYS | {"sigma": ArraySpec(("run",), "noise of the start / std(H_init)")}
+
+
+def basin(
+    model: Reasoner,
+    puzzles: Puzzles,
+    *,
+    sigmas: Sequence[float] = (0.0, 0.1, 0.3, 1.0),
+    num_restarts: int = 8,
+    num_segments: int = 48,
+    states: Sequence[str] = (),
+    num_exponents: int = 0,
+    seed: int = 0,
+    folder: str | Path | None = None,
+    chunk_size: int | None = None,
+    shard: str | None = None,
+    progress: bool = True,
+) -> Results:
+    """Restarts from z0 + σ · std(H_init) · noise: which failures the start decides, which not.
+
+    The unperturbed start always runs, once: failures are counted there. A run that was cut off
+    continues when it is asked for again with the same folder; with another readout segment nothing
+    is run again.
+
+    Args:
+      model: A model, or any `Reasoner` whose state has rows (tokens, width).
+      puzzles: The puzzles, N of them.
+      sigmas: Sizes of the noise, relative to the spread of the model's initial vector.
+      num_restarts: K, the number of starts for each σ above 0; the same K directions for all σ.
+      num_segments: Number of segments of each run.
+      states: Fields of the state that are disturbed, such as z_H z_L; none stands for all.
+      num_exponents: Number of leading exponents measured along every run; 0 for none.
+      seed: Seed of the noise and of the initial tangent vectors.
+      folder: Folder for chunks and results; None keeps all in memory.
+      chunk_size: Number of runs that run together; without it chosen by the size of the state.
+      shard: i/n for the i-th (from 0) of n jobs that share the folder; in a Slurm array its task.
+      progress: Whether a progress bar is shown.
+
+    Returns:
+      `solved` (N, runs, segments) booleans; `answers` (N, runs, seq) tokens; float32 `q_halt`,
+      `residual` and `late_drift` (N, runs); with exponents also `exponents` (N, runs, k) in nats
+      per update; of each run `sigma` and `repeat` (runs,). Run 0 starts at z0.
+
+    Raises:
+      ValueError: The numbers make no sweep, the puzzles or sizes do not fit the model, or the
+        folder holds another run.
+    """
+    check_count("num_restarts", num_restarts, least=1)
+    _check_sigmas(sigmas)
+    job = Job(BASIN, model, puzzles, num_segments, seed, folder, chunk_size, shard, progress)
+    scale = float(start_scale(job.dynamics.initial))
+    if scale == 0:
+        raise ValueError(
+            f"the initial vector of {job.described_model['name']} is the same in all components: "
+            "it has no spread for sigmas to be relative to"
+        )
+    grid = restarts.run_grid(sorted(sigmas), num_restarts)
+    disturb = partial(perturbed, tuple(states) or None)
+    arrays = restarts.measure(job, grid, disturb, states, num_exponents)
+    options = {
+        "sigmas": list(sigmas),
+        "num_restarts": num_restarts,
+        "states": list(states),
+        "num_exponents": num_exponents,
+    }
+    updates = count_updates(job.dynamics.schedule)
+    facts = {"clock": "segment", "updates_per_segment": updates, "start_scale": scale}
+    return job.results(arrays, options, **facts)
+
+
+def perturbed(
+    states: tuple[str, ...] | None, dynamics: Dynamics, key: jax.Array, sigma: Any
+) -> Dynamics:
+    """Returns the dynamics from z0 + σ · std(H_init) · noise in the named states; None: in all."""
+    start = dynamics.initial
+    return replace(dynamics, initial=perturb(key, start, sigma * start_scale(start), states))
+
+
+def _check_sigmas(sigmas: Sequence[float]) -> None:
+    for sigma in sigmas:
+        restarts.check_sigma("sigmas", sigma)
+    listed = " ".join(f"{sigma:g}" for sigma in sigmas) or "none"
+    if len(set(sigmas)) < len(sigmas):
+        raise ValueError(f"sigmas must differ from each other, got {listed}")
+    if not any(sigmas):
+        raise ValueError(
+            f"sigmas must hold one above 0, got {listed}; without restarts use a rollout"
+        )
+
+
+def numbers(results: Results, readout_segment: int | None = None) -> BasinSummary:
+    """Returns which failures restarts solve, and which puzzles the start decides.
+
+    Args:
+      results: The runs.
+      readout_segment: Segment whose failures are restarted, counted from 1; without it the 16th,
+        at which models are trained to answer, or the last.
+    """
+    segment = chosen_readout(results, readout_segment)
+    return summarize_basin(results, segment, results.record["options"]["seed"])
+
+
+def figures(results: Results, readout_segment: int | None = None) -> Mapping[str, Draw]:
+    """Returns the figure of the restarts.
+
+    Args:
+      results: The runs.
+      readout_segment: As in `numbers`.
+    """
+    summary = numbers(results, readout_segment)
+    return {"restarts_of_failures": partial(solve_rate_of_failures, summary)}
+
+
+BASIN = Experiment("basin", ARRAYS, check_readout, numbers, report.tables, figures)

@@ -1,0 +1,254 @@
+"""What all experiments share: sweeping a model over puzzles, the record, tables and figures."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rrjax.analysis.table import Table
+from rrjax.checks import check_count, check_seed
+from rrjax.contract import Dynamics
+from rrjax.experiments.reasoner import (
+    Puzzles,
+    Reasoner,
+    answer_field,
+    check_puzzles,
+    describe_model,
+    describe_puzzles,
+    digest_puzzles,
+    take,
+)
+from rrjax.experiments.shown import Figures, Summary
+from rrjax.jobs.devices import ChunkProgram, Compute, use_cpu_devices
+from rrjax.jobs.progress import progress
+from rrjax.jobs.shares import parse_share
+from rrjax.jobs.sweep import Sweep, Unfinished, run
+from rrjax.plots.canvas import Draw
+from rrjax.results.axes import ArraySpec, describe_arrays
+from rrjax.results.results import Results
+from rrjax.store import Arrays, describe_run, version
+
+# Numbers of state and tangents that a chunk may hold. On a processor more fall out of a core's
+# cache (measured); on an accelerator fewer leave it idle (by its memory, not measured).
+_CHUNK_VALUES = {"cpu": 100_000, "accelerator": 40_000_000}
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What an experiment is called, what its arrays are, and how its results are shown.
+
+    Attributes:
+      name: The name in records, in the identity of a sweep and in the default folder.
+      arrays: The axes and unit of each array.
+      check: `check(options, **view)` refuses a view that runs of these options do not have; the
+        view is the keywords of `numbers` and `figures`. A command asks before it runs anything.
+      numbers: `numbers(results, **view)` returns a dataclass of all numbers of the tables.
+      tables: The tables of these numbers.
+      figures: `figures(results, **view)` returns by name functions that draw.
+    """
+
+    name: str
+    arrays: Mapping[str, ArraySpec]
+    check: Callable[..., None]
+    numbers: Callable[..., Any]
+    tables: Callable[[Any], list[Table]]
+    figures: Callable[..., Mapping[str, Draw]]
+
+    def results(self, arrays: Arrays, record: Mapping[str, Any]) -> Results:
+        """Returns arrays with their axes, units and record, and how they came to be.
+
+        Raises:
+          ValueError: An array has no spec or other axes, or an axis has two sizes.
+        """
+        facts = {"experiment": self.name, **record, **describe_arrays(arrays, self.arrays)}
+        return Results(arrays, {**facts, "made_by": describe_run()}, self)
+
+    def summarize(self, results: Results, **view: Any) -> Summary:
+        """Returns the numbers of a result, and the tables that show them.
+
+        Raises:
+          ValueError: The result has no such view.
+        """
+        self.check(results.record["options"], **view)
+        numbers = self.numbers(results, **view)
+        return Summary(numbers, self.tables(numbers))
+
+    def draw(self, results: Results, **view: Any) -> Figures:
+        """Returns the figures of a result.
+
+        Raises:
+          ValueError: The result has no such view.
+          ModuleNotFoundError: matplotlib is missing; the message says how to install it.
+        """
+        self.check(results.record["options"], **view)
+        return Figures({name: draw() for name, draw in self.figures(results, **view).items()})
+
+
+@dataclass(frozen=True)
+class Job:
+    """One experiment on a model and puzzles: its sweep, in a folder or in memory, and its record.
+
+    Attributes:
+      experiment: What is done.
+      model: What is run.
+      puzzles: On which puzzles.
+      num_segments: Number of segments of each run.
+      seed: Seed of everything that is drawn.
+      folder: Where chunks and results go, so that a run that was cut off goes on; None keeps all in
+        memory.
+      chunk_size: Number of items that run together; None chooses it by the size of the state.
+      shard: `i/n` for the i-th (from 0) of n jobs that share the folder; None does all, or the
+        share of a task of a Slurm array.
+      progress: Whether a progress bar is shown.
+    """
+
+    experiment: Experiment
+    model: Reasoner
+    puzzles: Puzzles
+    num_segments: int
+    seed: int
+    folder: str | Path | None
+    chunk_size: int | None
+    shard: str | None
+    progress: bool
+
+    def __post_init__(self):
+        check_count("num_segments", self.num_segments, least=1)
+        check_count("chunk_size", self.chunk_size, least=1)
+        check_seed("seed", self.seed)
+        check_puzzles(self.model, self.puzzles)
+        if self.shard is not None and self.folder is None:
+            raise ValueError(f"shard {self.shard} needs a folder, which the jobs share")
+        use_cpu_devices()  # before anything below starts JAX
+
+    @cached_property
+    def dynamics(self) -> Dynamics:
+        """The model on the first puzzle."""
+        first = take(self.puzzles, np.zeros(1, np.int64))
+        return self.model.bind(first.inputs[0], int(first.puzzle_ids[0]))
+
+    @cached_property
+    def described_model(self) -> dict[str, Any]:
+        """The name, digest and provenance of the model."""
+        return describe_model(self.model, self.dynamics)
+
+    @cached_property
+    def puzzle_digest(self) -> str:
+        """The sha256 of the puzzles."""
+        return digest_puzzles(self.puzzles)
+
+    @property
+    def dtype(self) -> str:
+        """The type of the state's numbers."""
+        return jnp.result_type(*jax.tree.leaves(self.dynamics.initial)).name
+
+    def sweep(
+        self,
+        compute: Compute,
+        prepare: Callable[[np.ndarray], Any],
+        num_items: int,
+        num_tangents: int,
+        identity: Mapping[str, Any],
+        shared: Any = None,
+    ) -> Arrays:
+        """Returns the arrays of all items, computed chunk by chunk.
+
+        Args:
+          compute: From `shared` and the arrays of one chunk to arrays by item.
+          prepare: From item indices (n,) to the arrays (n, ...) of a chunk.
+          num_items: Number of items.
+          num_tangents: Number of tangent vectors beside each state, which decides how many items
+            run together.
+          identity: What the results depend on beside the model, seed, dtype and versions.
+          shared: What all chunks share; None stands for the model's parameters.
+
+        Raises:
+          ValueError: The request cannot work, or the folder holds another run.
+          Unfinished: This job's shard is done, and chunks of other jobs are missing.
+        """
+        everything = {
+            "job": self.experiment.name,
+            "model": self.described_model["sha256"],
+            "seed": self.seed,
+            "dtype": self.dtype,
+            "num_segments": self.num_segments,
+            "device": jax.devices()[0].device_kind,
+            "jax": jax.__version__,
+            "rrjax": version(),
+            **identity,
+        }
+        folder = None if self.folder is None else Path(self.folder)
+        chunk_size = self.chunk_size or default_chunk(self.dynamics, num_tangents)
+        sweep = Sweep(folder, num_items, chunk_size, everything)
+        share = parse_share(self.shard) if folder else None
+        params = getattr(self.model, "params", ())
+        program = ChunkProgram(compute, params if shared is None else shared, prepare)
+        program.check()
+        label = f"{self.experiment.name} of {self.described_model['name']}"
+        with progress(label, sweep.num_items_of(share), self.progress) as bar:
+            arrays = run(sweep, program, bar.report, share, program.parallel)
+        if not arrays:
+            raise Unfinished(sweep)
+        return arrays
+
+    def results(self, arrays: Arrays, options: Mapping[str, Any], **facts: Any) -> Results:
+        """Returns the result, and writes it where there is a folder.
+
+        Args:
+          arrays: By name.
+          options: The arguments of the experiment, beside those of every job.
+          facts: What else the record says.
+        """
+        shared_options = {
+            "num_puzzles": len(self.puzzles.inputs),
+            "num_segments": self.num_segments,
+            "seed": self.seed,
+            "dtype": self.dtype,
+            "chunk_size": self.chunk_size,
+        }
+        record = {
+            "model": self.described_model,
+            "answer": answer_field(self.dynamics),
+            "puzzles": describe_puzzles(self.puzzles),
+            "options": {**options, **shared_options},
+            **facts,
+        }
+        results = self.experiment.results(arrays, record)
+        if self.folder is not None:
+            results.save(self.folder)
+        return results
+
+
+def fold_keys(key: jax.Array, items: np.ndarray) -> jax.Array:
+    """Returns a key for each item, which depends on the item's number alone, not on its chunk."""
+    return jax.vmap(partial(jax.random.fold_in, key))(jnp.asarray(items))
+
+
+def default_chunk(dynamics: Dynamics, num_tangents: int) -> int:
+    """Returns how many items run together: so many that their numbers are fast to reach."""
+    largest = max(jnp.size(leaf) for leaf in jax.tree.leaves(dynamics.initial))
+    platform = "cpu" if jax.default_backend() == "cpu" else "accelerator"
+    return max(1, min(64, _CHUNK_VALUES[platform] // (largest * (1 + num_tangents))))
+
+
+def check_nothing(options: Mapping[str, Any]) -> None:
+    """Refuses nothing: the experiment has one view only."""
+
+
+def check_readout(options: Mapping[str, Any], readout_segment: int | None = None) -> None:
+    """Refuses a readout after a segment that is not run; None stands for the default."""
+    last = options["num_segments"]
+    if readout_segment is not None and not 1 <= readout_segment <= last:
+        raise ValueError(
+            f"readout_segment must lie in 1..{last}, the segments of the run; got {readout_segment}"
+        )
+
+
+def chosen_readout(results: Results, readout_segment: int | None) -> int:
+    """Returns the segment whose failures are followed: as asked, else the 16th or the last."""
+    return readout_segment or min(16, results.record["options"]["num_segments"])

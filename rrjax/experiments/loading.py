@@ -1,0 +1,30 @@
+"""The table of experiments, and results loaded with the experiment that made them."""
+
+from pathlib import Path
+
+from rrjax.experiments.basins import BASIN
+from rrjax.experiments.noisy import PTRM
+from rrjax.experiments.rollouts import ROLLOUT
+from rrjax.experiments.slices import SLICE
+from rrjax.experiments.spectra import SPECTRUM
+from rrjax.experiments.toys import TOY
+from rrjax.results.results import Results, read_results
+
+EXPERIMENTS = {
+    experiment.name: experiment for experiment in (SPECTRUM, ROLLOUT, BASIN, PTRM, SLICE, TOY)
+}
+
+
+def load_results(path: str | Path) -> Results:
+    """Returns results that an experiment wrote, with its tables and figures.
+
+    Args:
+      path: The `.npz` file, or the folder with `results.npz` in it.
+
+    Raises:
+      FileNotFoundError: There is no such file, or no record beside it.
+      ValueError: The file is damaged, of another program or format, or not that of its record.
+    """
+    results = read_results(path)
+    results.experiment = EXPERIMENTS.get(results.record["experiment"])
+    return results

@@ -1,0 +1,212 @@
+"""Several runs of every puzzle, each disturbed in its own way: what `basin` and `ptrm` share."""
+
+from collections.abc import Callable, Collection
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.tree_util import Partial
+
+from rrjax.analysis.outcome import DRIFT_WINDOW
+from rrjax.checks import check_count, check_number
+from rrjax.contract import Dynamics, State, named_fields
+from rrjax.dynamics.precision import exact_products
+from rrjax.dynamics.rollout import observe_segments, whole_norm
+from rrjax.dynamics.spectrum import spectrum
+from rrjax.dynamics.starts import check_fields
+from rrjax.experiments.experiment import Job, fold_keys
+from rrjax.experiments.reasoner import (
+    Answer,
+    Puzzles,
+    Reasoner,
+    answer_field,
+    bind,
+    is_solved,
+    read_answer,
+    take,
+    token_type,
+)
+from rrjax.experiments.rollouts import observe_segment
+from rrjax.frames import Frame, norms
+from rrjax.puzzles.batch import Batch
+from rrjax.results.axes import ArraySpec
+from rrjax.store import Arrays
+
+Disturb = Callable[[Dynamics, Array, Array], Dynamics]
+"""`disturb(dynamics, key, sigma)` returns what one run runs; with σ = 0 it is undisturbed."""
+
+ARRAYS = {
+    "solved": ArraySpec(
+        ("puzzle", "run", "segment"), "whether the answer after the segment is right"
+    ),
+    "answers": ArraySpec(("puzzle", "run", "cell"), "token of the last answer"),
+    "q_halt": ArraySpec(
+        ("puzzle", "run"), "logit of 'the answer is right', after the last segment"
+    ),
+    "residual": ArraySpec(
+        ("puzzle", "run"),
+        "norm of the change over a segment / norm of the state after it, mean of the last "
+        f"{DRIFT_WINDOW} segments",
+    ),
+    "late_drift": ArraySpec(
+        ("puzzle", "run"),
+        "norm of the change of the answer's state over a segment, mean of the last "
+        f"{DRIFT_WINDOW} segments",
+    ),
+    "exponents": ArraySpec(("puzzle", "run", "exponent"), "nats per update"),
+    "repeat": ArraySpec(("run",), "which noise of the same size, from 0"),
+}
+
+# Branches off the seed where no puzzle's number can be: the frames are folded in at those.
+_NOISE = 2**32 - 1
+
+
+class RunGrid(NamedTuple):
+    """The runs of every puzzle.
+
+    Attributes:
+      sigma: (runs,) Size of the noise.
+      repeat: (runs,) Which noise of that size. Equal numbers have the same noise but for its size,
+        so that a difference between two σ is not one between two draws, and a finer grid changes
+        no run.
+    """
+
+    sigma: np.ndarray
+    repeat: np.ndarray
+
+
+class Chunk(NamedTuple):
+    """Some runs, along a leading axis."""
+
+    puzzle: Batch
+    key_frame: Any
+    key_noise: Any
+    sigma: Any
+
+
+def run_grid(sigmas: Collection[float], num_repeats: int) -> RunGrid:
+    """Returns one run without noise, then `num_repeats` for each σ > 0, in the order given."""
+    sizes = [0.0, *(sigma for sigma in sigmas if sigma > 0 for _ in range(num_repeats))]
+    repeats = [0, *(repeat for sigma in sigmas if sigma > 0 for repeat in range(num_repeats))]
+    return RunGrid(np.array(sizes), np.array(repeats))
+
+
+def measure(
+    job: Job, grid: RunGrid, disturb: Disturb, states: Collection[str], num_exponents: int
+) -> Arrays:
+    """Returns all runs of every puzzle, computed chunk by chunk.
+
+    The noise of a run depends on the seed, the puzzle's place in the list and `repeat` alone, and
+    the frame of its exponents on seed and puzzle, as in a spectrum.
+
+    Returns:
+      `solved` (N, runs, segments) booleans; `answers` (N, runs, seq) tokens; float32 `q_halt`,
+      `residual`, `late_drift` (N, runs); with exponents also `exponents` (N, runs, k); `sigma` and
+      `repeat` (runs,).
+
+    Raises:
+      ValueError: The states or sizes do not fit the model, or the folder holds another run.
+    """
+    check_count("num_exponents", num_exponents)
+    if states:
+        check_fields(states, job.dynamics.initial, "states")
+    compute = partial(measure_chunk, job.model, job.num_segments, num_exponents, disturb)
+    number, num_puzzles = len(grid.sigma), len(job.puzzles.inputs)
+    identity = {
+        "puzzles": job.puzzle_digest,
+        "sigma": grid.sigma.tolist(),
+        "repeat": grid.repeat.tolist(),
+        "states": list(states),
+        "num_exponents": num_exponents,
+    }
+    prepare = partial(prepare_runs, job.puzzles, grid, job.seed)
+    arrays = job.sweep(compute, prepare, num_puzzles * number, num_exponents, identity)
+    by_puzzle = {
+        name: array.reshape(num_puzzles, number, *array.shape[1:]) for name, array in arrays.items()
+    }
+    return by_puzzle | grid._asdict()
+
+
+def check_sigma(name: str, sigma: float) -> None:
+    """Refuses a size of noise that is negative, infinite or NaN."""
+    check_number(name, sigma, least=0)
+
+
+def prepare_runs(puzzles: Puzzles, grid: RunGrid, seed: int, items: np.ndarray) -> Chunk:
+    """Returns some runs, of which those of one puzzle follow each other."""
+    puzzle, run = np.divmod(items, len(grid.sigma))
+    key = jax.random.key(seed)
+    branches = fold_keys(jax.random.fold_in(key, _NOISE), puzzle)
+    key_noise = jax.vmap(jax.random.fold_in)(branches, grid.repeat[run])
+    sigma = grid.sigma[run].astype(np.float32)
+    return Chunk(take(puzzles, puzzle), fold_keys(key, puzzle), key_noise, sigma)
+
+
+def measure_chunk(
+    model: Reasoner,
+    num_segments: int,
+    num_exponents: int,
+    disturb: Disturb,
+    params: Any,
+    chunk: Chunk,
+) -> dict[str, Array]:
+    """Returns what is kept of the runs of a chunk: the arrays of `measure`, by run."""
+
+    def one(run: Chunk) -> dict[str, Array]:
+        dynamics = disturb(bind(model, params, run.puzzle), run.key_noise, run.sigma)
+        if num_exponents:
+            return _along_tangents(model, dynamics, run, num_exponents, num_segments)
+        return _along_run(model, dynamics, run.puzzle, num_segments)
+
+    return jax.vmap(one)(chunk)
+
+
+def _along_run(
+    model: Reasoner, dynamics: Dynamics, puzzle: Batch, num_segments: int
+) -> dict[str, Array]:
+    """Returns what is kept of a run; on the way only numbers of each segment are held."""
+    # as in a spectrum, so that a run is the same with and without exponents
+    with exact_products():
+        observe = Partial(partial(observe_segment, model, False), puzzle, None)
+        state, segments = observe_segments(dynamics, observe, num_segments)
+        answer = read_answer(dynamics, state)
+    drift = segments[f"drift_{answer_field(dynamics)}"]
+    return _kept(answer, segments["solved"], segments["residual"], drift)
+
+
+def _along_tangents(
+    model: Reasoner, dynamics: Dynamics, run: Chunk, num_exponents: int, num_segments: int
+) -> dict[str, Array]:
+    """Returns the same with exponents; the answers of all segments are held on the way."""
+    key, observe = run.key_frame, _observe_answer_and_size
+    result = spectrum(dynamics, num_exponents, num_segments, key=key, observe=observe)
+    with exact_products():
+        answer = read_answer(dynamics, result.state)
+    solved = is_solved(model, result.observed["answers"], run.puzzle.labels)
+    residual = whole_norm(result.drift) / whole_norm(result.observed["sizes"])
+    drift = named_fields(result.drift)[answer_field(dynamics)]
+    kept = _kept(answer, solved, residual, drift)
+    return kept | {"exponents": result.exponents.astype(jnp.float32)}
+
+
+def _observe_answer_and_size(
+    dynamics: Dynamics, before: State, after: State, frame: Frame
+) -> dict[str, Any]:
+    return {"answers": _tokens(read_answer(dynamics, after)), "sizes": norms(after)}
+
+
+def _kept(answer: Answer, solved: Array, residual: Array, drift: Array) -> dict[str, Array]:
+    numbers = {
+        "q_halt": answer.q_halt,
+        "residual": residual[-DRIFT_WINDOW:].mean(),
+        "late_drift": drift[-DRIFT_WINDOW:].mean(),
+    }
+    narrow = {name: number.astype(jnp.float32) for name, number in numbers.items()}
+    return narrow | {"solved": solved, "answers": _tokens(answer)}
+
+
+def _tokens(answer: Answer) -> Array:
+    return answer.logits.argmax(-1).astype(token_type(answer))

@@ -1,0 +1,226 @@
+"""A model run for many segments: what more compute gives, and where the failures go."""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.tree_util import Partial
+
+from rrjax.analysis.rollouts import RolloutSummary, summarize_rollout
+from rrjax.checks import check_number
+from rrjax.contract import Dynamics, State, count_updates, named_fields
+from rrjax.dynamics.precision import exact_products
+from rrjax.dynamics.rollout import drift, observe_segments, residual
+from rrjax.experiments.experiment import Experiment, Job, check_readout, chosen_readout
+from rrjax.experiments.reasoner import (
+    Puzzles,
+    Reasoner,
+    bind,
+    is_solved,
+    read_answer,
+    take,
+)
+from rrjax.outcomes import VALID_PATH, changed_clues, is_valid_path, violations
+from rrjax.plots.canvas import Draw
+from rrjax.plots.rollouts import accuracy_against_compute, survival_of_failures
+from rrjax.puzzles import PuzzleSet
+from rrjax.puzzles.batch import IGNORE_LABEL, Batch
+from rrjax.puzzles.maze import maze_size
+from rrjax.puzzles.sudoku import geometry, size_of
+from rrjax.reports import rollouts as report
+from rrjax.results.axes import ArraySpec
+from rrjax.results.results import Results
+
+_UNITS = {
+    "solved": "whether the answer after the segment is right",
+    "token_accuracy": "share of the known tokens that are right",
+    "violations": "digits missing in rows, columns and boxes",
+    "changed_clues": "clues that the answer does not keep",
+    VALID_PATH: "whether the answer joins S to G and changes nothing else",
+    "q_halt": "logit of 'the answer is right'",
+    "residual": "norm of the change over a segment / norm of the state after it",
+    "drift_": "norm of the change of a state over a segment",
+}
+ARRAYS = {name: ArraySpec(("puzzle", "segment"), unit) for name, unit in _UNITS.items()}
+
+
+def rollout(
+    model: Reasoner,
+    puzzles: Puzzles,
+    *,
+    num_segments: int = 256,
+    seed: int = 0,
+    folder: str | Path | None = None,
+    chunk_size: int | None = None,
+    shard: str | None = None,
+    progress: bool = True,
+) -> Results:
+    """A model run for many segments: accuracy against compute, and escape of the failures.
+
+    A run that was cut off continues when it is asked for again with the same folder; with another
+    readout segment or rule for halting nothing is run again.
+
+    Args:
+      model: A model, or any `Reasoner`.
+      puzzles: The puzzles, N of them.
+      num_segments: Number of segments that each puzzle runs.
+      seed: Recorded as of every run; a rollout draws nothing.
+      folder: Folder for chunks and results; None keeps all in memory.
+      chunk_size: Number of puzzles that run together; without it chosen by the size of the state.
+      shard: i/n for the i-th (from 0) of n jobs that share the folder; in a Slurm array its task.
+      progress: Whether a progress bar is shown.
+
+    Returns:
+      Arrays (N, segments): `solved` booleans; float32 `token_accuracy` (NaN where no answer is
+      known), `q_halt`, `residual`, and `drift_z_H` and so on. Sudokus also have int16 `violations`
+      and `changed_clues`, which need no solution: both are 0 for a valid answer alone. Mazes have
+      booleans `valid_path`, which need none either.
+
+    Raises:
+      ValueError: The puzzles or sizes do not fit the model, or the folder holds another run.
+    """
+    job = Job(ROLLOUT, model, puzzles, num_segments, seed, folder, chunk_size, shard, progress)
+    compute = partial(_measure, model, num_segments, _are_mazes(puzzles))
+    shared = (getattr(model, "params", ()), sudoku_units(puzzles))
+    arrays = job.sweep(
+        compute,
+        partial(take, puzzles),
+        len(puzzles.inputs),
+        num_tangents=0,
+        identity={"puzzles": job.puzzle_digest},
+        shared=shared,
+    )
+    updates = count_updates(job.dynamics.schedule)
+    return job.results(arrays, {}, clock="segment", updates_per_segment=updates)
+
+
+def _measure(
+    model: Reasoner, num_segments: int, mazes: bool, shared: tuple[Any, Any], chunk: Batch
+) -> dict[str, Array]:
+    """Returns the arrays of one chunk of puzzles."""
+    params, units = shared
+
+    def one(puzzle: Batch) -> dict[str, Array]:
+        dynamics = bind(model, params, puzzle)
+        observe = Partial(partial(observe_segment, model, mazes), puzzle, units)
+        # as in a spectrum, so that both see the same trajectory on every device
+        with exact_products():
+            return observe_segments(dynamics, observe, num_segments)[1]
+
+    return jax.vmap(one)(chunk)
+
+
+def observe_segment(
+    model: Reasoner,
+    mazes: bool,
+    puzzle: Batch,
+    units: Array | None,
+    dynamics: Dynamics,
+    before: State,
+    after: State,
+    frame: Any,
+) -> dict[str, Array]:
+    """Returns numbers of one segment, in float32 and narrow integers, since there may be millions.
+
+    Args:
+      model: Judges the answers.
+      mazes: Whether answers are paths through a maze.
+      puzzle: The puzzle and its labels.
+      units: (3n, n) cells of the rows, columns and boxes of a Sudoku; None for other puzzles.
+      dynamics: The model on the puzzle.
+      before: The state before the segment.
+      after: The state after it.
+      frame: Not used; a rollout has no tangent vectors.
+    """
+    answer = read_answer(dynamics, after)
+    tokens, known = answer.logits.argmax(-1), puzzle.labels != IGNORE_LABEL
+    right = jnp.sum((tokens == puzzle.labels) & known)
+    norms = {f"drift_{name}": norm for name, norm in named_fields(drift(before, after)).items()}
+    numbers = norms | {
+        "token_accuracy": right / known.sum(),
+        "q_halt": answer.q_halt,
+        "residual": residual(before, after),
+    }
+    kept = {name: number.astype(jnp.float32) for name, number in numbers.items()}
+    kept["solved"] = is_solved(model, tokens, puzzle.labels)
+    if mazes:
+        kept[VALID_PATH] = is_valid_path(puzzle.inputs, tokens)
+    elif units is not None:
+        kept["violations"] = violations(tokens, units)
+        kept["changed_clues"] = changed_clues(puzzle.inputs, tokens)
+    return kept
+
+
+def sudoku_units(puzzles: Puzzles) -> np.ndarray | None:
+    """Returns the (3n, n) cells of rows, columns and boxes of Sudokus; None for other puzzles."""
+    if not isinstance(puzzles, PuzzleSet):
+        return None
+    size = size_of(puzzles.metadata.seq_len, puzzles.metadata.vocab_size)
+    return None if size is None else geometry(size).units
+
+
+def _are_mazes(puzzles: Puzzles) -> bool:
+    if not isinstance(puzzles, PuzzleSet):
+        return False
+    return maze_size(puzzles.metadata.seq_len, puzzles.metadata.vocab_size) is not None
+
+
+def check(
+    options: Mapping[str, Any],
+    readout_segment: int | None = None,
+    halt_q: float | None = None,
+    halt_residual: float | None = None,
+) -> None:
+    """Refuses a readout after a segment that is not run, and thresholds that are no numbers."""
+    check_readout(options, readout_segment)
+    if halt_q is not None:
+        check_number("halt_q", halt_q)
+    if halt_residual is not None:
+        check_number("halt_residual", halt_residual, above=0)
+
+
+def numbers(
+    results: Results,
+    readout_segment: int | None = None,
+    halt_q: float | None = None,
+    halt_residual: float | None = None,
+) -> RolloutSummary:
+    """Returns accuracy against compute, escape of the failures, and what halting would save.
+
+    Args:
+      results: The rollouts.
+      readout_segment: Segment whose failures are followed, counted from 1; without it the 16th,
+        at which models are trained to answer, or the last.
+      halt_q: Say what halting where q_halt is above this would do; the official TRM has 0.
+      halt_residual: Say what halting where the relative residual is below this would do.
+    """
+    segment = chosen_readout(results, readout_segment)
+    rules = {}
+    if halt_q is not None:
+        rules[f"q_halt > {halt_q:g}"] = results["q_halt"] > halt_q
+    if halt_residual is not None:
+        rules[f"residual < {halt_residual:g}"] = results["residual"] < halt_residual
+    return summarize_rollout(results, results.record["updates_per_segment"], segment, rules)
+
+
+def figures(results: Results, readout_segment: int | None = None) -> Mapping[str, Draw]:
+    """Returns the figures of rollouts.
+
+    Args:
+      results: The rollouts.
+      readout_segment: As in `numbers`.
+    """
+    segment = chosen_readout(results, readout_segment)
+    arguments = (results["solved"], results.record["updates_per_segment"], segment)
+    return {
+        "accuracy_against_compute": partial(accuracy_against_compute, *arguments),
+        "survival_of_failures": partial(survival_of_failures, *arguments),
+    }
+
+
+ROLLOUT = Experiment("rollout", ARRAYS, check, numbers, report.tables, figures)

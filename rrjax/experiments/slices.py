@@ -1,0 +1,313 @@
+"""A plane of initial states of one puzzle: when runs settle, and on which answer."""
+
+import warnings
+from collections.abc import Mapping
+from functools import partial
+from math import isqrt
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rrjax.analysis.basins import MOVING, answer_classes
+from rrjax.analysis.slices import SliceSummary, summarize_slice
+from rrjax.analysis.table import Table
+from rrjax.checks import check_choice, check_count, check_number
+from rrjax.contract import Dynamics, State, named_fields
+from rrjax.dynamics.forward_vectors import forward_vectors
+from rrjax.dynamics.horizons import fast_lyapunov_indicator
+from rrjax.dynamics.slices import on_plane, settling_time
+from rrjax.dynamics.spectrum import spectrum
+from rrjax.dynamics.starts import start_scale
+from rrjax.experiments.experiment import Experiment, Job
+from rrjax.experiments.reasoner import Puzzles, Reasoner, bind, read_answer, take, token_type
+from rrjax.frames import Frame, dimension, random_frame
+from rrjax.plots.canvas import Draw
+from rrjax.plots.slices import answer_map, settling_map
+from rrjax.puzzles.batch import IGNORE_LABEL, Batch
+from rrjax.reports import slices as report
+from rrjax.results.axes import ArraySpec
+from rrjax.results.results import Results
+from rrjax.store import Arrays, digest_arrays
+
+UNIT = "std(H_init) · √dim"
+_POINT = ("a", "b")
+ARRAYS = {
+    "a": ArraySpec(("a",), UNIT),
+    "b": ArraySpec(("b",), UNIT),
+    "answer_index": ArraySpec(_POINT, "row of distinct_answers; -1: still moving"),
+    "answer_at": ArraySpec(
+        _POINT, "first segment, from 1, from which on the answer is the last one"
+    ),
+    "residual_at": ArraySpec(
+        _POINT, "first segment, from 1, from which on the residual stays below the threshold"
+    ),
+    "residual": ArraySpec(
+        _POINT, "norm of the change over the last segment / norm of the state after it"
+    ),
+    "finite": ArraySpec(_POINT, "whether the last residual is a finite number"),
+    "solved": ArraySpec(_POINT, "whether the last answer is right"),
+    "exponents": ArraySpec((*_POINT, "exponent"), "nats per update"),
+    "fli": ArraySpec(_POINT, "nats"),
+    "distinct_answers": ArraySpec(("answer", "cell"), "token"),
+    "answer_solved": ArraySpec(("answer",), "whether the answer is right"),
+    "direction_": ArraySpec(("direction", "token", "width"), "share of a unit vector"),
+}
+
+Directions = Literal["random", "lyapunov"]
+
+
+class Plane(NamedTuple):
+    """Where the starts lie.
+
+    Attributes:
+      coordinates: (G,) Places on both axes, in `UNIT`.
+      scale: That unit, in the state's own.
+      directions: u and v, a state with a leading axis 2.
+      facts: How the directions came about.
+    """
+
+    coordinates: np.ndarray
+    scale: float
+    directions: Frame
+    facts: dict[str, Any]
+
+
+def slice(
+    model: Reasoner,
+    puzzles: Puzzles,
+    *,
+    grid: int = 64,
+    extent: float = 1.0,
+    directions: Literal["random", "lyapunov"] = "random",
+    direction_segments: int = 4,
+    num_segments: int = 32,
+    rest_segments: int = 4,
+    residual: float = 0.01,
+    num_exponents: int = 0,
+    seed: int = 0,
+    folder: str | Path | None = None,
+    chunk_size: int | None = None,
+    shard: str | None = None,
+    progress: bool = True,
+) -> Results:
+    """Initial states z0 + a·u + b·v of one puzzle: settling, final answers, and their basins.
+
+    a and b are multiples of std(H_init)·√dim, the length of a noise that σ = 1 gives all numbers
+    of the state. A run that was cut off continues when it is asked for again with the same folder;
+    with other boxes or another rest nothing is run again.
+
+    Args:
+      model: A model, or any `Reasoner` whose state has rows (tokens, width).
+      puzzles: One puzzle, such as `puzzles[5]`.
+      grid: G, the number of starts along each axis; an odd number has z0 among them.
+      extent: a and b go from −extent to extent.
+      directions: u and v are random, or the two forward Lyapunov vectors at z0, along which the
+        first segments stretch most.
+      direction_segments: Number of those first segments; random directions have none.
+      num_segments: Number of segments that each start runs.
+      rest_segments: An answer that is the same over so many last steps is settled.
+      residual: Below this relative residual a state is at rest.
+      num_exponents: k, the number of leading Lyapunov exponents of each start, which then also has
+        the fast Lyapunov indicator, at 1 + k times the cost; 0 for none.
+      seed: Seed of random directions and of the initial tangent vectors.
+      folder: Folder for chunks and results; None keeps all in memory.
+      chunk_size: Number of starts that run together; without it chosen by the size of the state.
+      shard: i/n for the i-th (from 0) of n jobs that share the folder; in a Slurm array its task.
+      progress: Whether a progress bar is shown.
+
+    Returns:
+      Arrays (G, G): `answer_index`, `answer_at`, `residual_at`, `residual` and `finite`, with a
+      known answer `solved`, with exponents `exponents` (G, G, k) and `fli` in nats; the places `a`
+      and `b` (G,), the `distinct_answers` (answers, seq) with `answer_solved` (answers,), and
+      `direction_z_H` and so on (2, tokens, width).
+
+    Raises:
+      ValueError: The numbers make no plane, there is not one puzzle, the sizes do not fit the
+        model, or the folder holds another run.
+    """
+    _check(grid, extent, directions, direction_segments, num_segments, rest_segments, residual)
+    check_count("num_exponents", num_exponents)
+    if len(puzzles.inputs) != 1:
+        raise ValueError(f"a slice is of one puzzle, such as puzzles[5]; got {len(puzzles.inputs)}")
+    job = Job(SLICE, model, puzzles, num_segments, seed, folder, chunk_size, shard, progress)
+    key_directions, key_frame = jax.random.split(jax.random.key(seed))
+    plane = _make_plane(job.dynamics, key_directions, grid, extent, directions, direction_segments)
+    if not plane.facts.get("converged", True):
+        message = "the Lyapunov directions have not converged: their plane is not unique"
+        warnings.warn(message, stacklevel=2)
+    puzzle = Batch(*(array[0] for array in take(puzzles, np.zeros(1, np.int64))))
+    places = plane.scale * plane.coordinates
+
+    def prepare(items: np.ndarray) -> jax.Array:
+        return jnp.asarray(places[np.stack(np.divmod(items, grid), axis=-1)])
+
+    compute = partial(_measure, model, num_segments, residual, num_exponents)
+    shared = (getattr(model, "params", ()), puzzle, plane.directions, key_frame)
+    options = {
+        "grid": grid,
+        "extent": extent,
+        "directions": directions,
+        "residual": residual,
+        "num_exponents": num_exponents,
+    }
+    identity = options | {
+        "tokens": digest_arrays(puzzle.inputs, puzzle.puzzle_ids),
+        "direction_segments": plane.facts.get("segments"),
+    }
+    points = job.sweep(compute, prepare, grid**2, num_exponents, identity, shared)
+    arrays = _describe_points(points, puzzle, plane, num_segments - rest_segments)
+    rest = {"direction_segments": direction_segments, "rest_segments": rest_segments}
+    facts = {"clock": "segment", "scale": plane.scale, "directions": plane.facts}
+    return job.results(arrays, options | rest, **facts)
+
+
+def _check(
+    grid: int,
+    extent: float,
+    directions: str,
+    direction_segments: int,
+    num_segments: int,
+    rest_segments: int,
+    residual: float,
+) -> None:
+    check_count("grid", grid, least=2)
+    check_number("extent", extent, above=0)
+    check_number("residual", residual, above=0)
+    check_choice("directions", directions, Directions)
+    check_count("direction_segments", direction_segments, least=1)
+    check_count("rest_segments", rest_segments, least=1)
+    if not rest_segments < num_segments:
+        raise ValueError(
+            f"rest_segments must be fewer than the {num_segments} segments of the run; got "
+            f"{rest_segments}"
+        )
+
+
+def _make_plane(
+    dynamics: Dynamics,
+    key: jax.Array,
+    grid: int,
+    extent: float,
+    kind: Directions,
+    num_segments: int,
+) -> Plane:
+    coordinates = np.linspace(-extent, extent, grid)
+    scale = float(start_scale(dynamics.initial)) * dimension(dynamics.initial) ** 0.5
+    if kind == "random":
+        directions = random_frame(key, dynamics.initial, 2)
+        return Plane(coordinates, scale, directions, {"kind": "random orthonormal"})
+    vectors = forward_vectors(dynamics, 2, num_segments, key=key)
+    facts = {
+        "kind": "forward Lyapunov vectors",
+        "segments": num_segments,
+        "log_growth_nats": np.asarray(vectors.log_growth, float).tolist(),
+        "residual": float(vectors.residual),
+        "converged": bool(vectors.converged),
+    }
+    return Plane(coordinates, scale, vectors.frame, facts)
+
+
+def _measure(
+    model: Reasoner,
+    num_segments: int,
+    threshold: float,
+    num_exponents: int,
+    shared: tuple[Any, Batch, Frame, jax.Array],
+    chunk: jax.Array,
+) -> dict[str, jax.Array]:
+    """Returns the arrays of one chunk of starts (n, 2), which are in the unit of the state."""
+    params, puzzle, directions, key = shared
+    dynamics = bind(model, params, puzzle)
+    narrow = token_type(read_answer(dynamics, dynamics.initial))
+
+    def one(coordinates: jax.Array) -> dict[str, jax.Array]:
+        start = on_plane(dynamics.initial, directions, coordinates)
+        settling = settling_time(dynamics, num_segments, threshold=threshold, initial=start)
+        kept = {
+            "answer_at": settling.answer_at,
+            "residual_at": settling.residual_at,
+            "residual": settling.residual.astype(jnp.float32),
+            "answers": settling.answer.astype(narrow),
+        }
+        return kept | (exponents(start) if num_exponents else {})
+
+    def exponents(start: State) -> dict[str, jax.Array]:
+        # one frame for all starts, so that neighbours differ by their trajectories alone
+        result = spectrum(dynamics, num_exponents, num_segments, key=key, initial=start)
+        fli = fast_lyapunov_indicator(result.log_growth)[-1]
+        return {"exponents": result.exponents, "fli": fli}
+
+    return jax.vmap(one)(chunk)
+
+
+def _describe_points(points: Arrays, puzzle: Batch, plane: Plane, last_change: int) -> Arrays:
+    """Returns the arrays of the result: points (G², ...) on the grid, and answers by their index.
+
+    An answer is settled if it does not change after the segment `last_change`.
+    """
+    answers, finite = points["answers"], np.isfinite(points["residual"])
+    index, distinct = answer_classes(answers, finite & (points["answer_at"] <= last_change))
+    by_point = {name: array for name, array in points.items() if name != "answers"}
+    by_point |= {"answer_index": index.astype(np.int32), "finite": finite}
+    known = puzzle.labels != IGNORE_LABEL
+    if known.any():
+        by_point["solved"] = finite & (answers == puzzle.labels)[:, known].all(axis=1)
+    size = len(plane.coordinates)
+    arrays = {name: array.reshape(size, size, *array.shape[1:]) for name, array in by_point.items()}
+    arrays |= {"a": plane.coordinates, "b": plane.coordinates, "distinct_answers": distinct}
+    if known.any():
+        arrays["answer_solved"] = (distinct == puzzle.labels)[:, known].all(axis=1)
+    directions = named_fields(plane.directions)
+    return arrays | {f"direction_{name}": np.asarray(leaf) for name, leaf in directions.items()}
+
+
+def check(options: Mapping[str, Any], box_size: int = 5) -> None:
+    """Refuses boxes that do not fit the grid."""
+    grid = options["grid"]
+    if not 2 <= box_size <= grid:
+        raise ValueError(
+            f"box_size must lie in 2..{grid}, the starts along an axis; got {box_size}"
+        )
+
+
+def numbers(results: Results, box_size: int = 5) -> SliceSummary:
+    """Returns who settles where, and how mixed the basins are.
+
+    Args:
+      results: The slice.
+      box_size: Number of starts along the edge of the boxes of the basin entropy.
+    """
+    options = results.record["options"]
+    return summarize_slice(
+        results,
+        options["num_segments"],
+        options["rest_segments"],
+        options["residual"],
+        box_size,
+        options["seed"],
+    )
+
+
+def figures(results: Results) -> Mapping[str, Draw]:
+    """Returns the maps of the slice: when runs settle, and on which answer."""
+    random = results.record["directions"]["kind"].startswith("random")
+    kind = "random direction" if random else "Lyapunov vector"
+    labels = [f"{name} along {kind} {i + 1}, in units of {UNIT}" for i, name in enumerate("ab")]
+    places, index = results["a"], results["answer_index"]
+    moving = index == MOVING
+    return {
+        "settling": partial(settling_map, places, results["answer_at"], moving, labels),
+        "answers": partial(answer_map, places, index, results.get("solved"), labels),
+    }
+
+
+def tables(summary: SliceSummary) -> list[Table]:
+    """Returns the tables of a slice."""
+    size = isqrt(summary.num_points)
+    return report.tables(summary, f"One puzzle, {size} × {size} starts")
+
+
+SLICE = Experiment("slice", ARRAYS, check, numbers, tables, figures)

@@ -1,0 +1,241 @@
+"""Lyapunov spectra of a model on many puzzles: are the puzzles that it fails chaotic?"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import fields as dataclass_fields
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from rrjax.analysis import outcome
+from rrjax.analysis.attribution import Attribution
+from rrjax.analysis.table import Table
+from rrjax.checks import check_count
+from rrjax.contract import Dynamics, State, named_fields
+from rrjax.dynamics.spectrum import spectrum as measure_spectrum
+from rrjax.experiments import attribution as vectors
+from rrjax.experiments.experiment import Experiment, Job, fold_keys
+from rrjax.experiments.reasoner import (
+    Puzzles,
+    Reasoner,
+    bind,
+    is_solved,
+    read_answer,
+    take,
+)
+from rrjax.frames import Frame, dimension
+from rrjax.plots.board import unstable_cells
+from rrjax.plots.canvas import Draw
+from rrjax.plots.outcome import lambda1_histogram, spectrum_by_outcome
+from rrjax.puzzles import PuzzleSet
+from rrjax.puzzles.batch import Batch
+from rrjax.reports import outcome as outcome_report
+from rrjax.reports.attribution import attribution_notes
+from rrjax.results.axes import ArraySpec
+from rrjax.results.results import Results
+
+ARRAYS = {
+    "exponents": ArraySpec(("puzzle", "exponent"), "nats per update"),
+    "log_growth": ArraySpec(("puzzle", "update", "exponent"), "nats"),
+    "drift_": ArraySpec(("puzzle", "segment"), "norm of the change of a state over a segment"),
+    "answers": ArraySpec(("puzzle", "cell"), "token"),
+    "q_halt": ArraySpec(("puzzle",), "logit of 'the answer is right'"),
+    "finite": ArraySpec(("puzzle",), "whether no number of the run was NaN or infinite"),
+    "failed_at": ArraySpec(
+        ("puzzle",), "update, from 0, at which the run was not finite; -1: none"
+    ),
+    "solved": ArraySpec(("puzzle",), "whether the last answer is right"),
+    "solved_by_segment": ArraySpec(("puzzle", "segment"), "whether the answer after it is right"),
+    "inputs": ArraySpec(("puzzle", "cell"), "token"),
+} | vectors.ARRAYS
+
+
+def spectrum(
+    model: Reasoner,
+    puzzles: Puzzles,
+    *,
+    num_exponents: int = 8,
+    num_segments: int = 16,
+    seed: int = 0,
+    attribution: bool = False,
+    folder: str | Path | None = None,
+    chunk_size: int | None = None,
+    shard: str | None = None,
+    progress: bool = True,
+) -> Results:
+    """Lyapunov spectra of a model on many puzzles, and what tells solved from failed.
+
+    A run that was cut off continues when it is asked for again with the same folder.
+
+    Args:
+      model: A model, or any `Reasoner`.
+      puzzles: The puzzles, N of them.
+      num_exponents: k, the number of leading exponents of each puzzle.
+      num_segments: Number of segments that each puzzle runs.
+      seed: Seed of the initial tangent vectors.
+      attribution: Also keep where the leading vectors lie, by state, token and segment.
+      folder: Folder for chunks and results; None keeps all in memory.
+      chunk_size: Number of puzzles that run together; without it chosen by the size of the state.
+      shard: i/n for the i-th (from 0) of n jobs that share the folder; in a Slurm array its task.
+      progress: Whether a progress bar is shown.
+
+    Returns:
+      `exponents` (N, k) in nats per update, `log_growth` (N, updates, k) in nats; `drift_z_H` and
+      so on (N, segments); `inputs` and `answers` (N, seq) tokens; `solved_by_segment`
+      (N, segments); `solved`, `finite`, `failed_at` and `q_halt` (N,). With attribution also
+      `participation_z_H` and so on (N, segments, k, tokens), `answers_by_segment`
+      (N, segments, seq) and `labels` (N, seq).
+
+    Raises:
+      ValueError: The puzzles or sizes do not fit the model, or the folder holds another run.
+    """
+    check_count("num_exponents", num_exponents, least=1)
+    job = Job(SPECTRUM, model, puzzles, num_segments, seed, folder, chunk_size, shard, progress)
+    key = jax.random.key(seed)
+
+    def prepare(items: np.ndarray) -> tuple[Batch, jax.Array]:
+        return take(puzzles, items), fold_keys(key, items)
+
+    compute = partial(_measure, model, num_exponents, num_segments, attribution)
+    options = {"num_exponents": num_exponents, "attribution": attribution}
+    number = len(puzzles.inputs)
+    identity = {"puzzles": job.puzzle_digest, **options}
+    arrays = job.sweep(compute, prepare, number, num_exponents, identity)
+    arrays |= {"solved": arrays["solved_by_segment"][:, -1], "inputs": _narrow_inputs(puzzles)}
+    if attribution:
+        arrays["labels"] = take(puzzles, np.arange(number)).labels
+    facts = {"clock": "update", "unit": "nats per update"}
+    return job.results(arrays, options, **facts, dimension=dimension(job.dynamics.initial))
+
+
+def _measure(
+    model: Reasoner,
+    num_exponents: int,
+    num_segments: int,
+    attributed: bool,
+    params: Any,
+    chunk: tuple[Batch, jax.Array],
+) -> dict[str, jax.Array]:
+    """Returns the arrays of one chunk of puzzles and their keys."""
+
+    def one(puzzle: Batch, key: jax.Array) -> dict[str, jax.Array]:
+        dynamics = bind(model, params, puzzle)
+
+        observe = _observe_vectors if attributed else _observe_answer
+        result = measure_spectrum(dynamics, num_exponents, num_segments, key=key, observe=observe)
+        last = read_answer(dynamics, result.state)
+        drift = {f"drift_{name}": norm for name, norm in named_fields(result.drift).items()}
+        answers = result.observed["answers_by_segment"]
+        return (
+            drift
+            | (result.observed if attributed else {})
+            | {
+                "solved_by_segment": is_solved(model, answers, puzzle.labels),
+                "exponents": result.exponents,
+                "log_growth": result.log_growth,
+                "answers": last.logits.argmax(-1),
+                "q_halt": last.q_halt,
+                "finite": result.finite,
+                "failed_at": result.failed_at,
+            }
+        )
+
+    return jax.vmap(one)(*chunk)
+
+
+def _observe_answer(
+    dynamics: Dynamics, before: State, after: State, frame: Frame
+) -> dict[str, jax.Array]:
+    return {"answers_by_segment": read_answer(dynamics, after).logits.argmax(-1)}
+
+
+def _observe_vectors(
+    dynamics: Dynamics, before: State, after: State, frame: Frame
+) -> dict[str, jax.Array]:
+    return vectors.shares_of(frame) | _observe_answer(dynamics, before, after, frame)
+
+
+def _narrow_inputs(puzzles: Puzzles) -> np.ndarray:
+    """Returns the inputs, from which difficulty is read, as narrow as the tokens allow."""
+    if isinstance(puzzles, PuzzleSet):
+        return puzzles.inputs.astype(np.min_scalar_type(puzzles.metadata.vocab_size))
+    return np.asarray(puzzles.inputs)
+
+
+@dataclass(frozen=True)
+class AttributedSummary(outcome.Summary):
+    """The summary of a spectrum with attribution.
+
+    Attributes:
+      attribution: Where the first vector lies after the last segment.
+      num_segments: Number of segments.
+    """
+
+    attribution: Attribution
+    num_segments: int
+
+
+def check(options: Mapping[str, Any], board: int | None = None) -> None:
+    """Refuses the board of a puzzle that is not there, or whose vectors were not kept."""
+    if board is None:
+        return
+    if not options["attribution"]:
+        raise ValueError("board is drawn with attribution only: add --attribution")
+    if not 0 <= board < options["num_puzzles"]:
+        raise ValueError(f"board must lie in 0..{options['num_puzzles'] - 1}, got {board}")
+
+
+def numbers(results: Results) -> outcome.Summary:
+    """Returns the solved puzzles against the failed ones; medians, AUC, and λ1's rivals."""
+    summary = outcome.summarize(
+        results["exponents"],
+        results["solved"],
+        results[results.answer_drift],
+        results["finite"],
+        log_growth=results["log_growth"],
+        dimension=results.record["dimension"],
+        seed=results.record["options"]["seed"],
+    )
+    if not results.record["options"]["attribution"]:
+        return summary
+    values = {field.name: getattr(summary, field.name) for field in dataclass_fields(summary)}
+    number = results.record["options"]["num_segments"]
+    return AttributedSummary(
+        **values, attribution=vectors.summarize_attribution(results), num_segments=number
+    )
+
+
+def tables(summary: outcome.Summary) -> list[Table]:
+    """Returns the table of a spectrum, with where the vectors lie below it."""
+    (table,) = outcome_report.tables(summary)
+    if isinstance(summary, AttributedSummary):
+        notes = attribution_notes(summary.attribution, summary.num_segments)
+        table = table._replace(notes=[*table.notes, *notes])
+    return [table]
+
+
+def figures(results: Results, board: int | None = None) -> Mapping[str, Draw]:
+    """Returns the figures of a spectrum.
+
+    Args:
+      results: The spectrum.
+      board: Draw this puzzle's board, counted from 0, instead of the first failed and solved one's;
+        needs attribution.
+    """
+    drift = results[results.answer_drift]
+    keep = outcome.usable_runs(results["exponents"], drift, results["finite"])
+    groups = results["exponents"][keep], results["solved"][keep]
+    draws: dict[str, Draw] = {
+        "lambda1_by_outcome": partial(lambda1_histogram, *groups),
+        "spectrum_by_outcome": partial(spectrum_by_outcome, *groups),
+    }
+    attributed = results.record["options"]["attribution"]
+    if attributed and (boards := vectors.choose_boards(results, board)):
+        draws["unstable_cells"] = partial(unstable_cells, boards, vectors.state_names(results))
+    return draws
+
+
+SPECTRUM = Experiment("spectrum", ARRAYS, check, numbers, tables, figures)

@@ -1,0 +1,107 @@
+"""Architecture and recipe as a YAML file; an official `all_config.yaml` is one."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rrjax.cells.config import Arch
+from rrjax.cells.official import keys_of, parse_arch
+from rrjax.checks import coerce, nearest
+from rrjax.training.settings import Recipe
+
+_PACKAGE = Path(__file__).parents[1]
+
+_WITHOUT_EFFECT = {
+    *("data_path", "data_paths", "data_paths_test", "evaluators", "project_name", "run_name"),
+    *("entity", "checkpoint_path", "load_checkpoint", "checkpoint_every_eval", "eval_interval"),
+    *("min_eval_interval", "eval_save_outputs", "epochs", "freeze_weights"),
+}
+"""Keys of an official `all_config.yaml` for folders, logs and schedules, which are options here."""
+
+
+def find_recipe(name: str) -> Path:
+    """Returns the path of a config file, given as a path or by the name of a bundled recipe.
+
+    Args:
+      name: a path, or a name such as `cpu_sudoku4`.
+
+    Raises:
+      ValueError: if there is neither such a file nor such a recipe.
+    """
+    if Path(name).is_file():
+        return Path(name)
+    recipes = _bundled_recipes()
+    if name in recipes:
+        return recipes[name]
+    close = get_close_matches(name, recipes, n=1)
+    raise ValueError(
+        f"no config file {name!r}: it is neither a file nor a recipe of rrjax "
+        f"({f'did you mean {close[0]!r}?' if close else ', '.join(sorted(recipes))})"
+    )
+
+
+def _bundled_recipes() -> dict[str, Path]:
+    """Returns the recipes by name: `rrjax/recipes` if installed, `recipes` in a checkout."""
+    folders = (_PACKAGE / "recipes", _PACKAGE.parent / "recipes")
+    return {path.stem: path for folder in folders for path in folder.glob("*.yaml")}
+
+
+def read_config_file(path: Path) -> tuple[Arch, Recipe]:
+    """Returns the architecture and the recipe of a YAML file.
+
+    Raises:
+      ValueError: for a file that is not a mapping, an unknown key (the message names the nearest
+        known one), or a value of the wrong type.
+    """
+    mapping = load_yaml(path)
+    if not isinstance(mapping, Mapping):
+        raise ValueError(f"{path} must hold a mapping, found {type(mapping).__name__}")
+    if mapping.get("freeze_weights"):
+        raise ValueError(f"{path}: freeze_weights is not supported; expected false")
+    types = {f.name: f.type for f in fields(Recipe)}
+    values: dict[str, Any] = {}
+    for key, value in mapping.items():
+        if key in _WITHOUT_EFFECT:
+            print(f"{path.name}: {key} has no effect here; see the options", file=sys.stderr)
+        elif key in types:
+            values[key] = coerce(str(key), value, types[key])
+        elif key != "arch":
+            raise ValueError(f"{path} has no use for {key!r}{nearest(str(key), types)}")
+    # upstream keeps no average where its config does not ask for one
+    return _arch(path, mapping), Recipe(**{"ema": False, **values})
+
+
+def load_yaml(path: Path) -> Any:
+    """Returns what a YAML file holds.
+
+    Raises:
+      ValueError: for a file that is not YAML.
+    """
+    try:
+        return yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is no YAML: {error}") from None
+
+
+def dump_config(arch: Arch, recipe: Recipe) -> str:
+    """Returns the YAML from which `read_config_file` makes an equal architecture and recipe.
+
+    Keys that the cell does not read are left out.
+    """
+    allowed = keys_of(arch.name, arch.name)
+    block = {"name": arch.name, "loss": {"loss_type": arch.loss_type}}
+    block |= {key: value for key, value in asdict(arch).items() if key in allowed}
+    return yaml.safe_dump({"arch": block, **asdict(recipe)}, sort_keys=False)
+
+
+def _arch(path: Path, mapping: Mapping[Any, Any]) -> Arch:
+    if "arch" not in mapping:
+        return Arch()
+    if not isinstance(mapping["arch"], Mapping):
+        raise ValueError(f"arch in {path} must be a mapping, got {mapping['arch']!r}")
+    return parse_arch(mapping["arch"])

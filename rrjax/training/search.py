@@ -1,0 +1,234 @@
+"""Search over fields of a training run by Optuna, by its accuracy on held-out puzzles."""
+
+import csv
+import io
+import shlex
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+
+from rrjax.jobs.memory import is_out_of_memory
+from rrjax.jobs.progress import progress
+from rrjax.reports.searches import as_text
+from rrjax.store import claim_folder, describe_run, hold_lock, write_bytes_atomically
+from rrjax.training.config_file import dump_config
+from rrjax.training.logs import EVALUATED
+from rrjax.training.loop import Report, train
+from rrjax.training.search_space import Choices, Domain, Space, with_values
+from rrjax.training.settings import LoopSettings, SearchSettings
+from rrjax.training.task import TrainingTask
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.trial import FrozenTrial
+
+ACCURACY = f"{EVALUATED}exact_accuracy"
+BEST, TRIALS = "best.yaml", "trials.csv"
+STOPPED = "stopped"
+"""The attribute of a trial that says why it did not run to its end."""
+
+
+def search(
+    task: TrainingTask,
+    space: Space,
+    settings: SearchSettings,
+    loop: LoopSettings,
+    folder: Path,
+    command: Sequence[str],
+) -> "list[FrozenTrial]":
+    """Runs the trials that are missing, and returns all of them.
+
+    Each trial trains `task` with some fields changed, in `folder`/trials/NUMBER; a trial that was
+    killed is continued. Writes `trials.csv`, `best.yaml` and `study.log`, and prints the values of
+    each trial with a progress bar.
+
+    Args:
+      task: the training that the trials vary.
+      space: the fields and what is tried for each.
+      settings: how many trials, and how they are drawn and judged.
+      loop: when each training reports, saves and stops.
+      folder: new, empty, or that of the same search.
+      command: the command that `best.yaml` names for training with it.
+
+    Raises:
+      ValueError: if Optuna is missing, or the folder holds another search or is searched by another
+        process.
+    """
+    _check_optuna()
+    job = {
+        **task.identity(),
+        "space": {name: asdict(domain) for name, domain in space.items()},
+        "loop": asdict(loop),
+        **{name: value for name, value in asdict(settings).items() if name != "num_trials"},
+    }
+    claim_folder(folder, "config.json", job, {"made_by": describe_run()})
+    with hold_lock(folder / "lock") as is_alone:
+        if not is_alone:  # this one would continue the trial that the other is at
+            raise ValueError(f"{folder} is being searched by another process; let it end")
+        study = _study(settings, folder)
+        while trial := _next_trial(study, settings):
+            _run(study, trial, task, space, settings, loop, folder)
+            trials = _trials(study)
+            _write_trials(trials, space, folder / TRIALS)
+            _write_best(trials, task, settings, command, folder / BEST)
+            jax.clear_caches()  # no other trial uses the programs of this one
+        return _trials(study)
+
+
+def _check_optuna() -> None:
+    try:
+        import optuna
+    except ImportError:
+        raise ValueError("rrjax search needs Optuna: pip install 'rrjax[search]'") from None
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+def _study(settings: SearchSettings, folder: Path) -> "optuna.Study":
+    import optuna
+    from optuna.storages.journal import JournalFileBackend
+
+    path = folder / "study.log"
+    _drop_torn_line(path)
+    # unlike SQLite it also works on the shared disk of a cluster
+    backend = JournalFileBackend(str(path))
+    prunes = optuna.pruners.MedianPruner(n_startup_trials=5)
+    return optuna.create_study(
+        storage=optuna.storages.JournalStorage(backend),
+        study_name="rrjax",
+        direction="maximize",
+        load_if_exists=True,
+        pruner=prunes if settings.prune else optuna.pruners.NopPruner(),
+    )
+
+
+def _drop_torn_line(path: Path) -> None:
+    """Drops what a full disk or a power cut left of the last entry, at which Optuna would stop."""
+    if path.exists():
+        content = path.read_bytes()
+        whole = content[: content.rfind(b"\n") + 1]
+        if whole != content:
+            write_bytes_atomically(path, whole)
+
+
+def _next_trial(study: "optuna.Study", settings: SearchSettings) -> "optuna.Trial | None":
+    """Returns the trial that was killed, or a new one; None where all are done."""
+    import optuna
+
+    trials = _trials(study)
+    unfinished = [trial for trial in trials if not trial.state.is_finished()]
+    if not unfinished and len(trials) >= settings.num_trials:
+        return None
+    number = unfinished[0].number if unfinished else len(trials)
+    seed = np.random.SeedSequence((settings.search_seed, number)).generate_state(1)[0]
+    study.sampler = optuna.samplers.TPESampler(seed=int(seed), n_startup_trials=settings.num_random)
+    return optuna.Trial(study, unfinished[0]._trial_id) if unfinished else study.ask()
+
+
+def _run(
+    study: "optuna.Study",
+    trial: "optuna.Trial",
+    base: TrainingTask,
+    space: Space,
+    settings: SearchSettings,
+    loop: LoopSettings,
+    folder: Path,
+) -> None:
+    """Runs one trial, from drawing its values to telling the study what they are worth."""
+    import optuna
+
+    values = {name: _draw(trial, name, domain) for name, domain in space.items()}
+    listed = ", ".join(f"{name} {as_text(value)}" for name, value in values.items())
+    print(f"trial {trial.number}: {listed}")
+    reached = dict(study.trials[trial.number].intermediate_values)
+    try:
+        task = with_values(base, values)
+        with progress(f"trial {trial.number}", task.recipe.steps) as bar:
+            report = _reporter(trial, reached, bar.report)
+            train(task, loop, folder / "trials" / f"{trial.number:04d}", report)
+    except optuna.TrialPruned:
+        study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+        return
+    except FloatingPointError as error:
+        trial.set_user_attr(STOPPED, str(error))
+        reached[max(reached, default=0) + 1] = 0.0  # from there on it solves nothing
+    except (ValueError, MemoryError, RuntimeError) as error:
+        if not (isinstance(error, ValueError) or is_out_of_memory(error)):
+            raise
+        trial.set_user_attr(STOPPED, str(error).partition("\n")[0])
+        study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        return
+    is_best = settings.objective == "best"
+    study.tell(trial, max(reached.values()) if is_best else reached[max(reached)])
+
+
+def _draw(trial: "optuna.Trial", name: str, domain: Domain) -> Any:
+    """Returns a value of a field; a trial that is continued keeps the one it has."""
+    if isinstance(domain, Choices):
+        return trial.suggest_categorical(name, domain.choices)
+    if isinstance(domain.low, int) and isinstance(domain.high, int):
+        return trial.suggest_int(name, domain.low, domain.high, log=domain.log)
+    return trial.suggest_float(name, domain.low, domain.high, log=domain.log)
+
+
+def _reporter(trial: "optuna.Trial", reached: dict[int, float], show: Report) -> Report:
+    """Returns a report that keeps each evaluation in `reached` and the study, and may prune."""
+    import optuna
+
+    def report(step: int, numbers: dict[str, float]) -> None:
+        show(step, numbers)
+        if ACCURACY not in numbers:
+            return
+        if step not in reached:  # a run that is continued repeats the steps after its checkpoint
+            trial.report(numbers[ACCURACY], step)
+        reached[step] = numbers[ACCURACY]
+        if trial.should_prune():
+            raise optuna.TrialPruned
+
+    return report
+
+
+def _trials(study: "optuna.Study") -> "list[FrozenTrial]":
+    return study.get_trials(deepcopy=False)
+
+
+def _write_trials(trials: "Sequence[FrozenTrial]", space: Space, path: Path) -> None:
+    """Writes a row for each trial, in their order; cells without a value are empty."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["trial", "state", "exact_accuracy", *space, STOPPED])
+    for trial in trials:
+        value = "" if trial.value is None else trial.value
+        drawn = [trial.params.get(name, "") for name in space]
+        stopped = trial.user_attrs.get(STOPPED, "")
+        writer.writerow([trial.number, trial.state.name.lower(), value, *drawn, stopped])
+    write_bytes_atomically(path, text.getvalue().encode())
+
+
+def _write_best(
+    trials: "Sequence[FrozenTrial]",
+    base: TrainingTask,
+    settings: SearchSettings,
+    command: Sequence[str],
+    path: Path,
+) -> None:
+    """Writes the best training for `rrjax train --config`, under a comment that says how."""
+    best = best_trial(trials)
+    if best is None:
+        return
+    task = with_values(base, best.params)
+    header = (
+        f"# Trial {best.number} of a search: {settings.objective} exact accuracy "
+        f"{best.value:.4f}, on the test split it was chosen on.\n# {shlex.join(command)}\n"
+    )
+    block = dump_config(task.config.arch, task.recipe)
+    write_bytes_atomically(path, (header + block).encode())
+
+
+def best_trial(trials: "Sequence[FrozenTrial]") -> "FrozenTrial | None":
+    """Returns the completed trial of the highest accuracy, of equal ones the first."""
+    completed = [trial for trial in trials if trial.state.name == "COMPLETE"]
+    return max(completed, key=lambda trial: (trial.value, -trial.number), default=None)

@@ -1,0 +1,279 @@
+"""Settings of a training run: the recipe, perturbed starts, flossing, and the loop.
+
+This module imports neither JAX nor optax, so that the command line can show its help at once.
+"""
+
+from dataclasses import dataclass, field, fields
+from typing import Literal
+
+from rrjax.checks import (
+    check_choice,
+    check_count,
+    check_number,
+    check_positive,
+    check_seed,
+    refuse,
+    refuse_idle,
+)
+from rrjax.flossing.schedule import FlossingSchedule
+
+Objective = Literal["clean_ce", "single_perturbed_ce", "multi_perturbed_ce"]
+Rollout = Literal["serial_act", "parallel_fixed", "masked_act"]
+Latents = Literal["both", "z_H", "z_L"]
+FlossLoss = Literal["two_sided", "one_sided", "one_sided_leading", "one_sided_volume"]
+Which = Literal["all", "failing", "correct"]
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """From which starts a puzzle is run, and how far.
+
+    Attributes:
+      objective: the trajectories of a puzzle. `clean_ce`: the clean one; `single_perturbed_ce`:
+        a perturbed one; `multi_perturbed_ce`: the clean one and `num_trajectories` − 1 perturbed
+        ones, whose losses are averaged.
+      rollout: what one optimizer step runs. `serial_act`: a segment, while each trajectory streams
+        through a slot of its own; `parallel_fixed`: all `halt_max_steps` segments of new puzzles;
+        `masked_act`: the same, but a trajectory that has halted no longer counts.
+      num_trajectories: trajectories of a puzzle under `multi_perturbed_ce`.
+      sigma: lowest and highest σ in the unit of the states; each trajectory draws one
+        log-uniformly (the same number twice: that number).
+      p_clean: probability that a trajectory that would be perturbed stays clean.
+      latents: what is perturbed: the answer z_H, the latents z_L, or both.
+      clean_steps: optimizer steps before the first noise.
+      ramp_steps: optimizer steps after those over which both ends of `sigma` grow from 0.
+    """
+
+    objective: Objective = "clean_ce"
+    rollout: Rollout = "serial_act"
+    num_trajectories: int = 4
+    sigma: tuple[float, float] = (1e-3, 1e-3)
+    p_clean: float = 0.0
+    latents: Latents = "both"
+    clean_steps: int = 0
+    ramp_steps: int = 0
+
+    def __post_init__(self):
+        for name, kind in (("objective", Objective), ("rollout", Rollout), ("latents", Latents)):
+            check_choice(f"augmentation.{name}", getattr(self, name), kind)
+        check_count("augmentation.num_trajectories", self.num_trajectories, least=1)
+        for name in ("clean_steps", "ramp_steps"):
+            check_count(f"augmentation.{name}", getattr(self, name))
+        check_number("augmentation.p_clean", self.p_clean, least=0, most=1)
+        low, high = self.sigma
+        if not 0 <= low <= high < float("inf"):
+            rule = "be two finite numbers, 0 ≤ lowest ≤ highest"
+            refuse("augmentation.sigma", rule, self.sigma)
+        if low == 0 < high:
+            rule = "have a lowest above 0, because log-uniform draws never reach 0"
+            refuse("augmentation.sigma", rule, self.sigma)
+
+    def refuse_idle(self) -> None:
+        """Refuses settings that the objective does not read.
+
+        Raises:
+          ValueError: naming one of them.
+        """
+        if self.objective == "clean_ce":
+            idle = {f.name for f in fields(self)} - {"objective", "rollout"}
+            refuse_idle("augmentation", self, idle, "augmentation.objective")
+        elif self.objective == "single_perturbed_ce":
+            needed = "augmentation.objective multi_perturbed_ce"
+            refuse_idle("augmentation", self, ("num_trajectories",), needed)
+
+    @property
+    def trajectories(self) -> int:
+        """Number of trajectories of one puzzle."""
+        return self.num_trajectories if self.objective == "multi_perturbed_ce" else 1
+
+
+@dataclass(frozen=True)
+class Floss(FlossingSchedule):
+    """Flossing steps before and during training; the defaults have none.
+
+    Attributes:
+      pre: flossing steps before the first training step (preflossing); 0: none.
+      every: training steps between two episodes of interflossing; None: there are none.
+      episode: flossing steps of each episode.
+      at_most: largest number of episodes; None: no limit.
+      loss: one of the losses of `rrjax.flossing`.
+      target: λ*, in nats per module evaluation.
+      num_exponents: number of exponents, k.
+      segments: the window of segments that counts: the first one, counted from 0, and the end,
+        which is left out; None: all segments that training runs.
+      stride: count only every so many segments of the window.
+      segments_per_qr: segments between two QR decompositions; None: one after every module
+        evaluation.
+      puzzles: training puzzles of a flossing step.
+      which: the puzzles that count: all, or those that fail or succeed at the window's end.
+      kl: weight of KL(answers before the episode ‖ answers now) at the window's end, in nats per
+        token.
+      params: patterns of the weights that change, e.g. `*L_level*`.
+      lr: learning rate of flossing's own Adam.
+      limit: number of successive skipped steps (not finite) that stops the run.
+    """
+
+    loss: FlossLoss = "two_sided"
+    target: float = 0.0
+    num_exponents: int = 4
+    segments: tuple[int, int] | None = None
+    stride: int = 1
+    segments_per_qr: int | None = 1
+    puzzles: int = 8
+    which: Which = "all"
+    kl: float = 0.0
+    params: tuple[str, ...] = ("*",)
+    lr: float = 1e-3
+    limit: int = 10
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_choice("floss.loss", self.loss, FlossLoss)
+        check_choice("floss.which", self.which, Which)
+        for name in ("num_exponents", "stride", "puzzles", "limit", "segments_per_qr"):
+            check_count(f"floss.{name}", getattr(self, name), least=1)
+        for name in ("kl", "lr"):
+            check_number(f"floss.{name}", getattr(self, name), least=0)
+        check_number("floss.target", self.target)
+        if self.segments is not None and not 0 <= self.segments[0] < self.segments[1]:
+            refuse("floss.segments", "be two counts, the first below the second", self.segments)
+        if self.every is not None and not self.episode:
+            refuse("floss.episode", "be at least 1 where floss.every is given", self.episode)
+
+    def refuse_idle(self) -> None:
+        """Refuses settings of flossing, or of its episodes, where there is none.
+
+        Raises:
+          ValueError: naming one of them.
+        """
+        if not self.active:
+            refuse_idle("floss", self, {f.name for f in fields(self)}, "floss.pre or floss.every")
+        elif self.every is None:
+            refuse_idle("floss", self, ("episode", "at_most"), "floss.every")
+
+    @property
+    def active(self) -> bool:
+        """Whether a run has any flossing step."""
+        return self.pre > 0 or self.every is not None
+
+    def window(self, segments: int) -> range:
+        """Returns the segments that count, in a run of `segments`."""
+        first, end = self.segments or (0, segments)
+        return range(first, end, self.stride)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a cell is trained, with the official names and defaults.
+
+    Attributes:
+      global_batch_size: slots (puzzles at a time), over all devices.
+      steps: optimizer steps of the whole run. One step is one segment of every slot, or what
+        `augmentation.rollout` says.
+      lr: peak learning rate of AdamATan2.
+      lr_min_ratio: final learning rate of the cosine, as a fraction of the peak.
+      lr_warmup_steps: steps of linear warm-up.
+      beta1: decay of AdamATan2's first moment.
+      beta2: decay of its second moment.
+      weight_decay: decoupled decay of all weights.
+      puzzle_emb_lr: peak learning rate of the puzzle embeddings' SignSGD.
+      puzzle_emb_weight_decay: its decoupled decay, of the rows present in a batch.
+      ema: evaluate and save the exponential moving average of the weights.
+      ema_rate: decay of the average per step.
+      seed: seed of initial weights, sampling, augmentation and exploration.
+      augmentation: perturbed starts; the defaults have none.
+      floss: gradient flossing; the defaults have none.
+    """
+
+    global_batch_size: int = 768
+    steps: int = 10_000
+    lr: float = 1e-4
+    lr_min_ratio: float = 1.0
+    lr_warmup_steps: int = 2000
+    beta1: float = 0.9
+    beta2: float = 0.95
+    weight_decay: float = 0.1
+    puzzle_emb_lr: float = 1e-2
+    puzzle_emb_weight_decay: float = 0.1
+    ema: bool = True
+    ema_rate: float = 0.999
+    seed: int = 0
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    floss: Floss = field(default_factory=Floss)
+
+    def __post_init__(self):
+        check_positive(self, ("global_batch_size", "steps"))
+        check_count("lr_warmup_steps", self.lr_warmup_steps)
+        for name in ("lr", "puzzle_emb_lr", "weight_decay", "puzzle_emb_weight_decay"):
+            check_number(name, getattr(self, name), least=0)
+        for name in ("beta1", "beta2", "ema_rate"):
+            check_number(name, getattr(self, name), least=0, below=1)
+        check_number("lr_min_ratio", self.lr_min_ratio, least=0, most=1)
+        check_seed("seed", self.seed)
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """When a run reports, saves and stops, in optimizer steps.
+
+    Attributes:
+      log_every: steps between two rows of training metrics.
+      eval_every: steps between two evaluations on the test set. Each also saves the model in
+        `models/`, and in `models/best` if it is the best so far.
+      checkpoint_every: steps between two checkpoints to resume from; a multiple of `log_every`.
+      eval_puzzles: number of test puzzles to evaluate, from the first; 0: all.
+      eval_sigmas: also evaluate from z0 + σ·N(0, 1), for each of these σ.
+      log_recursion: with each evaluation, write loss and accuracy after every segment to
+        `recursion_metrics.csv`.
+      log_latents: with each evaluation, write statistics of the latent states after every segment
+        to `latent_stats.csv`: norm, cosine to the segment before, variance over puzzles.
+      spike_factor: stop where the loss is more than this many times the median of the last 20
+        logged ones, and above the first; 0: never.
+    """
+
+    log_every: int = 10
+    eval_every: int = 250
+    checkpoint_every: int = 100
+    eval_puzzles: int = 0
+    eval_sigmas: tuple[float, ...] = ()
+    log_recursion: bool = False
+    log_latents: bool = False
+    spike_factor: float = 10.0
+
+    def __post_init__(self):
+        check_positive(self, ("log_every", "eval_every", "checkpoint_every"))
+        for name in ("eval_every", "checkpoint_every"):
+            if getattr(self, name) % self.log_every:
+                raise ValueError(
+                    f"{name} must be a multiple of log_every ({self.log_every}), so that a "
+                    f"resumed run logs the same lines; got {getattr(self, name)}"
+                )
+        check_count("eval_puzzles", self.eval_puzzles)
+        for sigma in self.eval_sigmas:
+            check_number("eval_sigmas", sigma, least=0)
+        if not (self.spike_factor == 0 or 1 < self.spike_factor < float("inf")):
+            raise ValueError(f"spike_factor must be 0 or above 1, got {self.spike_factor}")
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """How a search over trainings draws and judges its trials.
+
+    Attributes:
+      num_trials: trials in all, those of earlier calls among them.
+      num_random: trials drawn at random before the sampler (TPE) learns from them.
+      objective: judge a run by its best evaluation or by its last one.
+      prune: stop a run whose evaluation is below the median of the earlier runs' at that step,
+        from the sixth trial on.
+      search_seed: seed of the sampler; `seed` is that of the trainings.
+    """
+
+    num_trials: int = 20
+    num_random: int = 10
+    objective: Literal["best", "final"] = "best"
+    prune: bool = False
+    search_seed: int = 0
+
+    def __post_init__(self):
+        check_positive(self, ("num_trials", "num_random"))
+        check_count("search_seed", self.search_seed)

@@ -1,0 +1,80 @@
+"""What is trained on what."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rrjax.cells import Arch, Config, config_to_dict
+from rrjax.cells.params import INITIAL_VECTORS
+from rrjax.puzzles.dataset import PuzzleSet
+from rrjax.puzzles.folders import read_folder
+from rrjax.training.augment import perturbed_fields
+from rrjax.training.settings import Recipe
+
+
+@dataclass(frozen=True)
+class TrainingTask:
+    """What is trained on what: the cell, the hyperparameters, and both sets.
+
+    Raises:
+      ValueError: if a latent is to be perturbed that the cell does not have.
+    """
+
+    config: Config
+    recipe: Recipe
+    train: PuzzleSet
+    test: PuzzleSet
+    augment: bool
+
+    def __post_init__(self):
+        perturbed_fields(self.recipe.augmentation, INITIAL_VECTORS[self.config.arch.name])
+
+    def identity(self) -> dict[str, Any]:
+        """Returns what makes two runs the same run, JSON-able."""
+        return {
+            "config": config_to_dict(self.config),
+            "recipe": asdict(self.recipe),
+            "augment": self.augment,
+            "train_set": self.train.digest(),
+            "test_set": self.test.digest(),
+        }
+
+
+def read_task(data: Path, arch: Arch, recipe: Recipe, augment: bool) -> TrainingTask:
+    """Returns the task of training a cell on a data-set folder.
+
+    Args:
+      data: folder with `train/` and `test/`.
+      arch: the cell.
+      recipe: hyperparameters.
+      augment: move every training Sudoku by a random symmetry.
+
+    Raises:
+      ValueError: if the folder is not such a data set, its splits do not fit each other or have no
+        labels, or a setting has no effect.
+    """
+    if (data / "dataset.json").is_file():
+        raise ValueError(f"{data} is one split; pass the folder that holds train/ and test/")
+    sets = {split: read_folder(data, split) for split in ("train", "test")}
+    meta, other = sets["train"].metadata, sets["test"].metadata
+    for key in ("seq_len", "vocab_size", "num_puzzle_identifiers", "ignore_label_id"):
+        if getattr(meta, key) != getattr(other, key):
+            raise ValueError(
+                f"{data}: {key} of train is {getattr(meta, key)}, of test {getattr(other, key)}"
+            )
+    for split, puzzles in sets.items():
+        _check_labels(data / split, puzzles)
+    recipe.augmentation.refuse_idle()
+    recipe.floss.refuse_idle()
+    config = Config(arch, meta.seq_len, meta.vocab_size, meta.num_puzzle_identifiers)
+    return TrainingTask(config, recipe, sets["train"], sets["test"], augment)
+
+
+def _check_labels(folder: Path, puzzles: PuzzleSet) -> None:
+    """Refuses a split without any label, from which nothing can be learned or judged."""
+    ignored, size = puzzles.metadata.ignore_label_id, 1000
+    starts = range(0, len(puzzles), size)
+    if not any(np.any(puzzles.labels[start : start + size] != ignored) for start in starts):
+        raise ValueError(f"{folder}: expected labels, found none in {len(puzzles)} puzzles")

@@ -1,0 +1,136 @@
+"""The analysis of spectra that are made up by hand: numbers, words, and runs it must refuse."""
+
+import numpy as np
+import pytest
+
+from rrjax.experiments import analyse
+from rrjax.experiments.analyses import AnalysedSpectrum
+from rrjax.puzzles.sudoku_solver import solve_sudoku
+from tests.tools.made_up import (
+    BOARDS,
+    NUMBER,
+    PER_SEGMENT,
+    SEGMENTS,
+    spectrum_arrays,
+    spectrum_results,
+)
+
+
+def words(run: AnalysedSpectrum) -> str:
+    """The tables, their white space evened out."""
+    return " ".join(repr(run.summary()).split())
+
+
+@pytest.fixture(scope="module")
+def run() -> AnalysedSpectrum:
+    return analyse(spectrum_results())
+
+
+def test_the_numbers_are_those_of_the_arrays(run):
+    arrays, analysis = spectrum_arrays(), run.analysis
+    solved, lambda1 = arrays["solved"], arrays["log_growth"][:, :, 0].mean(1)
+    assert (analysis.num_solved, analysis.num_failed) == (solved.sum(), (~solved).sum())
+    pairs = lambda1[solved][:, None] < lambda1[~solved]
+    assert analysis.lambda1_auc.value == pytest.approx(pairs.mean())
+    assert analysis.solved_lambda1.value == pytest.approx(np.median(lambda1[solved]))
+    settled = arrays["drift_z_H"].mean(1) < 0.1  # the two groups lie at 1e-4 and 3
+    counts = analysis.settling.otsu
+    assert counts.settled_solved == np.sum(settled & solved) > 0
+    assert counts.unsettled_failed == np.sum(~settled & ~solved) > 0
+    median = np.median(lambda1[solved])
+    assert analysis.horizon.solved.value[-1] == pytest.approx(median, abs=1e-6)
+    assert [window.segment for window in analysis.early] == [1, 2, 3]
+    assert run.notes == []
+
+
+def test_difficulty_is_that_of_the_boards(run):
+    difficulty = run.runs.difficulty
+    assert difficulty["givens"].tolist() == [int((board > 0).sum()) for board in BOARDS]
+    assert difficulty["solver guesses"].tolist() == [
+        solve_sudoku(board).guesses for board in BOARDS
+    ]
+
+
+def test_the_tables_and_the_figures(run):
+    text = words(run)
+    for part in (
+        "Settled: log10 late drift up to",
+        "alike in late drift, unsettled runs",
+        "alike in givens",
+        "Do segments 1..s tell",
+    ):
+        assert part in text
+    assert "nan" not in text
+    names = {"late_drift", "auc_within_bins", "early_window", "lambda1_by_horizon"}
+    assert run.plot().keys() == names
+
+
+def test_puzzles_that_are_no_sudokus_have_no_difficulty():
+    run = analyse(spectrum_results(puzzles={"sha256": "", "vocab_size": 9}))
+    assert "no bins of difficulty, which is known of Sudokus only" in words(run)
+
+
+def test_runs_without_a_number_are_left_out_and_counted():
+    arrays = spectrum_arrays()
+    arrays["exponents"][0, 0] = np.nan
+    arrays["log_growth"][0] = np.nan
+    arrays["finite"][1] = False
+    arrays["drift_z_H"][2, 1] = np.inf
+    run = analyse(spectrum_results(arrays))
+    assert f"3 of {NUMBER} runs were not finite" in words(run)
+    assert run.analysis.num_excluded == 3
+    assert run.analysis.num_solved + run.analysis.num_failed == NUMBER - 3
+
+
+def all_of(value: bool) -> dict[str, np.ndarray]:
+    arrays = spectrum_arrays()
+    arrays["solved"][:] = value
+    arrays["solved_by_segment"][:] = value
+    return arrays
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        (all_of(True), f"all {NUMBER} runs were solved: solved and failed ones are needed"),
+        (all_of(False), f"none of the {NUMBER} runs were solved"),
+        ({name: array[:1] for name, array in all_of(True).items()}, "all 1 runs were solved"),
+        (
+            spectrum_arrays() | {"exponents": np.full((NUMBER, 2), np.nan, np.float32)},
+            f"none of the {NUMBER} runs was finite with a λ₁",
+        ),
+    ],
+)
+def test_runs_with_nothing_to_compare_are_refused(arrays, message):
+    with pytest.raises(ValueError, match=f"these results: {message}"):
+        analyse(spectrum_results(arrays))
+
+
+@pytest.mark.parametrize("kept", [0, 1])
+def test_one_run_of_an_outcome_is_enough_for_words(kept):
+    arrays = all_of(bool(kept))
+    arrays["solved"][0] = arrays["solved_by_segment"][0, -1] = not kept
+    text = words(analyse(spectrum_results(arrays)))
+    assert "only 1 " in text
+    assert "nan" not in text
+
+
+def test_runs_that_all_stand_still_and_one_segment():
+    still = analyse(
+        spectrum_results(
+            spectrum_arrays() | {"drift_z_H": np.zeros((NUMBER, SEGMENTS), np.float32)}
+        )
+    )
+    assert "unsettled runs" not in words(still)
+    short = spectrum_arrays()
+    short["log_growth"] = short["log_growth"][:, :PER_SEGMENT]
+    short |= {name: short[name][:, -1:] for name in ("drift_z_H", "solved_by_segment")}
+    assert analyse(spectrum_results(short)).analysis.num_segments == 1
+
+
+def test_what_cannot_be_analysed_is_refused():
+    rollouts = spectrum_results(experiment="rollout")
+    with pytest.raises(ValueError, match="results of rrjax rollout; an analysis needs those of"):
+        analyse(rollouts)
+    with pytest.raises(ValueError, match="seed must be at least 0, got -1"):
+        analyse(spectrum_results(), seed=-1)

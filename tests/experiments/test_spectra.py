@@ -1,0 +1,158 @@
+"""Spectra of many puzzles on a tiny random model: numbers, table, folders."""
+
+import jax
+import numpy as np
+import pytest
+
+import rrjax
+from rrjax.experiments import spectrum
+from rrjax.puzzles import PuzzleSet
+from rrjax.results.results import Results
+from tests.experiments.conftest import NUMBER, PUZZLES, make_model, relabelled
+
+EXPONENTS, SEGMENTS, CHUNK, UPDATES = 2, 2, 4, 2
+SIZES = {"num_exponents": EXPONENTS, "num_segments": SEGMENTS, "chunk_size": CHUNK}
+
+
+@pytest.fixture(scope="module")
+def labelled(plain) -> PuzzleSet:
+    """What the model says after the first or second segment, or never, is declared to be right."""
+    labels = np.stack([run.logits[i % 2].argmax(-1) for i, run in enumerate(plain)])
+    labels[3, 0] = 1 + labels[3, 0] % 4
+    labels[4, 2:] = 0  # nothing is known of these cells
+    labels[5] = 0
+    return relabelled(labels)
+
+
+@pytest.fixture(scope="module")
+def run(model, labelled) -> Results:
+    return spectrum(model, labelled, **SIZES, progress=False)
+
+
+def test_the_arrays_have_axes_and_units(run):
+    total = SEGMENTS * UPDATES
+    assert {name: (array.shape, array.dtype.name) for name, array in run.items()} == {
+        "exponents": ((NUMBER, EXPONENTS), "float32"),
+        "log_growth": ((NUMBER, total, EXPONENTS), "float32"),
+        "drift_z_H": ((NUMBER, SEGMENTS), "float32"),
+        "drift_z_L": ((NUMBER, SEGMENTS), "float32"),
+        "answers": ((NUMBER, 16), "int32"),
+        "q_halt": ((NUMBER,), "float32"),
+        "finite": ((NUMBER,), "bool"),
+        "failed_at": ((NUMBER,), "int32"),
+        "solved": ((NUMBER,), "bool"),
+        "solved_by_segment": ((NUMBER, SEGMENTS), "bool"),
+        "inputs": ((NUMBER, 16), "uint8"),
+    }
+    assert run.axes["log_growth"] == ("puzzle", "update", "exponent")
+    assert run.units["exponents"] == "nats per update"
+    np.testing.assert_array_equal(run.inputs, PUZZLES.inputs)
+    assert run.finite.all()
+    np.testing.assert_allclose(run.exponents, run.log_growth.mean(1), atol=1e-6)
+
+
+def test_the_record_says_how_it_was_made(run, model, labelled):
+    assert run.record["model"]["sha256"] == model.digest
+    assert run.record["puzzles"] == {"sha256": labelled.digest(), "vocab_size": 6}
+    assert run.record["options"] == {
+        "num_exponents": EXPONENTS,
+        "attribution": False,
+        "num_puzzles": NUMBER,
+        "num_segments": SEGMENTS,
+        "seed": 0,
+        "dtype": "float32",
+        "chunk_size": CHUNK,
+    }
+    assert (run.record["clock"], run.answer_drift) == ("update", "drift_z_H")
+    assert run.how_made.startswith("rrjax spectrum, ")
+
+
+def test_solved_segments_are_those_of_a_rollout(run, labelled, plain):
+    answers = np.array([found.logits[:SEGMENTS].argmax(-1) for found in plain])
+    known = labelled.labels != 0
+    right = (answers == labelled.labels[:, None]) | ~known[:, None]
+    right = right.all(-1) & known.any(-1)[:, None]
+    np.testing.assert_array_equal(run.solved_by_segment, right)
+    np.testing.assert_array_equal(run.solved, right[:, -1])
+    np.testing.assert_array_equal(run.answers, answers[:, -1])
+    assert 0 < right.sum() < right.size
+
+
+@pytest.mark.parametrize("index", [0, 4])
+def test_a_puzzle_has_the_exponents_that_the_library_gives(run, model, index):
+    key = jax.random.fold_in(jax.random.key(0), index)
+    dynamics = model.bind(PUZZLES.inputs[index])
+    expected = rrjax.spectrum(dynamics, EXPONENTS, SEGMENTS, key=key)
+    np.testing.assert_allclose(run.exponents[index], expected.exponents, atol=1e-5)
+    np.testing.assert_allclose(run.log_growth[index], expected.log_growth, atol=1e-4)
+    np.testing.assert_allclose(run.drift_z_H[index], expected.drift.z_H, rtol=1e-4)
+
+
+def test_a_folder_holds_the_same_bits_and_is_continued(run, model, labelled, tmp_path, chunk_sizes):
+    kept = spectrum(model, labelled, **SIZES, folder=tmp_path, progress=False)
+    assert chunk_sizes == [CHUNK, CHUNK]
+    (tmp_path / "chunks" / "000001.npz").unlink()
+    again = spectrum(model, labelled, **SIZES, folder=tmp_path, progress=False)
+    assert chunk_sizes == [CHUNK] * 3
+    loaded = rrjax.load_results(tmp_path)
+    for other in (kept, again, loaded):
+        assert other.keys() == run.keys()
+        for name, array in run.items():
+            assert other[name].tobytes() == array.tobytes(), name
+    assert repr(loaded.summary()) == repr(run.summary())
+    with pytest.raises(ValueError, match="holds another run: its seed is 0, asked for 1"):
+        spectrum(model, labelled, **SIZES, seed=1, folder=tmp_path)
+
+
+def test_the_chunk_size_changes_nothing_beyond_round_off_and_fewer_are_the_first(model, run):
+    first = PUZZLES[:2]
+    other = spectrum(model, first, **SIZES | {"chunk_size": 5}, progress=False)
+    np.testing.assert_allclose(other.exponents, run.exponents[:2], atol=1e-5)
+    np.testing.assert_array_equal(other.answers, run.answers[:2])
+
+
+@pytest.mark.parametrize(
+    ("num_solved", "words"),
+    [
+        (0, "0.0 %"),
+        (3, "50.0 %"),
+        (NUMBER, "100.0 %"),
+    ],
+)
+def test_whatever_is_solved_there_is_a_table_and_a_figure(model, run, num_solved, words):
+    labels = run.answers.copy()
+    labels[num_solved:, 0] = 1 + labels[num_solved:, 0] % 4  # one wrong token fails a puzzle
+    found = spectrum(model, relabelled(labels), **SIZES, progress=False)
+    assert found.solved.tolist() == [index < num_solved for index in range(NUMBER)]
+    np.testing.assert_array_equal(found.exponents, run.exponents)
+    summary = found.summary()
+    assert words in " ".join(repr(summary).split())
+    assert summary.num_solved == num_solved
+    figures = found.plot()
+    assert figures.keys() == {"lambda1_by_outcome", "spectrum_by_outcome"}
+    assert figures._repr_html_().count("data:image/png;base64,iVBOR") == 2
+
+
+def test_a_model_that_blows_up_still_gets_a_table(tmp_path):
+    broken = make_model(tmp_path, H_init=np.full(8, np.nan, np.float32))
+    found = spectrum(broken, PUZZLES, **SIZES, progress=False)
+    assert not found.finite.any()
+    assert f"{NUMBER} of {NUMBER} runs were not finite" in " ".join(repr(found.summary()).split())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_exponents": 0}, "num_exponents must be at least 1, got 0"),
+        ({"num_exponents": 257}, r"num_exponents must lie in 1\.\.256"),
+        ({"num_segments": 0}, "num_segments must be at least 1, got 0"),
+        ({"chunk_size": 0}, "chunk_size must be at least 1, got 0"),
+        ({"seed": 2**32}, "seed must be at most 4294967295"),
+        ({"shard": "0/2", "folder": None}, "shard 0/2 needs a folder"),
+    ],
+)
+def test_bad_requests_are_one_message_and_write_nothing(model, tmp_path, options, message):
+    with pytest.raises(ValueError, match=message) as error:
+        spectrum(model, PUZZLES, **SIZES | {"folder": tmp_path / "out"} | options)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "out").exists()
