@@ -101,7 +101,9 @@ MAPS = (
     _linear(
         "rotation", ROTATION, (0.9, 0.9), "a rotation by 0.7 times 0.9: all directions shrink alike"
     ),
-    _linear("symmetric", SYMMETRIC, (2, 1, 0.5), "logarithms of the absolute eigenvalues 2, 1, −½"),
+    _linear(
+        "symmetric", SYMMETRIC, (2.0, 1.0, 0.5), "logarithms of the absolute eigenvalues 2, 1, −½"
+    ),
     _linear(
         "non-normal", NON_NORMAL, (0.9, 0.6, 0.2), "logarithms of the eigenvalues 0.9, 0.6, 0.2"
     ),

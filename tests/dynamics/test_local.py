@@ -150,6 +150,7 @@ def test_residual_of_a_real_ritz_value_is_the_true_one():
     np.testing.assert_allclose(found.residual, residual, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_segment_of_a_tiny_trm_against_its_dense_jacobian():
     with jax.enable_x64(True):
         dynamics = doubled(tiny_trm())
