@@ -15,13 +15,12 @@ from rrjax.dynamics.tangent import (
     Carry,
     GrowthAlongRun,
     by_update,
-    check_dtypes,
     first_failure,
     initial_frame,
     push_frame,
     raw_growth,
 )
-from rrjax.frames import Frame, count_vectors, dimension, orthonormalize_dense
+from rrjax.frames import Frame, as_matrix, count_vectors, dimension, orthonormalize_dense
 
 MAX_DIMENSION = 4096
 """A dense float64 matrix of this size has 128 MB; some five are held at once."""
@@ -83,7 +82,6 @@ def full_spectrum(
       strange attractors".
     """
     start = dynamics.start(initial)
-    check_dtypes(start)
     n = dimension(start)
     if n > MAX_DIMENSION:
         raise ValueError(
@@ -133,5 +131,5 @@ def _push_dense(
         return z, z
 
     J, z = jax.jacfwd(step, has_aux=True)(flat)
-    V = jax.vmap(lambda vector: ravel_pytree(vector)[0], out_axes=1)(frame)
-    return (unravel(z), jax.vmap(unravel, in_axes=1)(J @ V)), jnp.linalg.slogdet(J)[1]
+    moved = jax.vmap(unravel, in_axes=1)(J @ as_matrix(frame).T)
+    return (unravel(z), moved), jnp.linalg.slogdet(J)[1]
