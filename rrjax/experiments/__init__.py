@@ -8,16 +8,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rrjax.experiments.analyses import analyse
-    from rrjax.experiments.basins import basin
-    from rrjax.experiments.experiment import Experiment
-    from rrjax.experiments.loading import load_results
-    from rrjax.experiments.noisy import ptrm
-    from rrjax.experiments.reasoner import Puzzles, Reasoner
-    from rrjax.experiments.rollouts import rollout
-    from rrjax.experiments.slices import slice
-    from rrjax.experiments.spectra import spectrum
-    from rrjax.experiments.toys import toy
+    from rrjax.experiments.analyses import analyse as analyse
+    from rrjax.experiments.basins import basin as basin
+    from rrjax.experiments.experiment import Experiment as Experiment
+    from rrjax.experiments.loading import load_results as load_results
+    from rrjax.experiments.noisy import ptrm as ptrm
+    from rrjax.experiments.reasoner import Puzzles as Puzzles
+    from rrjax.experiments.reasoner import Reasoner as Reasoner
+    from rrjax.experiments.rollouts import rollout as rollout
+    from rrjax.experiments.slices import slice as slice
+    from rrjax.experiments.spectra import spectrum as spectrum
+    from rrjax.experiments.toys import toy as toy
 
 _MODULES = {
     "analyse": "analyses",
@@ -33,19 +34,7 @@ _MODULES = {
     "toy": "toys",
 }
 
-__all__ = [
-    "Experiment",
-    "Puzzles",
-    "Reasoner",
-    "analyse",
-    "basin",
-    "load_results",
-    "ptrm",
-    "rollout",
-    "slice",
-    "spectrum",
-    "toy",
-]
+__all__ = sorted(_MODULES)  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:
