@@ -6,6 +6,8 @@ Each public name is imported when it is first used, so that `import rrjax` itsel
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from rrjax.lazy import lazy_names
+
 __version__ = "0.3.0"
 
 if TYPE_CHECKING:
@@ -33,13 +35,18 @@ if TYPE_CHECKING:
     from rrjax.dynamics.full import full_spectrum as full_spectrum
     from rrjax.dynamics.local import LocalGrowth as LocalGrowth
     from rrjax.dynamics.local import local_growth as local_growth
+    from rrjax.dynamics.noise import with_noise as with_noise
+    from rrjax.dynamics.participation import participation as participation
     from rrjax.dynamics.rollout import Trajectory as Trajectory
+    from rrjax.dynamics.rollout import observe_segments as observe_segments
     from rrjax.dynamics.rollout import rollout as rollout
     from rrjax.dynamics.slices import SettlingTime as SettlingTime
     from rrjax.dynamics.slices import settling_time as settling_time
     from rrjax.dynamics.spectrum import Spectrum as Spectrum
     from rrjax.dynamics.spectrum import spectrum as spectrum
+    from rrjax.dynamics.starts import perturb as perturb
     from rrjax.experiments.loading import load_results as load_results
+    from rrjax.experiments.reasoner import Reasoner as Reasoner
     from rrjax.models import Model as Model
     from rrjax.models import bundled_names as bundled_names
     from rrjax.models import load_model as load_model
@@ -47,38 +54,39 @@ if TYPE_CHECKING:
     from rrjax.training.history import aggregate_runs as aggregate_runs
     from rrjax.training.history import load_run as load_run
 
-_NAMES = {
-    "rrjax.contract": ("Dynamics", "Repeat", "Update"),
-    "rrjax.converters.convert": ("convert",),
-    "rrjax.dynamics.covariant": ("CovariantVectors", "covariant_vectors"),
-    "rrjax.dynamics.divergence": ("Divergence", "divergence"),
-    "rrjax.dynamics.full": ("FullSpectrum", "full_spectrum"),
-    "rrjax.dynamics.forward_vectors": ("ForwardVectors", "forward_vectors"),
-    "rrjax.dynamics.local": ("LocalGrowth", "local_growth"),
-    "rrjax.dynamics.slices": ("SettlingTime", "settling_time"),
-    "rrjax.dynamics.rollout": ("Trajectory", "rollout"),
-    "rrjax.dynamics.spectrum": ("Spectrum", "spectrum"),
-    "rrjax.experiments.loading": ("load_results",),
-    "rrjax.models": ("Model", "bundled_names", "load_model"),
-    "rrjax.results.results": ("Results",),
-    "rrjax.training.history": ("aggregate_runs", "load_run"),
-}
 _MODULES = {
     **{name: f"rrjax.{name}" for name in ("analysis", "cells", "experiments", "flossing")},
     **{name: f"rrjax.{name}" for name in ("plots", "puzzles", "systems")},
     "horizons": "rrjax.dynamics.horizons",
 }
-_HOMES = {name: module for module, names in _NAMES.items() for name in names}
-
-__all__ = sorted([*_HOMES, *_MODULES])  # pyright: ignore[reportUnsupportedDunderAll]
+_object, _, _objects = lazy_names(
+    __name__,
+    {
+        "contract": ("Dynamics", "Repeat", "Update"),
+        "converters.convert": ("convert",),
+        "dynamics.covariant": ("CovariantVectors", "covariant_vectors"),
+        "dynamics.divergence": ("Divergence", "divergence"),
+        "dynamics.forward_vectors": ("ForwardVectors", "forward_vectors"),
+        "dynamics.full": ("FullSpectrum", "full_spectrum"),
+        "dynamics.local": ("LocalGrowth", "local_growth"),
+        "dynamics.noise": ("with_noise",),
+        "dynamics.participation": ("participation",),
+        "dynamics.rollout": ("Trajectory", "observe_segments", "rollout"),
+        "dynamics.slices": ("SettlingTime", "settling_time"),
+        "dynamics.spectrum": ("Spectrum", "spectrum"),
+        "dynamics.starts": ("perturb",),
+        "experiments.loading": ("load_results",),
+        "experiments.reasoner": ("Reasoner",),
+        "models": ("Model", "bundled_names", "load_model"),
+        "results.results": ("Results",),
+        "training.history": ("aggregate_runs", "load_run"),
+    },
+)
+__all__ = sorted([*_objects, *_MODULES])  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return importlib.import_module(_MODULES[name])
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'rrjax' has no attribute {name!r}")
+    return importlib.import_module(_MODULES[name]) if name in _MODULES else _object(name)
 
 
 def __dir__() -> list[str]:

@@ -213,7 +213,6 @@ def save_model(
 
     Raises:
       ValueError: names or shapes do not fit the config, or `folder` exists.
-      OSError: as `rrjax.store.new_folder`.
     """
     folder = Path(folder)
     check_arrays(flat, config, "flat")

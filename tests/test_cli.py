@@ -11,7 +11,6 @@ import rrjax
 from rrjax.cli import COMMANDS, main
 from rrjax.jobs.compile_cache import cache_folder
 
-WITHOUT_JAX = ("analyse", "arc", "convert", "maze", "sudoku")
 PROGRAM = "import jax; print(jax.jit(lambda x: x + 1)(1))"
 
 
@@ -43,7 +42,7 @@ def test_the_list_of_commands_loads_neither_jax_nor_numpy():
     assert {"jax", "numpy", "tyro"} & loaded_by_help() == set()
 
 
-@pytest.mark.parametrize("command", WITHOUT_JAX)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_the_help_of_a_command_loads_no_jax(command: str):
     loaded = loaded_by_help(command)
     assert "tyro" in loaded

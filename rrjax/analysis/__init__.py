@@ -9,8 +9,9 @@
 - `basin_entropy`, `uncertainty_exponent`: how mixed basins are.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from rrjax.lazy import lazy_names
 
 if TYPE_CHECKING:
     from rrjax.analysis.basins import basin_entropy as basin_entropy
@@ -27,25 +28,15 @@ if TYPE_CHECKING:
     from rrjax.analysis.separation import bootstrap_auc as bootstrap_auc
     from rrjax.analysis.survival import kaplan_meier as kaplan_meier
 
-_NAMES = {
-    "basins": ("basin_entropy", "uncertainty_exponent"),
-    "derived": ("entropy_rate", "kaplan_yorke"),
-    "errorbars": ("block_standard_error",),
-    "intervals": ("Interval", "bootstrap_median", "wilson_interval"),
-    "paired": ("Comparison", "compare"),
-    "separation": ("auc", "bootstrap_auc"),
-    "survival": ("kaplan_meier",),
-}
-_HOMES = {name: module for module, names in _NAMES.items() for name in names}
-
-__all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, __all__ = lazy_names(  # pyright: ignore[reportUnsupportedDunderAll]
+    __name__,
+    {
+        "basins": ("basin_entropy", "uncertainty_exponent"),
+        "derived": ("entropy_rate", "kaplan_yorke"),
+        "errorbars": ("block_standard_error",),
+        "intervals": ("Interval", "bootstrap_median", "wilson_interval"),
+        "paired": ("Comparison", "compare"),
+        "separation": ("auc", "bootstrap_auc"),
+        "survival": ("kaplan_meier",),
+    },
+)

@@ -4,8 +4,9 @@ Every experiment is a function `(model, puzzles, *, …, folder=None) -> Results
 model and of puzzles is written down in `Reasoner` and `Puzzles`.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from rrjax.lazy import lazy_names
 
 if TYPE_CHECKING:
     from rrjax.experiments.analyses import analyse as analyse
@@ -20,28 +21,18 @@ if TYPE_CHECKING:
     from rrjax.experiments.spectra import spectrum as spectrum
     from rrjax.experiments.toys import toy as toy
 
-_MODULES = {
-    "analyse": "analyses",
-    "basin": "basins",
-    "Experiment": "experiment",
-    "load_results": "loading",
-    "ptrm": "noisy",
-    "Puzzles": "reasoner",
-    "Reasoner": "reasoner",
-    "rollout": "rollouts",
-    "slice": "slices",
-    "spectrum": "spectra",
-    "toy": "toys",
-}
-
-__all__ = sorted(_MODULES)  # pyright: ignore[reportUnsupportedDunderAll]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"rrjax.experiments.{_MODULES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__, __all__ = lazy_names(  # pyright: ignore[reportUnsupportedDunderAll]
+    __name__,
+    {
+        "analyses": ("analyse",),
+        "basins": ("basin",),
+        "experiment": ("Experiment",),
+        "loading": ("load_results",),
+        "noisy": ("ptrm",),
+        "reasoner": ("Puzzles", "Reasoner"),
+        "rollouts": ("rollout",),
+        "slices": ("slice",),
+        "spectra": ("spectrum",),
+        "toys": ("toy",),
+    },
+)

@@ -10,8 +10,9 @@ Each name is imported when it is first used; each function returns a matplotlib 
 - `save_figure`: writes a figure as PNG.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from rrjax.lazy import lazy_names
 
 if TYPE_CHECKING:
     from rrjax.plots.board import Board as Board
@@ -27,26 +28,16 @@ if TYPE_CHECKING:
     from rrjax.plots.slices import settling_map as settling_map
     from rrjax.plots.toy import toy_panel as toy_panel
 
-_NAMES = {
-    "board": ("Board", "unstable_cells"),
-    "canvas": ("save_figure",),
-    "noisy": ("q_against_lambda1",),
-    "outcome": ("lambda1_histogram", "spectrum_by_outcome"),
-    "restarts": ("solve_rate_of_failures",),
-    "rollouts": ("accuracy_against_compute", "survival_of_failures"),
-    "slices": ("answer_map", "settling_map"),
-    "toy": ("toy_panel",),
-}
-_HOMES = {name: module for module, names in _NAMES.items() for name in names}
-
-__all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, __all__ = lazy_names(  # pyright: ignore[reportUnsupportedDunderAll]
+    __name__,
+    {
+        "board": ("Board", "unstable_cells"),
+        "canvas": ("save_figure",),
+        "noisy": ("q_against_lambda1",),
+        "outcome": ("lambda1_histogram", "spectrum_by_outcome"),
+        "restarts": ("solve_rate_of_failures",),
+        "rollouts": ("accuracy_against_compute", "survival_of_failures"),
+        "slices": ("answer_map", "settling_map"),
+        "toy": ("toy_panel",),
+    },
+)

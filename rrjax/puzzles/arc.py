@@ -53,15 +53,7 @@ class Augmentation(NamedTuple):
 
 
 def check_grid(name: str, grid: Any) -> np.ndarray:
-    """Returns a grid as uint8 (rows, columns).
-
-    Args:
-        name: What the grid is, for messages.
-        grid: Rows of colours.
-
-    Raises:
-        ValueError: No rectangle, more than 30 rows or columns or none, or no colours 0..9.
-    """
+    """Returns a grid, rows of colours, as uint8 (rows, columns); refuses what is none."""
     try:
         array = np.array(grid)
     except ValueError:  # rows of different length
@@ -92,11 +84,7 @@ def augmented_name(task: str, augmentation: Augmentation) -> str:
 
 
 def parse_name(name: str) -> tuple[str, Augmentation | None]:
-    """Returns the task an identifier belongs to, and its augmentation; None for the task itself.
-
-    Raises:
-        ValueError: An augmented name that does not permute the colours.
-    """
+    """Returns the task an identifier belongs to, and its augmentation; None for the task itself."""
     match = _AUGMENTED.fullmatch(name)
     if match is None:
         if SEPARATOR in name:
@@ -139,9 +127,6 @@ def crop_sizes(tokens: np.ndarray) -> np.ndarray:
 
     Args:
         tokens: (N, 900) tokens of a model's answers, or of grids that were not translated.
-
-    Raises:
-        ValueError: Another number of tokens.
     """
     if tokens.ndim != 2 or tokens.shape[1] != SIDE * SIDE:
         raise ValueError(f"tokens: expected (N, {SIDE * SIDE}), found {tokens.shape}")

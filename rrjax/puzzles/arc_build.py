@@ -42,17 +42,9 @@ class ArcRequest:
 def read_request(
     source: str | Path, subsets: Sequence[str], test_set: str, num_aug: int = 1000, seed: int = 0
 ) -> ArcRequest:
-    """Returns the request for the tasks of some subsets of a source.
+    """Returns the request for the tasks of some subsets of a source of `read_tasks`.
 
-    Args:
-        source: As `read_tasks`.
-        subsets: Names of the subsets, the test set among them.
-        test_set: The subset whose test pairs become the test split.
-        num_aug: Augmented copies of each task.
-        seed: As in `ArcRequest`.
-
-    Raises:
-        ValueError: The test set is none of the subsets, or as `read_tasks`.
+    The test pairs of the subset `test_set`, one of `subsets`, become the test split.
     """
     if test_set not in subsets:
         raise ValueError(f"test_set: expected one of the subsets {subsets}, found {test_set!r}")
@@ -84,7 +76,6 @@ def write_arc(
     Raises:
         ValueError: No evaluation task, two tasks of one name, a negative number; or the folder
             holds something.
-        OSError: As `rrjax.store.new_folder`.
     """
     _check(request)
     done = 0
@@ -111,11 +102,10 @@ def num_visits(request: ArcRequest) -> int:
 
 
 def repeated_pairs(request: ArcRequest) -> list[tuple[str, str]]:
-    """Finds test pairs that also stand, up to augmentation, in the train split.
+    """Returns the evaluation tasks with a test pair that is trained on, and the task that has it.
 
-    Returns:
-        (evaluation task, task with the same pair) of each; the official ARC-AGI-1 has nine, of
-        which one without augmentation.
+    Pairs count as the same up to augmentation. The official ARC-AGI-1 has nine, of which one is
+    the same without augmentation.
     """
     trained = [(task.name, pair) for task in request.training for pair in (*task.train, *task.test)]
     trained += [(task.name, pair) for task in request.evaluation for pair in task.train]

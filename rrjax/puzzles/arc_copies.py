@@ -29,12 +29,9 @@ class Copies(NamedTuple):
 
 
 def draw_copies(task: Task, num_aug: int, seed: int) -> Copies:
-    """Draws augmentations that all make different pairs of the task.
+    """Draws up to `num_aug` augmentations that all make different pairs of the task.
 
-    Args:
-        task: The task.
-        num_aug: Copies wanted; five times as many are tried.
-        seed: Non-negative; the draws depend on it, the task and `num_aug` alone.
+    Five times as many are tried. The draws depend on the seed, the task and `num_aug` alone.
     """
     rng = np.random.default_rng((seed, 0, *task.name.encode()))
     tries = _TRIES * num_aug

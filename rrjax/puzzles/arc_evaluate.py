@@ -75,10 +75,8 @@ class Ballot:
             if name == BLANK:
                 continue
             task, augmentation = parse_name(name)
-            question, answer = (
-                decode(inputs[row], sizes[0][row]),
-                decode(answers[row], sizes[1][row]),
-            )
+            question = decode(inputs[row], sizes[0][row])
+            answer = decode(answers[row], sizes[1][row])
             if augmentation is not None:
                 question, answer = restore(question, augmentation), restore(answer, augmentation)
             votes = self._votes.setdefault(task, {}).setdefault(_key(question), {})
@@ -103,11 +101,7 @@ class Ballot:
         return set(self._votes)
 
     def check(self, tasks: Iterable[Task]) -> None:
-        """Refuses votes for a task or a test input that is none of `tasks`.
-
-        Raises:
-            ValueError: With the task.
-        """
+        """Refuses votes for a task or a test input that is none of `tasks`."""
         known = {task.name: {_key(pair.input) for pair in task.test} for task in tasks}
         for name, questions in self._votes.items():
             if name not in known:
@@ -166,11 +160,7 @@ def submission(
 
 
 def write_submission(path: str | Path, tasks: Sequence[Task], ballot: Ballot) -> None:
-    """Writes `submission.json` with two attempts for each test input.
-
-    Raises:
-        ValueError, OSError: As `submission` and `rrjax.store.write_json`.
-    """
+    """Writes `submission.json` with two attempts for each test input."""
     write_json(path, submission(tasks, ballot))
 
 

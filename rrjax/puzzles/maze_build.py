@@ -50,15 +50,9 @@ def maze_sets(
 ) -> tuple[PuzzleSet, PuzzleSet]:
     """Returns a training set of mazes with their images, and a test set.
 
-    Args:
-        request: Size, path and walls of generated mazes.
-        num_train: Training mazes; None means 1000, or all of a CSV.
-        num_test: Test mazes, likewise. No generated one is an image of a training maze.
-        num_copies: As `build_mazes`, for the training mazes.
-        seed: The same seed gives the same sets.
-        csv: Folder with `train.csv` and `test.csv` of maze-30x30-hard-1k, from which mazes are
-            chosen at random instead of generated.
-        report: Called with the number of mazes generated so far.
+    The arguments are the options that `rrjax maze --help` explains, `augment` as `num_copies`. No
+    generated test maze is an image of a training maze. `report` is called with the number of mazes
+    generated so far.
 
     Raises:
         ValueError: Numbers out of range, mazes that cannot be made, or files that cannot be read.

@@ -63,17 +63,8 @@ def sudoku_sets(
 ) -> tuple[PuzzleSet, PuzzleSet]:
     """Returns a training set of Sudokus with its copies, and a test set.
 
-    Args:
-        size: Side of a generated board: 4, 6, 9 or 16.
-        num_train: Training puzzles; None means 1000, or all of a CSV.
-        num_test: Test puzzles; None means 512, or all of a CSV. No generated one is a training
-            puzzle up to names of digits.
-        clues: Fewest and most clues of generated puzzles; None makes them minimal.
-        num_aug: Random symmetric copies of each training puzzle.
-        seed: The same seed gives the same sets.
-        csv: Folder with `train.csv` and `test.csv` of Sudoku-Extreme, from which puzzles are
-            chosen at random instead of generated.
-        min_rating: Least rating of puzzles of a CSV.
+    The arguments are the options that `rrjax sudoku --help` explains. No generated test puzzle is
+    a training puzzle up to names of digits.
 
     Raises:
         ValueError: Numbers out of range, options that contradict each other, puzzles that cannot

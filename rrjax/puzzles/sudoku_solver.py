@@ -118,12 +118,8 @@ def search(
 ) -> Outcome:
     """Searches depth first, fewest candidates first, for up to `limit` solutions.
 
-    Args:
-        masks: Tables of the size.
-        state: Where to start; left unchanged.
-        limit: Solutions after which to stop.
-        max_guesses: Guesses after which to give up; None for no bound.
-        shuffle: Reorders the digits tried at a branch, in place; None tries them ascending.
+    It starts at `state`, which stays as it is, and gives up after `max_guesses`. `shuffle` reorders
+    in place the digits that are tried at a branch; without it they are tried ascending.
     """
     solutions: list[State] = []
     stack = [State(list(state.candidates), state.open_cells)]

@@ -24,6 +24,8 @@ _ADVICE = {
     errno.ENOTEMPTY: "something appeared there meanwhile: choose another folder",
 }
 
+_WINDOWS = os.name == "nt"
+"""Windows opens no folders, and flushes only files that are open for writing."""
 
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
@@ -166,8 +168,11 @@ def _beside(folder: Path) -> Iterator[Path]:
 
 
 def _flush(folder: Path) -> None:
+    """Waits until the disk has a folder and all that is in it."""
     for path in (*folder.rglob("*"), folder):
-        descriptor = os.open(path, os.O_RDONLY)
+        if _WINDOWS and path.is_dir():
+            continue
+        descriptor = os.open(path, os.O_RDWR if _WINDOWS else os.O_RDONLY)
         try:
             os.fsync(descriptor)
         finally:

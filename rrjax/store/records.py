@@ -25,24 +25,16 @@ _ROWS_AT_ONCE = 2**16
 def format_entry(kind: str, version: int) -> dict[str, str]:
     """Returns the entry of a JSON record that names its format, such as {"format": "model 1"}.
 
-    Args:
-      kind: What the file or folder holds.
-      version: Number of the format, raised whenever older files can no longer be read.
+    The version is raised whenever older files can no longer be read.
     """
     return {FORMAT_KEY: f"{kind} {version}"}
 
 
 def check_format(record: Mapping[str, Any], kind: str, version: int, path: str | Path) -> None:
-    """Refuses a record whose format is not the one that this version of rrjax reads.
-
-    Args:
-      record: What `read_json` read.
-      kind: As in `format_entry`.
-      version: As in `format_entry`.
-      path: The file or folder, for the message.
+    """Refuses a record of `read_json` that names another format than this kind and version.
 
     Raises:
-      ValueError: The record names another format, or none.
+      ValueError: with the path, the format and the one that is read.
     """
     expected, actual = format_entry(kind, version)[FORMAT_KEY], record.get(FORMAT_KEY)
     if actual != expected:
@@ -54,12 +46,7 @@ def check_format(record: Mapping[str, Any], kind: str, version: int, path: str |
 
 
 def write_json(path: str | Path, record: Mapping[str, Any]) -> None:
-    """Writes a record as JSON, atomically; see `encode_json`.
-
-    Raises:
-      TypeError: for a value that JSON cannot hold.
-      OSError: as `write_bytes_atomically`.
-    """
+    """Writes a record as JSON, atomically; see `encode_json`."""
     write_bytes_atomically(path, encode_json(record))
 
 

@@ -1,5 +1,6 @@
 """The LSTM against a loop in NumPy, the mixer against the level of TRM, and both in training."""
 
+import functools
 from dataclasses import replace
 
 import jax
@@ -27,9 +28,10 @@ def random_params(arch: Arch) -> dict:
     return unflatten({n: jnp.asarray(rng.normal(size=s), jnp.float32) for n, s in shapes.items()})
 
 
-def segment(params: dict, arch: Arch) -> np.ndarray:
+@functools.partial(jax.jit, static_argnums=1)
+def segment(params: dict, arch: Arch) -> jax.Array:
     dynamics = bind(params, Config(arch, **SIZES), TOKENS)
-    return np.asarray(run_segment(dynamics, dynamics.initial).z_H)
+    return run_segment(dynamics, dynamics.initial).z_H
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
@@ -56,9 +58,9 @@ def test_an_lstm_is_the_recurrence_of_its_gates():
     rows = np.random.default_rng(1).normal(size=(5, 6)).astype(np.float32)
     ahead = by_hand(layer["ahead"], rows)
     back = by_hand(layer["back"], rows[::-1])[::-1]
-    assert np.allclose(lstm(layer["ahead"], jnp.asarray(rows)), ahead, atol=1e-5)
-    found = bidirectional(layer, jnp.asarray(rows))
-    assert np.allclose(found, np.concatenate([ahead, back], axis=1), atol=1e-5)
+    assert np.allclose(jax.jit(lstm)(layer["ahead"], rows), ahead, atol=1e-5)
+    both = jax.jit(bidirectional)(layer, rows)
+    assert np.allclose(both, np.concatenate([ahead, back], axis=1), atol=1e-5)
 
 
 def test_an_lstm_segment_is_residual_layers_with_a_norm():
@@ -75,7 +77,7 @@ def test_an_lstm_segment_is_residual_layers_with_a_norm():
 
 def test_every_token_sees_every_other_through_an_lstm():
     layer = random_params(LSTM)["H_level"]["layers"]["0"]
-    jacobian = jax.jacobian(lambda x: bidirectional(layer, x))(jnp.ones((5, 6)))
+    jacobian = jax.jit(jax.jacfwd(lambda x: bidirectional(layer, x)))(jnp.ones((5, 6)))
     assert np.all(np.abs(jacobian).max(axis=(1, 3)) > 0)
 
 

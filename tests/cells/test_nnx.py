@@ -1,5 +1,6 @@
 """NNX modules: the pure cells' numbers bit for bit, their names, and NNX's own machinery."""
 
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -23,6 +24,9 @@ from rrjax.cells import (
 from rrjax.cells.nnx import Cell, Fixed
 from rrjax.contract import run_segment
 
+# without all passes the modules' programs and the pure ones differ in last bits
+pytestmark = pytest.mark.optimized
+
 SIZES = {"seq_len": 6, "vocab_size": 5, "num_puzzle_identifiers": 3}
 SMALL: dict[str, Any] = {"hidden_size": 8, "num_heads": 2, "H_cycles": 1, "L_cycles": 2}
 TRM = Arch("trm", **SMALL, L_layers=2, mlp_t=True, puzzle_emb_ndim=8, puzzle_emb_len=2)
@@ -36,7 +40,7 @@ CONFIGS = {arch.name: Config(arch, **SIZES) for arch in CELLS}
 TOKENS = jnp.array([1, 4, 0, 2, 3, 1])
 
 
-EACH = [pytest.param(n, marks=() if n in ("trm", "hrm") else pytest.mark.slow) for n in CONFIGS]
+EACH = [pytest.param(n, marks=() if n == "trm" else pytest.mark.slow) for n in CONFIGS]
 
 
 @pytest.fixture(params=EACH)
@@ -95,11 +99,13 @@ def test_a_segment_is_bit_equal_to_the_pure_cell(cell, config, params):
 def test_a_segment_starts_from_the_state_it_is_given():
     config = CONFIGS["trm"]
     params = random_arrays(0, config)
-    state = initial_state(unflatten(params), config)._replace(z_L=jnp.ones((8, 8)))
-    found = nnx.jit(lambda cell, state: cell(TOKENS, state))(Cell(config, params), state)
+    initial, cell = initial_state(unflatten(params), config), Cell(config, params)
+    state = initial._replace(z_L=jnp.ones((8, 8)))
+    run = nnx.jit(lambda cell, state: cell(TOKENS, state))
     pure = jax.jit(lambda p, state: pure_segment(p, config, state=state))
-    assert_bit_equal(found, pure(params, state))
-    assert not jnp.array_equal(found[0].z_H, pure(params, None)[0].z_H)
+    outputs = run(cell, state)
+    assert_bit_equal(outputs, pure(params, state))
+    assert not jnp.array_equal(outputs[0].z_H, run(cell, initial)[0].z_H)
 
 
 def test_gradients_are_bit_equal_and_for_trained_parameters_only(cell, config, params):
@@ -147,7 +153,7 @@ def test_trained_and_fixed_parameters_split_and_merge(cell, config):
 
 
 def test_create_draws_as_init_params_does():
-    config = CONFIGS["trm"]
+    config = Config(replace(MIXER, hidden_size=4), seq_len=1, vocab_size=1)
     cell = Cell.create(config, nnx.Rngs(7))
     assert_bit_equal(cell.params(), init_params(nnx.Rngs(7).params(), config))
 

@@ -83,6 +83,7 @@ def test_srm_starts_near_isometries_and_biases_at_zero():
     assert np.array_equal(flat["L_level.coupling.gains"], [[1, 0.5], [0.5, 1]])
     assert np.array_equal(flat["L_level.inject.L"], np.ones(8))
     assert not np.any(flat["L_level.inject.H"])
+    assert not np.any(flat["L_level.coupling.kappa"])
 
 
 def test_swiglu_widths_are_rounded_up_to_256():

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from rrjax import store
+from rrjax.store import files
 
 
 def test_bytes_are_written_and_nothing_else_is_left(tmp_path):
@@ -156,6 +157,25 @@ def test_all_of_a_folder_is_flushed_before_it_is_renamed(place, monkeypatch):
     assert calls[-1] == "renamed"
 
 
+def test_a_folder_is_flushed_as_far_as_windows_can(place, monkeypatch):
+    opened = []
+
+    def open_as_windows_does(path, flags):
+        if path.is_dir() or flags & os.O_ACCMODE == os.O_RDONLY:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        opened.append(path.name)
+        return os.dup(1)
+
+    monkeypatch.setattr(files, "_WINDOWS", True)
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+    with store.new_folder(place / "new") as temporary:
+        (temporary / "sub").mkdir()
+        (temporary / "sub" / "b").write_bytes(b"new")
+        monkeypatch.setattr(os, "open", open_as_windows_does)
+    assert opened == ["b"]
+    assert contents(place / "new") == {"sub/b": b"new"}
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [
@@ -234,6 +254,7 @@ _KILLER = """
 import os, sys
 from pathlib import Path
 from rrjax import store
+from rrjax.store import files
 rename = os.rename
 
 def die(make, name, folder, left):
