@@ -14,12 +14,12 @@ def as_array(
     """Returns the values as an array, or refuses those of another shape or kind.
 
     Args:
-      name: of the argument, for the message.
-      values: what was given.
-      shape: for each axis its size, or a name where any size will do. `...` stands for any number
+      name: Name of the argument, for the message.
+      values: What was given.
+      shape: Size of each axis, or a name where any size will do. `...` stands for any number
         of further axes.
       kind: `bool` and `int` leave the dtype alone; `float` gives float64.
-      least: the smallest size of the first axis. Every other named axis needs at least 1.
+      least: The smallest size of the first axis. Every other named axis needs at least 1.
     """
     array = np.asarray(values)
     kinds, words = KINDS[kind]

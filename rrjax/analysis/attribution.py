@@ -39,17 +39,18 @@ class Attribution:
     carry little, so that against them any cell to be found would stand out.
 
     Attributes:
-      num_puzzles: puzzles with a finite vector.
-      num_tokens: tokens of a state.
-      state_shares: of the squared norm, in each state.
+      num_puzzles: Puzzles with a finite vector.
+      num_tokens: Tokens of a state.
+      state_shares: Share of the squared norm in each state.
       effective_tokens: 1/Σp² over the tokens, states summed: 1 for a single one, `num_tokens`
         for an even spread.
-      open_share: of the part on the board, on cells whose answer had to be found.
-      open_fraction: of the board's cells, those.
-      num_failed: puzzles that have wrong cells and right ones that had to be found; of these:
-      wrong_share: of the part on both, on the wrong cells.
-      wrong_fraction: of both, the wrong cells.
-      wrong_to_right: share per wrong cell over share per right one.
+      open_share: Share of the part on the board that lies on cells whose answer had to be found.
+      open_fraction: Fraction of the board that these cells are.
+      num_failed: Puzzles that have wrong cells and right ones that had to be found. The numbers
+        below compare these two kinds of cells.
+      wrong_share: Share of what lies on both that lies on the wrong ones.
+      wrong_fraction: Fraction of both that the wrong ones are.
+      wrong_to_right: Share per wrong cell over share per right one.
     """
 
     num_puzzles: int
@@ -67,11 +68,9 @@ class Attribution:
 def attribute(shares: Mapping[str, np.ndarray], cells: Cells, seed: int = 0) -> Attribution:
     """Returns medians over puzzles of where vectors lie.
 
-    Args:
-      shares: by state, (N, tokens) shares of one vector's squared norm; all add up to 1. The
-        last tokens are the cells. Puzzles with a share that is not finite are left out.
-      cells: of the same puzzles, (N, cells).
-      seed: Seed of the bootstrap.
+    The shares (N, tokens) of each state are those of one vector's squared norm; all add up to 1.
+    The last tokens are the cells, whose classes (N, cells) are `cells`. Puzzles with a share that
+    is not finite are left out.
     """
     total = total_shares(shares)
     finite = np.isfinite(total).all(axis=1)

@@ -31,15 +31,10 @@ INDEPENDENT = 0.8
 
 
 def answer_classes(answers: ArrayLike, settled: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the class of each run by its final answer, and the distinct answers.
+    """Returns (N,) the class of each run by its final answer, and the (n, seq) distinct answers.
 
-    Args:
-      answers: (N, seq) tokens after the last segment.
-      settled: (N,) booleans.
-
-    Returns:
-      (N,) the index of each run's answer, −1 for runs that are not settled; and the (n, seq)
-      distinct answers of the settled runs, the most frequent first, ties by their tokens.
+    The class is the place of the run's answer (N, seq) among the distinct answers of the settled
+    runs, the most frequent first, ties by their tokens; it is −1 for runs that are not settled.
     """
     answers = as_array("answers", answers, ("N", "cells"), int)
     settled = as_array("settled", settled, answers.shape[:1], bool)
@@ -60,9 +55,9 @@ class BasinEntropy(NamedTuple):
     Attributes:
       whole: S_b, over all boxes.
       boundary: S_bb, over the boxes with more than one basin; NaN without such.
-      box_size: points along the edge of a box.
-      num_boxes: whole boxes on the grid.
-      num_boundary: of these, boxes with more than one basin.
+      box_size: Points along the edge of a box.
+      num_boxes: Whole boxes on the grid.
+      num_boundary: Boxes with more than one basin.
     """
 
     whole: Interval
@@ -87,14 +82,15 @@ def basin_entropy(
 
     Args:
       classes: (G, G) the basin of each point, any integers or booleans.
-      box_size: points along the edge of a box. What does not fill a box at the far edges is left
+      box_size: Points along the edge of a box. What does not fill a box at the far edges is left
         out.
       seed: Seed of the resampling.
-      num_resamples: of the percentile bootstrap over boxes, which takes them as independent.
+      num_resamples: Number of resamples of the percentile bootstrap over boxes, which takes them
+        as independent.
 
     Raises:
-      ValueError: for classes of another shape or kind, or boxes of fewer than 2 points along the
-        edge or larger than the grid.
+      ValueError: The classes have another shape or kind, or a box has fewer than 2 points along
+        its edge or is larger than the grid.
 
     Source: Daza, Wagemakers, Georgeot, Guéry-Odelin & Sanjuán 2016, Sci. Rep. 6, 31416.
     """
@@ -141,11 +137,11 @@ class UncertaintyExponent:
 
     Attributes:
       exponent: α with the t-interval of the regression; NaN, all three, where it is undefined.
-      standard_error: of the regression.
+      standard_error: Standard error of α from the regression.
       distances: (m,) ε in grid steps.
       fractions: (m,) f(ε).
       used: (m,) which of them the line was fitted to.
-      remark: why α is undefined, or what must be known to read it; empty if nothing.
+      remark: Why α is undefined, or what must be known to read it; empty if nothing.
     """
 
     exponent: Interval
@@ -187,7 +183,7 @@ def uncertainty_exponent(classes: ArrayLike) -> UncertaintyExponent:
       edge, f > 0.99 throughout, or fewer than 3 distances before f saturates.
 
     Raises:
-      ValueError: for classes of another shape or kind.
+      ValueError: The classes have another shape or kind.
 
     Source: Grebogi, McDonald, Ott & Yorke 1983, Phys. Lett. A 99, 415.
     """

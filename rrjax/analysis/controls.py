@@ -7,7 +7,13 @@ from numpy.typing import ArrayLike
 
 from rrjax.analysis.arrays import as_array, check_no_nan
 from rrjax.analysis.intervals import UNDEFINED, Interval, percentile_interval
-from rrjax.analysis.separation import auc, auc_of_resamples, bootstrap_auc, resample_counts
+from rrjax.analysis.separation import (
+    auc,
+    auc_of_resamples,
+    bootstrap_auc,
+    middle_ranks,
+    resample_counts,
+)
 
 MIN_GROUP = 5
 """A stratum with fewer solved or fewer failed runs is counted in the pooled AUC, and gets none of
@@ -21,9 +27,8 @@ def quantile_bins(values: ArrayLike, num_bins: int) -> np.ndarray:
     """
     values = as_array("values", values, ("N",), least=1)
     check_no_nan("values", values)
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    middle = (np.cumsum(counts) - counts / 2) / len(values)  # in 0..1, the rank of each value
-    return np.unique(np.floor(num_bins * middle)[place], return_inverse=True)[1]
+    ranks = (middle_ranks(values) - 0.5) / len(values)  # in 0..1
+    return np.unique(np.floor(num_bins * ranks), return_inverse=True)[1]
 
 
 @dataclass(frozen=True)
@@ -31,11 +36,11 @@ class Stratum:
     """Runs that are alike.
 
     Attributes:
-      low: the smallest value of what they are alike in.
-      high: the largest.
-      num_solved: how many of them are positive.
-      num_failed: how many are not.
-      auc: among them; NaN where either group has fewer than `MIN_GROUP`.
+      low: The smallest value of what they are alike in.
+      high: The largest.
+      num_solved: Number of them that are positive.
+      num_failed: Number of them that are not.
+      auc: Among them; NaN where either group has fewer than `MIN_GROUP`.
     """
 
     low: float
@@ -50,12 +55,12 @@ class Controlled:
     """A score's AUC with something held fixed.
 
     Attributes:
-      strata: one for each bin.
-      num_solved: runs that are positive, in all bins.
-      num_failed: runs that are not.
-      plain: the AUC of the same runs with nothing held fixed.
-      pooled: the AUC over all pairs within one bin.
-      num_pairs: how many pairs that is; without any the pooled AUC is NaN.
+      strata: One for each bin.
+      num_solved: Runs that are positive, in all bins.
+      num_failed: Runs that are not.
+      plain: The AUC of the same runs with nothing held fixed.
+      pooled: The AUC over all pairs within one bin.
+      num_pairs: How many pairs that is; without any the pooled AUC is NaN.
     """
 
     strata: list[Stratum]
@@ -69,14 +74,10 @@ class Controlled:
 def controlled_auc(
     scores: ArrayLike, positive: ArrayLike, values: ArrayLike, num_bins: int, seed: int = 0
 ) -> Controlled:
-    """Returns the AUC of a score inside bins of another quantity, and pooled over them.
+    """Returns the AUC of a score inside the bins of another quantity, and pooled over them.
 
-    Args:
-      scores: (N,) one for each run; −inf and inf are ordered like other numbers.
-      positive: (N,) booleans.
-      values: (N,) what is held fixed.
-      num_bins: of about equal size, see `quantile_bins`.
-      seed: Seed of the bootstraps.
+    The scores, the booleans and the values that are held fixed are (N,), one for each run. The
+    bins are those of `quantile_bins`; `seed` is that of the bootstraps.
     """
     scores, positive = np.asarray(scores, np.float64), np.asarray(positive)
     values, index = np.asarray(values), quantile_bins(values, num_bins)
@@ -127,8 +128,8 @@ def stratified_auc(
       positive: (N,) booleans.
       strata: (N,) integers, the stratum of each run.
       seed: Seed of the resampling.
-      num_resamples: of the percentile bootstrap, which draws runs with replacement, whatever
-        their stratum or group.
+      num_resamples: Number of resamples of the percentile bootstrap, which draws runs with
+        replacement, whatever their stratum or group.
 
     Returns:
       The pooled AUC with its interval; NaN where no stratum holds both groups.

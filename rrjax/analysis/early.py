@@ -15,12 +15,12 @@ class EarlyWindow:
     """How well the segments up to one tell which of the runs unsolved there will be solved.
 
     Attributes:
-      segment: the last of the window, counted from 1.
-      num_solved: runs not solved at `segment` that are solved at the end.
-      num_failed: runs solved at neither.
+      segment: The last of the window, counted from 1.
+      num_solved: Runs not solved at `segment` that are solved at the end.
+      num_failed: Runs solved at neither.
       lambda1: AUC of −λ₁ of the window for "solved at the end", among the runs not solved at
         `segment`; NaN where a group is too small (`controls.MIN_GROUP`).
-      drift: the same of −(mean drift of the window).
+      drift: AUC of −(mean drift of the window), in the same way.
     """
 
     segment: int
@@ -67,10 +67,10 @@ class HorizonCurve:
 
     Attributes:
       updates: (T,) t = 1, 2, …
-      solved: arrays (T,), median of the solved runs with its interval, in nats per update.
-      failed: the same of the failed ones.
-      num_solved: size of the group.
-      num_failed: size of the other.
+      solved: Arrays (T,), median of the solved runs with its interval, in nats per update.
+      failed: Median of the failed runs.
+      num_solved: Number of solved runs.
+      num_failed: Number of failed runs.
     """
 
     updates: np.ndarray
@@ -85,13 +85,8 @@ def horizon_curve(growth: ArrayLike, solved: ArrayLike, seed: int = 0) -> Horizo
 
       λ₁(t) = (1/t) Σ_{u ≤ t} ln R₁₁(u)
 
-    Args:
-      growth: (N, T) ln R₁₁ of each update, in nats.
-      solved: (N,) booleans, the final outcome.
-      seed: Seed of the bootstrap; the bands are for each t alone.
-
-    Returns:
-      The curve; NaN for an empty group.
+    of the growth ln R₁₁ (N, T), in nats, by the final outcome (N,). The bands are for each t alone,
+    and NaN for an empty group.
     """
     running = running_mean(growth)
     solved = as_array("solved", solved, running.shape[:1], bool)

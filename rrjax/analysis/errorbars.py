@@ -15,8 +15,8 @@ class SplitHalf(NamedTuple):
     """The exponents of both halves of a run, each (..., k) in nats per step.
 
     Attributes:
-      first: of the first half.
-      second: of the second half.
+      first: Exponents of the first half.
+      second: Exponents of the second half.
       difference: second − first.
     """
 
@@ -29,10 +29,10 @@ class FrameSpread(NamedTuple):
     """Exponents from several initial frames, each field of shape (...).
 
     Attributes:
-      mean: over the frames.
-      standard_deviation: of one frame's exponent (n − 1 in the denominator).
-      smallest: over the frames.
-      largest: over the frames.
+      mean: Mean over the frames.
+      standard_deviation: Spread of one frame's exponent (n − 1 in the denominator).
+      smallest: Smallest over the frames.
+      largest: Largest over the frames.
     """
 
     mean: Any
@@ -58,15 +58,15 @@ def block_standard_error(log_growth: ArrayLike, num_blocks: int = 8, period: int
     Args:
       log_growth: (..., steps, k) ln R_ii of each step, in nats.
       num_blocks: B.
-      period: steps after which the schedule repeats (the updates of a segment); blocks hold whole
+      period: Steps after which the schedule repeats (the updates of a segment); blocks hold whole
         periods, because updates of different kinds grow differently.
 
     Returns:
       (..., k) in nats per step; NaN where the growth holds NaN or infinities.
 
     Raises:
-      ValueError: for steps that are not whole periods, fewer than 2 blocks, or more blocks than
-        periods.
+      ValueError: The steps are not whole periods, or there are fewer than 2 blocks or more blocks
+        than periods.
 
     Source: Schmeiser 1982, Oper. Res. 30, 556; Geyer 1992, Stat. Sci. 7, 473.
     """
@@ -92,7 +92,7 @@ def split_half(log_growth: ArrayLike, period: int = 1) -> SplitHalf:
 
     Args:
       log_growth: (..., steps, k) ln R_ii of each step, in nats.
-      period: steps after which the schedule repeats; the cut lies between periods, and the middle
+      period: Steps after which the schedule repeats; the cut lies between periods, and the middle
         one of an odd number belongs to the second half.
 
     Returns:

@@ -61,6 +61,13 @@ def few_runs(num_solved: int, num_failed: int, small: int) -> list[str]:
     return [f"There are only {smaller} {name} runs: below {small} the intervals are too narrow."]
 
 
+def few_failures(number: int, small: int) -> list[str]:
+    """Returns a note on fewer than `small` failures; none otherwise."""
+    if number >= small:
+        return []
+    return [f"There are only {number} failures: below {small} the intervals are too narrow."]
+
+
 def not_finite(number_of_runs: int, total: int, consequence: str) -> list[str]:
     """Returns a note on runs that were not finite; none without any."""
     if not number_of_runs:

@@ -25,9 +25,9 @@ class Interval:
     """An estimate and the ends of its 95 % interval, each a number or an array of one shape.
 
     Attributes:
-      value: the estimate on the data themselves; NaN, with both ends, where it is undefined.
-      low: the lower end.
-      high: the upper end.
+      value: The estimate on the data themselves; NaN, with both ends, where it is undefined.
+      low: The lower end.
+      high: The upper end.
     """
 
     value: Any
@@ -63,14 +63,14 @@ def wilson_interval(num_successes: int, num_trials: int) -> Interval:
     Unlike p ± z √(p(1 − p)/n) it stays inside 0..1 and keeps a width at p = 0 and p = 1.
 
     Args:
-      num_successes: how many of the trials succeeded.
-      num_trials: n.
+      num_successes: How many of the trials succeeded.
+      num_trials: Number of trials, n.
 
     Returns:
       Three numbers in 0..1; NaN, all three, for no trials.
 
     Raises:
-      ValueError: for counts that do not fit each other.
+      ValueError: The counts do not fit each other.
 
     Source: Wilson 1927, J. Am. Stat. Assoc. 22, 209.
     """
@@ -91,8 +91,8 @@ def exact_interval(num_successes: int, num_trials: int) -> Interval:
       low: P(X ≥ k | p) = 0.025,   high: P(X ≤ k | p) = 0.025,   X ~ Binomial(n, p)
 
     Args:
-      num_successes: k.
-      num_trials: n.
+      num_successes: Number of successes, k.
+      num_trials: Number of trials, n.
 
     Returns:
       Three numbers in 0..1; NaN, all three, for no trials.
@@ -114,7 +114,7 @@ def student_interval(values: Sequence[float]) -> Interval:
       mean ± t(n − 1; 0.975) s/√n
 
     Args:
-      values: one number per run.
+      values: One number per run.
 
     Returns:
       Three numbers in the unit of `values`. The ends are NaN for a single value, and equal for
@@ -139,14 +139,14 @@ def bootstrap_median(values: ArrayLike, seed: int, num_resamples: int = 2000) ->
     Args:
       values: (n, ...) one row per puzzle; infinities are ordered like other numbers.
       seed: Seed of the resampling.
-      num_resamples: how many resamples of n rows are drawn.
+      num_resamples: How many resamples of n rows are drawn.
 
     Returns:
       Three arrays of shape (...), in the unit of `values`; NaN for n = 0, and zero width for
       n = 1, where resampling cannot know the spread.
 
     Raises:
-      ValueError: for NaN among the values.
+      ValueError: There is NaN among the values.
 
     Source: Efron 1979, Ann. Stat. 7, 1.
     """

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import scipy
 
 from rrjax.analysis.intervals import Interval
 from rrjax.analysis.selection import (
@@ -14,6 +13,7 @@ from rrjax.analysis.selection import (
     mean_over_puzzles,
     select,
 )
+from rrjax.analysis.separation import middle_ranks
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class Change:
     """What a rule over the noisy runs changes against the noiseless run.
 
     Attributes:
-      gained: puzzles that the rule solves and the noiseless run does not.
-      lost: the other way round.
+      gained: Number of puzzles that the rule solves and the noiseless run does not.
+      lost: Number of puzzles that only the noiseless run solves.
     """
 
     gained: int
@@ -36,9 +36,10 @@ class Correlation:
     Mixed: some of the noisy runs are right after the last segment, and some are not.
 
     Attributes:
-      num_mixed: such puzzles.
-      num_used: of these, with at least 3 runs where both are known, and neither always the same.
-      spearman: mean of `rank_correlation` over those, bootstrap interval over puzzles. Both may
+      num_mixed: Number of such puzzles.
+      num_used: Number of those that have at least 3 runs where both are known, and neither always
+        the same.
+      spearman: Mean of `rank_correlation` over those, bootstrap interval over puzzles. Both may
         differ between right and wrong runs: it is not a correlation at equal outcome.
     """
 
@@ -52,14 +53,14 @@ class PtrmSummary:
     """Noisy rollouts in numbers, by the answers after the last segment.
 
     Attributes:
-      num_puzzles: N.
-      num_segments: D of each rollout.
-      sigma: of the noise, in the unit of the state.
-      num_not_finite: noisy runs that blew up; they count as not solved.
-      noiseless: fraction of puzzles solved without noise, with Wilson's interval.
-      selection: of the noisy runs.
-      changes: against the noiseless run, by rule and for `some_run`, which is pass@K.
-      correlation: None without exponents.
+      num_puzzles: Number of puzzles.
+      num_segments: Number of segments of each rollout.
+      sigma: Standard deviation of the noise, in the unit of the state.
+      num_not_finite: Noisy runs that blew up; they count as not solved.
+      noiseless: Fraction of puzzles solved without noise, with Wilson's interval.
+      selection: What the noisy runs are worth together.
+      changes: For each rule, and for `some_run`, which is pass@K, the change against no noise.
+      correlation: q_halt against λ1; None without exponents.
       seed: Seed of the bootstrap.
     """
 
@@ -97,15 +98,17 @@ def summarize_ptrm(arrays: Mapping[str, np.ndarray], seed: int) -> PtrmSummary:
         num_not_finite=int(np.sum(~np.isfinite(runs["residual"]))),
         noiseless=fraction_of_puzzles(quiet),
         selection=select(runs, seed),
-        changes={name: _change(right, quiet) for name, right in rules.items()},
+        changes={
+            name: Change(int(np.sum(right & ~quiet)), int(np.sum(quiet & ~right)))
+            for name, right in rules.items()
+        },
         correlation=_correlation(runs, seed) if "lambda1" in runs else None,
         seed=seed,
     )
 
 
 def noisy_runs(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """All runs but the first, (N, K, ...): `solved` at the end, `answers`, `q_halt`, `residual`
-    and, if measured, `lambda1`."""
+    """Returns the arrays (N, K, ...) that `select` reads, of all runs but the first."""
     runs = {name: arrays[name][:, 1:] for name in ("answers", "q_halt", "residual")}
     runs["solved"] = arrays["solved"][:, 1:, -1]
     if "exponents" in arrays:
@@ -128,16 +131,12 @@ def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
     a, b = a[known], b[known]
     if len(a) < 3 or (a == a[0]).all() or (b == b[0]).all():
         return np.nan
-    return float(np.corrcoef(scipy.stats.rankdata(a), scipy.stats.rankdata(b))[0, 1])
+    return float(np.corrcoef(middle_ranks(a), middle_ranks(b))[0, 1])
 
 
 def _correlation(runs: Mapping[str, np.ndarray], seed: int) -> Correlation:
     mixed = mixed_outcome(runs["solved"])
     pairs = zip(runs["q_halt"][mixed], runs["lambda1"][mixed], strict=True)
-    found = np.array([rank_correlation(q, lambda1) for q, lambda1 in pairs])
-    num_used = int(np.sum(~np.isnan(found)))
-    return Correlation(int(mixed.sum()), num_used, mean_over_puzzles(found, seed))
-
-
-def _change(right: np.ndarray, quiet: np.ndarray) -> Change:
-    return Change(int(np.sum(right & ~quiet)), int(np.sum(quiet & ~right)))
+    spearman = np.array([rank_correlation(q, lambda1) for q, lambda1 in pairs])
+    num_used = int(np.sum(~np.isnan(spearman)))
+    return Correlation(int(mixed.sum()), num_used, mean_over_puzzles(spearman, seed))

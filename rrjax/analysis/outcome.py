@@ -23,12 +23,12 @@ class Derived:
     Attributes:
       name: `num_positive`, `entropy_rate` (sum of the positive λ), `sum` (of the k), `kaplan_yorke`
         or `standard_error` (of λ1 along time).
-      solved: median of the solved puzzles in which it is defined.
-      failed: the same of the failed ones.
-      auc: of its negative for "solved"; NaN if it is undefined in any puzzle, since those that
-        are left are no fair choice.
-      num_bounds: in how many puzzles the value is a lower bound only.
-      undefined: by reason, in how many solved and how many failed puzzles it is undefined.
+      solved: Median of the solved puzzles in which it is defined.
+      failed: Median of the failed ones.
+      auc: AUC of its negative for "solved"; NaN if it is undefined in any puzzle, since those
+        that are left are no fair choice.
+      num_bounds: Number of puzzles in which the value is a lower bound only.
+      undefined: For each reason the numbers of solved and of failed puzzles without a value.
     """
 
     name: str
@@ -44,23 +44,23 @@ class Summary:
     """Solved and failed puzzles compared, in plain numbers (`dataclasses.asdict` for JSON).
 
     Attributes:
-      num_puzzles: all that were measured.
-      num_excluded: runs that were not finite; they are in no group.
-      num_solved: size of the solved group.
-      num_failed: size of the failed group.
-      solved_fraction: of all puzzles, excluded ones too, with its Wilson interval.
-      exponent_auc: for each i the AUC of −λ_i for "solved".
-      solved_exponents: for each i the median λ_i of the solved group.
-      failed_exponents: for each i the median λ_i of the failed group.
-      num_unresolved: for each i in how many of the grouped puzzles λ_i is below the round-off
-        floor; medians and AUC rank those below every number (−inf).
-      derived: what follows from each spectrum.
-      num_blocks: of a run, for the standard error along time; below 2 there is none.
-      drift_window: over how many last segments late drift is averaged.
+      num_puzzles: Number of puzzles measured.
+      num_excluded: Number of runs that were not finite; they are in no group.
+      num_solved: Size of the solved group.
+      num_failed: Size of the failed group.
+      solved_fraction: Fraction of all puzzles, excluded ones too, with its Wilson interval.
+      exponent_auc: AUC of −λ_i for "solved", for each i.
+      solved_exponents: Median λ_i of the solved group, for each i.
+      failed_exponents: Median λ_i of the failed group, for each i.
+      num_unresolved: Number of grouped puzzles whose λ_i is below the round-off floor, for each
+        i; medians and AUC rank those below every number (−inf).
+      derived: What follows from each spectrum.
+      num_blocks: Blocks of a run for the standard error along time; below 2 there is none.
+      drift_window: Number of last segments over which late drift is averaged.
       drift_auc: AUC of −(late drift) for "solved".
-      solved_drift: median late drift of the solved group.
-      failed_drift: median late drift of the failed group.
-      unit: of the exponents.
+      solved_drift: Median late drift of the solved group.
+      failed_drift: Median late drift of the failed group.
+      unit: Unit of the exponents.
       seed: Seed of the bootstrap.
     """
 
@@ -84,19 +84,11 @@ class Summary:
 
 
 def usable_runs(exponents: ArrayLike, drift: ArrayLike, finite: ArrayLike) -> np.ndarray:
-    """Returns which runs can be ranked: those flagged finite, without NaN in λ1 and drift.
+    """Returns (N,) which runs can be ranked: those flagged finite, without NaN in λ1 and drift.
 
-    Exponents of −inf, a direction that collapsed to nothing, can be ranked and are kept. So are
-    runs with NaN at later exponents: these directions are below the round-off floor, and the run
-    is sound.
-
-    Args:
-      exponents: (N, k) the leading exponents of each puzzle.
-      drift: (N, segments).
-      finite: (N,) booleans, the flag that each run set.
-
-    Returns:
-      (N,) booleans.
+    Exponents (N, k) of −inf, a direction that collapsed to nothing, can be ranked and are kept. So
+    are runs with NaN at later exponents: these directions are below the round-off floor, and the
+    run is sound.
     """
     undefined = np.isnan(np.asarray(exponents)[:, 0]) | np.isnan(drift).any(axis=1)
     return np.asarray(finite, dtype=bool) & ~undefined
@@ -124,8 +116,8 @@ def summarize(
       finite: (N,) booleans; the other runs are counted and left out (see `usable_runs`).
       log_growth: (N, updates, k) from which λ1 gets its error along time; left out without it, or
         if there is one segment only.
-      dimension: n of the state, which makes k = n known as the whole spectrum.
-      unit: of the exponents.
+      dimension: Dimension n of the state, which makes k = n known as the whole spectrum.
+      unit: Unit of the exponents.
       seed: Seed of the bootstrap.
 
     Returns:

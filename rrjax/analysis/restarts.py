@@ -15,14 +15,14 @@ class Outcomes:
     """What becomes of the runs of one σ from some puzzles.
 
     Attributes:
-      num_puzzles: N.
-      at_readout: fraction of runs solved at the readout segment. Fractions of runs are
+      num_puzzles: Number of puzzles.
+      at_readout: Fraction of runs solved at the readout segment. Fractions of runs are
         `rrjax.analysis.selection.mean_fraction`, with intervals over puzzles.
-      at_end: of runs solved after the last segment.
-      at_some: of runs solved after any segment; of puzzles that fail from z0 this is the fraction
-        of runs that escaped.
-      settled: of runs whose late drift is not above the threshold.
-      some_run: fraction of puzzles that any of their runs solved after any segment, with Wilson's
+      at_end: Fraction of runs solved after the last segment.
+      at_some: Fraction of runs solved after any segment; where all puzzles fail from z0, this is
+        the fraction of runs that escaped.
+      settled: Fraction of runs whose late drift is not above the threshold.
+      some_run: Fraction of puzzles that any of their runs solved after any segment, with Wilson's
         interval.
     """
 
@@ -36,15 +36,15 @@ class Outcomes:
 
 @dataclass(frozen=True)
 class Restarts:
-    """All of one σ: of all puzzles, and of those that fail from z0 at the readout.
+    """The runs of one σ: of all puzzles, and of those that fail from z0 at the readout.
 
     Attributes:
-      sigma: noise of the start / std(H_init); 0 is z0.
-      num_runs: K of each puzzle; 1 for z0, from where all runs are the same.
-      outcomes: of all puzzles.
-      failures: of those that fail.
-      selection: by the answers after the last segment, of all puzzles.
-      selection_of_failures: of those that fail.
+      sigma: Noise of the start / std(H_init); 0 is z0.
+      num_runs: Number of runs of each puzzle; 1 for z0, from where all runs are the same.
+      outcomes: What becomes of all runs.
+      failures: What becomes of the runs of those that fail.
+      selection: What the answers after the last segment are worth together, of all puzzles.
+      selection_of_failures: The same of those that fail.
     """
 
     sigma: float
@@ -64,17 +64,17 @@ class BasinSummary:
 
     Attributes:
       num_puzzles: N.
-      num_segments: of a run.
-      readout_segment: counted from 1.
-      num_runs: of each puzzle, over all σ.
-      num_not_finite: runs that blew up; they count as not solved and not settled.
-      settled_below: late drift up to which a run is settled: Otsu's threshold of log₁₀ late drift
+      num_segments: Number of segments of a run.
+      readout_segment: Counted from 1.
+      num_runs: Number of runs of each puzzle, over all σ.
+      num_not_finite: Runs that blew up; they count as not solved and not settled.
+      settled_below: Late drift up to which a run is settled: Otsu's threshold of log₁₀ late drift
         over all finite runs of the sweep; NaN without one.
-      failures: puzzles (places in the list, from 0) that fail from z0 at the readout.
-      never_solved: input-determined: no start solves them.
-      always_solved: input-determined: every start solves them.
-      start_determined: the others: whether they are solved depends on the start.
-      by_sigma: ascending, the first of z0.
+      failures: Puzzles (places in the list, from 0) that fail from z0 at the readout.
+      never_solved: Input-determined: no start solves them.
+      always_solved: Input-determined: every start solves them.
+      start_determined: The others: whether they are solved depends on the start.
+      by_sigma: Ascending, the first of z0.
       seed: Seed of the bootstrap.
     """
 
@@ -101,7 +101,7 @@ def summarize_basin(
       arrays: `sigma` (runs,), of which exactly one is 0, the start z0; `solved`
         (N, runs, segments) booleans; `answers` (N, runs, seq); `q_halt`, `residual`, `late_drift`
         (N, runs); if measured, `exponents` (N, runs, k).
-      readout_segment: counted from 1.
+      readout_segment: Counted from 1.
       seed: Seed of the bootstrap.
     """
     solved, sigma = arrays["solved"], np.asarray(arrays["sigma"], np.float64)

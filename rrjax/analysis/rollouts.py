@@ -15,13 +15,13 @@ class AccuracyAt:
     """What is read out after one segment.
 
     Attributes:
-      segment: counted from 1.
-      evaluations: module evaluations until then.
-      solved: fraction of the puzzles.
-      token_accuracy: mean share of right tokens, of puzzles with known ones; NaN without any.
-      violations: median over the failures of the violated constraints; None if not counted, NaN
+      segment: Counted from 1.
+      evaluations: Module evaluations until then.
+      solved: Fraction of the puzzles.
+      token_accuracy: Mean share of right tokens, of puzzles with known ones; NaN without any.
+      violations: Median over the failures of the violated constraints; None if not counted, NaN
         without failures.
-      valid_path: fraction of the puzzles whose answer is a valid path, labelled or not; None if
+      valid_path: Fraction of the puzzles whose answer is a valid path, labelled or not; None if
         they have none.
     """
 
@@ -38,16 +38,16 @@ class Escape:
     """What becomes of the puzzles that fail at the readout.
 
     Attributes:
-      num_failures: at the readout.
-      num_solved_before: of these, solved at an earlier segment.
-      num_escaped: of these, solved at a later segment.
-      num_kept: of the escaped, solved after the last segment too.
-      segments_watched: after the readout.
+      num_failures: Number of failures at the readout.
+      num_solved_before: Number of these that were solved at an earlier segment.
+      num_escaped: Number of these that are solved at a later segment.
+      num_kept: Number of the escaped that are solved after the last segment too.
+      segments_watched: Number of segments after the readout.
       still_failing: Kaplan–Meier estimate at the end.
-      rate_per_segment: escapes over segments waited; NaN where nothing was.
-      rate_per_update: the same per module evaluation.
-      early_rate: per segment, in the first half of the segments watched, rounded down.
-      late_rate: per segment, in the others.
+      rate_per_segment: Escapes over segments waited; NaN where nothing was.
+      rate_per_update: Escapes over module evaluations waited.
+      early_rate: Per segment, in the first half of the segments watched, rounded down.
+      late_rate: Per segment, in the others.
     """
 
     num_failures: int
@@ -68,14 +68,14 @@ class RolloutSummary:
 
     Attributes:
       num_puzzles: N.
-      updates_per_segment: module evaluations in a segment.
-      at_readout: after the readout segment.
-      at_end: after the last segment.
-      solved_at_some: fraction of the puzzles solved after any segment.
-      num_lost: puzzles solved at the readout and not at the end.
-      num_not_finite: runs that blew up; they count as not solved.
-      escape: of the failures at the readout.
-      halting: one for each rule.
+      updates_per_segment: Module evaluations in a segment.
+      at_readout: After the readout segment.
+      at_end: After the last segment.
+      solved_at_some: Fraction of the puzzles solved after any segment.
+      num_lost: Puzzles solved at the readout and not at the end.
+      num_not_finite: Runs that blew up; they count as not solved.
+      escape: What becomes of the failures at the readout.
+      halting: What each rule for early halting costs and saves.
     """
 
     num_puzzles: int
@@ -100,9 +100,9 @@ def summarize_rollout(
     Args:
       arrays: (N, segments) `solved` (booleans), `token_accuracy`, `residual`, and, where puzzles
         have them, `violations` and `valid_path` (booleans).
-      updates_per_segment: module evaluations in a segment.
-      readout_segment: counted from 1.
-      halts: by the rule's name (N, segments) booleans, where it would halt.
+      updates_per_segment: Module evaluations in a segment.
+      readout_segment: Counted from 1.
+      halts: For each rule (N, segments) booleans, where it would halt.
     """
     solved = arrays["solved"]
     curve = accuracy_curve(solved)

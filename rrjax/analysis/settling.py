@@ -26,7 +26,7 @@ def late_drift(drift: ArrayLike, window: int = 4) -> Any:
 
     Args:
       drift: (..., segments) ‖Δz‖ between the ends of consecutive segments, of z_H for TRM and HRM.
-      window: w. Of 16 segments the published statistics use the last 4.
+      window: Number of segments, w. Of 16 segments the published statistics use the last 4.
 
     Returns:
       An array (...), a number for drift (segments,), in the unit of `drift`. NaN and infinities of
@@ -41,16 +41,10 @@ def late_drift(drift: ArrayLike, window: int = 4) -> Any:
 
 
 def log10_drift(drift: ArrayLike) -> np.ndarray:
-    """Returns log₁₀ of late drifts, with a place for runs that are settled to the bit.
+    """Returns log₁₀ of late drifts (N,), with a place for runs that are settled to the bit.
 
     A drift of 0 counts as `ROUND_OFF`, or as the smallest positive drift if that is smaller: above
     no run that moves, and not infinitely far from it.
-
-    Args:
-      drift: (N,) ‖Δz‖, not negative.
-
-    Returns:
-      (N,), all finite.
     """
     drift = as_array("drift", drift, ("N",))
     bad = ~(np.isfinite(drift) & (drift >= 0))
@@ -109,13 +103,13 @@ class Counts:
     """The runs of a 2 × 2 table; settled runs are those not above the threshold.
 
     Attributes:
-      threshold: of log₁₀ late drift.
-      settled_solved: how many are both.
-      settled_failed: how many stand still at a wrong answer.
-      unsettled_solved: how many still move and are right.
-      unsettled_failed: how many are neither.
-      solved_if_settled: share of the settled runs that are solved, with its exact interval.
-      solved_if_unsettled: the same of the unsettled ones.
+      threshold: Threshold of log₁₀ late drift.
+      settled_solved: Number of runs that are both.
+      settled_failed: Number of runs that stand still at a wrong answer.
+      unsettled_solved: Number of runs that still move and are right.
+      unsettled_failed: Number of runs that are neither.
+      solved_if_settled: Share of the settled runs that are solved, with its exact interval.
+      solved_if_unsettled: Share of the unsettled runs that are solved.
     """
 
     threshold: float
@@ -128,13 +122,7 @@ class Counts:
 
 
 def settled_counts(log10_drift: ArrayLike, solved: ArrayLike, threshold: float) -> Counts:
-    """Returns how many runs are settled and solved, at one threshold.
-
-    Args:
-      log10_drift: (N,) log₁₀ of late drift.
-      solved: (N,) booleans.
-      threshold: settled runs are those not above it.
-    """
+    """Returns how many runs are settled and solved; settled are those not above the threshold."""
     settled, solved = np.asarray(log10_drift) <= threshold, np.asarray(solved)
     groups = (settled & solved, settled & ~solved, ~settled & solved, ~settled & ~solved)
     a, b, c, d = (int(group.sum()) for group in groups)
@@ -146,12 +134,12 @@ class Settling:
     """Settled against solved: at Otsu's threshold, at others, and without one.
 
     Attributes:
-      otsu: at Otsu's threshold.
-      percentiles: of the sweep.
-      sweep: the table with that percentile of all runs settled, for each.
-      drift_auc: of −(late drift) for "solved", with its bootstrap interval.
-      failed_below: for each q of `BELOW` the share of the failed runs whose drift is not above the
-        q-th percentile of the solved ones, with its exact interval (the percentile taken as given).
+      otsu: Counts at Otsu's threshold.
+      percentiles: Percentiles of the sweep.
+      sweep: Counts with each of these percentiles of all runs settled.
+      drift_auc: AUC of −(late drift) for "solved", with its bootstrap interval.
+      failed_below: Share of the failed runs whose drift is not above the q-th percentile of the
+        solved ones, for each q of `BELOW`, with its exact interval (the percentile taken as given).
     """
 
     otsu: Counts

@@ -17,22 +17,22 @@ class Mixing:
     """How mixed one colouring of the grid is.
 
     Attributes:
-      num_classes: basins, runs that still move being one of them.
+      num_classes: Basins, runs that still move being one of them.
       entropy: S_b in nats.
       boundary_entropy: S_bb in nats.
-      box_size: points along the edge of a box.
-      num_boxes: of the whole grid.
-      num_boundary: boxes with more than one basin.
-      exceeds_ln_2: whether S_bb lies above ln 2 with its whole interval, which shows a fractal
+      box_size: Points along the edge of a box.
+      num_boxes: Number of boxes on the grid.
+      num_boundary: Boxes with more than one basin.
+      exceeds_ln_2: Whether S_bb lies above ln 2 with its whole interval, which shows a fractal
         boundary; its absence shows nothing.
       entropy_by_box: S_b by the points along the edge of a box.
       exponent: α.
-      standard_error: of α, of the regression.
+      standard_error: Standard error of α from the regression.
       dimension: D = 2 − α.
-      distances: ε in grid steps.
-      uncertain: f(ε).
-      used: which of them the line was fitted to.
-      remark: on α; empty if there is nothing to say.
+      distances: Distances ε in grid steps.
+      uncertain: Fractions f(ε) of uncertain points.
+      used: Which of them the line was fitted to.
+      remark: What must be known to read α; empty if there is nothing.
     """
 
     num_classes: int
@@ -58,19 +58,19 @@ class SliceSummary:
 
     Attributes:
       num_points: G².
-      num_segments: of each run.
-      rest_segments: an answer that stays over so many last segments is settled.
-      threshold: of the relative residual.
-      num_moving: runs whose answer is not settled, those not finite among them.
-      num_not_finite: runs that blew up.
-      num_at_rest: runs whose residual stays below the threshold over so many last segments.
-      median_settling: segment at which half of all runs have settled; NaN where fewer have.
-      num_solved: right after the last segment, settled or not; None where no answer is known.
-      num_answers: distinct answers of the settled runs.
-      largest: runs of each of the most frequent answers.
-      largest_solved: which of them are right; None where no answer is known.
-      answers: the final answers as basins.
-      outcome: solved and not solved as basins; None where no answer is known.
+      num_segments: Number of segments of each run.
+      rest_segments: An answer that stays over so many last segments is settled.
+      threshold: Threshold of the relative residual.
+      num_moving: Runs whose answer is not settled, those not finite among them.
+      num_not_finite: Runs that blew up.
+      num_at_rest: Runs whose residual stays below the threshold over so many last segments.
+      median_settling: Segment at which half of all runs have settled; NaN where fewer have.
+      num_solved: Right after the last segment, settled or not; None where no answer is known.
+      num_answers: Distinct answers of the settled runs.
+      largest: Runs of each of the most frequent answers.
+      largest_solved: Which of them are right; None where no answer is known.
+      answers: The final answers as basins.
+      outcome: Solved and not solved as basins; None where no answer is known.
     """
 
     num_points: int
@@ -102,10 +102,10 @@ def summarize_slice(
     Args:
       arrays: (G, G) `answer_index` (−1: still moving), `answer_at` and `residual_at` in segments,
         `finite`; with a known answer also (G, G) `solved` and (n,) `answer_solved`.
-      num_segments: of each run.
-      rest_segments: as in `SliceSummary`.
-      threshold: of the relative residual.
-      box_size: points along the edge of a box.
+      num_segments: Number of segments of each run.
+      rest_segments: An answer that stays over so many last segments is settled.
+      threshold: Threshold of the relative residual.
+      box_size: Points along the edge of a box.
       seed: Seed of the bootstrap.
     """
     index = arrays["answer_index"]
@@ -158,8 +158,8 @@ def _entropy_by_box(classes: np.ndarray) -> dict[str, float]:
     """Returns S_b of boxes of 2, 4, 8, … points, while four of them fit along an axis."""
     sizes = (2**power for power in range(1, 20))
     fitting = [size for size in sizes if 4 * size <= len(classes)]
-    found = (basin_entropy(classes, size, num_resamples=1) for size in fitting)
-    return {str(entropy.box_size): entropy.whole.value for entropy in found}
+    entropies = (basin_entropy(classes, size, num_resamples=1) for size in fitting)
+    return {str(entropy.box_size): entropy.whole.value for entropy in entropies}
 
 
 def median_settling(answer_at: np.ndarray, moving: np.ndarray) -> float:

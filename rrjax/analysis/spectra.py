@@ -25,8 +25,8 @@ class RankedRuns:
       drift: (n, segments) ‖Δz‖ of the state that answers are read from.
       solved: (n,) booleans.
       solved_by_segment: (n, segments) booleans; None where it was not recorded.
-      difficulty: by name (n,) numbers of each puzzle.
-      num_excluded: runs that were not finite, or without λ₁.
+      difficulty: Arrays (n,) of numbers that tell how hard each puzzle is, by name.
+      num_excluded: Runs that were not finite, or without λ₁.
     """
 
     growth: np.ndarray
@@ -55,8 +55,8 @@ def usable(
     Args:
       arrays: `exponents` (N, k), `log_growth` (N, updates, k), `solved` and `finite` (N,), the
         drift (N, segments), and `solved_by_segment` (N, segments) where it is known.
-      drift: the name of that array.
-      difficulty: by name (N,) numbers of each puzzle.
+      drift: The name of that array.
+      difficulty: Arrays (N,) of numbers that tell how hard each puzzle is, by name.
     """
     moved = arrays[drift]
     keep = usable_runs(arrays["exponents"], moved, arrays["finite"])
@@ -81,19 +81,19 @@ class Analysis:
     """One run in numbers.
 
     Attributes:
-      num_solved: size of the group.
-      num_failed: size of the other.
-      num_excluded: runs in neither.
-      solved_lambda1: median λ₁ with its bootstrap interval, in nats per update.
-      failed_lambda1: the same of the failed runs.
-      lambda1_auc: of −λ₁ for "solved".
-      settling: settled against solved.
+      num_solved: Number of solved runs.
+      num_failed: Number of failed runs.
+      num_excluded: Number of runs in neither group.
+      solved_lambda1: Median λ₁ with its bootstrap interval, in nats per update.
+      failed_lambda1: Median λ₁ of the failed runs.
+      lambda1_auc: AUC of −λ₁ for "solved".
+      settling: Settled against solved.
       within_drift: AUC of −λ₁ inside deciles of the unsettled runs' late drift; None if there are
         none.
-      within_difficulty: by name, AUC of −λ₁ inside bins of equally hard puzzles.
-      early: windows from the first segment; None where the solved segments are not known.
+      within_difficulty: AUC of −λ₁ inside bins of equally hard puzzles, by the name of the number.
+      early: Windows from the first segment; None where the solved segments are not known.
       horizon: λ₁ of the first t updates.
-      num_segments: of a run.
+      num_segments: Number of segments of a run.
     """
 
     num_solved: int
@@ -113,9 +113,15 @@ class Analysis:
 def analyse(runs: RankedRuns, seed: int = 0) -> Analysis:
     """Returns all statistics of one run."""
     lambda1, drift, solved = runs.lambda1, runs.late_drift, runs.solved
-    found = settling(drift, solved, seed)
-    unsettled = log10_drift(drift) > found.otsu.threshold
-    by_segment = runs.solved_by_segment
+    settled = settling(drift, solved, seed)
+    unsettled = log10_drift(drift) > settled.otsu.threshold
+    within_drift = early = None
+    if unsettled.any():
+        within_drift = controlled_auc(
+            -lambda1[unsettled], solved[unsettled], drift[unsettled], DRIFT_BINS, seed
+        )
+    if runs.solved_by_segment is not None:
+        early = early_windows(runs.growth, runs.drift, runs.solved_by_segment, seed)
     return Analysis(
         num_solved=int(solved.sum()),
         num_failed=int(np.sum(~solved)),
@@ -123,19 +129,13 @@ def analyse(runs: RankedRuns, seed: int = 0) -> Analysis:
         solved_lambda1=bootstrap_median(lambda1[solved], seed),
         failed_lambda1=bootstrap_median(lambda1[~solved], seed),
         lambda1_auc=bootstrap_auc(-lambda1, solved, seed),
-        settling=found,
-        within_drift=controlled_auc(
-            -lambda1[unsettled], solved[unsettled], drift[unsettled], DRIFT_BINS, seed
-        )
-        if unsettled.any()
-        else None,
+        settling=settled,
+        within_drift=within_drift,
         within_difficulty={
             name: controlled_auc(-lambda1, solved, values, DIFFICULTY_BINS, seed)
             for name, values in runs.difficulty.items()
         },
-        early=None
-        if by_segment is None
-        else early_windows(runs.growth, runs.drift, by_segment, seed),
+        early=early,
         horizon=horizon_curve(runs.growth, solved, seed),
         num_segments=runs.drift.shape[1],
     )

@@ -7,10 +7,10 @@ class Table(NamedTuple):
     """A table in words.
 
     Attributes:
-      headline: one sentence.
-      headers: titles of the columns.
-      rows: as many strings each as there are headers.
-      notes: what the reader must know before trusting the numbers; the last explains the rows.
+      headline: One sentence.
+      headers: Titles of the columns.
+      rows: Rows of one string for each header.
+      notes: What the reader must know to trust the numbers; the last explains the rows.
     """
 
     headline: str

@@ -21,13 +21,13 @@ class Board(NamedTuple):
     """One puzzle and where its leading tangent vector lies after every segment.
 
     Attributes:
-      name: what to call it.
-      lambda1: its leading exponent, in nats per update.
+      name: What to call it.
+      lambda1: Its leading exponent, in nats per update.
       shares: (segments, cells) of the vector's squared norm. The rest of 1 is off the board.
       wrong: (segments, cells) whether the answer after that segment is wrong.
       is_open: (cells,) whether the answer had to be found.
       symbols: (segments, cells) short texts to print: givens, wrong answers; else empty.
-      box: rows and columns of the boxes that thicker lines part, or None.
+      box: Rows and columns of the boxes that thicker lines part, or None.
     """
 
     name: str
@@ -49,14 +49,14 @@ def unstable_cells(
     orders of magnitude.
 
     Args:
-      boards: of the same number of segments; at most five segments are drawn, spread evenly in
-        ratio from the first to the last.
-      states: names of the states that the shares are summed over.
+      boards: Boards of the same number of segments. At most five segments are drawn, spread
+        evenly in ratio from the first to the last.
+      states: Names of the states that the shares are summed over.
       title: None: what the numbers of the first board say.
 
     Raises:
-      ValueError: for no boards, cells that fill no square, different numbers of segments, or
-        shares that are not finite.
+      ValueError: There is no board, the cells fill no square, the boards differ in their segments,
+        or a share is not finite.
     """
     _check(boards)
     columns = shown_segments(len(boards[0].shares))

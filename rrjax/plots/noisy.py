@@ -17,14 +17,14 @@ def q_against_lambda1(arrays: Mapping[str, np.ndarray], seed: int = 0) -> "Figur
     """Draws q_halt against λ1 of the noisy runs of all puzzles with right and wrong runs.
 
     Args:
-      arrays: of a result of `rrjax ptrm` with exponents.
+      arrays: Arrays of a result of `rrjax ptrm` with exponents.
       seed: Seed of the bootstrap behind the correlation's interval.
 
     Returns:
       The figure; it says so where no puzzle has a mixed outcome.
 
     Raises:
-      ValueError: for arrays of another result, or without exponents.
+      ValueError: The arrays are of another result, or without exponents.
     """
     correlation = summarize_ptrm(arrays, seed).correlation
     if correlation is None:

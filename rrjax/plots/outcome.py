@@ -34,14 +34,14 @@ def lambda1_histogram(
       exponents: (N, k), largest first, in nats per update. Puzzles without a finite λ₁ are
         left out, and counted in the figure.
       solved: (N,) booleans.
-      ax: where to draw; None: a new figure.
+      ax: Where to draw; None: a new figure.
       title: None: what the numbers say, with the AUC of −λ₁ and its 95 % interval.
 
     Returns:
       The figure; an empty group is named in the title and the legend.
 
     Raises:
-      ValueError: for shapes that do not fit each other.
+      ValueError: The shapes do not fit each other.
     """
     groups = _split(exponents, solved)
     ax = new_axes() if ax is None else ax
@@ -89,7 +89,7 @@ class _Groups(NamedTuple):
     Attributes:
       exponents: (n, j).
       solved: (n,).
-      left_out: in words, what is not drawn; empty for nothing.
+      left_out: Words on what is not drawn; empty for nothing.
     """
 
     exponents: np.ndarray

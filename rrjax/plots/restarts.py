@@ -15,7 +15,7 @@ def solve_rate_of_failures(summary: BasinSummary) -> "Figure":
     """Draws which share of the failures from z0 restarts solve, against σ.
 
     Args:
-      summary: of a sweep of starts.
+      summary: Numbers of a sweep of starts.
 
     Returns:
       The figure: the fraction of single runs, and of puzzles that some run solves; it says so

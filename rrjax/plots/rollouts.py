@@ -24,11 +24,11 @@ def accuracy_against_compute(
 
     Args:
       solved: (N, segments) booleans.
-      updates_per_segment: module evaluations in a segment, for the upper axis.
-      readout_segment: marked; counted from 1.
+      updates_per_segment: Module evaluations in a segment, for the upper axis.
+      readout_segment: Marked; counted from 1.
 
     Raises:
-      ValueError: for other arrays.
+      ValueError: The array has another shape or kind.
     """
     curve = accuracy_curve(solved)
     at, so_far, last = curve.at_segment, curve.so_far, len(curve.so_far.value)
@@ -69,14 +69,14 @@ def survival_of_failures(
 
     Args:
       solved: (N, segments) booleans.
-      updates_per_segment: module evaluations in a segment, for the upper axis.
-      readout_segment: counted from 1.
+      updates_per_segment: Module evaluations in a segment, for the upper axis.
+      readout_segment: Counted from 1.
 
     Returns:
       The figure; it says so where there is no failure, or no segment after the readout.
 
     Raises:
-      ValueError: for other arrays.
+      ValueError: The array has another shape or kind.
     """
     waits = escapes(solved, readout_segment)
     ax = new_axes()

@@ -26,10 +26,10 @@ def settling_map(
     """Draws the segment from which on the answer stays: dark is late, hatched still moves.
 
     Args:
-      coordinates: (G,) of both axes.
+      coordinates: (G,) coordinates along both axes.
       answer_at: (G, G) segments, the first axis along the first direction.
       moving: (G, G) where the answer is not settled.
-      labels: of the two axes, with their unit.
+      labels: Labels of the two axes, with their unit.
     """
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.ticker import MaxNLocator
@@ -60,10 +60,10 @@ def answer_map(
     """Draws what is answered: frequent answers in greys, the solved region outlined.
 
     Args:
-      coordinates: (G,) of both axes.
+      coordinates: (G,) coordinates along both axes.
       answer_index: (G, G) 0 for the most frequent answer and so on, −1 where it is not settled.
       solved: (G, G) where the last answer is right; None where that is not known.
-      labels: of the two axes, with their unit.
+      labels: Labels of the two axes, with their unit.
     """
     from matplotlib.colors import ListedColormap
 

@@ -27,7 +27,7 @@ def toy_panel(
     Args:
       exponents: (n,) at the readout time on the left, in nats per update.
       solved: (n,) booleans, at that time.
-      shown_time: that time, in updates; one of `times`.
+      shown_time: That time, in updates; one of `times`.
       times: (m,) readout times on the right.
       auc: (m,) of −λ₁ for solved; NaN where a group is empty.
       failed: (m,) share of runs that are still searching.

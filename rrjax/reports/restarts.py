@@ -30,8 +30,7 @@ def _outcome_table(summary: BasinSummary) -> Table:
         "of the failures:\npuzzles that escape",
     )
     notes = words.not_finite(summary.num_not_finite, total, "they count as failed")
-    if number < SMALL_GROUP:
-        notes.append(f"There are only {number} failures, too few for the intervals of runs.")
+    notes += words.few_failures(number, SMALL_GROUP)
     legend = (
         f"Failures: the {number} puzzles that z0 (σ = 0) fails at segment "
         f"{summary.readout_segment}. Escape: solved after some segment. 95 % intervals; σ is the "

@@ -12,12 +12,12 @@ def trial_table(trials: Sequence[Any], names: Sequence[str], objective: str, fol
 
     Args:
       trials: Optuna's frozen trials.
-      names: the fields that were searched.
+      names: The fields that were searched.
       objective: "best" or "final".
-      folder: the search's folder.
+      folder: The search's folder.
 
     Raises:
-      ValueError: if no trial was completed; the message says what stopped the first one.
+      ValueError: No trial was completed; the message says what stopped the first one.
     """
     if not any(trial.state.name == "COMPLETE" for trial in trials):
         first = trials[0].user_attrs.get("stopped", "pruned")

@@ -22,7 +22,7 @@ def _settling_table(summary: SliceSummary) -> Table:
     rows = [(name, str(count), words.percent(count / number)) for name, count in counts.items()]
     notes = words.not_finite(summary.num_not_finite, number, "they count as still moving")
     if summary.num_solved is None:
-        notes.append("The puzzle's answer is not known, so nothing is said of solved.")
+        notes.append("The puzzle's answer is not known, so none is counted as solved.")
     if math.isnan(summary.median_settling):
         notes.append("Fewer than half of the starts settled.")
     else:

@@ -38,19 +38,11 @@ def comparison(analyses: Mapping[str, Analysis]) -> Table:
 
 def _settled_table(analysis: Analysis) -> Table:
     settling, counts = analysis.settling, analysis.settling.otsu
+    settled = (counts.settled_solved, counts.settled_failed, counts.solved_if_settled)
+    unsettled = (counts.unsettled_solved, counts.unsettled_failed, counts.solved_if_unsettled)
     rows = [
-        (
-            "settled",
-            str(counts.settled_solved),
-            str(counts.settled_failed),
-            _share(counts.solved_if_settled),
-        ),
-        (
-            "unsettled",
-            str(counts.unsettled_solved),
-            str(counts.unsettled_failed),
-            _share(counts.solved_if_unsettled),
-        ),
+        (name, str(solved), str(failed), _share(fraction))
+        for name, (solved, failed, fraction) in (("settled", settled), ("unsettled", unsettled))
     ]
     total = analysis.num_solved + analysis.num_failed + analysis.num_excluded
     drift_auc = words.interval_in_words(settling.drift_auc)

@@ -1,7 +1,6 @@
 """The search-and-capture toy in words."""
 
-import math
-
+from rrjax.analysis import format as words
 from rrjax.analysis.table import Table
 from rrjax.analysis.toys import ToySummary
 from rrjax.plots.toy import toy_message
@@ -15,9 +14,9 @@ def tables(summary: ToySummary) -> list[Table]:
             str(time),
             f"{1 - num_failed / number:.3f}",
             str(num_failed),
-            _number(auc, ".3f"),
-            _number(solved, "+.3f"),
-            _number(failed, "+.3f"),
+            words.number(auc, ".3f"),
+            words.number(solved, "+.3f"),
+            words.number(failed, "+.3f"),
         )
         for time, num_failed, auc, solved, failed in zip(
             summary.times,
@@ -28,14 +27,8 @@ def tables(summary: ToySummary) -> list[Table]:
             strict=True,
         )
     ]
-    headers = (
-        "T",
-        "solved",
-        "failed\nruns",
-        "AUC\nof −λ1",
-        "median λ1\nsolved",
-        "median λ1\nfailed",
-    )
+    groups = ("median λ1\nsolved", "median λ1\nfailed")
+    headers = ("T", "solved", "failed\nruns", "AUC\nof −λ1", *groups)
     shares = [num_failed / number for num_failed in summary.num_failed]
     notes = [
         toy_message(summary.times, summary.auc, shares).replace("\n", " ") + ".",
@@ -43,7 +36,3 @@ def tables(summary: ToySummary) -> list[Table]:
         "groups does not fade, one of the groups does.",
     ]
     return [Table(f"search and capture, {number} runs", headers, rows, notes)]
-
-
-def _number(value: float, form: str) -> str:
-    return "-" if math.isnan(value) else format(value, form)

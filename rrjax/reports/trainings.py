@@ -12,8 +12,8 @@ def training_table(groups: Sequence[Any], by: Sequence[str], metric: str) -> Tab
 
     Args:
       groups: `rrjax.training.history.Group`s.
-      by: the settings that make a row.
-      metric: name of the test metric.
+      by: The settings that make a row.
+      metric: Name of the test metric.
     """
     columns = []
     for word in ("best", "final"):

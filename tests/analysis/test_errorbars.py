@@ -27,11 +27,11 @@ def autoregressive(phi, num_runs, num_steps, seed=0):
 
 
 def test_independent_growth_has_the_error_sigma_over_root_t():
-    growth = np.random.default_rng(0).normal(0.1, [0.5, 2.0], size=(2000, 96, 2))
+    growth = np.random.default_rng(0).normal(0.1, [0.5, 2.0], size=(600, 96, 2))
     for num_blocks in (2, 8, 12, 96):
         mean_square = (block_standard_error(growth, num_blocks) ** 2).mean(axis=0)
-        # 2000 runs with B − 1 degrees of freedom: relative error √(2/(2000 (B − 1))), times 5
-        tolerance = 5 * np.sqrt(2 / (2000 * (num_blocks - 1)))
+        # 600 runs with B − 1 degrees of freedom: relative error √(2/(600 (B − 1))), times 5
+        tolerance = 5 * np.sqrt(2 / (600 * (num_blocks - 1)))
         np.testing.assert_allclose(mean_square, np.array([0.25, 4.0]) / 96, rtol=tolerance)
 
 

@@ -93,6 +93,13 @@ def solved():
     return board()._replace(name="Puzzle 9 (solved)", wrong=np.zeros((3, 16), bool))
 
 
+def test_a_single_segment_leaves_the_title_its_width():
+    figure = unstable_cells([board(segments=1)], STATES)
+    figure.draw_without_rendering()
+    title = figure.texts[0].get_window_extent()
+    assert title.x1 <= figure.bbox.x1
+
+
 def test_the_title_of_a_solved_puzzle_says_where_its_vector_lies():
     assert title_of(solved()) == (
         "Puzzle 9 (solved), segment 3: the cells that had to be found,\n"

@@ -7,7 +7,6 @@ import pytest
 
 from rrjax.analysis.compute import accuracy_curve
 from rrjax.analysis.survival import escapes, kaplan_meier
-from rrjax.plots.canvas import save_figure
 from rrjax.plots.rollouts import accuracy_against_compute, survival_of_failures
 
 UPDATES, READOUT = 21, 4
@@ -75,9 +74,9 @@ def test_the_survival_curve_and_the_fit_are_drawn():
 
 
 @pytest.mark.parametrize("draw", DRAWINGS)
-def test_both_axes_count_compute(draw, tmp_path):
+def test_both_axes_count_compute(draw):
     figure = draw(runs(), UPDATES, READOUT)
-    save_figure(figure, tmp_path / "a.png")  # which sets the upper axis
+    figure.draw_without_rendering()  # which sets the upper axis
     ax = figure.axes[0]
     (upper,) = ax.child_axes
     assert "segments" in ax.get_xlabel()
@@ -98,9 +97,10 @@ def test_both_axes_count_compute(draw, tmp_path):
     ],
     ids=["single", "all solved", "none solved", "nothing after", "all escape at once"],
 )
-def test_odd_groups_become_a_png(tmp_path, draw, solved, readout):
-    save_figure(draw(solved, UPDATES, readout), tmp_path / "a.png")
-    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+def test_odd_groups_can_be_laid_out(draw, solved, readout):
+    figure = draw(solved, UPDATES, readout)
+    figure.draw_without_rendering()
+    assert title_of(figure)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ import pytest
 from rrjax.analysis.controls import MIN_GROUP, controlled_auc
 from rrjax.analysis.early import early_windows, horizon_curve
 from rrjax.analysis.settling import settling
-from rrjax.plots.canvas import save_figure
 from rrjax.plots.spectra import (
     auc_within_bins,
     early_window,
@@ -93,20 +92,24 @@ def test_the_early_windows_with_their_sizes():
     assert unsolved == [int((~solved[:, s]).sum()) for s in range(SEGMENTS - 1)]
     assert later == [w.num_solved for w in early]
     assert "Intervals without 0.5: " in title_of(figure)
+    figure.draw_without_rendering()
+    for ax, top in ((above, 1.0), (below, max(unsolved))):  # the legends stand clear of the data
+        legend = ax.get_legend().get_window_extent()
+        assert legend.y0 > ax.transData.transform((0, top))[1]
     assert "s, the last segment" in below.get_xlabel()
 
 
-def test_early_windows_of_too_few_runs_say_so(tmp_path):
+def test_early_windows_of_too_few_runs_say_so():
     growth, drift, solved = runs()
     solved[:] = False
     solved[0, -1] = True
     figure = early_window(early_windows(growth, drift, solved))
-    assert title_of(figure) == "Too few runs are solved late: nothing can be said"
-    save_figure(figure, tmp_path / "a.png")
+    assert title_of(figure) == "Too few runs are solved late: they show nothing"
+    figure.draw_without_rendering()
 
 
 @pytest.mark.parametrize(("shift", "words"), [(0.0, "bands overlap at the end"), (1.0, "apart")])
-def test_the_horizon_from_the_first_segment_on(shift, words, tmp_path):
+def test_the_horizon_from_the_first_segment_on(shift, words):
     growth, _, solved = runs(shift)
     curve = horizon_curve(growth, solved[:, -1])
     figure = lambda1_by_horizon(curve, PER_SEGMENT)
@@ -121,7 +124,7 @@ def test_the_horizon_from_the_first_segment_on(shift, words, tmp_path):
         assert line.get_xdata()[0] == PER_SEGMENT
     assert words in title_of(figure)
     assert "nats per update" in ax.get_ylabel()
-    save_figure(figure, tmp_path / "a.png")  # which sets the upper axis
+    figure.draw_without_rendering()  # which sets the upper axis
     (upper,) = ax.child_axes
     np.testing.assert_allclose(np.array(ax.get_xlim()) / PER_SEGMENT, upper.get_xlim())
 
