@@ -164,6 +164,11 @@ def loaded_packages(code: str) -> set[str]:
 HEAVY = {"torch", "matplotlib", "xarray", "wandb", "orbax", "flax", "optax", "huggingface_hub"}
 
 
+def test_settings_of_cells_and_puzzles_need_no_jax():
+    code = "import rrjax.cells.official, rrjax.puzzles; rrjax.cells.Config()"
+    assert "jax" not in loaded_packages(code)
+
+
 def test_importing_rrjax_loads_nothing_heavy():
     code = "import rrjax; dir(rrjax); rrjax.__version__"
     assert loaded_packages(code) & (HEAVY | {"jax", "numpy", "scipy"}) == set()

@@ -188,4 +188,4 @@ def test_the_lines_of_the_shell_are_understood(line):
     elif name == "convert":
         assert tyro.cli(module.Options, args=words).destination == Path("models/trm-official")
     else:
-        assert module.parse(words)["model"] == words[0]
+        assert module.parse(words)["load"]["model"] == words[0]

@@ -68,11 +68,9 @@ class Attribution:
 def attribute(shares: Mapping[str, np.ndarray], cells: Cells, seed: int = 0) -> Attribution:
     """Returns medians over puzzles of where vectors lie.
 
-    Args:
-      shares: For each state (N, tokens) shares of one vector's squared norm; all add up to 1.
-        The last tokens are the cells. Puzzles with a share that is not finite are left out.
-      cells: Classes (N, cells) of the same puzzles' cells.
-      seed: Seed of the bootstrap.
+    The shares (N, tokens) of each state are those of one vector's squared norm; all add up to 1.
+    The last tokens are the cells, whose classes (N, cells) are `cells`. Puzzles with a share that
+    is not finite are left out.
     """
     total = total_shares(shares)
     finite = np.isfinite(total).all(axis=1)

@@ -31,15 +31,10 @@ INDEPENDENT = 0.8
 
 
 def answer_classes(answers: ArrayLike, settled: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the class of each run by its final answer, and the distinct answers.
+    """Returns (N,) the class of each run by its final answer, and the (n, seq) distinct answers.
 
-    Args:
-      answers: (N, seq) tokens after the last segment.
-      settled: (N,) booleans.
-
-    Returns:
-      (N,) the index of each run's answer, −1 for runs that are not settled; and the (n, seq)
-      distinct answers of the settled runs, the most frequent first, ties by their tokens.
+    The class is the place of the run's answer (N, seq) among the distinct answers of the settled
+    runs, the most frequent first, ties by their tokens; it is −1 for runs that are not settled.
     """
     answers = as_array("answers", answers, ("N", "cells"), int)
     settled = as_array("settled", settled, answers.shape[:1], bool)
@@ -94,8 +89,8 @@ def basin_entropy(
         as independent.
 
     Raises:
-      ValueError: for classes of another shape or kind, or boxes of fewer than 2 points along the
-        edge or larger than the grid.
+      ValueError: The classes have another shape or kind, or a box has fewer than 2 points along
+        its edge or is larger than the grid.
 
     Source: Daza, Wagemakers, Georgeot, Guéry-Odelin & Sanjuán 2016, Sci. Rep. 6, 31416.
     """
@@ -188,7 +183,7 @@ def uncertainty_exponent(classes: ArrayLike) -> UncertaintyExponent:
       edge, f > 0.99 throughout, or fewer than 3 distances before f saturates.
 
     Raises:
-      ValueError: for classes of another shape or kind.
+      ValueError: The classes have another shape or kind.
 
     Source: Grebogi, McDonald, Ott & Yorke 1983, Phys. Lett. A 99, 415.
     """

@@ -52,14 +52,10 @@ class Halting:
 
 
 def early_halting(name: str, solved: ArrayLike, halts: ArrayLike) -> Halting:
-    """Returns what a rule for early halting costs and saves.
+    """Returns what the rule of that name costs and saves where it halts the runs early.
 
-    Nothing is run again: a trajectory does not depend on when it is read out.
-
-    Args:
-      name: Name of the rule.
-      solved: (N, segments) booleans.
-      halts: (N, segments) booleans, where the rule holds, such as q_halt > 0.
+    Both arrays are booleans (N, segments); a run halts where `halts`, such as q_halt > 0, first
+    holds. Nothing is run again: a trajectory does not depend on when it is read out.
     """
     solved = check_solved(solved)
     halts = as_array("halts", halts, solved.shape, bool)

@@ -7,7 +7,13 @@ from numpy.typing import ArrayLike
 
 from rrjax.analysis.arrays import as_array, check_no_nan
 from rrjax.analysis.intervals import UNDEFINED, Interval, percentile_interval
-from rrjax.analysis.separation import auc, auc_of_resamples, bootstrap_auc, resample_counts
+from rrjax.analysis.separation import (
+    auc,
+    auc_of_resamples,
+    bootstrap_auc,
+    middle_ranks,
+    resample_counts,
+)
 
 MIN_GROUP = 5
 """A stratum with fewer solved or fewer failed runs is counted in the pooled AUC, and gets none of
@@ -21,9 +27,8 @@ def quantile_bins(values: ArrayLike, num_bins: int) -> np.ndarray:
     """
     values = as_array("values", values, ("N",), least=1)
     check_no_nan("values", values)
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    middle = (np.cumsum(counts) - counts / 2) / len(values)  # in 0..1, the rank of each value
-    return np.unique(np.floor(num_bins * middle)[place], return_inverse=True)[1]
+    ranks = (middle_ranks(values) - 0.5) / len(values)  # in 0..1
+    return np.unique(np.floor(num_bins * ranks), return_inverse=True)[1]
 
 
 @dataclass(frozen=True)
@@ -69,14 +74,10 @@ class Controlled:
 def controlled_auc(
     scores: ArrayLike, positive: ArrayLike, values: ArrayLike, num_bins: int, seed: int = 0
 ) -> Controlled:
-    """Returns the AUC of a score inside bins of another quantity, and pooled over them.
+    """Returns the AUC of a score inside the bins of another quantity, and pooled over them.
 
-    Args:
-      scores: (N,) one for each run; −inf and inf are ordered like other numbers.
-      positive: (N,) booleans.
-      values: (N,) the quantity that is held fixed.
-      num_bins: Number of bins of about equal size; see `quantile_bins`.
-      seed: Seed of the bootstraps.
+    The scores, the booleans and the values that are held fixed are (N,), one for each run. The
+    bins are those of `quantile_bins`; `seed` is that of the bootstraps.
     """
     scores, positive = np.asarray(scores, np.float64), np.asarray(positive)
     values, index = np.asarray(values), quantile_bins(values, num_bins)

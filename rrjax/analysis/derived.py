@@ -56,7 +56,7 @@ def kaplan_yorke(exponents: ArrayLike, dimension: int | None = None) -> KaplanYo
     Args:
       exponents: (..., k) the leading exponents in any unit of time; NaN marks a direction below
         the round-off floor, −inf one that is annihilated.
-      dimension: n of the state. With k = n a sum that stays non-negative is D = n.
+      dimension: Dimension n of the state. With k = n a sum that stays non-negative is D = n.
 
     Returns:
       D in 0..n and the reasons, arrays (...); a number and a string for exponents (k,). D = 0 for
@@ -68,7 +68,7 @@ def kaplan_yorke(exponents: ArrayLike, dimension: int | None = None) -> KaplanYo
       sign of a number that is zero up to its error.
 
     Raises:
-      ValueError: for no exponents, more than n of them, or +inf.
+      ValueError: There is no exponent, there are more than n of them, or one is +inf.
 
     Source: Kaplan and Yorke 1979, Lect. Notes Math. 730, 204.
     """
@@ -103,14 +103,14 @@ def entropy_rate(exponents: ArrayLike, dimension: int | None = None) -> KnownPar
 
     Args:
       exponents: (..., k) the leading exponents; NaN marks a direction below the round-off floor.
-      dimension: n of the state, which makes k = n known as the whole spectrum.
+      dimension: Dimension n of the state, which makes k = n known as the whole spectrum.
 
     Returns:
       h in the unit of `exponents`, and where it is complete: all n exponents are known, or one of
       them is not positive. Elsewhere h is a lower bound of the sum.
 
     Raises:
-      ValueError: for no exponents, more than n of them, or +inf.
+      ValueError: There is no exponent, there are more than n of them, or one is +inf.
 
     Source: Pesin 1977, Russ. Math. Surv. 32, 55; Ruelle 1978, Bol. Soc. Bras. Mat. 9, 83.
     """
@@ -125,7 +125,7 @@ def num_positive(exponents: ArrayLike, dimension: int | None = None) -> KnownPar
 
     Args:
       exponents: (..., k) the leading exponents; NaN marks a direction below the round-off floor.
-      dimension: n of the state, which makes k = n known as the whole spectrum.
+      dimension: Dimension n of the state, which makes k = n known as the whole spectrum.
 
     Returns:
       The number, as a float, and where it is complete: all n exponents are known, or one of them
@@ -144,7 +144,7 @@ def exponent_sum(exponents: ArrayLike, dimension: int | None = None) -> KnownPar
 
     Args:
       exponents: (..., k) the leading exponents.
-      dimension: n of the state.
+      dimension: Dimension n of the state.
 
     Returns:
       The sum in the unit of `exponents`, and where it is complete: all n are known. NaN where an
@@ -204,7 +204,7 @@ def spectrum_quantities(exponents: np.ndarray, dimension: int | None) -> Iterato
 
     Args:
       exponents: (N, k), λ1 known; NaN below the round-off floor.
-      dimension: n of the state; None if unknown.
+      dimension: Dimension n of the state; None if unknown.
     """
     for name, function in (("num_positive", num_positive), ("entropy_rate", entropy_rate)):
         part = function(exponents, dimension)
@@ -215,12 +215,9 @@ def spectrum_quantities(exponents: np.ndarray, dimension: int | None) -> Iterato
 
 
 def error_quantity(lambda1_growth: np.ndarray, num_segments: int, num_blocks: int) -> Quantity:
-    """Returns the standard error of λ1 along time, from blocks of whole segments.
+    """Returns the standard error of λ1 along time from its growth ln R_11 (N, updates).
 
-    Args:
-      lambda1_growth: (N, updates) ln R_11.
-      num_segments: Number of segments of the run.
-      num_blocks: Number of blocks, from 2 to the number of segments.
+    The blocks hold whole segments; there are at least 2, and at most as many as segments.
     """
     period = updates_per_segment("log_growth", lambda1_growth.shape[1], num_segments)
     error = block_standard_error(lambda1_growth[..., None], num_blocks, period)[:, 0]

@@ -85,13 +85,8 @@ def horizon_curve(growth: ArrayLike, solved: ArrayLike, seed: int = 0) -> Horizo
 
       λ₁(t) = (1/t) Σ_{u ≤ t} ln R₁₁(u)
 
-    Args:
-      growth: (N, T) ln R₁₁ of each update, in nats.
-      solved: (N,) booleans, the final outcome.
-      seed: Seed of the bootstrap; the bands are for each t alone.
-
-    Returns:
-      The curve; NaN for an empty group.
+    of the growth ln R₁₁ (N, T), in nats, by the final outcome (N,). The bands are for each t alone,
+    and NaN for an empty group.
     """
     running = running_mean(growth)
     solved = as_array("solved", solved, running.shape[:1], bool)

@@ -64,13 +64,13 @@ def wilson_interval(num_successes: int, num_trials: int) -> Interval:
 
     Args:
       num_successes: How many of the trials succeeded.
-      num_trials: n.
+      num_trials: Number of trials, n.
 
     Returns:
       Three numbers in 0..1; NaN, all three, for no trials.
 
     Raises:
-      ValueError: for counts that do not fit each other.
+      ValueError: The counts do not fit each other.
 
     Source: Wilson 1927, J. Am. Stat. Assoc. 22, 209.
     """
@@ -91,8 +91,8 @@ def exact_interval(num_successes: int, num_trials: int) -> Interval:
       low: P(X ≥ k | p) = 0.025,   high: P(X ≤ k | p) = 0.025,   X ~ Binomial(n, p)
 
     Args:
-      num_successes: k.
-      num_trials: n.
+      num_successes: Number of successes, k.
+      num_trials: Number of trials, n.
 
     Returns:
       Three numbers in 0..1; NaN, all three, for no trials.
@@ -146,7 +146,7 @@ def bootstrap_median(values: ArrayLike, seed: int, num_resamples: int = 2000) ->
       n = 1, where resampling cannot know the spread.
 
     Raises:
-      ValueError: for NaN among the values.
+      ValueError: There is NaN among the values.
 
     Source: Efron 1979, Ann. Stat. 7, 1.
     """

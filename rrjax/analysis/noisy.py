@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import scipy
 
 from rrjax.analysis.intervals import Interval
 from rrjax.analysis.selection import (
@@ -14,6 +13,7 @@ from rrjax.analysis.selection import (
     mean_over_puzzles,
     select,
 )
+from rrjax.analysis.separation import middle_ranks
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
     a, b = a[known], b[known]
     if len(a) < 3 or (a == a[0]).all() or (b == b[0]).all():
         return np.nan
-    return float(np.corrcoef(scipy.stats.rankdata(a), scipy.stats.rankdata(b))[0, 1])
+    return float(np.corrcoef(middle_ranks(a), middle_ranks(b))[0, 1])
 
 
 def _correlation(runs: Mapping[str, np.ndarray], seed: int) -> Correlation:

@@ -84,19 +84,11 @@ class Summary:
 
 
 def usable_runs(exponents: ArrayLike, drift: ArrayLike, finite: ArrayLike) -> np.ndarray:
-    """Returns which runs can be ranked: those flagged finite, without NaN in λ1 and drift.
+    """Returns (N,) which runs can be ranked: those flagged finite, without NaN in λ1 and drift.
 
-    Exponents of −inf, a direction that collapsed to nothing, can be ranked and are kept. So are
-    runs with NaN at later exponents: these directions are below the round-off floor, and the run
-    is sound.
-
-    Args:
-      exponents: (N, k) the leading exponents of each puzzle.
-      drift: (N, segments).
-      finite: (N,) booleans, the flag that each run set.
-
-    Returns:
-      (N,) booleans.
+    Exponents (N, k) of −inf, a direction that collapsed to nothing, can be ranked and are kept. So
+    are runs with NaN at later exponents: these directions are below the round-off floor, and the
+    run is sound.
     """
     undefined = np.isnan(np.asarray(exponents)[:, 0]) | np.isnan(drift).any(axis=1)
     return np.asarray(finite, dtype=bool) & ~undefined
@@ -124,7 +116,7 @@ def summarize(
       finite: (N,) booleans; the other runs are counted and left out (see `usable_runs`).
       log_growth: (N, updates, k) from which λ1 gets its error along time; left out without it, or
         if there is one segment only.
-      dimension: n of the state, which makes k = n known as the whole spectrum.
+      dimension: Dimension n of the state, which makes k = n known as the whole spectrum.
       unit: Unit of the exponents.
       seed: Seed of the bootstrap.
 

@@ -72,18 +72,12 @@ def chosen(runs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def pass_at_k(solved: ArrayLike, k: int) -> np.ndarray:
-    """Returns the probability that one of k of the K runs solves a puzzle.
+    """Returns (N,) the probability that one of k of the K runs solves a puzzle.
 
       pass@k = 1 − C(K − c, k) / C(K, k) = 1 − Π_{i=K−c+1..K} (1 − k/i),  c = solved runs
 
-    Unbiased for k fresh runs; the product has no large numbers.
-
-    Args:
-      solved: (N, K) booleans.
-      k: Number of runs, in 1..K.
-
-    Returns:
-      (N,) probabilities: the fraction of solved runs for k = 1, whether any is for k = K.
+    `solved` are booleans (N, K). The estimate is unbiased for k fresh runs; the product has no
+    large numbers. It is the fraction of solved runs for k = 1, and whether any is for k = K.
 
     Source: Chen et al. 2021, arXiv 2107.03374.
     """
@@ -99,27 +93,17 @@ def pass_at_k(solved: ArrayLike, k: int) -> np.ndarray:
 
 
 def majority(answers: ArrayLike) -> np.ndarray:
-    """Returns which run gives the answer that most runs of its puzzle give.
+    """Returns (N,) the first run, from 0, whose answer most runs of its puzzle give.
 
-    Of answers with equally many votes that of the earliest run is taken.
-
-    Args:
-      answers: (N, K, seq) tokens.
-
-    Returns:
-      (N,) the first run with that answer, counted from 0.
+    The answers are (N, K, seq) tokens. Of equally many votes those for the earliest run win.
     """
     return _equal_pairs(answers).sum(axis=2).argmax(axis=1)
 
 
 def agreement(answers: ArrayLike) -> np.ndarray:
-    """Returns the share of a puzzle's pairs of runs that give the same answer.
+    """Returns (N,) the share of a puzzle's pairs of runs that give the same answer.
 
-    Args:
-      answers: (N, K, seq) tokens.
-
-    Returns:
-      (N,) in 0..1: 1 if all agree, NaN for one run, which has no pair.
+    The answers are (N, K, seq) tokens. One run alone has no pair, and NaN.
     """
     same = _equal_pairs(answers)
     K = same.shape[1]
@@ -129,14 +113,10 @@ def agreement(answers: ArrayLike) -> np.ndarray:
 
 
 def highest(scores: ArrayLike) -> np.ndarray:
-    """Returns which run has the highest score.
+    """Returns (N,) the run, from 0, with the highest score (N, K), the earliest of equals.
 
-    Args:
-      scores: (N, K); infinities are ordered like other numbers.
-
-    Returns:
-      (N,) the earliest of equals, counted from 0. NaN is never chosen, unless there is nothing
-      else: then it is run 0.
+    Infinities are ordered like other numbers. NaN is chosen only where there is nothing else:
+    then it is run 0.
     """
     scores = np.asarray(scores, dtype=np.float64)
     best = np.where(np.isnan(scores), -np.inf, scores).max(axis=1, keepdims=True)
@@ -144,15 +124,10 @@ def highest(scores: ArrayLike) -> np.ndarray:
 
 
 def mean_over_puzzles(values: ArrayLike, seed: int, num_resamples: int = 2000) -> Interval:
-    """Returns the mean of one number per puzzle, with its bootstrap interval over puzzles.
+    """Returns the mean of one number per puzzle (N,), with its bootstrap interval over puzzles.
 
-    Args:
-      values: (N,); NaN is undefined and left out.
-      seed: Seed of the resampling.
-      num_resamples: How many resamples of N puzzles.
-
-    Returns:
-      The mean and its interval; NaN without a value, and no width where all are equal.
+    NaN among the values is left out. The mean is NaN without a value; its interval has no width
+    where all are equal.
     """
     values = np.asarray(values, dtype=np.float64)
     values = values[~np.isnan(values)]
@@ -169,18 +144,12 @@ def mean_over_puzzles(values: ArrayLike, seed: int, num_resamples: int = 2000) -
 
 
 def mean_fraction(fractions: ArrayLike, seed: int) -> Interval:
-    """Returns the mean over puzzles of a fraction that each has, such as of its runs.
+    """Returns the mean over puzzles of a fraction (N,) that each has, such as of its runs.
 
     Whole puzzles are resampled (a cluster bootstrap), since the runs of one are alike. Where all
     puzzles have the same fraction that would give no width: the ends are then Wilson's of as many
-    trials as puzzles, too far apart rather than too close.
-
-    Args:
-      fractions: (N,) in 0..1; NaN is undefined and left out.
-      seed: Seed of the resampling.
-
-    Returns:
-      The mean and its interval; NaN without a fraction.
+    trials as puzzles, too far apart rather than too close. NaN is left out as undefined, and what
+    is returned is NaN without a fraction.
 
     Source: Davison and Hinkley 1997, Bootstrap Methods and their Application, section 3.8.
     """

@@ -26,7 +26,7 @@ def late_drift(drift: ArrayLike, window: int = 4) -> Any:
 
     Args:
       drift: (..., segments) ‖Δz‖ between the ends of consecutive segments, of z_H for TRM and HRM.
-      window: w. Of 16 segments the published statistics use the last 4.
+      window: Number of segments, w. Of 16 segments the published statistics use the last 4.
 
     Returns:
       An array (...), a number for drift (segments,), in the unit of `drift`. NaN and infinities of
@@ -41,16 +41,10 @@ def late_drift(drift: ArrayLike, window: int = 4) -> Any:
 
 
 def log10_drift(drift: ArrayLike) -> np.ndarray:
-    """Returns log₁₀ of late drifts, with a place for runs that are settled to the bit.
+    """Returns log₁₀ of late drifts (N,), with a place for runs that are settled to the bit.
 
     A drift of 0 counts as `ROUND_OFF`, or as the smallest positive drift if that is smaller: above
     no run that moves, and not infinitely far from it.
-
-    Args:
-      drift: (N,) ‖Δz‖, not negative.
-
-    Returns:
-      (N,), all finite.
     """
     drift = as_array("drift", drift, ("N",))
     bad = ~(np.isfinite(drift) & (drift >= 0))
@@ -128,13 +122,7 @@ class Counts:
 
 
 def settled_counts(log10_drift: ArrayLike, solved: ArrayLike, threshold: float) -> Counts:
-    """Returns how many runs are settled and solved, at one threshold.
-
-    Args:
-      log10_drift: (N,) log₁₀ of late drift.
-      solved: (N,) booleans.
-      threshold: Settled runs are those not above it.
-    """
+    """Returns how many runs are settled and solved; settled are those not above the threshold."""
     settled, solved = np.asarray(log10_drift) <= threshold, np.asarray(solved)
     groups = (settled & solved, settled & ~solved, ~settled & solved, ~settled & ~solved)
     a, b, c, d = (int(group.sum()) for group in groups)

@@ -29,8 +29,8 @@ class Mixing:
       exponent: α.
       standard_error: Standard error of α from the regression.
       dimension: D = 2 − α.
-      distances: ε in grid steps.
-      uncertain: f(ε).
+      distances: Distances ε in grid steps.
+      uncertain: Fractions f(ε) of uncertain points.
       used: Which of them the line was fitted to.
       remark: What must be known to read α; empty if there is nothing.
     """

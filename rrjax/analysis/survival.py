@@ -29,13 +29,8 @@ def escapes(solved: ArrayLike, readout_segment: int) -> Waits:
 
     Those that are wrong to the end are censored there. A puzzle that was right before the readout
     and lost the answer is a failure like any other; what happens after an escape does not count.
-
-    Args:
-      solved: (N, segments) booleans.
-      readout_segment: Counted from 1; the last segment leaves no time to escape.
-
-    Returns:
-      Integer durations in segments and flags, one for each failure, in the order of the puzzles.
+    `solved` are booleans (N, segments), and the readout is counted from 1. The waits are whole
+    segments, one for each failure, in the order of the puzzles.
     """
     solved = check_solved(solved)
     num_segments = solved.shape[1]
@@ -88,7 +83,7 @@ def kaplan_meier(durations: ArrayLike, observed: ArrayLike) -> SurvivalCurve:
       S = 0 its ends are NaN. Without anything to wait for, S is NaN at time 0.
 
     Raises:
-      ValueError: for shapes that do not fit, or times that are negative or not finite.
+      ValueError: The shapes do not fit, or a time is negative or not finite.
 
     Source: Kaplan and Meier 1958, J. Am. Stat. Assoc. 53, 457; Kalbfleisch and Prentice 1980.
     """

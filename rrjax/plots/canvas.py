@@ -78,13 +78,9 @@ def upper_axis(axes: "Axes", factor: int | float, label: str) -> Any:
 def draw_histograms(
     ax: "Axes", values: np.ndarray, solved: np.ndarray, heights: np.ndarray
 ) -> None:
-    """Draws a histogram of each group, with room for a legend above.
+    """Draws a histogram of each group's values (n,), with room for a legend above.
 
-    Args:
-      ax: where.
-      values: (n,)
-      solved: (n,) booleans.
-      heights: (n,) what each run adds to the height of its bar.
+    A run adds its entry of `heights` (n,) to its bar.
     """
     edges = np.histogram_bin_edges(values, bins=int(np.clip(np.sqrt(len(values)), 8, 32)))
     for look, group in ((SOLVED, solved), (FAILED, ~solved)):
@@ -125,11 +121,11 @@ def draw_intervals(ax: "Axes", x: np.ndarray, intervals: Iterable[Interval], loo
 
 
 def save_figure(figure: "Figure", path: str | Path) -> None:
-    """Write a figure as PNG, atomically; equal figures give equal bytes.
+    """Writes a figure as PNG, atomically; equal figures give equal bytes.
 
     Raises:
-      ValueError: if the path does not end in `.png`.
-      OSError: with the path and what to do.
+      ValueError: The path does not end in `.png`.
+      OSError: The file cannot be written; the message has the path and what to do.
     """
     if Path(path).suffix != ".png":
         raise ValueError(f"path must end in .png; got {path}")

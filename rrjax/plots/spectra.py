@@ -51,12 +51,9 @@ def figures(runs: RankedRuns, analysis: Analysis) -> dict[str, Draw]:
 
 
 def late_drift_histogram(drift: np.ndarray, solved: np.ndarray, settling: Settling) -> "Figure":
-    """Draws late drift of solved and of failed runs, with Otsu's cut.
+    """Draws late drift (N,) of solved and of failed runs, with Otsu's cut.
 
-    Args:
-      drift: (N,) late drift; 0 is drawn where it is ranked, at the left end.
-      solved: (N,) booleans.
-      settling: What the analysis says of them.
+    A drift of 0 is drawn where it is ranked, at the left end.
     """
     logs, cut, ax = log10_drift(drift), settling.otsu, new_axes()
     draw_histograms(ax, logs, solved, np.ones(len(logs)))
@@ -73,11 +70,7 @@ def late_drift_histogram(drift: np.ndarray, solved: np.ndarray, settling: Settli
 
 
 def auc_within_bins(controls: dict[str, Controlled]) -> "Figure":
-    """Draws the AUC of −λ₁ inside each bin of what is held fixed, and pooled, panel by panel.
-
-    Args:
-      controls: The AUC by the name of what is held fixed.
-    """
+    """Draws the AUC of −λ₁ inside each bin and pooled, a panel for each quantity held fixed."""
     number = len(controls)
     panels = new_panels(max(6.4, 4.2 * number), 4.6, 1, number, sharex=True)[0]
     for ax, (name, controlled) in zip(panels, controls.items(), strict=True):
@@ -147,7 +140,7 @@ def early_window(early: list[EarlyWindow]) -> "Figure":
 def _early_message(early: list[EarlyWindow]) -> str:
     measured = [w for w in early if not np.isnan(w.lambda1.value)]
     if not measured:
-        return "Too few runs are solved late: nothing can be said"
+        return "Too few runs are solved late: they show nothing"
     lambda1 = sum(w.lambda1.low > 0.5 or w.lambda1.high < 0.5 for w in measured)
     drift = sum(w.drift.low > 0.5 or w.drift.high < 0.5 for w in measured)
     few = len(early) - len(measured)

@@ -1,10 +1,8 @@
 """Long rollouts in words: accuracy against compute, escape of the failures, early halting."""
 
-import math
-
 from rrjax.analysis import format as words
 from rrjax.analysis.intervals import SMALL_GROUP
-from rrjax.analysis.rollouts import AccuracyAt, RolloutSummary
+from rrjax.analysis.rollouts import RolloutSummary
 from rrjax.analysis.table import Table
 
 
@@ -15,48 +13,36 @@ def tables(summary: RolloutSummary) -> list[Table]:
 
 
 def _accuracy_table(summary: RolloutSummary) -> Table:
-    readouts = (summary.at_readout, summary.at_end)
-    rows: list[tuple[str, ...]] = [
-        (
-            f"at segment {at.segment}",
-            words.percent_interval(at.solved),
-            *_validity(at),
-            "unknown" if math.isnan(at.token_accuracy) else words.percent(at.token_accuracy),
-        )
-        for at in readouts
-    ]
-    some = words.percent_interval(summary.solved_at_some)
-    rows.append(("at some segment", some, *[""] * (len(rows[0]) - 2)))
-    at_end = summary.at_end
+    readouts, at_end = (summary.at_readout, summary.at_end), summary.at_end
     notes = words.not_finite(summary.num_not_finite, summary.num_puzzles, "they count as failed")
     if summary.num_lost:
         notes.append(
             f"{summary.num_lost} solved at segment {summary.at_readout.segment} are not at "
             f"segment {at_end.segment}."
         )
-    validity = []
+    columns = {"solved\n(95 % interval)": [words.percent_interval(at.solved) for at in readouts]}
     if at_end.violations is not None:
-        validity.append("violations\nof failures")
+        columns["violations\nof failures"] = [
+            words.number(at.violations, "g") for at in readouts if at.violations is not None
+        ]
         notes.append("Violations: digits missing in a row, column or box, median of the failures.")
     if at_end.valid_path is not None:
-        validity.append("valid paths\n(95 % interval)")
+        columns["valid paths\n(95 % interval)"] = [
+            words.percent_interval(at.valid_path) for at in readouts if at.valid_path
+        ]
         notes.append("A valid path joins S to G, whether it is the labelled one or not.")
-    headers = ("read out", "solved\n(95 % interval)", *validity, "tokens\nright")
+    columns["tokens\nright"] = [words.percent(at.token_accuracy) for at in readouts]
+    rows = [
+        (f"at segment {at.segment}", *(cells[row] for cells in columns.values()))
+        for row, at in enumerate(readouts)
+    ]
+    some = words.percent_interval(summary.solved_at_some)
+    rows.append(("at some segment", some, *[""] * (len(columns) - 1)))
     headline = (
         f"{summary.num_puzzles} puzzles over {at_end.segment} segments of "
         f"{summary.updates_per_segment} module evaluations"
     )
-    return Table(headline, headers, rows, notes)
-
-
-def _validity(at: AccuracyAt) -> list[str]:
-    """Returns the cells on violated constraints and on valid paths, where puzzles have them."""
-    cells = []
-    if at.violations is not None:
-        cells.append("no failures" if math.isnan(at.violations) else f"{at.violations:g}")
-    if at.valid_path is not None:
-        cells.append(words.percent_interval(at.valid_path))
-    return cells
+    return Table(headline, ("read out", *columns), rows, notes)
 
 
 def _escape_table(summary: RolloutSummary) -> Table:

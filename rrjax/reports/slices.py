@@ -8,25 +8,21 @@ from rrjax.analysis.slices import SliceSummary
 from rrjax.analysis.table import Table
 
 
-def tables(summary: SliceSummary, title: str) -> list[Table]:
-    """Returns who settles, and how mixed the basins are.
-
-    Args:
-      summary: Of a slice.
-      title: What was run, the headline of the first table.
-    """
-    return [_settling_table(summary, title), _basin_table(summary)]
+def tables(summary: SliceSummary) -> list[Table]:
+    """Returns who settles, and how mixed the basins are."""
+    return [_settling_table(summary), _basin_table(summary)]
 
 
-def _settling_table(summary: SliceSummary, title: str) -> Table:
+def _settling_table(summary: SliceSummary) -> Table:
     number = summary.num_points
+    size = math.isqrt(number)
     counts = {"settled": number - summary.num_moving, "still moving": summary.num_moving}
     if summary.num_solved is not None:
         counts["solved"] = summary.num_solved
     rows = [(name, str(count), words.percent(count / number)) for name, count in counts.items()]
     notes = words.not_finite(summary.num_not_finite, number, "they count as still moving")
     if summary.num_solved is None:
-        notes.append("The puzzle's answer is not known, so nothing is said of solved.")
+        notes.append("The puzzle's answer is not known, so none is counted as solved.")
     if math.isnan(summary.median_settling):
         notes.append("Fewer than half of the starts settled.")
     else:
@@ -35,6 +31,7 @@ def _settling_table(summary: SliceSummary, title: str) -> Table:
         f"Settled: the same answer over the last {summary.rest_segments} of "
         f"{summary.num_segments} segments; the settled starts give {summary.num_answers} answers."
     )
+    title = f"One puzzle, {size} × {size} starts"
     return Table(title, ("", "starts", "share"), rows, notes)
 
 

@@ -199,7 +199,7 @@ def read_result(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]
     return arrays, record
 
 
-def digest_arrays(*arrays: ArrayLike, dtype: DTypeLike = None) -> str:
+def digest_arrays(*arrays: ArrayLike, dtype: DTypeLike | None = None) -> str:
     """Returns the sha256 of dtypes, shapes and contents, in order.
 
     With a `dtype` it is that of the converted arrays, which are converted piece by piece.

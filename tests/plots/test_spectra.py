@@ -104,7 +104,7 @@ def test_early_windows_of_too_few_runs_say_so():
     solved[:] = False
     solved[0, -1] = True
     figure = early_window(early_windows(growth, drift, solved))
-    assert title_of(figure) == "Too few runs are solved late: nothing can be said"
+    assert title_of(figure) == "Too few runs are solved late: they show nothing"
     figure.draw_without_rendering()
 
 
