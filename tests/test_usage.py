@@ -185,6 +185,6 @@ def test_the_lines_of_the_shell_are_understood(line):
     _, name, *words = shlex.split(line)
     options = parsed(name, words)
     if name == "spectrum":
-        assert options["model"] == words[0]
+        assert options["load"]["model"] == words[0]
     else:
         assert getattr(options, "out", None) or options.destination == Path(words[-1])

@@ -4,11 +4,11 @@ from rrjax.jobs.memory import EXHAUSTED
 
 
 def memory_message(error: Exception) -> str:
-    """With the first line of the error alone: XLA may append a list of its buffers."""
+    """Returns a message with the first line of the error; XLA may append a list of its buffers."""
     line = str(error).partition("\n")[0].rstrip(".")
-    found = line.removeprefix(f"{EXHAUSTED}: ").removeprefix("Out of memory ")
+    cause = line.removeprefix(f"{EXHAUSTED}: ").removeprefix("Out of memory ")
     return (
-        f"out of memory{': ' if found else ''}{found}; a smaller --chunk-size or --num-exponents "
+        f"out of memory{': ' if cause else ''}{cause}; a smaller --chunk-size or --num-exponents "
         "(of a sweep) or --global-batch-size (rrjax train) needs less; it is another "
         "run, for a new --out"
     )

@@ -230,8 +230,8 @@ def _read_metadata(path: Path) -> Metadata:
         # HRM's builders write none
         content = {**content, "total_puzzles": content.get("total_groups")}
     if not isinstance(content, dict) or set(content) != set(names):
-        found = sorted(content) if isinstance(content, dict) else type(content).__name__
-        raise ValueError(f"{path}: expected the keys {names}, found {found}")
+        keys = sorted(content) if isinstance(content, dict) else type(content).__name__
+        raise ValueError(f"{path}: expected the keys {names}, found {keys}")
     _check_metadata(path, content)
     return Metadata(**content)
 

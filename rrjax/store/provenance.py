@@ -23,7 +23,7 @@ def describe_run() -> dict[str, Any]:
     devices = jax.devices()
     packages = ("rrjax", "jax", "jaxlib", "flax", "numpy")
     return {
-        "versions": {name: _version(name) for name in packages},
+        "versions": {name: version(name) for name in packages},
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "backend": devices[0].platform,
@@ -37,12 +37,8 @@ def describe_run() -> dict[str, Any]:
     }
 
 
-def version() -> str | None:
-    """Returns the installed version of rrjax."""
-    return _version("rrjax")
-
-
-def _version(package: str) -> str | None:
+def version(package: str = "rrjax") -> str | None:
+    """Returns the installed version of a package, or None."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

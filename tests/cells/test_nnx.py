@@ -1,6 +1,5 @@
 """NNX modules: the pure cells' numbers bit for bit, their names, and NNX's own machinery."""
 
-from dataclasses import replace
 from typing import Any
 
 import jax
@@ -15,7 +14,6 @@ from rrjax.cells import (
     Config,
     bind,
     flatten,
-    init_params,
     initial_state,
     is_trained,
     param_shapes,
@@ -29,7 +27,7 @@ pytestmark = pytest.mark.optimized
 
 SIZES = {"seq_len": 6, "vocab_size": 5, "num_puzzle_identifiers": 3}
 SMALL: dict[str, Any] = {"hidden_size": 8, "num_heads": 2, "H_cycles": 1, "L_cycles": 2}
-TRM = Arch("trm", **SMALL, L_layers=2, mlp_t=True, puzzle_emb_ndim=8, puzzle_emb_len=2)
+TRM = Arch("trm", **SMALL, L_layers=1, mlp_t=True, puzzle_emb_ndim=8, puzzle_emb_len=2)
 HRM = Arch("hrm", **SMALL, H_layers=1, L_layers=1, puzzle_emb_ndim=12, pos_encodings="learned")
 TRANSFORMER = Arch("transformer", **SMALL, H_layers=2)
 SRM = Arch("srm", **SMALL, L_layers=1, eta=2.0, kappa_max=0.95)
@@ -138,10 +136,10 @@ def test_names_and_values_go_round(cell, config, params):
 
 
 def test_paths_are_attributes():
-    params = random_arrays(0, CONFIGS["trm"])
-    cell: Any = Cell(CONFIGS["trm"], params)
-    weight = cell.L_level.layers[1].mlp.down_proj.weight
-    assert jnp.array_equal(weight[...], params["L_level.layers.1.mlp.down_proj.weight"])
+    params = random_arrays(0, CONFIGS["transformer"])
+    cell: Any = Cell(CONFIGS["transformer"], params)
+    weight = cell.H_level.layers[1].mlp.down_proj.weight
+    assert jnp.array_equal(weight[...], params["H_level.layers.1.mlp.down_proj.weight"])
 
 
 def test_trained_and_fixed_parameters_split_and_merge(cell, config):
@@ -152,10 +150,14 @@ def test_trained_and_fixed_parameters_split_and_merge(cell, config):
     assert_bit_equal(nnx.merge(graph, trained, fixed).params(), cell.params())
 
 
-def test_create_draws_as_init_params_does():
-    config = Config(replace(MIXER, hidden_size=4), seq_len=1, vocab_size=1)
-    cell = Cell.create(config, nnx.Rngs(7))
-    assert_bit_equal(cell.params(), init_params(nnx.Rngs(7).params(), config))
+def test_create_draws_by_init_params_from_the_stream_of_parameters(monkeypatch):
+    calls, arrays = [], random_arrays(0, CONFIGS["trm"])
+    monkeypatch.setattr(
+        "rrjax.cells.nnx.init_params", lambda *call: calls.append(call) or unflatten(arrays)
+    )
+    assert_bit_equal(flatten(Cell.create(CONFIGS["trm"], nnx.Rngs(7)).params()), arrays)
+    ((key, config),) = calls
+    assert (key, config) == (nnx.Rngs(7).params(), CONFIGS["trm"])
 
 
 def test_an_optimizer_step_moves_trained_parameters_only():

@@ -97,14 +97,14 @@ def test_symmetries_are_those_of_the_official_code(symmetry):
     assert INVERSES[INVERSES[symmetry]] == symmetry
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=70)
 @given(questions())
 def test_path_lengths_are_those_of_a_plain_search(question):
     expected = plain_distance(question)
     assert path_lengths(question) == (-1 if expected is None else expected)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=70)
 @given(questions(), st.lists(st.integers(0, 5), min_size=25, max_size=25), st.integers(0, 3))
 def test_validity_is_that_of_a_plain_merge(question, tokens, kind):
     marked = np.where((question == FREE) & (np.array(tokens) > 1), PATH, question)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rrjax.puzzles import format_board, from_tokens, is_solved, parse_board, to_tokens
@@ -82,6 +82,7 @@ def test_respects_givens_ignores_blanks_only():
     assert respects_givens(np.zeros(16, int), SOLVED_4)
 
 
+@settings(max_examples=30)
 @given(size=st.sampled_from(SIZES), data=st.data())
 def test_tokens_and_text_round_trip(size, data):
     cells = st.lists(st.integers(0, size), min_size=size * size, max_size=size * size)
