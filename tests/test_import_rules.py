@@ -24,7 +24,7 @@ FLOORS = (
 )
 # Parts that may import less of the lower floors than all.
 ONLY = {
-    "dynamics": {"contract", "frames"},
+    "dynamics": {"checks", "contract", "frames"},
     "flossing": {"checks", "contract", "dynamics", "frames", "lazy"},
     "plots": {"analysis", "lazy", "results", "store"},
     "reports": {"analysis", "results", "store"},
@@ -162,6 +162,11 @@ def loaded_packages(code: str) -> set[str]:
 
 
 HEAVY = {"torch", "matplotlib", "xarray", "wandb", "orbax", "flax", "optax", "huggingface_hub"}
+
+
+def test_settings_of_cells_and_puzzles_need_no_jax():
+    code = "import rrjax.cells.official, rrjax.puzzles; rrjax.cells.Config()"
+    assert "jax" not in loaded_packages(code)
 
 
 def test_importing_rrjax_loads_nothing_heavy():

@@ -89,8 +89,8 @@ def basin_entropy(
         as independent.
 
     Raises:
-      ValueError: for classes of another shape or kind, or boxes of fewer than 2 points along the
-        edge or larger than the grid.
+      ValueError: The classes have another shape or kind, or a box has fewer than 2 points along
+        its edge or is larger than the grid.
 
     Source: Daza, Wagemakers, Georgeot, Guéry-Odelin & Sanjuán 2016, Sci. Rep. 6, 31416.
     """
@@ -183,7 +183,7 @@ def uncertainty_exponent(classes: ArrayLike) -> UncertaintyExponent:
       edge, f > 0.99 throughout, or fewer than 3 distances before f saturates.
 
     Raises:
-      ValueError: for classes of another shape or kind.
+      ValueError: The classes have another shape or kind.
 
     Source: Grebogi, McDonald, Ott & Yorke 1983, Phys. Lett. A 99, 415.
     """

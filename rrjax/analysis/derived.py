@@ -68,7 +68,7 @@ def kaplan_yorke(exponents: ArrayLike, dimension: int | None = None) -> KaplanYo
       sign of a number that is zero up to its error.
 
     Raises:
-      ValueError: for no exponents, more than n of them, or +inf.
+      ValueError: There is no exponent, there are more than n of them, or one is +inf.
 
     Source: Kaplan and Yorke 1979, Lect. Notes Math. 730, 204.
     """
@@ -110,7 +110,7 @@ def entropy_rate(exponents: ArrayLike, dimension: int | None = None) -> KnownPar
       them is not positive. Elsewhere h is a lower bound of the sum.
 
     Raises:
-      ValueError: for no exponents, more than n of them, or +inf.
+      ValueError: There is no exponent, there are more than n of them, or one is +inf.
 
     Source: Pesin 1977, Russ. Math. Surv. 32, 55; Ruelle 1978, Bol. Soc. Bras. Mat. 9, 83.
     """

@@ -65,8 +65,8 @@ def block_standard_error(log_growth: ArrayLike, num_blocks: int = 8, period: int
       (..., k) in nats per step; NaN where the growth holds NaN or infinities.
 
     Raises:
-      ValueError: for steps that are not whole periods, fewer than 2 blocks, or more blocks than
-        periods.
+      ValueError: The steps are not whole periods, or there are fewer than 2 blocks or more blocks
+        than periods.
 
     Source: Schmeiser 1982, Oper. Res. 30, 556; Geyer 1992, Stat. Sci. 7, 473.
     """

@@ -70,7 +70,7 @@ def wilson_interval(num_successes: int, num_trials: int) -> Interval:
       Three numbers in 0..1; NaN, all three, for no trials.
 
     Raises:
-      ValueError: for counts that do not fit each other.
+      ValueError: The counts do not fit each other.
 
     Source: Wilson 1927, J. Am. Stat. Assoc. 22, 209.
     """
@@ -146,7 +146,7 @@ def bootstrap_median(values: ArrayLike, seed: int, num_resamples: int = 2000) ->
       n = 1, where resampling cannot know the spread.
 
     Raises:
-      ValueError: for NaN among the values.
+      ValueError: There is NaN among the values.
 
     Source: Efron 1979, Ann. Stat. 7, 1.
     """

@@ -28,7 +28,7 @@ def auc(scores: ArrayLike, positive: ArrayLike) -> Any:
       equal groups. NaN where a group is empty: there is no pair to compare.
 
     Raises:
-      ValueError: for NaN among the scores, or shapes and types other than these.
+      ValueError: There is NaN among the scores, or the shapes or types are others.
 
     Source: Mann and Whitney 1947; Hanley and McNeil 1982, Radiology 143, 29.
     """
@@ -58,7 +58,7 @@ def bootstrap_auc(
       with the sizes of the groups.
 
     Raises:
-      ValueError: as `auc`.
+      ValueError: The arrays are those that `auc` refuses.
 
     Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter 13.
     """

@@ -83,7 +83,7 @@ def kaplan_meier(durations: ArrayLike, observed: ArrayLike) -> SurvivalCurve:
       S = 0 its ends are NaN. Without anything to wait for, S is NaN at time 0.
 
     Raises:
-      ValueError: for shapes that do not fit, or times that are negative or not finite.
+      ValueError: The shapes do not fit, or a time is negative or not finite.
 
     Source: Kaplan and Meier 1958, J. Am. Stat. Assoc. 53, 457; Kalbfleisch and Prentice 1980.
     """

@@ -12,7 +12,7 @@ from rrjax.checks import check_seed
 
 @dataclass(frozen=True)
 class Options:
-    """What finished spectra say: who settled, early signs, and what drift and difficulty explain.
+    """Analyses finished spectra: who settled, early signs, and what drift and difficulty explain.
 
     Attributes:
       runs: Folders (or results.npz files) that `rrjax spectrum` wrote.

@@ -97,10 +97,10 @@ class Job:
     def __call__(self, arguments: list[str]) -> None:
         """Runs the experiment, prints its tables, and writes results and figures."""
         options = self.parse(arguments)
-        run, numbers, figures = (options.of(name) for name in ("run", "numbers", "figures"))
-        model, puzzles = load(**options.of("load"))
-        puzzles = self.choose(puzzles, **options.of("choose"))
-        folder = options["out"] or Path("runs") / f"{self.name}-{model.name}"
+        run, numbers, figures = (options[name] for name in ("run", "numbers", "figures"))
+        model, puzzles = load(**options["load"])
+        puzzles = self.choose(puzzles, **options["choose"])
+        folder = options["out"]["out"] or Path("runs") / f"{self.name}-{model.name}"
         module = import_module(self.module)
         experiment = getattr(module, self.name.upper())
         experiment.check({**run, "num_puzzles": len(puzzles)}, **(numbers | figures))

@@ -5,18 +5,28 @@ wait. So defaults and help texts stand once, in the functions.
 """
 
 import ast
-import inspect
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, make_dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import field, make_dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 import tyro
 
-# arguments of experiments that a command gives itself
 _GIVEN = ("folder", "progress")
+"""Arguments of experiments that a command gives itself."""
+
+_EXPLAINED = ("rrjax.experiments.spectra", "spectrum")
+"""The function whose docstring explains the arguments that all experiments share."""
+
+_TYPES = {
+    "Annotated": Annotated,
+    "Literal": Literal,
+    "Path": Path,
+    "Sequence": Sequence,
+    "tyro": tyro,
+}
 
 
 class Parameter(NamedTuple):
@@ -35,34 +45,12 @@ class Function(NamedTuple):
     parameters: dict[str, Parameter]
 
 
-@dataclass(frozen=True)
-class Options(Mapping[str, Any]):
-    """The options on a command line.
-
-    Attributes:
-      by_name: Their values by name.
-      names: By function, the names of those that are its keywords.
-    """
-
-    by_name: dict[str, Any]
-    names: dict[str, list[str]]
-
-    def __getitem__(self, name: str) -> Any:
-        return self.by_name[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.by_name)
-
-    def __len__(self) -> int:
-        return len(self.by_name)
-
-    def of(self, function: str) -> dict[str, Any]:
-        """Returns the keyword arguments of a function."""
-        return {name: self.by_name[name] for name in self.names[function]}
+Options = dict[str, dict[str, Any]]
+"""By the name of each function, its keyword arguments."""
 
 
 def parse_options(command: str, functions: Mapping[str, Function], arguments: list[str]) -> Options:
-    """Returns the options on a command line; those of `run` give the command its description.
+    """Returns the options on a command line, which `run` gives its description.
 
     Args:
       command: Name of the command.
@@ -79,32 +67,20 @@ def parse_options(command: str, functions: Mapping[str, Function], arguments: li
     kind = make_dataclass("Options", fields, frozen=True)
     description = functions["run"].description
     parsed = tyro.cli(kind, args=arguments, prog=f"rrjax {command}", description=description)
-    names = {name: list(function.parameters) for name, function in functions.items()}
-    return Options({name: getattr(parsed, name) for name in parameters}, names)
-
-
-class _Many:
-    """Stands for `Sequence` in signatures: any number of values on the command line."""
-
-    def __class_getitem__(cls, kind: Any) -> Any:
-        return tuple[kind, ...]
-
-
-_TYPES = {"Annotated": Annotated, "Literal": Literal, "Path": Path, "Sequence": _Many, "tyro": tyro}
+    return {
+        name: {keyword: getattr(parsed, keyword) for keyword in function.parameters}
+        for name, function in functions.items()
+    }
 
 
 def read_function(module: str, name: str) -> Function:
     """Returns the description and the keywords with defaults of a function, read from its source.
 
-    Types are built-in ones, `Path`, `Sequence` and `Literal`; defaults are literals.
+    Types are those of `_TYPES` and built-in ones; defaults are literals. An argument that the
+    docstring does not explain has the help that it has in `rrjax.experiments.spectrum`.
     """
-    spec = find_spec(module)
-    assert spec is not None
-    assert spec.origin is not None
-    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
-    (node,) = (n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == name)
-    doc = inspect.cleandoc(ast.get_docstring(node) or "")
-    helps = dict(_entries(doc))
+    node, doc = _parse(module, name)
+    helps = _helps(_parse(*_EXPLAINED)[1]) | _helps(doc)
     parameters = {
         argument.arg: Parameter(
             argument.arg,
@@ -119,6 +95,16 @@ def read_function(module: str, name: str) -> Function:
     return Function(description, parameters)
 
 
+def _parse(module: str, name: str) -> tuple[ast.FunctionDef, str]:
+    """Returns the syntax tree and the docstring of a function, whose module is not imported."""
+    spec = find_spec(module)
+    assert spec is not None
+    assert spec.origin is not None
+    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    (node,) = (n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == name)
+    return node, ast.get_docstring(node) or ""
+
+
 def _with_defaults(arguments: ast.arguments) -> Iterator[tuple[ast.arg, ast.expr]]:
     first = len(arguments.args) - len(arguments.defaults)
     yield from zip(arguments.args[first:], arguments.defaults, strict=True)
@@ -127,9 +113,9 @@ def _with_defaults(arguments: ast.arguments) -> Iterator[tuple[ast.arg, ast.expr
             yield argument, default
 
 
-def _entries(doc: str) -> Iterator[tuple[str, str]]:
-    """Yields the names and texts in the section `Args` of a docstring."""
-    section = re.search(r"^Args:\n((?:  .*\n?|\n)+)", doc, re.MULTILINE)
-    for entry in re.split(r"\n(?=  \w)", section[1].rstrip() if section else ""):
-        name, _, text = entry.strip().partition(": ")
-        yield name, " ".join(text.split())
+def _helps(doc: str) -> dict[str, str]:
+    """Returns by name the texts in the section `Args` of a docstring."""
+    section = re.search(r"^Args:\n((?:  .*\n?|\n)+?)(?=^\S|\Z)", doc, re.MULTILINE)
+    entries = re.split(r"\n(?=  \w)", section[1] if section else "")
+    pairs = (entry.strip().partition(": ") for entry in entries)
+    return {name: " ".join(text.split()) for name, _, text in pairs}

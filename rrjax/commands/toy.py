@@ -21,7 +21,7 @@ def main(arguments: list[str]) -> None:
     options = parse(arguments)
     from rrjax.experiments import toys
 
-    run, figures = options.of("run"), options.of("figures")
+    run, figures, folder = options["run"], options["figures"], options["out"]["out"]
     toys.TOY.check(run, **figures)
-    results = toys.toy(folder=options["out"], **run)
-    show(toys.TOY, results, options["out"], {}, figures)
+    results = toys.toy(folder=folder, **run)
+    show(toys.TOY, results, folder, {}, figures)

@@ -72,7 +72,7 @@ class AnalysedSpectrum:
 
 
 def analyse(results: Results, *, seed: int = 0) -> AnalysedSpectrum:
-    """Who settled, early signs of the outcome, and what drift and difficulty explain.
+    """Returns who settled, early signs of the outcome, and what drift and difficulty explain.
 
     Args:
       results: What `spectrum` returned.
@@ -96,11 +96,7 @@ def analyse(results: Results, *, seed: int = 0) -> AnalysedSpectrum:
 
 
 def save_analyses(folder: Path, runs: dict[str, AnalysedSpectrum]) -> None:
-    """Writes `analysis.json` with the numbers of these runs, by name.
-
-    Raises:
-      OSError: The file cannot be written.
-    """
+    """Writes `analysis.json` with the numbers of these runs, by name."""
     folder.mkdir(parents=True, exist_ok=True)
     record = {
         "experiment": "analyse",

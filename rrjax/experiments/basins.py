@@ -9,7 +9,7 @@ from typing import Any
 import jax
 
 from rrjax.analysis.restarts import BasinSummary, summarize_basin
-from rrjax.checks import check_count
+from rrjax.checks import check_count, check_number
 from rrjax.contract import Dynamics, count_updates
 from rrjax.dynamics.starts import perturb, start_scale
 from rrjax.experiments import restarts
@@ -39,25 +39,20 @@ def basin(
     shard: str | None = None,
     progress: bool = True,
 ) -> Results:
-    """Restarts from z0 + σ · std(H_init) · noise: which failures the start decides, which not.
+    """Restarts a model from z0 + σ · std(H_init) · noise: which failures does the start decide?
 
-    The unperturbed start always runs, once: failures are counted there. A run that was cut off
-    continues when it is asked for again with the same folder; with another readout segment nothing
-    is run again.
+    The unperturbed start always runs, once: failures are counted there. With the same folder and
+    another readout segment nothing is run again.
 
     Args:
       model: A model, or any `Reasoner` whose state has rows (tokens, width).
       puzzles: The puzzles, N of them.
       sigmas: Sizes of the noise, relative to the spread of the model's initial vector.
       num_restarts: K, the number of starts for each σ above 0; the same K directions for all σ.
-      num_segments: Number of segments of each run.
       states: Fields of the state that are disturbed, such as z_H z_L; none stands for all.
       num_exponents: Number of leading exponents measured along every run; 0 for none.
-      seed: Seed of the noise and of the initial tangent vectors.
-      folder: Folder for chunks and results; None keeps all in memory.
-      chunk_size: Number of runs that run together; without it chosen by the size of the state.
-      shard: i/n for the i-th (from 0) of n jobs that share the folder; in a Slurm array its task.
-      progress: Whether a progress bar is shown.
+
+    The other arguments are those of `spectrum`.
 
     Returns:
       `solved` (N, runs, segments) booleans; `answers` (N, runs, seq) tokens; float32 `q_halt`,
@@ -69,7 +64,7 @@ def basin(
         folder holds another run.
     """
     check_count("num_restarts", num_restarts, least=1)
-    _check_sigmas(sigmas)
+    _check(sigmas)
     job = Job(BASIN, model, puzzles, num_segments, seed, folder, chunk_size, shard, progress)
     scale = float(start_scale(job.dynamics.initial))
     if scale == 0:
@@ -78,7 +73,7 @@ def basin(
             "it has no spread for sigmas to be relative to"
         )
     grid = restarts.run_grid(sorted(sigmas), num_restarts)
-    disturb = partial(perturbed, tuple(states) or None)
+    disturb = partial(perturbed, states=tuple(states) or None)
     arrays = restarts.measure(job, grid, disturb, states, num_exponents)
     options = {
         "sigmas": list(sigmas),
@@ -92,16 +87,16 @@ def basin(
 
 
 def perturbed(
-    states: tuple[str, ...] | None, dynamics: Dynamics, key: jax.Array, sigma: Any
+    dynamics: Dynamics, *, key: jax.Array, sigma: Any, states: tuple[str, ...] | None = None
 ) -> Dynamics:
     """Returns the dynamics from z0 + σ · std(H_init) · noise in the named states; None: in all."""
     start = dynamics.initial
     return replace(dynamics, initial=perturb(key, start, sigma * start_scale(start), states))
 
 
-def _check_sigmas(sigmas: Sequence[float]) -> None:
+def _check(sigmas: Sequence[float]) -> None:
     for sigma in sigmas:
-        restarts.check_sigma("sigmas", sigma)
+        check_number("sigmas", sigma, least=0)
     listed = " ".join(f"{sigma:g}" for sigma in sigmas) or "none"
     if len(set(sigmas)) < len(sigmas):
         raise ValueError(f"sigmas must differ from each other, got {listed}")
@@ -134,4 +129,4 @@ def figures(results: Results, readout_segment: int | None = None) -> Mapping[str
     return {"restarts_of_failures": partial(solve_rate_of_failures, summary)}
 
 
-BASIN = Experiment("basin", ARRAYS, check_readout, numbers, report.tables, figures)
+BASIN = Experiment("basin", ARRAYS, numbers, report.tables, figures, check_readout)

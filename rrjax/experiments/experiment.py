@@ -13,16 +13,8 @@ import numpy as np
 from rrjax.analysis.table import Table
 from rrjax.checks import check_count, check_seed
 from rrjax.contract import Dynamics
-from rrjax.experiments.reasoner import (
-    Puzzles,
-    Reasoner,
-    answer_field,
-    check_puzzles,
-    describe_model,
-    describe_puzzles,
-    digest_puzzles,
-    take,
-)
+from rrjax.experiments import reasoner
+from rrjax.experiments.reasoner import Puzzles, Reasoner
 from rrjax.experiments.shown import Figures, Summary
 from rrjax.jobs.devices import ChunkProgram, Compute, use_cpu_devices
 from rrjax.jobs.progress import progress
@@ -38,6 +30,10 @@ from rrjax.store import Arrays, describe_run, version
 _CHUNK_VALUES = {"cpu": 100_000, "accelerator": 40_000_000}
 
 
+def _check_nothing(options: Mapping[str, Any]) -> None:
+    """Refuses nothing: the results have one view only."""
+
+
 @dataclass(frozen=True)
 class Experiment:
     """What an experiment is called, what its arrays are, and how its results are shown.
@@ -45,46 +41,33 @@ class Experiment:
     Attributes:
       name: The name in records, in the identity of a sweep and in the default folder.
       arrays: The axes and unit of each array.
+      numbers: `numbers(results, **view)` returns a dataclass of all numbers of the tables.
+      tables: `tables(numbers)` returns the tables of these numbers.
+      figures: `figures(results, **view)` returns by name functions that draw.
       check: `check(options, **view)` refuses a view that runs of these options do not have; the
         view is the keywords of `numbers` and `figures`. A command asks before it runs anything.
-      numbers: `numbers(results, **view)` returns a dataclass of all numbers of the tables.
-      tables: The tables of these numbers.
-      figures: `figures(results, **view)` returns by name functions that draw.
     """
 
     name: str
     arrays: Mapping[str, ArraySpec]
-    check: Callable[..., None]
     numbers: Callable[..., Any]
     tables: Callable[[Any], list[Table]]
     figures: Callable[..., Mapping[str, Draw]]
+    check: Callable[..., None] = _check_nothing
 
     def results(self, arrays: Arrays, record: Mapping[str, Any]) -> Results:
-        """Returns arrays with their axes, units and record, and how they came to be.
-
-        Raises:
-          ValueError: An array has no spec or other axes, or an axis has two sizes.
-        """
+        """Returns arrays with their axes, units and record, and how they came to be."""
         facts = {"experiment": self.name, **record, **describe_arrays(arrays, self.arrays)}
         return Results(arrays, {**facts, "made_by": describe_run()}, self)
 
     def summarize(self, results: Results, **view: Any) -> Summary:
-        """Returns the numbers of a result, and the tables that show them.
-
-        Raises:
-          ValueError: The result has no such view.
-        """
+        """Returns the numbers of a result, and the tables that show them."""
         self.check(results.record["options"], **view)
         numbers = self.numbers(results, **view)
         return Summary(numbers, self.tables(numbers))
 
     def draw(self, results: Results, **view: Any) -> Figures:
-        """Returns the figures of a result.
-
-        Raises:
-          ValueError: The result has no such view.
-          ModuleNotFoundError: matplotlib is missing; the message says how to install it.
-        """
+        """Returns the figures of a result."""
         self.check(results.record["options"], **view)
         return Figures({name: draw() for name, draw in self.figures(results, **view).items()})
 
@@ -93,18 +76,7 @@ class Experiment:
 class Job:
     """One experiment on a model and puzzles: its sweep, in a folder or in memory, and its record.
 
-    Attributes:
-      experiment: What is done.
-      model: What is run.
-      puzzles: On which puzzles.
-      num_segments: Number of segments of each run.
-      seed: Seed of everything that is drawn.
-      folder: Where chunks and results go, so that a run that was cut off goes on; None keeps all in
-        memory.
-      chunk_size: Number of items that run together; None chooses it by the size of the state.
-      shard: `i/n` for the i-th (from 0) of n jobs that share the folder; None does all, or the
-        share of a task of a Slurm array.
-      progress: Whether a progress bar is shown.
+    Its attributes are the arguments of `rrjax.experiments.spectrum`.
     """
 
     experiment: Experiment
@@ -121,7 +93,7 @@ class Job:
         check_count("num_segments", self.num_segments, least=1)
         check_count("chunk_size", self.chunk_size, least=1)
         check_seed("seed", self.seed)
-        check_puzzles(self.model, self.puzzles)
+        reasoner.check_puzzles(self.model, self.puzzles)
         if self.shard is not None and self.folder is None:
             raise ValueError(f"shard {self.shard} needs a folder, which the jobs share")
         use_cpu_devices()  # before anything below starts JAX
@@ -129,18 +101,18 @@ class Job:
     @cached_property
     def dynamics(self) -> Dynamics:
         """The model on the first puzzle."""
-        first = take(self.puzzles, np.zeros(1, np.int64))
+        first = reasoner.take(self.puzzles, np.zeros(1, np.int64))
         return self.model.bind(first.inputs[0], int(first.puzzle_ids[0]))
 
     @cached_property
     def described_model(self) -> dict[str, Any]:
         """The name, digest and provenance of the model."""
-        return describe_model(self.model, self.dynamics)
+        return reasoner.describe_model(self.model, self.dynamics)
 
     @cached_property
     def puzzle_digest(self) -> str:
         """The sha256 of the puzzles."""
-        return digest_puzzles(self.puzzles)
+        return reasoner.digest_puzzles(self.puzzles)
 
     @property
     def dtype(self) -> str:
@@ -213,8 +185,8 @@ class Job:
         }
         record = {
             "model": self.described_model,
-            "answer": answer_field(self.dynamics),
-            "puzzles": describe_puzzles(self.puzzles),
+            "answer": reasoner.answer_field(self.dynamics),
+            "puzzles": reasoner.describe_puzzles(self.puzzles),
             "options": {**options, **shared_options},
             **facts,
         }
@@ -234,10 +206,6 @@ def default_chunk(dynamics: Dynamics, num_tangents: int) -> int:
     largest = max(jnp.size(leaf) for leaf in jax.tree.leaves(dynamics.initial))
     platform = "cpu" if jax.default_backend() == "cpu" else "accelerator"
     return max(1, min(64, _CHUNK_VALUES[platform] // (largest * (1 + num_tangents))))
-
-
-def check_nothing(options: Mapping[str, Any]) -> None:
-    """Refuses nothing: the experiment has one view only."""
 
 
 def check_readout(options: Mapping[str, Any], readout_segment: int | None = None) -> None:

@@ -4,14 +4,12 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-import jax
-
 from rrjax.analysis.noisy import PtrmSummary, summarize_ptrm
-from rrjax.checks import check_count
-from rrjax.contract import Dynamics, count_updates
+from rrjax.checks import check_count, check_number
+from rrjax.contract import count_updates
 from rrjax.dynamics.noise import with_noise
 from rrjax.experiments import restarts
-from rrjax.experiments.experiment import Experiment, Job, check_nothing
+from rrjax.experiments.experiment import Experiment, Job
 from rrjax.experiments.reasoner import Puzzles, Reasoner
 from rrjax.plots.canvas import Draw
 from rrjax.plots.noisy import q_against_lambda1
@@ -39,25 +37,20 @@ def ptrm(
     shard: str | None = None,
     progress: bool = True,
 ) -> Results:
-    """Rollouts with noise on the state before every segment (PTRM, arXiv 2605.19943).
+    """Runs a model with noise on the state before every segment (PTRM, arXiv 2605.19943).
 
     Beside the noisy rollouts each puzzle has one without noise, in the same program. Exponents are
-    those of the noisy run: the noise is held fixed, and tangents do not see it. A run that was cut
-    off continues when it is asked for again with the same folder.
+    those of the noisy run: the noise is held fixed, and tangents do not see it.
 
     Args:
       model: A model, or any `Reasoner`.
       puzzles: The puzzles, N of them.
       sigma: Standard deviation of the noise, in the unit of the state.
       num_runs: K, the number of noisy rollouts of each puzzle.
-      num_segments: D, the number of segments of each rollout.
       states: Fields of the state that are disturbed, such as z_H z_L; none stands for all.
       num_exponents: Number of leading exponents measured along every rollout; 0 for none.
-      seed: Seed of the noise and of the initial tangent vectors.
-      folder: Folder for chunks and results; None keeps all in memory.
-      chunk_size: Number of runs that run together; without it chosen by the size of the state.
-      shard: i/n for the i-th (from 0) of n jobs that share the folder; in a Slurm array its task.
-      progress: Whether a progress bar is shown.
+
+    The other arguments are those of `spectrum`.
 
     Returns:
       As `basin`; run 0 has no noise.
@@ -67,11 +60,9 @@ def ptrm(
         folder holds another run.
     """
     check_count("num_runs", num_runs, least=1)
-    restarts.check_sigma("sigma", sigma)
-    if sigma == 0:
-        raise ValueError("sigma must be above 0: without noise all rollouts are the same")
+    check_number("sigma", sigma, above=0)
     job = Job(PTRM, model, puzzles, num_segments, seed, folder, chunk_size, shard, progress)
-    disturb = partial(_noisy, num_segments, tuple(states) or None)
+    disturb = partial(with_noise, num_segments=num_segments, fields=tuple(states) or None)
     grid = restarts.run_grid((sigma,), num_runs)
     arrays = restarts.measure(job, grid, disturb, states, num_exponents)
     options = {
@@ -82,16 +73,6 @@ def ptrm(
     }
     updates = count_updates(job.dynamics.schedule)
     return job.results(arrays, options, clock="segment", updates_per_segment=updates)
-
-
-def _noisy(
-    num_segments: int,
-    states: tuple[str, ...] | None,
-    dynamics: Dynamics,
-    key: jax.Array,
-    sigma: jax.Array,
-) -> Dynamics:
-    return with_noise(dynamics, num_segments, key=key, sigma=sigma, fields=states)
 
 
 def numbers(results: Results) -> PtrmSummary:
@@ -107,4 +88,4 @@ def figures(results: Results) -> Mapping[str, Draw]:
     return {"q_against_lambda1": partial(q_against_lambda1, results, seed)}
 
 
-PTRM = Experiment("ptrm", ARRAYS, check_nothing, numbers, report.tables, figures)
+PTRM = Experiment("ptrm", ARRAYS, numbers, report.tables, figures)

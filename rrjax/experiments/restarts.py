@@ -11,32 +11,23 @@ from jax import Array
 from jax.tree_util import Partial
 
 from rrjax.analysis.outcome import DRIFT_WINDOW
-from rrjax.checks import check_count, check_number
+from rrjax.checks import check_count
 from rrjax.contract import Dynamics, State, named_fields
 from rrjax.dynamics.precision import exact_products
 from rrjax.dynamics.rollout import observe_segments, whole_norm
 from rrjax.dynamics.spectrum import spectrum
 from rrjax.dynamics.starts import check_fields
+from rrjax.experiments import reasoner
 from rrjax.experiments.experiment import Job, fold_keys
-from rrjax.experiments.reasoner import (
-    Answer,
-    Puzzles,
-    Reasoner,
-    answer_field,
-    bind,
-    is_solved,
-    read_answer,
-    take,
-    token_type,
-)
+from rrjax.experiments.reasoner import Answer, Puzzles, Reasoner, read_answer
 from rrjax.experiments.rollouts import observe_segment
 from rrjax.frames import Frame, norms
 from rrjax.puzzles.batch import Batch
 from rrjax.results.axes import ArraySpec
 from rrjax.store import Arrays
 
-Disturb = Callable[[Dynamics, Array, Array], Dynamics]
-"""`disturb(dynamics, key, sigma)` returns what one run runs; with σ = 0 it is undisturbed."""
+Disturb = Callable[..., Dynamics]
+"""`disturb(dynamics, key=…, sigma=…)` returns what one run runs; with σ = 0 it is undisturbed."""
 
 ARRAYS = {
     "solved": ArraySpec(
@@ -101,14 +92,6 @@ def measure(
 
     The noise of a run depends on the seed, the puzzle's place in the list and `repeat` alone, and
     the frame of its exponents on seed and puzzle, as in a spectrum.
-
-    Returns:
-      `solved` (N, runs, segments) booleans; `answers` (N, runs, seq) tokens; float32 `q_halt`,
-      `residual`, `late_drift` (N, runs); with exponents also `exponents` (N, runs, k); `sigma` and
-      `repeat` (runs,).
-
-    Raises:
-      ValueError: The states or sizes do not fit the model, or the folder holds another run.
     """
     check_count("num_exponents", num_exponents)
     if states:
@@ -130,11 +113,6 @@ def measure(
     return by_puzzle | grid._asdict()
 
 
-def check_sigma(name: str, sigma: float) -> None:
-    """Refuses a size of noise that is negative, infinite or NaN."""
-    check_number(name, sigma, least=0)
-
-
 def prepare_runs(puzzles: Puzzles, grid: RunGrid, seed: int, items: np.ndarray) -> Chunk:
     """Returns some runs, of which those of one puzzle follow each other."""
     puzzle, run = np.divmod(items, len(grid.sigma))
@@ -142,7 +120,7 @@ def prepare_runs(puzzles: Puzzles, grid: RunGrid, seed: int, items: np.ndarray) 
     branches = fold_keys(jax.random.fold_in(key, _NOISE), puzzle)
     key_noise = jax.vmap(jax.random.fold_in)(branches, grid.repeat[run])
     sigma = grid.sigma[run].astype(np.float32)
-    return Chunk(take(puzzles, puzzle), fold_keys(key, puzzle), key_noise, sigma)
+    return Chunk(reasoner.take(puzzles, puzzle), fold_keys(key, puzzle), key_noise, sigma)
 
 
 def measure_chunk(
@@ -156,7 +134,8 @@ def measure_chunk(
     """Returns what is kept of the runs of a chunk: the arrays of `measure`, by run."""
 
     def one(run: Chunk) -> dict[str, Array]:
-        dynamics = disturb(bind(model, params, run.puzzle), run.key_noise, run.sigma)
+        dynamics = reasoner.bind(model, params, run.puzzle)
+        dynamics = disturb(dynamics, key=run.key_noise, sigma=run.sigma)
         if num_exponents:
             return _along_tangents(model, dynamics, run, num_exponents, num_segments)
         return _along_run(model, dynamics, run.puzzle, num_segments)
@@ -173,7 +152,7 @@ def _along_run(
         observe = Partial(partial(observe_segment, model, False), puzzle, None)
         state, segments = observe_segments(dynamics, observe, num_segments)
         answer = read_answer(dynamics, state)
-    drift = segments[f"drift_{answer_field(dynamics)}"]
+    drift = segments[f"drift_{reasoner.answer_field(dynamics)}"]
     return _kept(answer, segments["solved"], segments["residual"], drift)
 
 
@@ -185,9 +164,9 @@ def _along_tangents(
     result = spectrum(dynamics, num_exponents, num_segments, key=key, observe=observe)
     with exact_products():
         answer = read_answer(dynamics, result.state)
-    solved = is_solved(model, result.observed["answers"], run.puzzle.labels)
+    solved = reasoner.is_solved(model, result.observed["answers"], run.puzzle.labels)
     residual = whole_norm(result.drift) / whole_norm(result.observed["sizes"])
-    drift = named_fields(result.drift)[answer_field(dynamics)]
+    drift = named_fields(result.drift)[reasoner.answer_field(dynamics)]
     kept = _kept(answer, solved, residual, drift)
     return kept | {"exponents": result.exponents.astype(jnp.float32)}
 
@@ -209,4 +188,4 @@ def _kept(answer: Answer, solved: Array, residual: Array, drift: Array) -> dict[
 
 
 def _tokens(answer: Answer) -> Array:
-    return answer.logits.argmax(-1).astype(token_type(answer))
+    return answer.logits.argmax(-1).astype(reasoner.token_type(answer))

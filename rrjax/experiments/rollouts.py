@@ -17,14 +17,7 @@ from rrjax.contract import Dynamics, State, count_updates, named_fields
 from rrjax.dynamics.precision import exact_products
 from rrjax.dynamics.rollout import drift, observe_segments, residual
 from rrjax.experiments.experiment import Experiment, Job, check_readout, chosen_readout
-from rrjax.experiments.reasoner import (
-    Puzzles,
-    Reasoner,
-    bind,
-    is_solved,
-    read_answer,
-    take,
-)
+from rrjax.experiments.reasoner import Puzzles, Reasoner, bind, is_solved, read_answer, take
 from rrjax.outcomes import VALID_PATH, changed_clues, is_valid_path, violations
 from rrjax.plots.canvas import Draw
 from rrjax.plots.rollouts import accuracy_against_compute, survival_of_failures
@@ -60,20 +53,16 @@ def rollout(
     shard: str | None = None,
     progress: bool = True,
 ) -> Results:
-    """A model run for many segments: accuracy against compute, and escape of the failures.
+    """Runs a model for many segments: accuracy against compute, and escape of the failures.
 
-    A run that was cut off continues when it is asked for again with the same folder; with another
-    readout segment or rule for halting nothing is run again.
+    With the same folder and another readout segment or rule for halting nothing is run again. A
+    rollout draws no random numbers: its seed is only recorded.
 
     Args:
       model: A model, or any `Reasoner`.
       puzzles: The puzzles, N of them.
-      num_segments: Number of segments that each puzzle runs.
-      seed: Recorded as of every run; a rollout draws nothing.
-      folder: Folder for chunks and results; None keeps all in memory.
-      chunk_size: Number of puzzles that run together; without it chosen by the size of the state.
-      shard: i/n for the i-th (from 0) of n jobs that share the folder; in a Slurm array its task.
-      progress: Whether a progress bar is shown.
+
+    The other arguments are those of `spectrum`.
 
     Returns:
       Arrays (N, segments): `solved` booleans; float32 `token_accuracy` (NaN where no answer is
@@ -87,14 +76,9 @@ def rollout(
     job = Job(ROLLOUT, model, puzzles, num_segments, seed, folder, chunk_size, shard, progress)
     compute = partial(_measure, model, num_segments, _are_mazes(puzzles))
     shared = (getattr(model, "params", ()), sudoku_units(puzzles))
-    arrays = job.sweep(
-        compute,
-        partial(take, puzzles),
-        len(puzzles.inputs),
-        num_tangents=0,
-        identity={"puzzles": job.puzzle_digest},
-        shared=shared,
-    )
+    identity = {"puzzles": job.puzzle_digest}
+    prepare, number = partial(take, puzzles), len(puzzles.inputs)
+    arrays = job.sweep(compute, prepare, number, 0, identity, shared)
     updates = count_updates(job.dynamics.schedule)
     return job.results(arrays, {}, clock="segment", updates_per_segment=updates)
 
@@ -223,4 +207,4 @@ def figures(results: Results, readout_segment: int | None = None) -> Mapping[str
     }
 
 
-ROLLOUT = Experiment("rollout", ARRAYS, check, numbers, report.tables, figures)
+ROLLOUT = Experiment("rollout", ARRAYS, numbers, report.tables, figures, check)

@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Mapping
 from functools import partial
-from math import isqrt
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -13,7 +12,6 @@ import numpy as np
 
 from rrjax.analysis.basins import MOVING, answer_classes
 from rrjax.analysis.slices import SliceSummary, summarize_slice
-from rrjax.analysis.table import Table
 from rrjax.checks import check_choice, check_count, check_number
 from rrjax.contract import Dynamics, State, named_fields
 from rrjax.dynamics.forward_vectors import forward_vectors
@@ -93,11 +91,10 @@ def slice(
     shard: str | None = None,
     progress: bool = True,
 ) -> Results:
-    """Initial states z0 + a·u + b·v of one puzzle: settling, final answers, and their basins.
+    """Runs one puzzle from a plane of initial states z0 + a·u + b·v: settling, answers, basins.
 
     a and b are multiples of std(H_init)·√dim, the length of a noise that σ = 1 gives all numbers
-    of the state. A run that was cut off continues when it is asked for again with the same folder;
-    with other boxes or another rest nothing is run again.
+    of the state. With the same folder and other boxes or another rest nothing is run again.
 
     Args:
       model: A model, or any `Reasoner` whose state has rows (tokens, width).
@@ -107,16 +104,12 @@ def slice(
       directions: u and v are random, or the two forward Lyapunov vectors at z0, along which the
         first segments stretch most.
       direction_segments: Number of those first segments; random directions have none.
-      num_segments: Number of segments that each start runs.
       rest_segments: An answer that is the same over so many last steps is settled.
       residual: Below this relative residual a state is at rest.
       num_exponents: k, the number of leading Lyapunov exponents of each start, which then also has
         the fast Lyapunov indicator, at 1 + k times the cost; 0 for none.
-      seed: Seed of random directions and of the initial tangent vectors.
-      folder: Folder for chunks and results; None keeps all in memory.
-      chunk_size: Number of starts that run together; without it chosen by the size of the state.
-      shard: i/n for the i-th (from 0) of n jobs that share the folder; in a Slurm array its task.
-      progress: Whether a progress bar is shown.
+
+    The other arguments are those of `spectrum`.
 
     Returns:
       Arrays (G, G): `answer_index`, `answer_at`, `residual_at`, `residual` and `finite`, with a
@@ -304,10 +297,4 @@ def figures(results: Results) -> Mapping[str, Draw]:
     }
 
 
-def tables(summary: SliceSummary) -> list[Table]:
-    """Returns the tables of a slice."""
-    size = isqrt(summary.num_points)
-    return report.tables(summary, f"One puzzle, {size} × {size} starts")
-
-
-SLICE = Experiment("slice", ARRAYS, check, numbers, tables, figures)
+SLICE = Experiment("slice", ARRAYS, numbers, report.tables, figures, check)

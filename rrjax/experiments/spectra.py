@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from dataclasses import fields as dataclass_fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,14 +17,7 @@ from rrjax.contract import Dynamics, State, named_fields
 from rrjax.dynamics.spectrum import spectrum as measure_spectrum
 from rrjax.experiments import attribution as vectors
 from rrjax.experiments.experiment import Experiment, Job, fold_keys
-from rrjax.experiments.reasoner import (
-    Puzzles,
-    Reasoner,
-    bind,
-    is_solved,
-    read_answer,
-    take,
-)
+from rrjax.experiments.reasoner import Puzzles, Reasoner, bind, is_solved, read_answer, take
 from rrjax.frames import Frame, dimension
 from rrjax.plots.board import unstable_cells
 from rrjax.plots.canvas import Draw
@@ -66,7 +58,7 @@ def spectrum(
     shard: str | None = None,
     progress: bool = True,
 ) -> Results:
-    """Lyapunov spectra of a model on many puzzles, and what tells solved from failed.
+    """Measures Lyapunov spectra of a model on many puzzles, and what tells solved from failed.
 
     A run that was cut off continues when it is asked for again with the same folder.
 
@@ -74,11 +66,12 @@ def spectrum(
       model: A model, or any `Reasoner`.
       puzzles: The puzzles, N of them.
       num_exponents: k, the number of leading exponents of each puzzle.
-      num_segments: Number of segments that each puzzle runs.
-      seed: Seed of the initial tangent vectors.
+      num_segments: Number of segments of each run.
+      seed: Seed of all random numbers: initial tangent vectors, noise, random directions.
       attribution: Also keep where the leading vectors lie, by state, token and segment.
       folder: Folder for chunks and results; None keeps all in memory.
-      chunk_size: Number of puzzles that run together; without it chosen by the size of the state.
+      chunk_size: Number of runs that are computed together; without it the size of the state
+        decides. Another number changes the results by round-off, which chaos magnifies.
       shard: i/n for the i-th (from 0) of n jobs that share the folder; in a Slurm array its task.
       progress: Whether a progress bar is shown.
 
@@ -123,25 +116,21 @@ def _measure(
 
     def one(puzzle: Batch, key: jax.Array) -> dict[str, jax.Array]:
         dynamics = bind(model, params, puzzle)
-
         observe = _observe_vectors if attributed else _observe_answer
         result = measure_spectrum(dynamics, num_exponents, num_segments, key=key, observe=observe)
         last = read_answer(dynamics, result.state)
-        drift = {f"drift_{name}": norm for name, norm in named_fields(result.drift).items()}
         answers = result.observed["answers_by_segment"]
-        return (
-            drift
-            | (result.observed if attributed else {})
-            | {
-                "solved_by_segment": is_solved(model, answers, puzzle.labels),
-                "exponents": result.exponents,
-                "log_growth": result.log_growth,
-                "answers": last.logits.argmax(-1),
-                "q_halt": last.q_halt,
-                "finite": result.finite,
-                "failed_at": result.failed_at,
-            }
-        )
+        kept = {
+            "solved_by_segment": is_solved(model, answers, puzzle.labels),
+            "exponents": result.exponents,
+            "log_growth": result.log_growth,
+            "answers": last.logits.argmax(-1),
+            "q_halt": last.q_halt,
+            "finite": result.finite,
+            "failed_at": result.failed_at,
+        }
+        drift = {f"drift_{name}": norm for name, norm in named_fields(result.drift).items()}
+        return kept | drift | (result.observed if attributed else {})
 
     return jax.vmap(one)(*chunk)
 
@@ -201,11 +190,9 @@ def numbers(results: Results) -> outcome.Summary:
     )
     if not results.record["options"]["attribution"]:
         return summary
-    values = {field.name: getattr(summary, field.name) for field in dataclass_fields(summary)}
+    attribution = vectors.summarize_attribution(results)
     number = results.record["options"]["num_segments"]
-    return AttributedSummary(
-        **values, attribution=vectors.summarize_attribution(results), num_segments=number
-    )
+    return AttributedSummary(**vars(summary), attribution=attribution, num_segments=number)
 
 
 def tables(summary: outcome.Summary) -> list[Table]:
@@ -238,4 +225,4 @@ def figures(results: Results, board: int | None = None) -> Mapping[str, Draw]:
     return draws
 
 
-SPECTRUM = Experiment("spectrum", ARRAYS, check, numbers, tables, figures)
+SPECTRUM = Experiment("spectrum", ARRAYS, numbers, tables, figures, check)

@@ -43,7 +43,7 @@ def toy(
     seed: int = 0,
     folder: str | Path | None = None,
 ) -> Results:
-    """Why failures are chaotic: a logistic search that contracts once it is near the solution.
+    """Runs a logistic search that contracts near its solution: why are failures chaotic?
 
     Args:
       num_runs: n, the number of starts and solutions that are drawn.
@@ -59,7 +59,7 @@ def toy(
       (m,).
 
     Raises:
-      ValueError: The numbers make no toy, or need more memory than there is anywhere.
+      ValueError: A number is out of range, or the runs need more memory than there is anywhere.
     """
     _check(num_runs, readout_times, radius, seed)
     arrays = _measure(num_runs, readout_times, radius, seed)
@@ -154,4 +154,4 @@ def figures(results: Results, shown_time: int | None = None) -> Mapping[str, Dra
     return {"toy": partial(toy_panel, exponents, solved, shown_time, times, *rates)}
 
 
-TOY = Experiment("toy", ARRAYS, check, summarize_toy, report.tables, figures)
+TOY = Experiment("toy", ARRAYS, summarize_toy, report.tables, figures, check)

@@ -55,8 +55,8 @@ def unstable_cells(
       title: None: what the numbers of the first board say.
 
     Raises:
-      ValueError: for no boards, cells that fill no square, different numbers of segments, or
-        shares that are not finite.
+      ValueError: There is no board, the cells fill no square, the boards differ in their segments,
+        or a share is not finite.
     """
     _check(boards)
     columns = shown_segments(len(boards[0].shares))

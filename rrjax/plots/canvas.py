@@ -121,11 +121,11 @@ def draw_intervals(ax: "Axes", x: np.ndarray, intervals: Iterable[Interval], loo
 
 
 def save_figure(figure: "Figure", path: str | Path) -> None:
-    """Write a figure as PNG, atomically; equal figures give equal bytes.
+    """Writes a figure as PNG, atomically; equal figures give equal bytes.
 
     Raises:
-      ValueError: if the path does not end in `.png`.
-      OSError: with the path and what to do.
+      ValueError: The path does not end in `.png`.
+      OSError: The file cannot be written; the message has the path and what to do.
     """
     if Path(path).suffix != ".png":
         raise ValueError(f"path must end in .png; got {path}")

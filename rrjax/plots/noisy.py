@@ -24,7 +24,7 @@ def q_against_lambda1(arrays: Mapping[str, np.ndarray], seed: int = 0) -> "Figur
       The figure; it says so where no puzzle has a mixed outcome.
 
     Raises:
-      ValueError: for arrays of another result, or without exponents.
+      ValueError: The arrays are of another result, or without exponents.
     """
     correlation = summarize_ptrm(arrays, seed).correlation
     if correlation is None:

@@ -41,7 +41,7 @@ def lambda1_histogram(
       The figure; an empty group is named in the title and the legend.
 
     Raises:
-      ValueError: for shapes that do not fit each other.
+      ValueError: The shapes do not fit each other.
     """
     groups = _split(exponents, solved)
     ax = new_axes() if ax is None else ax

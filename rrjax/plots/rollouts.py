@@ -28,7 +28,7 @@ def accuracy_against_compute(
       readout_segment: Marked; counted from 1.
 
     Raises:
-      ValueError: for other arrays.
+      ValueError: The array has another shape or kind.
     """
     curve = accuracy_curve(solved)
     at, so_far, last = curve.at_segment, curve.so_far, len(curve.so_far.value)
@@ -76,7 +76,7 @@ def survival_of_failures(
       The figure; it says so where there is no failure, or no segment after the readout.
 
     Raises:
-      ValueError: for other arrays.
+      ValueError: The array has another shape or kind.
     """
     waits = escapes(solved, readout_segment)
     ax = new_axes()

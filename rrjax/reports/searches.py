@@ -17,7 +17,7 @@ def trial_table(trials: Sequence[Any], names: Sequence[str], objective: str, fol
       folder: The search's folder.
 
     Raises:
-      ValueError: if no trial was completed; the message says what stopped the first one.
+      ValueError: No trial was completed; the message says what stopped the first one.
     """
     if not any(trial.state.name == "COMPLETE" for trial in trials):
         first = trials[0].user_attrs.get("stopped", "pruned")

@@ -8,18 +8,14 @@ from rrjax.analysis.slices import SliceSummary
 from rrjax.analysis.table import Table
 
 
-def tables(summary: SliceSummary, title: str) -> list[Table]:
-    """Returns who settles, and how mixed the basins are.
-
-    Args:
-      summary: Of a slice.
-      title: What was run, the headline of the first table.
-    """
-    return [_settling_table(summary, title), _basin_table(summary)]
+def tables(summary: SliceSummary) -> list[Table]:
+    """Returns who settles, and how mixed the basins are."""
+    return [_settling_table(summary), _basin_table(summary)]
 
 
-def _settling_table(summary: SliceSummary, title: str) -> Table:
+def _settling_table(summary: SliceSummary) -> Table:
     number = summary.num_points
+    size = math.isqrt(number)
     counts = {"settled": number - summary.num_moving, "still moving": summary.num_moving}
     if summary.num_solved is not None:
         counts["solved"] = summary.num_solved
@@ -35,6 +31,7 @@ def _settling_table(summary: SliceSummary, title: str) -> Table:
         f"Settled: the same answer over the last {summary.rest_segments} of "
         f"{summary.num_segments} segments; the settled starts give {summary.num_answers} answers."
     )
+    title = f"One puzzle, {size} × {size} starts"
     return Table(title, ("", "starts", "share"), rows, notes)
 
 

@@ -37,9 +37,9 @@ def _print(table: Table, console: Console) -> None:
 
 
 def draw_results(folder: Path, figures: Mapping[str, Draw]) -> None:
-    """Draw all figures of a folder's results, save them as NAME.png, and say where they are.
+    """Draws all figures of a folder's results, saves them as NAME.png, and says where they are.
 
-    Without matplotlib it says so instead: the results are whole without figures.
+    Without matplotlib it says that there is no figure; the results are whole without them.
     """
     article, plural = ("a ", "") if len(figures) == 1 else ("", "s")
     try:

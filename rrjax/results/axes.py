@@ -21,10 +21,7 @@ class ArraySpec(NamedTuple):
 def describe_arrays(arrays: Arrays, specs: Mapping[str, ArraySpec]) -> dict[str, Any]:
     """Returns the `axes` and `units` of every array, for the record beside a result.
 
-    Args:
-      arrays: The arrays of the result.
-      specs: What each array is, by name; a name that ends in `_` stands for all arrays whose names
-        begin so.
+    A spec whose name ends in `_` is that of all arrays whose names begin so.
 
     Raises:
       ValueError: An array has no spec or other axes, or an axis has two sizes.

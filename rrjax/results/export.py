@@ -1,7 +1,6 @@
 """Results as xarray data sets and netCDF files."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,50 +11,42 @@ from rrjax.store import write_bytes_atomically
 if TYPE_CHECKING:
     import xarray
 
+    from rrjax.results.results import Results
+
 COUNTED_FROM_1 = ("segment", "update", "exponent")
 """Axes that are times or ranks, which the papers count from 1; other axes are places, from 0."""
 
 
-def to_xarray(
-    arrays: Mapping[str, np.ndarray],
-    axes: Mapping[str, tuple[str, ...]],
-    units: Mapping[str, str],
-    record: Mapping[str, Any],
-    attributes: Mapping[str, str],
-) -> "xarray.Dataset":
-    """Returns arrays with named axes, their units as attributes, and the record as JSON.
+def to_xarray(results: "Results") -> "xarray.Dataset":
+    """Returns results as `Results.to_xarray` describes.
 
-    Segments, updates and exponents have coordinates counted from 1, all other axes from 0. An array
-    that has the name of its axis is the coordinate.
-
-    Raises:
-      ModuleNotFoundError: xarray or h5netcdf is missing; the message says how to install it.
+    An array that has the name of its axis is the coordinate.
     """
     xarray = _import_xarray()
     variables = {
-        name: (axes[name], array, {"units": units[name]}) for name, array in arrays.items()
+        name: (results.axes[name], array, {"units": results.units[name]})
+        for name, array in results.items()
     }
     sizes = {
         axis: size
-        for name, array in arrays.items()
-        for axis, size in zip(axes[name], array.shape, strict=True)
+        for axes, array, _ in variables.values()
+        for axis, size in zip(axes, array.shape, strict=True)
     }
     coordinates = {
         axis: np.arange(size) + (axis in COUNTED_FROM_1)
         for axis, size in sizes.items()
         if axis not in variables
     }
-    text = json.dumps(record, ensure_ascii=False)
-    return xarray.Dataset(variables, coordinates, {**attributes, "record": text})
+    attributes = {
+        "title": f"rrjax {results.record['experiment']}",
+        "history": results.how_made,
+        "record": json.dumps(results.record, ensure_ascii=False),
+    }
+    return xarray.Dataset(variables, coordinates, attributes)
 
 
 def to_netcdf(data: "xarray.Dataset", path: str | Path) -> None:
-    """Writes a data set as a netCDF-4 file, whole or not at all.
-
-    Raises:
-      ValueError: The path does not end in `.nc`.
-      OSError: As `rrjax.store.write_bytes_atomically`.
-    """
+    """Writes a data set as a netCDF-4 file, whole or not at all."""
     if Path(path).suffix != ".nc":
         raise ValueError(f"path must end in .nc; got {path}")
     write_bytes_atomically(path, bytes(data.to_netcdf(engine="h5netcdf")))

@@ -154,8 +154,7 @@ class Results(Mapping[str, np.ndarray]):
         Raises:
           ModuleNotFoundError: xarray or h5netcdf is missing; the message says how to install it.
         """
-        facts = {"title": f"rrjax {self.record['experiment']}", "history": self.how_made}
-        return export.to_xarray(self.arrays, self.axes, self.units, self.record, facts)
+        return export.to_xarray(self)
 
     def to_netcdf(self, path: str | Path) -> None:
         """Writes `to_xarray` as a netCDF-4 file, whole or not at all.
@@ -194,7 +193,7 @@ def read_results(path: str | Path) -> Results:
     path = Path(path)
     file = path / FILE if path.is_dir() else path
     if not file.exists():
-        raise FileNotFoundError(_missing(path))
+        raise FileNotFoundError(_explain_missing(path))
     if file.suffix != ".npz":
         raise ValueError(f"{file} is no result: expected an .npz file, or the folder it is in")
     record_file = file.with_suffix(".json")
@@ -208,7 +207,7 @@ def read_results(path: str | Path) -> Results:
     return Results(arrays, record, path=file)
 
 
-def _missing(path: Path) -> str:
+def _explain_missing(path: Path) -> str:
     if not path.is_dir():
         return f"{path}: no such file or folder; expected an .npz file of results, or its folder"
     if (path / "sweep.json").exists():

@@ -146,9 +146,8 @@ def trace_spectrum(precision: str, config: Config, mesh: Mesh, options: Options)
 
 def trace_basins(config: Config, mesh: Mesh, options: Options) -> Any:
     """Restarts of a basin sweep, as `rrjax basin` runs them, every chip its own."""
-    disturb = functools.partial(perturbed, None)
     model = Model(config, None, {}, "", "", Path())
-    compute = functools.partial(restarts.measure_chunk, model, options.num_segments, 0, disturb)
+    compute = functools.partial(restarts.measure_chunk, model, options.num_segments, 0, perturbed)
     number = options.points_per_chip * mesh.size
     tokens = jax.ShapeDtypeStruct((number, config.seq_len), jnp.int32)
     puzzles = Batch(tokens, tokens, jax.ShapeDtypeStruct((number,), jnp.int32))

@@ -69,8 +69,7 @@ def basin_work(config: Config, num_segments: int) -> ChunkProgram:
     params = init_params(jax.random.key(0), config)
     model = Model(config, params, {}, "random", "", Path())
     puzzles = load_model("trm-sudoku9").test_puzzles()
-    disturb = functools.partial(perturbed, None)
-    compute = functools.partial(restarts.measure_chunk, model, num_segments, 0, disturb)
+    compute = functools.partial(restarts.measure_chunk, model, num_segments, 0, perturbed)
     prepare = functools.partial(restarts.prepare_runs, puzzles, restarts.run_grid((0.3,), 7), 0)
     return ChunkProgram(compute, params, prepare)
 

@@ -104,7 +104,7 @@ def test_another_view_computes_nothing(places, tmp_path, monkeypatch):
         ("spectrum", ("--num-puzzles", "8"), "has 7 puzzles, 8 were asked for"),
         ("spectrum", ("--num-exponents", "1000"), "num_exponents must lie in 1..256"),
         ("spectrum", ("--shard", "3/3"), "shard i/n needs i in 0..n−1"),
-        ("ptrm", ("--sigma", "0"), "sigma must be above 0"),
+        ("ptrm", ("--sigma", "0"), "sigma must be finite and above 0"),
     ],
 )
 def test_bad_requests_are_one_message_before_anything_is_run(

@@ -66,8 +66,14 @@ def csv(tmp_path):
     return tmp_path / "csv"
 
 
-def test_the_official_csv_makes_the_same_folder(tmp_path, csv):
+def test_the_official_csv_makes_the_same_folder_without_a_bar(tmp_path, csv, monkeypatch):
+    bars = []
+    progress = maze.progress
+    monkeypatch.setattr(
+        maze, "progress", lambda *call, shown: bars.append(shown) or progress(*call, shown)
+    )
     files = make(tmp_path / "data", "--csv", str(csv))
+    assert bars == [False]
     made = {name: (tmp_path / "made" / name).read_bytes() for name in files}
     assert files == made
 

@@ -44,16 +44,16 @@ def test_words_become_values_of_the_functions_types():
     options = basin.parse(
         ["m", "--sigmas", "0", "0.5", "--states", "z_L", "--readout-segment", "3"]
     )
-    assert options.of("run")["sigmas"] == (0.0, 0.5)
-    assert options.of("run")["states"] == ("z_L",)
-    assert options.of("numbers") == options.of("figures") == {"readout_segment": 3}
-    assert options.of("load")["model"] == "m"
-    assert options["num_restarts"] == 8
-    assert spectrum.parse(["--attribution"])["attribution"] is True
-    assert slice.parse(["--directions", "lyapunov"])["directions"] == "lyapunov"
-    assert ptrm.parse([]).of("run")["states"] == ("z_L",)
-    assert rollout.parse([])["halt_q"] is None
-    assert str(toy.parse([])["out"]) == "runs/toy"
+    assert options["run"]["sigmas"] == [0.0, 0.5]
+    assert options["run"]["states"] == ["z_L"]
+    assert options["numbers"] == options["figures"] == {"readout_segment": 3}
+    assert options["load"]["model"] == "m"
+    assert options["run"]["num_restarts"] == 8
+    assert spectrum.parse(["--attribution"])["run"]["attribution"] is True
+    assert slice.parse(["--directions", "lyapunov"])["run"]["directions"] == "lyapunov"
+    assert ptrm.parse([])["run"]["states"] == ("z_L",)
+    assert rollout.parse([])["numbers"]["halt_q"] is None
+    assert str(toy.parse([])["out"]["out"]) == "runs/toy"
 
 
 @pytest.mark.parametrize("words", [["--num-puzzles", "2"], ["--folder", "x"]])

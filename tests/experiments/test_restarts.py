@@ -172,8 +172,8 @@ def test_states_that_are_not_named_stay_and_exponents_are_those_of_a_spectrum(
         np.testing.assert_allclose(run[name][:, 0], starts[name][:, 0], rtol=1e-2, atol=1e-4)
     for name in ("solved", "answers"):
         np.testing.assert_array_equal(run[name][:, 0], starts[name][:, 0])
-    assert "smallest_lambda1" in run.summary().selection_of_failures.rules
-    assert "smallest_lambda1" not in starts.summary().selection_of_failures.rules
+    assert "smallest_lambda1" in run.summary().by_sigma[-1].selection_of_failures.rules
+    assert "smallest_lambda1" not in starts.summary().by_sigma[-1].selection_of_failures.rules
 
 
 def test_models_that_blow_up_or_have_no_spread(tmp_path):
@@ -258,9 +258,9 @@ def test_without_exponents_noisy_runs_are_the_same_and_there_is_no_figure(
         (basin, {"states": ["z_M"]}, r"states must be a list of the state's fields \(z_H, z_L\)"),
         (basin, {"num_exponents": -1}, "num_exponents must be at least 0, got -1"),
         (basin, {"num_exponents": 257}, r"num_exponents must lie in 1\.\.256"),
-        (ptrm, {"sigma": -1.0}, "sigma must be finite and at least 0, got -1"),
-        (ptrm, {"sigma": float("nan")}, "sigma must be finite and at least 0, got nan"),
-        (ptrm, {"sigma": 0.0}, "sigma must be above 0: without noise all rollouts are the same"),
+        (ptrm, {"sigma": -1.0}, "sigma must be finite and above 0, got -1"),
+        (ptrm, {"sigma": float("nan")}, "sigma must be finite and above 0, got nan"),
+        (ptrm, {"sigma": 0.0}, "sigma must be finite and above 0, got 0"),
         (ptrm, {"num_runs": 0}, "num_runs must be at least 1, got 0"),
         (ptrm, {"states": ["z_H", "z"]}, r"states must be a list of the state's fields"),
     ],

@@ -66,7 +66,7 @@ def slice_tables(**changes):
     } | changes
     arrays = {name: array for name, array in arrays.items() if array is not None}
     summary = summarize_slice(arrays, 1000, 4, 1e-2, box_size=4, seed=0)
-    return slices.tables(summary, "Puzzle 3, 32 × 32 starts")
+    return slices.tables(summary)
 
 
 def analysis_of(number=200, segments=12):
@@ -314,7 +314,7 @@ def test_without_mixed_puzzles_or_exponents_the_table_says_so():
 
 def test_a_slice_says_who_settles_and_how_mixed_the_basins_are():
     settling, basins = slice_tables()
-    assert settling.headline == "Puzzle 3, 32 × 32 starts"
+    assert settling.headline == "One puzzle, 32 × 32 starts"
     assert [row[0] for row in settling.rows] == ["settled", "still moving", "solved"]
     assert int(settling.rows[0][1]) + int(settling.rows[1][1]) == 32**2
     assert basins.headers == ("95 % interval", "final answer", "solved or not")
