@@ -69,11 +69,7 @@ class Augmentation:
             refuse("augmentation.sigma", rule, self.sigma)
 
     def refuse_idle(self) -> None:
-        """Refuses settings that the objective does not read.
-
-        Raises:
-          ValueError: naming one of them.
-        """
+        """Refuses settings that the objective does not read."""
         if self.objective == "clean_ce":
             idle = {f.name for f in fields(self)} - {"objective", "rollout"}
             refuse_idle("augmentation", self, idle, "augmentation.objective")
@@ -141,11 +137,7 @@ class Floss(FlossingSchedule):
             refuse("floss.episode", "be at least 1 where floss.every is given", self.episode)
 
     def refuse_idle(self) -> None:
-        """Refuses settings of flossing, or of its episodes, where there is none.
-
-        Raises:
-          ValueError: naming one of them.
-        """
+        """Refuses settings of flossing, or of its episodes, where there is none."""
         if not self.active:
             refuse_idle("floss", self, {f.name for f in fields(self)}, "floss.pre or floss.every")
         elif self.every is None:
