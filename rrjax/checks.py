@@ -30,6 +30,13 @@ def check_choice(name: str, value: object, kind: Any) -> None:
         refuse(name, f"be one of {', '.join(choices)}", f"{value!r}{_closest(value, choices)}")
 
 
+def check_choices(settings: Any, prefix: str = "") -> None:
+    """Refuses a dataclass with a value that the Literal of its field does not name."""
+    for field in fields(settings):
+        if get_origin(field.type) is Literal:
+            check_choice(f"{prefix}{field.name}", getattr(settings, field.name), field.type)
+
+
 def check_count(name: str, value: Any, least: int = 0, most: int = LARGEST) -> None:
     """Refuses a value that is not an integer from `least` to `most`.
 

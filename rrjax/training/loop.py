@@ -35,7 +35,7 @@ from rrjax.training.logs import (
     writes,
 )
 from rrjax.training.monitor import Monitor
-from rrjax.training.optimizers import learning_rate
+from rrjax.training.optimizers import recipe_schedule
 from rrjax.training.placement import Device, Placement, training_devices
 from rrjax.training.settings import LoopSettings
 from rrjax.training.state import TrainState, init_train_state, model_params
@@ -91,7 +91,7 @@ def train(
         state, record = checkpoints.restore(state) or (state, {"losses": ()})
         monitor = Monitor(settings.spike_factor, record["losses"])
         logs.keep(int(state.step))
-        window = Window()
+        window, rate = Window(), recipe_schedule(recipe, recipe.lr)
         for step in range(int(state.step) + 1, recipe.steps + 1):
             try:
                 state = floss_before(
@@ -108,7 +108,7 @@ def train(
                 continue
             means = window.close(recipe.global_batch_size) | {
                 "parameter_norm": float(optax.tree.norm(state.trained)),
-                "learning_rate": learning_rate(recipe, step),
+                "learning_rate": float(np.asarray(rate(step - 1))),
             }
             if complaint := monitor.complaint(means):
                 raise FloatingPointError(_stopped(complaint, step, folder, checkpoints))
