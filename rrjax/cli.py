@@ -8,9 +8,8 @@ from types import ModuleType
 from typing import Any
 
 from rrjax import __version__
-from rrjax.commands.errors import memory_message
 from rrjax.jobs.compile_cache import use_compile_cache
-from rrjax.jobs.memory import is_out_of_memory
+from rrjax.jobs.memory import EXHAUSTED, is_out_of_memory
 
 COMMANDS = {
     "spectrum": "Lyapunov spectra of a model on many puzzles, solved against failed",
@@ -67,7 +66,7 @@ def run_command(command: Command, arguments: Sequence[str]) -> int:
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        return _refuse(memory_message(error))
+        return _refuse(_memory_message(error))
     except KeyboardInterrupt:
         return _refuse("interrupted; given again, sweeps and training go on", code=130)
     return 0
@@ -94,6 +93,17 @@ def _message(error: OSError) -> str:
     if error.strerror is None:
         return str(error)
     return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
+
+
+def _memory_message(error: Exception) -> str:
+    """Returns advice after the error's first line; XLA may append a list of its buffers."""
+    line = str(error).partition("\n")[0].rstrip(".")
+    reason = line.removeprefix(f"{EXHAUSTED}: ").removeprefix("Out of memory ")
+    return (
+        f"out of memory{': ' if reason else ''}{reason}; a smaller --chunk-size or --num-exponents "
+        "(of a sweep) or --global-batch-size (of rrjax train) needs less memory, and makes it "
+        "another run, which needs a new --out"
+    )
 
 
 def _refuse(message: str, code: int = 2) -> int:

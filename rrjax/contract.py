@@ -126,12 +126,8 @@ def scan_updates(
                 carry,
                 length=item.times,
             )
-            outputs.append(jax.tree.map(_merge_leading_axes, output))
+            outputs.append(jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), output))
     return carry, jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *outputs)
-
-
-def _merge_leading_axes(leaf: jax.Array) -> jax.Array:
-    return leaf.reshape(-1, *leaf.shape[2:])
 
 
 def updates(schedule: Schedule) -> Iterator[Update]:
@@ -164,9 +160,6 @@ def clock_steps(schedule: Schedule, clock: str) -> tuple[int, ...]:
       96 modules in 16 segments, which are 64 steps.
     - `cycle`: a step is one pass of a repeat at the top of the schedule, or an update there.
     - `segment`: all updates of a segment are one step.
-
-    Raises:
-      ValueError: for another clock.
     """
     if clock == "update":
         return tuple(range(count_updates(schedule)))
@@ -174,49 +167,33 @@ def clock_steps(schedule: Schedule, clock: str) -> tuple[int, ...]:
         starts = [update.name != "answer" for update in updates(schedule)]
         return tuple(max(0, sum(starts[: i + 1]) - 1) for i in range(len(starts)))
     if clock == "cycle":
-        return _cycles(schedule)
+        sizes = []
+        for item in schedule:
+            sizes += [1] if isinstance(item, Update) else item.times * [count_updates(item.body)]
+        return tuple(step for step, size in enumerate(sizes) for _ in range(size))
     if clock == "segment":
         return (0,) * count_updates(schedule)
     raise ValueError(f"clock must be one of {', '.join(CLOCKS)}; got {clock!r}")
 
 
-def _cycles(schedule: Schedule) -> tuple[int, ...]:
-    sizes = []
-    for item in schedule:
-        sizes += [1] if isinstance(item, Update) else item.times * [count_updates(item.body)]
-    return tuple(step for step, size in enumerate(sizes) for _ in range(size))
-
-
 def split_last(schedule: Schedule, number: int) -> tuple[Schedule, Schedule]:
-    """Splits a schedule in two, of which the second holds exactly the last `number` updates.
-
-    Raises:
-      ValueError: if the schedule has fewer updates than that.
-    """
+    """Splits a schedule in two, of which the second holds exactly the last `number` updates."""
     total = count_updates(schedule)
     if not 0 <= number <= total:
         raise ValueError(f"number must lie in 0..{total}, the updates of a segment; got {number}")
     if number == 0:
         return schedule, ()
-    if number == total:
-        return (), schedule
     *front, last = schedule
     size = count_updates((last,))
-    if number > size:
+    if isinstance(last, Update) or number >= size:
         head, tail = split_last(tuple(front), number - size)
         return head, (*tail, last)
-    if isinstance(last, Update):
-        return tuple(front), (last,)
-    return _split_repeat(tuple(front), last, number)
-
-
-def _split_repeat(front: Schedule, last: Repeat, number: int) -> tuple[Schedule, Schedule]:
     passes, rest = divmod(number, count_updates(last.body))
-    head, tail = split_last(last.body, rest)
+    head, tail = split_last(last.body, rest) if rest else ((), ())
     whole = last.times - passes - (1 if rest else 0)
     before = (Repeat(whole, last.body),) if whole else ()
     after = (Repeat(passes, last.body),) if passes else ()
-    return (*front, *before, *(head if rest else ())), (*tail, *after)
+    return (*front, *before, *head), (*tail, *after)
 
 
 @dataclass(frozen=True)
@@ -268,14 +245,11 @@ class Dynamics:
     ) -> "Dynamics":
         """Returns the dynamics of a schedule of functions.
 
+        The other arguments are the attributes of `Dynamics`.
+
         Args:
-          initial: the state before the first segment.
           schedule: one segment: functions `(context, state, drive) -> state`, updates, and repeats
             of these (see `as_schedule`).
-          readout: `readout(context, state)` returns a pytree.
-          context: what every update and the readout see, such as weights.
-          drive: None, or a pytree whose leaves have one slice for each segment.
-          answer: the name of the state's field that the answer is read from.
 
         Raises:
           ValueError: if an update changes the structure, shapes or dtypes of the state, or if
@@ -344,11 +318,8 @@ def _read_state(context: Context, state: State) -> State:
 
 def run_updates(schedule: Schedule, dynamics: Dynamics, state: State, drive: Drive) -> State:
     """Returns the state after the updates of `schedule`, with the context of `dynamics`."""
-
-    def step(update: Update, state: State) -> tuple[State, None]:
-        return update(dynamics.context, state, drive), None
-
-    return scan_updates(schedule, step, state)[0]
+    context = dynamics.context
+    return scan_updates(schedule, lambda update, z: (update(context, z, drive), None), state)[0]
 
 
 def run_segment(dynamics: Dynamics, state: State, drive: Drive = None) -> State:

@@ -4,7 +4,8 @@ A frame of k vectors in the tangent space of a state is a state with a leading a
 """
 
 import operator
-from functools import reduce
+from collections.abc import Callable
+from functools import partial, reduce
 from itertools import accumulate
 
 import jax
@@ -23,6 +24,11 @@ def dimension(state: State) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(state))
 
 
+def count_vectors(frame: Frame) -> int:
+    """Returns the number k of a frame's vectors."""
+    return jax.tree.leaves(frame)[0].shape[0]
+
+
 def random_frame(key: jax.Array, state: State, num_vectors: int) -> Frame:
     """Returns a uniformly distributed orthonormal frame: the Q factor of a Gaussian matrix."""
     leaves, treedef = jax.tree.flatten(state)
@@ -34,6 +40,7 @@ def random_frame(key: jax.Array, state: State, num_vectors: int) -> Frame:
     return orthonormalize(jax.tree.unflatten(treedef, draws))[0]
 
 
+@jax.custom_jvp
 def orthonormalize(frame: Frame) -> tuple[Frame, Float[Array, "k k"]]:
     """Returns the thin QR of a frame, V = Q R with diag(R) > 0.
 
@@ -60,20 +67,6 @@ def orthonormalize(frame: Frame) -> tuple[Frame, Float[Array, "k k"]]:
       Yamamoto et al. 2015, "Roundoff error analysis of the CholeskyQR2 algorithm"; for the
       differential Walter & Lehmann 2013, "Algorithmic differentiation of linear algebra functions".
     """
-    return _orthonormalize(frame)
-
-
-def orthonormalize_dense(frame: Frame) -> tuple[Frame, Float[Array, "k k"]]:
-    """Returns the same as `orthonormalize` by the QR of the platform's library (LAPACK on a CPU).
-
-    It is faster for many vectors of a small state (25 times for 75 vectors of 80 components) and
-    slower for 8 vectors of a large one.
-    """
-    return _orthonormalize_dense(frame)
-
-
-@jax.custom_jvp
-def _orthonormalize(frame: Frame) -> tuple[Frame, Float[Array, "k k"]]:
     leaves, treedef = jax.tree.flatten(frame)
     rows, r = _batched_qr([leaf.reshape(1, leaf.shape[0], -1) for leaf in leaves])
     shaped = [row.reshape(leaf.shape) for row, leaf in zip(rows, leaves, strict=True)]
@@ -81,27 +74,23 @@ def _orthonormalize(frame: Frame) -> tuple[Frame, Float[Array, "k k"]]:
 
 
 @jax.custom_jvp
-def _orthonormalize_dense(frame: Frame) -> tuple[Frame, Float[Array, "k k"]]:
-    q, r = jnp.linalg.qr(_as_matrix(frame).T)
+def orthonormalize_dense(frame: Frame) -> tuple[Frame, Float[Array, "k k"]]:
+    """Returns the same as `orthonormalize` by the QR of the platform's library (LAPACK on a CPU).
+
+    It is faster for many vectors of a small state (25 times for 75 vectors of 80 components) and
+    slower for 8 vectors of a large one.
+    """
+    q, r = jnp.linalg.qr(as_matrix(frame).T)
     signs = jnp.where(jnp.diagonal(r) < 0, -1, 1).astype(r.dtype)
     return _as_frame(q.T * signs[:, None], frame), r * signs[:, None]
 
 
-@_orthonormalize.defjvp
-def _differential(primals: tuple[Frame], tangents: tuple[Frame]) -> tuple:
-    return _qr_differential(orthonormalize(*primals), *tangents)
-
-
-@_orthonormalize_dense.defjvp
-def _differential_dense(primals: tuple[Frame], tangents: tuple[Frame]) -> tuple:
-    return _qr_differential(orthonormalize_dense(*primals), *tangents)
-
-
-def _qr_differential(out: tuple[Frame, Array], tangent: Frame) -> tuple:
-    """Returns Q, R and their differentials for V moved by the tangent."""
-    q, r = _as_matrix(out[0]), out[1]
+def _differential(qr: Callable, primals: tuple[Frame], tangents: tuple[Frame]) -> tuple:
+    """Returns Q, R and their differentials for a V that moves by its tangent."""
+    out = qr(*primals)
+    q, r = as_matrix(out[0]), out[1]
     resolved = above_round_off(r)
-    dV = jnp.where(resolved[:, None], _as_matrix(tangent), 0)  # also where the tangent is NaN
+    dV = jnp.where(resolved[:, None], as_matrix(*tangents), 0)  # also where the tangent is NaN
     both = resolved[:, None] & resolved
     safe = jnp.where(both, r, jnp.eye(len(r), dtype=r.dtype))
     with jax.default_matmul_precision("highest"):
@@ -114,7 +103,12 @@ def _qr_differential(out: tuple[Frame, Array], tangent: Frame) -> tuple:
     return out, (_as_frame(dq, out[0]), dr)
 
 
-def _as_matrix(frame: Frame) -> Float[Array, "k n"]:
+orthonormalize.defjvp(partial(_differential, orthonormalize))
+orthonormalize_dense.defjvp(partial(_differential, orthonormalize_dense))
+
+
+def as_matrix(frame: Frame) -> Float[Array, "k n"]:
+    """Returns a frame's vectors as the rows of a matrix."""
     return jnp.concatenate([leaf.reshape(leaf.shape[0], -1) for leaf in jax.tree.leaves(frame)], 1)
 
 
@@ -140,8 +134,8 @@ def above_round_off(R: Float[Array, "k k"]) -> Bool[Array, " k"]:
 
 def gram(frame: Frame) -> Float[Array, "k k"]:
     """Returns all inner products of a frame's vectors."""
-    rows = [leaf.reshape(leaf.shape[0], -1) for leaf in jax.tree.leaves(frame)]
-    return reduce(operator.add, [row @ row.T for row in rows])
+    matrix = as_matrix(frame)
+    return matrix @ matrix.T
 
 
 def norms(state: State) -> State:
@@ -151,12 +145,15 @@ def norms(state: State) -> State:
 
 @jax.custom_batching.custom_vmap
 def _batched_qr(rows: Rows) -> tuple[Rows, Float[Array, "batch k k"]]:
-    fast, r, sound = _cholesky_qr2(rows)
-    return jax.lax.cond(
-        sound.all(),
-        lambda: (fast, r),
-        lambda: _select(sound, (fast, r), _householder(rows)),
-    )
+    q, r, sound = _cholesky_qr2(rows)
+
+    def mended() -> tuple[Rows, Array]:
+        def choose(fast: Array, slow: Array) -> Array:
+            return jnp.where(sound[:, None, None], fast, slow)
+
+        return jax.tree.map(choose, (q, r), _householder(rows))
+
+    return jax.lax.cond(sound.all(), lambda: (q, r), mended)
 
 
 @_batched_qr.def_vmap
@@ -221,7 +218,7 @@ def _householder(rows: Rows) -> tuple[Rows, Array]:
     size = jnp.abs(vectors).max((1, 2), keepdims=True)
     size = jnp.where(size > 0, size, 1)
     columns, r = _reflections(vectors / size)
-    ends = [sum(row.shape[-1] for row in rows[: i + 1]) for i in range(len(rows) - 1)]
+    ends = list(accumulate(row.shape[-1] for row in rows))[:-1]
     return jnp.split(columns, ends, axis=-1), r * size
 
 
@@ -260,7 +257,3 @@ def _reflections(
         return reflect(jax.lax.dynamic_index_in_dim(normals, k - 1 - i, 1, keepdims=False), work)
 
     return jax.lax.fori_loop(0, k, restore, units), signs[:, :, None] * r
-
-
-def _select(sound: Array, fast: tuple[Rows, Array], slow: tuple[Rows, Array]) -> tuple:
-    return jax.tree.map(lambda a, b: jnp.where(sound[:, None, None], a, b), fast, slow)

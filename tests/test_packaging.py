@@ -3,11 +3,14 @@
 import ast
 import importlib.metadata
 import re
+import runpy
 import sys
 import tomllib
 from pathlib import Path
 
 import rrjax
+from rrjax.cli import COMMANDS
+from tests.tools.commandline import parsed
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -37,7 +40,7 @@ def test_every_package_of_the_checkout_is_installed():
 
 
 def test_the_requirements_are_what_the_package_imports():
-    imported = set()
+    imported: set[str] = set()
     for folder in ("rrjax", "converters"):
         for path in (ROOT / folder).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text())):
@@ -60,6 +63,14 @@ def test_the_version_is_that_of_the_installed_package():
     assert rrjax.__version__ == importlib.metadata.version("rrjax")
     assert f"\nversion: {rrjax.__version__}\n" in (ROOT / "CITATION.cff").read_text()
     assert f"\n## [{rrjax.__version__}] - " in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_the_check_of_the_wheel_runs_every_command():
+    runs = runpy.run_path(str(ROOT / ".ci" / "smoke.py"))["RUNS"]
+    assert runs.keys() == COMMANDS.keys()
+    for command, lines in runs.items():
+        for words in lines:
+            assert parsed(command, words) is not None
 
 
 def test_no_module_needs_what_windows_lacks():

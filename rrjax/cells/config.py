@@ -1,4 +1,4 @@
-"""What a cell is: its architecture (an official `arch:` block) and the sizes of its data."""
+"""The settings of a cell: its architecture (an official `arch:` block) and its data's sizes."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -26,30 +26,31 @@ class Arch:
     Attributes:
       name: the cell.
       hidden_size: width of a token's vector.
-      num_heads: attention heads; unused where tokens are mixed otherwise.
-      expansion: SwiGLU expansion before the factor 2/3 and the rounding up to 256; unused by SRM
-        and LSTM.
-      H_cycles: cycles in one segment (ignored by the baselines, which have one update).
-      L_cycles: latent updates in one cycle; SRM: updates.
+      num_heads: number of attention heads; unused where tokens are mixed without attention.
+      expansion: expansion of the SwiGLU before the factor 2/3 and the rounding up to 256; unused
+        by SRM and LSTM.
+      H_cycles: cycles in one segment; the baselines, which have one update, ignore it.
+      L_cycles: latent updates in one cycle; for SRM, updates.
       H_layers: blocks of the H level (HRM, baselines); TRM shares the L level and ignores it.
       L_layers: blocks of the L level (TRM, HRM, SRM).
       pos_encodings: `rope`, `learned` or `none`.
-      mlp_t: mix tokens by a SwiGLU over the token axis in place of attention, as the mixer always
+      mlp_t: mix tokens by a SwiGLU over the token axis instead of attention, as the mixer always
         does.
-      puzzle_emb_ndim: length of a puzzle's embedding vector; 0: none.
-      puzzle_emb_len: not HRM or transformer: tokens that vector is zero-padded to; 0: as few as
-        hold it.
-      no_ACT_continue: likewise: halt on q_halt > 0 and leave q_continue untrained.
-      forward_dtype: dtype of states and matrix products; weights are cast at use.
-      halt_max_steps: segments a training slot runs at most, and evaluation always runs.
-      halt_exploration_prob: probability of demanding a random minimum of segments.
+      puzzle_emb_ndim: length of a puzzle's embedding vector; 0 means that there is none.
+      puzzle_emb_len: number of tokens that the puzzle vector fills; 0 means the fewest that hold
+        it. HRM and transformer do not have this setting.
+      no_ACT_continue: halt on q_halt > 0 and do not train q_continue. HRM and transformer do not
+        have this setting.
+      forward_dtype: dtype of states and matrix products; weights are cast when they are used.
+      halt_max_steps: largest number of segments of a training slot; evaluation runs all of them.
+      halt_exploration_prob: probability with which a slot must run a random minimum of segments.
       rms_norm_eps: epsilon of the RMS norms.
       rope_theta: base of the rotary frequencies.
       loss_type: cross-entropy over stablemax (the official recipe) or softmax.
-      kappa: SRM only: the gain κ of the coupling, in (0, 1); where it is learned, its start.
-      kappa_max: SRM only: learn κ in (0, kappa_max); 0: κ is fixed.
-      alpha: SRM only: the part α of a state that one update replaces, in (0, 1].
-      eta: SRM only: the weight η of z_L in the norm that contracts.
+      kappa: SRM only. The gain κ of the coupling, in (0, 1); its first value if κ is learned.
+      kappa_max: SRM only. Learn κ in (0, kappa_max); 0 means that κ is fixed.
+      alpha: SRM only. The part α of a state that one update replaces, in (0, 1].
+      eta: SRM only. The weight η of z_L in the norm that contracts.
     """
 
     name: CellName = "trm"
@@ -84,7 +85,7 @@ class Arch:
 
     @property
     def halts_on_sign(self) -> bool:
-        """Whether a training slot halts on q_halt > 0, rather than on q_halt > q_continue."""
+        """Whether a training slot halts on q_halt > 0 instead of on q_halt > q_continue."""
         return self.name not in _WITHOUT_TRM_KEYS and self.no_ACT_continue
 
     @property
@@ -95,19 +96,19 @@ class Arch:
 
     @property
     def mixes_along_tokens(self) -> bool:
-        """Whether tokens are mixed by a map over the token axis, which has no heads."""
+        """Whether tokens are mixed by a map over the token axis, which needs no heads."""
         return self.mlp_t or self.name in ("mixer", "srm")
 
 
 @dataclass(frozen=True)
 class Config:
-    """A cell on its data: what fixes every parameter's shape.
+    """An architecture and the sizes of its data, which fix the shape of every parameter.
 
     Attributes:
       arch: the architecture.
-      seq_len: tokens of a puzzle.
-      vocab_size: token values.
-      num_puzzle_identifiers: rows of the puzzle-embedding table.
+      seq_len: number of tokens of a puzzle.
+      vocab_size: number of token values.
+      num_puzzle_identifiers: number of rows of the puzzle-embedding table.
     """
 
     arch: Arch = field(default_factory=Arch)
@@ -121,18 +122,18 @@ class Config:
 
     @property
     def puzzle_tokens(self) -> int:
-        """Tokens in front of the puzzle that hold its embedding vector."""
+        """Number of tokens in front of the puzzle that hold its embedding vector."""
         arch = self.arch
         return arch.puzzle_emb_len or -(-arch.puzzle_emb_ndim // arch.hidden_size)
 
     @property
     def num_tokens(self) -> int:
-        """Tokens of a state: puzzle-embedding tokens and sequence."""
+        """Number of tokens of a state: those of the puzzle embedding and of the sequence."""
         return self.puzzle_tokens + self.seq_len
 
 
 def config_to_dict(config: Config) -> dict[str, Any]:
-    """A JSON-able mapping from which `config_from_dict` makes an equal config."""
+    """Returns a mapping for JSON, from which `config_from_dict` makes an equal config."""
     mapping = dataclasses.asdict(config)
     if config.arch.name != "srm":
         mapping["arch"] = {k: v for k, v in mapping["arch"].items() if k not in SRM_KEYS}
@@ -152,15 +153,15 @@ def config_from_dict(mapping: Mapping[Any, Any]) -> Config:
 
 _COUNTED = ("hidden_size", "num_heads", "H_cycles", "L_cycles", "halt_max_steps")
 _MOST_LAYERS = 1000
-"""Blocks are unrolled when compiled, and each has entries in the table of parameters."""
+"""A limit, because compiling unrolls the blocks and the table of parameters names each of them."""
 
 SRM_KEYS = ("kappa", "kappa_max", "alpha", "eta")
-"""What only `srm` has."""
+"""Settings that only `srm` has."""
 
 HAVE_H_LEVEL = ("hrm", "transformer", "lstm", "mixer")
 _HAVE_L_LEVEL = ("trm", "trm_singlez", "trm_hier6", "hrm", "srm")
 _WITHOUT_TRM_KEYS = ("hrm", "transformer")
-"""Upstream's cells that know neither `puzzle_emb_len` nor `no_ACT_continue`."""
+"""Cells that have neither `puzzle_emb_len` nor `no_ACT_continue` upstream."""
 
 
 def _check_numbers(arch: Arch) -> None:
@@ -198,11 +199,6 @@ def _check_combination(arch: Arch) -> None:
             f"arch.puzzle_emb_len {arch.puzzle_emb_len} tokens of width {arch.hidden_size} "
             f"cannot hold puzzle_emb_ndim {arch.puzzle_emb_ndim}"
         )
-    _check_heads(arch)
-    _check_srm(arch)
-
-
-def _check_heads(arch: Arch) -> None:
     head_dim = arch.hidden_size // arch.num_heads
     attends = arch.name != "lstm" and not arch.mixes_along_tokens
     if attends and (head_dim < 1 or (arch.pos_encodings == "rope" and head_dim % 2)):
@@ -210,11 +206,16 @@ def _check_heads(arch: Arch) -> None:
             f"arch.num_heads {arch.num_heads} splits hidden_size {arch.hidden_size} into heads of "
             f"{head_dim}; rotary attention needs a positive even number"
         )
+    _check_srm(arch)
 
 
 def _check_srm(arch: Arch) -> None:
-    if arch.name != "srm":
-        _refuse_srm_keys(arch)
+    for key in () if arch.name == "srm" else SRM_KEYS:
+        value, default = getattr(arch, key), getattr(Arch, key)
+        if value != default:
+            raise ValueError(
+                f"arch.{key} belongs to srm; {arch.name} leaves it at {default}, got {value}"
+            )
     check_number("arch.kappa", arch.kappa, above=0, below=1)
     if arch.kappa_max and not arch.kappa < arch.kappa_max < 1:
         raise ValueError(
@@ -224,12 +225,3 @@ def _check_srm(arch: Arch) -> None:
     check_number("arch.alpha", arch.alpha, above=0, most=1)
     # the excess of finite times over the certificate grows with |ln η|
     check_number("arch.eta", arch.eta, least=1e-6, most=1e6)
-
-
-def _refuse_srm_keys(arch: Arch) -> None:
-    for key in SRM_KEYS:
-        if getattr(arch, key) != getattr(Arch, key):
-            raise ValueError(
-                f"arch.{key} belongs to srm; {arch.name} leaves it at {getattr(Arch, key)}, "
-                f"got {getattr(arch, key)}"
-            )

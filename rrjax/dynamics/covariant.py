@@ -7,16 +7,17 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from rrjax.checks import check_count
 from rrjax.contract import Dynamics, State, count_updates
-from rrjax.dynamics.ginelli import Plan, count_vectors, ginelli
+from rrjax.dynamics.ginelli import Plan, ginelli
 from rrjax.dynamics.horizons import mean_growth
-from rrjax.dynamics.tangent import Carry, MayFail, check_counts, initial_frame
-from rrjax.frames import Frame, dimension
+from rrjax.dynamics.tangent import GrowthAlongRun, by_update, initial_frame
+from rrjax.frames import Frame, count_vectors, dimension
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class CovariantVectors(MayFail):
+class CovariantVectors(GrowthAlongRun):
     """The covariant Lyapunov vectors of one trajectory, with their growth and angles. A pytree.
 
     Attributes:
@@ -105,33 +106,27 @@ def covariant_vectors(
     Δλ the gap between neighbouring exponents. `backward_error` shows the second.
 
     Memory: neither the frames nor the R factors of the run are kept. The run from the window on is
-    cut into m blocks of b segments of u updates. State and frame are kept at the start of each, and
-    the way back computes one block at a time again: m (1 + k) states, b u k² numbers of R factors,
-    b (1 + k) states for the frames of one block, and the vectors returned. b is
-    `segments_per_checkpoint`, by default what makes the sum smallest, about the square root of
-    the number of segments. Work: the segments from the window on run twice, except the last block.
+    cut into m blocks of b segments. State and frame are kept at the start of each, and the way back
+    computes one block at a time again, so that all but the last run twice. This takes the memory of
+    (m + b)(1 + k) states and of one block's R factors, besides the vectors returned.
 
     Args:
-      dynamics: of one puzzle; `vmap` over it for many.
+      dynamics, key, frame, initial: as in `rrjax.spectrum`.
       num_vectors: k. Where `frame` is given, its size counts instead.
       num_segments: how many segments to run in all, transients included. A driven system has at
         most the segments of its drive.
-      key: draws the initial frame. Exactly one of `key` and `frame` is given.
-      frame: the initial frame, orthonormal: a state with a leading axis k.
-      initial: the initial state in place of `dynamics.initial`.
       forward_transient: segments at the start of the run that are not returned; None: a quarter.
       backward_transient: segments at its end that are not returned; None: a quarter. With 0 the
         vectors after the last segment are the orthonormal frame.
-      segments_per_checkpoint: b; changes memory and time, not the vectors.
+      segments_per_checkpoint: b; changes memory and time, not the vectors. None: what takes the
+        least memory, about the square root of the number of segments.
 
     Returns:
       A `CovariantVectors` of the segments between the transients. Before a direction is
       annihilated (Rᵢᵢ = 0) its vector lies in the kernel, and its growth is −inf.
 
     Raises:
-      ValueError: for a k beyond the state's dimension, no segments, transients that leave no
-        window, both or neither of `key` and `frame`, states that are not float32 or float64, or a
-        frame that is not orthonormal (checked where its values are known).
+      ValueError: as `rrjax.spectrum`, and for transients that leave no window.
 
     References:
       Ginelli et al. 2007, "Characterizing dynamics with covariant Lyapunov vectors"; Kuptsov &
@@ -142,20 +137,26 @@ def covariant_vectors(
     quarter = num_segments // 4
     forward = quarter if forward_transient is None else forward_transient
     backward = quarter if backward_transient is None else backward_transient
-    check_counts(1, num_segments=num_segments)
-    check_counts(0, forward_transient=forward, backward_transient=backward)
+    check_count("num_segments", num_segments, least=1)
+    check_count("forward_transient", forward)
+    check_count("backward_transient", backward)
+    check_count("segments_per_checkpoint", segments_per_checkpoint, least=1)
     if forward + backward >= num_segments:
         raise ValueError(
             f"forward_transient + backward_transient = {forward + backward} must leave at least "
             f"one segment of num_segments = {num_segments}"
         )
-    block = _block_length(dynamics, start, num_segments - forward, segments_per_checkpoint)
-    plan = Plan(num_segments, forward, backward, block)
+    length, updates = num_segments - forward, count_updates(dynamics.schedule)
+    block = segments_per_checkpoint
+    if block is None:  # what makes m checkpoints and one block's records smallest
+        per_segment = updates * count_vectors(start[1]) ** 2 + dimension(start)
+        block = max(1, round((length * dimension(start) / per_segment) ** 0.5))
+    plan = Plan(num_segments, forward, backward, min(block, length))
     window, failed_at = ginelli(dynamics, start, plan)
-    log_growth = window.log_growth.reshape(-1, window.log_growth.shape[-1])
+    log_growth = by_update(window.log_growth)
     resolved, pairs = window.resolved.all(0), window.pair
     came_back = (log_growth < jnp.inf).all() & jnp.isfinite(pairs).all()
-    last = num_segments * count_updates(dynamics.schedule) - 1
+    last = num_segments * updates - 1
     return CovariantVectors(
         exponents=mean_growth(log_growth, resolved),
         log_growth=log_growth,
@@ -166,17 +167,6 @@ def covariant_vectors(
         vectors=window.vectors,
         states=window.states,
     )
-
-
-def _block_length(dynamics: Dynamics, start: Carry, length: int, block: int | None) -> int:
-    """Returns b as given, or else what makes m checkpoints and one block's records smallest."""
-    if block is None:
-        k = count_vectors(start[1])
-        carry = dimension(start)
-        segment = count_updates(dynamics.schedule) * k**2 + carry
-        block = max(1, round((length * carry / segment) ** 0.5))
-    check_counts(1, segments_per_checkpoint=block)
-    return min(block, length)
 
 
 def _sine(a: Float[Array, "*_ k k"], b: Float[Array, "*_ k k"]) -> Float[Array, "*_ k"]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ from jaxtyping import Array
 from rrjax.contract import Dynamics, State, count_updates, run_segment
 from rrjax.dynamics.krylov import Vector
 from rrjax.dynamics.precision import exact_products
-from rrjax.dynamics.tangent import MayFail, first_failure
+from rrjax.dynamics.tangent import GrowthAlongRun, first_failure
 from rrjax.frames import random_frame
 
 ROUND_OFFS = 100
@@ -21,7 +21,7 @@ ROUND_OFFS = 100
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class Divergence(MayFail):
+class Divergence(GrowthAlongRun):
     """How fast two trajectories part that are brought together after every segment. A pytree.
 
     Attributes:
@@ -35,21 +35,12 @@ class Divergence(MayFail):
         float64.
     """
 
+    clock: ClassVar[str] = "segment"
     exponent: Array
     log_growth: Array
     state: State
     failed_at: Array
     resolved: Array
-
-    @property
-    def clock(self) -> str:
-        """What one step of `log_growth` is."""
-        return "segment"
-
-    @property
-    def unit(self) -> str:
-        """The unit of `exponent`."""
-        return "nats per update"
 
 
 def divergence(
@@ -71,10 +62,8 @@ def divergence(
     agree segment by segment up to δ times the curvature and round-off over δ.
 
     Args:
-      dynamics: of one puzzle; `vmap` over it for many.
-      num_segments: how many segments to run. A driven system has at most the segments of its drive.
+      dynamics, num_segments, initial: as in `rrjax.spectrum`.
       key: draws the direction of the first difference.
-      initial: the initial state in place of `dynamics.initial`.
       distance: δ, the Euclidean norm of the difference in the whole state. The best is about the
         root of the round-off times the state's norm: in float32 some 1e-4 of it, far above the
         default.

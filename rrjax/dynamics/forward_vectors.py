@@ -10,8 +10,8 @@ from jaxtyping import Array, Float
 
 from rrjax.contract import Drive, Dynamics, State, run_segment
 from rrjax.dynamics.precision import exact_products
-from rrjax.dynamics.tangent import initial_frame, push_frame_coarsely
-from rrjax.frames import Frame, orthonormalize
+from rrjax.dynamics.tangent import initial_frame, push_frame_coarsely, raw_growth
+from rrjax.frames import Frame, as_matrix, count_vectors, orthonormalize
 
 
 @jax.tree_util.register_dataclass
@@ -59,11 +59,10 @@ def forward_vectors(
     segment.
 
     Args:
-      dynamics: of one puzzle.
+      dynamics, initial: as in `rrjax.spectrum`.
       num_vectors: k.
       num_segments: n.
       key: draws the first frame.
-      initial: the initial state in place of `dynamics.initial`.
       max_passes: the largest number of passes forwards and back.
       tolerance: of the residual. The span converges by (σ_{k+1}/σ_k)² a pass.
 
@@ -96,8 +95,8 @@ def _forward_vectors(
 ) -> ForwardVectors:
     def forwards(frame: Frame) -> tuple[Frame, Float[Array, " k"]]:
         """Returns the frame after the segments, and Σ ln diag R."""
-        (_, end), growth = push_frame_coarsely(
-            dynamics, (start, frame), drives, num_segments, 1, record=_log_diagonal
+        (_, end), (growth, *_) = push_frame_coarsely(
+            dynamics, (start, frame), drives, num_segments, 1, record=raw_growth
         )
         return end, growth.sum(0)
 
@@ -116,25 +115,14 @@ def _forward_vectors(
         return ForwardVectors(frame, growth, left, vectors.passes + 1, left <= tolerance), turned
 
     with exact_products():
-        states = _states_before(dynamics, start, drives, num_segments)
-        leaf = jax.tree.leaves(frame)[0]
-        unknown, infinity = (
-            jnp.full(len(leaf), jnp.nan, leaf.dtype),
-            jnp.full((), jnp.inf, leaf.dtype),
-        )
+        states = jax.lax.scan(
+            lambda z, drive: (run_segment(dynamics, z, drive), z), start, drives, num_segments
+        )[1]
+        dtype = jax.tree.leaves(frame)[0].dtype
+        unknown = jnp.full(count_vectors(frame), jnp.nan, dtype)
+        infinity, one = jnp.full((), jnp.inf, dtype), jnp.ones((), dtype)
         first = ForwardVectors(frame, unknown, infinity, jnp.zeros((), jnp.int32), jnp.array(False))
-        return jax.lax.while_loop(unfinished, one_pass, (first, jnp.ones((), leaf.dtype)))[0]
-
-
-def _log_diagonal(R: Array, sound: Array, extra: None) -> Float[Array, " k"]:
-    return jnp.log(jnp.diagonal(R))
-
-
-def _states_before(dynamics: Dynamics, start: State, drives: Drive, num_segments: int) -> State:
-    def segment(state: State, drive: Drive) -> tuple[State, State]:
-        return run_segment(dynamics, state, drive), state
-
-    return jax.lax.scan(segment, start, drives, length=num_segments)[1]
+        return jax.lax.while_loop(unfinished, one_pass, (first, one))[0]
 
 
 def _backwards(dynamics: Dynamics, states: State, drives: Drive, frame: Frame) -> Frame:
@@ -150,6 +138,5 @@ def _backwards(dynamics: Dynamics, states: State, drives: Drive, frame: Frame) -
 
 def _distance(old: Frame, new: Frame) -> Float[Array, ""]:
     """Returns the size of the part of an orthonormal frame outside the span of another."""
-    rows = [[leaf.reshape(leaf.shape[0], -1) for leaf in jax.tree.leaves(f)] for f in (old, new)]
-    before, after = (jnp.concatenate(parts, axis=1) for parts in rows)
+    before, after = as_matrix(old), as_matrix(new)
     return jnp.linalg.norm(after - (after @ before.T) @ before)

@@ -13,13 +13,14 @@ from rrjax.dynamics.horizons import mean_growth
 from rrjax.dynamics.precision import exact_products
 from rrjax.dynamics.tangent import (
     Carry,
-    MayFail,
-    check_dtypes,
+    GrowthAlongRun,
+    by_update,
     first_failure,
     initial_frame,
     push_frame,
+    raw_growth,
 )
-from rrjax.frames import Frame, above_round_off, dimension, orthonormalize_dense
+from rrjax.frames import Frame, as_matrix, count_vectors, dimension, orthonormalize_dense
 
 MAX_DIMENSION = 4096
 """A dense float64 matrix of this size has 128 MB; some five are held at once."""
@@ -27,21 +28,14 @@ MAX_DIMENSION = 4096
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class FullSpectrum(MayFail):
+class FullSpectrum(GrowthAlongRun):
     """All finite-time Lyapunov exponents of one trajectory. A pytree.
 
     Attributes:
-      exponents: (n,) finite-time Lyapunov exponents λᵢ, nats per update, in the order of the frame.
-        NaN where not `resolved`, but −inf for a direction that is annihilated to an exact zero.
-      log_growth: (updates, n) ln Rᵢᵢ of every update's QR, in nats. The numbers are raw: below the
-        round-off floor they are noise, and so is then their sum over i.
+      exponents, log_growth, state, frame, failed_at, resolved: as in `rrjax.Spectrum`, with k = n.
+        Where a direction is not resolved, the sum of the growth over i is noise too.
       log_volume: (updates,) ln|det J| of every update, in nats, by LU and not from the QR; −inf
         for a singular Jacobian.
-      state: the end state.
-      frame: the end frame, orthonormal: a state with a leading axis n.
-      failed_at: () the update, counted from 0, after which the state or R was first not finite; −1
-        if none was.
-      resolved: (n,) whether Rᵢᵢ stood above the round-off of its update at every update.
     """
 
     exponents: Array
@@ -76,22 +70,18 @@ def full_spectrum(
 
     Args:
       dynamics: of one puzzle, with a state of n real components, at most `MAX_DIMENSION`.
-      num_segments: how many segments to run. A driven system has at most the segments of its drive.
+      num_segments, initial: as in `rrjax.spectrum`.
       frame: the initial frame, n orthonormal vectors: a state with a leading axis n. By default
         the unit vectors of the flattened state.
-      initial: the initial state in place of `dynamics.initial`.
 
     Raises:
-      ValueError: for a larger state, no segments, states that are not float32 or float64, or a
-        frame that does not have n vectors or is not orthonormal (checked where its values are
-        known).
+      ValueError: as `rrjax.spectrum`, and for a larger state or a frame of other than n vectors.
 
     References:
       Benettin et al. 1980; the sum rule in Eckmann & Ruelle 1985, "Ergodic theory of chaos and
       strange attractors".
     """
     start = dynamics.start(initial)
-    check_dtypes(start)
     n = dimension(start)
     if n > MAX_DIMENSION:
         raise ValueError(
@@ -102,8 +92,8 @@ def full_spectrum(
     if frame is None:
         frame = jax.vmap(unravel)(jnp.eye(n, dtype=flat.dtype))
     frame = initial_frame(start, None, frame, n)
-    if (size := jax.tree.leaves(frame)[0].shape[0]) != n:
-        raise ValueError(f"frame must have {n} vectors, the dimension of the state; got {size}")
+    if (k := count_vectors(frame)) != n:
+        raise ValueError(f"frame must have {n} vectors, the dimension of the state; got {k}")
     return _full_spectrum(dynamics, start, frame, num_segments)
 
 
@@ -111,21 +101,12 @@ def full_spectrum(
 def _full_spectrum(
     dynamics: Dynamics, start: State, frame: Frame, num_segments: int
 ) -> FullSpectrum:
-    def record(R: Array, sound: Array, log_volume: Array) -> tuple[Array, Array, Array, Array]:
-        return jnp.log(jnp.diagonal(R)), above_round_off(R), sound, log_volume
-
-    drives = dynamics.drives(num_segments)
+    run = dynamics, (start, frame), dynamics.drives(num_segments), num_segments
     with exact_products():
         (state, frame), records = push_frame(
-            dynamics,
-            (start, frame),
-            drives,
-            num_segments,
-            record=record,
-            push=_push_dense,
-            qr=orthonormalize_dense,
+            *run, record=raw_growth, push=_push_dense, qr=orthonormalize_dense
         )
-    growth, resolved, sound, log_volume = (leaf.reshape(-1, *leaf.shape[2:]) for leaf in records)
+    growth, resolved, sound, log_volume = by_update(records)
     resolved = resolved.all(0)
     return FullSpectrum(
         exponents=mean_growth(growth, resolved),
@@ -145,11 +126,10 @@ def _push_dense(
     state, frame = carry
     flat, unravel = ravel_pytree(state)
 
-    def move(z: Array) -> tuple[Array, Array]:
+    def step(z: Array) -> tuple[Array, Array]:
         z = ravel_pytree(update(context, unravel(z), drive))[0]
         return z, z
 
-    J, z = jax.jacfwd(move, has_aux=True)(flat)
-    rows = jax.vmap(lambda vector: ravel_pytree(vector)[0])(frame)
-    moved = jax.vmap(unravel)((J @ rows.T).T)
+    J, z = jax.jacfwd(step, has_aux=True)(flat)
+    moved = jax.vmap(unravel, in_axes=1)(J @ as_matrix(frame).T)
     return (unravel(z), moved), jnp.linalg.slogdet(J)[1]

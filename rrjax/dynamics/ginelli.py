@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 from rrjax.contract import Dynamics, State, count_updates
 from rrjax.dynamics.precision import exact_products
 from rrjax.dynamics.tangent import Carry, first_failure, push_segment
-from rrjax.frames import Frame, above_round_off
+from rrjax.frames import Frame, above_round_off, count_vectors
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,6 @@ class Plan:
     @property
     def visits(self) -> int:
         return self.forward_visits + self.blocks
-
-
-def count_vectors(frame: Frame) -> int:
-    """Returns k."""
-    return jax.tree.leaves(frame)[0].shape[0]
 
 
 class Window(NamedTuple):

@@ -3,17 +3,18 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
-from rrjax.contract import Drive, Dynamics, State
+from rrjax.checks import check_count
+from rrjax.contract import Drive, Dynamics, State, run_segment
 from rrjax.dynamics.krylov import Dominant, Vector, dominant_eigenvalue
 from rrjax.dynamics.precision import exact_products
-from rrjax.dynamics.tangent import check_counts, check_dtypes, linearize_segment
+from rrjax.dynamics.tangent import check_dtypes
 from rrjax.frames import random_frame
 
 
@@ -39,14 +40,10 @@ class LocalGrowth:
         for a zero step.
     """
 
+    unit: ClassVar[str] = "factor per segment"
     singular_value: Dominant
     spectral_radius: Dominant
     natural: Array | None
-
-    @property
-    def unit(self) -> str:
-        """The unit of all values."""
-        return "factor per segment"
 
 
 def local_growth(
@@ -62,8 +59,7 @@ def local_growth(
     r"""Returns three measures of how the Jacobian J of one segment stretches at a state.
 
     - The largest singular value bounds what one segment does to any perturbation. It comes from
-      Lanczos' iteration on JᵀJ with full reorthogonalisation, which is Golub and Kahan's
-      bidiagonalisation of J: with the same products it is never worse than power iteration.
+      Lanczos' iteration on JᵀJ, which with the same products is never worse than power iteration.
     - The spectral radius decides at a fixed point of the segment: perturbations die out if and only
       if ρ < 1. Elsewhere it says little, because the next segment has another Jacobian. It comes
       from Arnoldi's iteration, which also sees complex pairs.
@@ -91,20 +87,17 @@ def local_growth(
       Golub & Kahan 1965; Saad 2011, "Numerical Methods for Large Eigenvalue Problems", chapter 6;
       Krishna et al. 2026, "When recursive models finish computing", who use power iteration.
     """
-    for name, value in (("state", state), ("previous", state if previous is None else previous)):
-        if _shapes(dynamics.initial) != _shapes(value):
-            raise ValueError(
-                f"{name} must have the shapes {_shapes(dynamics.initial)} of dynamics.initial, got "
-                f"{_shapes(value)}"
-            )
-        check_dtypes(value)
-    expected = jax.tree.map(lambda leaf: leaf.shape[1:], dynamics.drive)
-    if expected != _shapes(drive):
-        raise ValueError(
-            f"drive must be one segment's slice of dynamics.drive, of shapes {expected}; got "
-            f"{_shapes(drive)}"
-        )
-    check_counts(1, max_iterations=max_iterations)
+    one_slice = jax.tree.map(lambda leaf: leaf[0], dynamics.drive)
+    for name, given, like, of in (
+        ("state", state, dynamics.initial, "dynamics.initial"),
+        ("previous", state if previous is None else previous, dynamics.initial, "the state"),
+        ("drive", drive, one_slice, "one segment's slice of dynamics.drive"),
+    ):
+        shapes, expected = (jax.tree.map(jnp.shape, tree) for tree in (given, like))
+        if shapes != expected:
+            raise ValueError(f"{name} must have the shapes of {of}, {expected}; got {shapes}")
+    check_dtypes((state, previous))
+    check_count("max_iterations", max_iterations, least=1)
     if not tolerance > 0:
         raise ValueError(f"tolerance must be positive, got {tolerance}")
     return _local_growth(dynamics, state, previous, key, drive, tolerance, max_iterations)
@@ -122,7 +115,7 @@ def _local_growth(
 ) -> LocalGrowth:
     flat, unravel = ravel_pytree(state)
     with exact_products():
-        after, jacobian = linearize_segment(dynamics, state, drive)
+        after, jacobian = jax.linearize(lambda z: run_segment(dynamics, z, drive), state)
         # a Jacobian may look healthy at a state that is not finite: a saturated tanh has slope 0
         finite = jnp.isfinite(ravel_pytree((state, after))[0]).all()
         start = ravel_pytree(random_frame(key, state, 1))[0]
@@ -155,7 +148,3 @@ def _largest_singular_value(
 
     dominant = dominant_eigenvalue(normal, start, max_iterations, tolerance)
     return replace(dominant, value=scale * jnp.sqrt(dominant.value))
-
-
-def _shapes(tree: Any) -> Any:
-    return jax.tree.map(jnp.shape, tree)

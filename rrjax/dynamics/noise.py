@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from rrjax.checks import check_count
 from rrjax.contract import Context, Dynamics, Repeat, Schedule, State, Update
 from rrjax.dynamics.starts import check_fields, perturb
 
@@ -53,15 +54,11 @@ def with_noise(
     Returns:
       Dynamics that compile once for all keys, σ and puzzles with equal schedules.
 
-    Raises:
-      ValueError: for dynamics that have a drive, no segments, or unknown fields.
-
     Source: PTRM (arXiv 2605.19943), which disturbs z_L.
     """
     if dynamics.drive is not None:
         raise ValueError("dynamics must have no drive: noise takes its place")
-    if num_segments < 1:
-        raise ValueError(f"num_segments must be at least 1, got {num_segments}")
+    check_count("num_segments", num_segments, least=1)
     if fields is not None:
         check_fields(fields, dynamics.initial)
     keys = jax.vmap(lambda segment: jax.random.fold_in(key, segment))(jnp.arange(num_segments))

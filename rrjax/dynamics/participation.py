@@ -31,34 +31,15 @@ def participation(frame: Frame) -> State:
     References:
       Pikovsky & Politi 2016, "Lyapunov Exponents", on the localisation of Lyapunov vectors.
     """
-    rows = jax.tree.map(_by_row, frame)
+
+    def by_row(leaf: Array) -> Float[Array, "k rows rest"]:
+        rows = leaf.shape[1] if leaf.ndim > 1 else 1
+        return jnp.reshape(leaf, (leaf.shape[0], rows, -1))
+
+    rows = jax.tree.map(by_row, frame)
     # squares of very small or very large components would leave the range of the dtype
     largest = jax.tree.reduce(jnp.maximum, jax.tree.map(lambda row: jnp.abs(row).max((1, 2)), rows))
     scaled = jax.tree.map(lambda row: row / largest[:, None, None], rows)
     squares = jax.tree.map(lambda row: jnp.square(row).sum(2), scaled)
-    total = jax.tree.reduce(jnp.add, by_state(squares))
+    total = jax.tree.reduce(jnp.add, jax.tree.map(lambda square: square.sum(1), squares))
     return jax.tree.map(lambda square: square / total[:, None], squares)
-
-
-def by_state(shares: State) -> State:
-    """Returns the share of each vector in every field as a whole, (k,) per field."""
-    return jax.tree.map(lambda share: share.sum(1), shares)
-
-
-def effective_rows(shares: State) -> State:
-    """Returns the participation ratio (Σ_r p_r)² / Σ_r p_r² of each vector within each field.
-
-    It is 1 for a vector in a single row and the number of rows for one that is spread evenly.
-
-    Args:
-      shares: from `participation`.
-
-    Returns:
-      (k,) per field; NaN where a vector has no share in the field.
-    """
-    return jax.tree.map(lambda p: jnp.square(p.sum(1)) / jnp.square(p).sum(1), shares)
-
-
-def _by_row(leaf: Array) -> Float[Array, "k rows rest"]:
-    rows = leaf.shape[1] if leaf.ndim > 1 else 1
-    return jnp.reshape(leaf, (leaf.shape[0], rows, -1))

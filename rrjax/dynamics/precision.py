@@ -34,12 +34,10 @@ def with_precision(
       linear: a map that `jax.linearize` returned.
       like: an argument of the map, for its structure, shapes and dtypes.
       precision: one of `PRECISIONS`; `exact` returns `linear` itself.
-
-    Raises:
-      ValueError: for float64 with shortened products, which would undo what float64 is for.
     """
     if precision == "exact":
         return linear
+    # shortened products would undo what float64 is for
     if any(leaf.dtype != jnp.float32 for leaf in jax.tree.leaves(like)):
         raise ValueError(f"precision {precision} is for float32; use precision='exact'")
     closed, shape = jax.make_jaxpr(linear, return_shape=True)(like)

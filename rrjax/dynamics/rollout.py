@@ -61,9 +61,8 @@ def rollout(
     `observe_segments`.
 
     Args:
-      dynamics: of one puzzle; `vmap` over it for many.
+      dynamics, initial: as in `rrjax.spectrum`.
       num_segments: how many segments to run.
-      initial: the initial state in place of `dynamics.initial`.
 
     Raises:
       ValueError: for no segments, a drive with fewer, or a state of another structure or shape.
@@ -84,18 +83,14 @@ def observe_segments(
     products is the caller's: `rrjax.dynamics.precision.exact_products` is that of a spectrum.
 
     Args:
-      dynamics: of one puzzle; `vmap` over it for many.
+      dynamics, initial: as in `rrjax.spectrum`.
       observe: a function `(dynamics, before, after, frame)` of a module, or `jax.tree_util.Partial`
         of one with arrays for its first arguments; `frame` is None here. A new lambda at every
         call would be compiled at every call.
       num_segments: how many segments to run.
-      initial: the initial state in place of `dynamics.initial`.
 
     Returns:
       The end state, and what was observed, stacked along a leading axis of segments.
-
-    Raises:
-      ValueError: for no segments, a drive with fewer, or a state of another structure or shape.
     """
     drives = dynamics.drives(num_segments)
     return _scan(dynamics, dynamics.start(initial), as_partial(observe), drives, num_segments)

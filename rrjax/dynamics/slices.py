@@ -75,10 +75,9 @@ def settling_time(
     are kept of a segment, whatever the size of an answer.
 
     Args:
-      dynamics: of one puzzle; `vmap` over it for many.
+      dynamics, initial: as in `rrjax.spectrum`.
       num_segments: how many segments to run.
       threshold: of the relative residual.
-      initial: the initial state in place of `dynamics.initial`.
       read_answer: a function of a module.
 
     Returns:
@@ -86,7 +85,7 @@ def settling_time(
       threshold, but its answer may look settled: see its residual.
 
     Raises:
-      ValueError: for a threshold that is not positive, or as `observe_segments`.
+      ValueError: as `rrjax.rollout`, and for a threshold that is not positive.
     """
     if not threshold > 0:
         raise ValueError(f"threshold must be positive, got {threshold}")

@@ -5,30 +5,31 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jax.tree_util import Partial
 from jaxtyping import Array
 
+from rrjax.checks import check_count
 from rrjax.contract import Dynamics, State
 from rrjax.dynamics.horizons import mean_growth
 from rrjax.dynamics.precision import PRECISIONS, exact_products
 from rrjax.dynamics.rollout import Observe, as_partial, drift, run_segments
 from rrjax.dynamics.tangent import (
     Carry,
-    MayFail,
-    check_counts,
+    GrowthAlongRun,
+    by_update,
     first_failure,
     initial_frame,
     push_forward,
     push_frame,
+    raw_growth,
     split_drives,
 )
-from rrjax.frames import Frame, above_round_off
+from rrjax.frames import Frame
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class Spectrum(MayFail):
+class Spectrum(GrowthAlongRun):
     """The finite-time Lyapunov spectrum of one trajectory. A pytree.
 
     Attributes:
@@ -56,16 +57,6 @@ class Spectrum(MayFail):
     failed_at: Array
     resolved: Array
     observed: Any
-
-    @property
-    def clock(self) -> str:
-        """What one step of `log_growth` is."""
-        return "update"
-
-    @property
-    def unit(self) -> str:
-        """The unit of `exponents`."""
-        return "nats per update"
 
 
 def spectrum(
@@ -119,8 +110,9 @@ def spectrum(
     References:
       Benettin et al. 1980; for recurrent networks Engelken, Wolf & Abbott 2023.
     """
-    check_counts(1, num_segments=num_segments)
-    check_counts(0, state_transient=state_transient, frame_transient=frame_transient)
+    check_count("num_segments", num_segments, least=1)
+    check_count("state_transient", state_transient)
+    check_count("frame_transient", frame_transient)
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}; got {precision}")
     lengths = state_transient, frame_transient, num_segments
@@ -141,9 +133,6 @@ def _spectrum(
     before, turning, measured = split_drives(dynamics.drives(sum(lengths)), *lengths)
     push = partial(push_forward, precision=precision)
 
-    def record(R: Array, sound: Array, extra: None) -> tuple[Array, Array, Array]:
-        return jnp.log(jnp.diagonal(R)), above_round_off(R), sound
-
     def keep(before: Carry, after: Carry, records: Any) -> Any:
         observed = observe(dynamics, before[0], *after) if observe else None
         return records, drift(before[0], after[0]), observed
@@ -157,9 +146,9 @@ def _spectrum(
                 dynamics, carry, turning, lengths[1], record=lambda *_: None, push=push
             )
         (state, frame), (records, moved, observed) = push_frame(
-            dynamics, carry, measured, lengths[2], record=record, push=push, keep=keep
+            dynamics, carry, measured, lengths[2], record=raw_growth, push=push, keep=keep
         )
-    growth, resolved, sound = (leaf.reshape(-1, *leaf.shape[2:]) for leaf in records)
+    growth, resolved, sound, _ = by_update(records)
     resolved = resolved.all(0)
     return Spectrum(
         exponents=mean_growth(growth, resolved),

@@ -29,14 +29,16 @@ def perturb(
     Returns:
       A state of the same structure, shapes and dtypes. It equals z to the bit where `scale` is 0 or
       a field is not named.
-
-    Raises:
-      ValueError: for fields that the state does not have.
     """
-    leaves, treedef = jax.tree.flatten(state)
+    if fields is not None:
+        check_fields(fields, state)
+    leaves = named_fields(state)
     keys = jax.random.split(key, len(leaves))
-    noisy = [_perturb(*pair, scale) for pair in zip(keys, leaves, strict=True)]
-    return select_fields(fields, jax.tree.unflatten(treedef, noisy), state)
+    noisy = [
+        _perturb(leaf_key, leaf, scale) if fields is None or name in fields else leaf
+        for leaf_key, (name, leaf) in zip(keys, leaves.items(), strict=True)
+    ]
+    return jax.tree.unflatten(jax.tree.structure(state), noisy)
 
 
 def start_scale(initial: State) -> Float[Array, ""]:
@@ -58,26 +60,8 @@ def start_scale(initial: State) -> Float[Array, ""]:
     return jnp.std(vector.astype(jnp.promote_types(vector.dtype, jnp.float32)), ddof=1)
 
 
-def select_fields(fields: Collection[str] | None, changed: State, state: State) -> State:
-    """Returns `changed` in the named fields and `state` in the others; `changed` for None.
-
-    Raises:
-      ValueError: as `check_fields`.
-    """
-    if fields is None:
-        return changed
-    check_fields(fields, state)
-    pairs = zip(named_fields(changed).items(), jax.tree.leaves(state), strict=True)
-    leaves = [new if name in fields else old for (name, new), old in pairs]
-    return jax.tree.unflatten(jax.tree.structure(state), leaves)
-
-
 def check_fields(fields: Collection[str], state: State, name: str = "fields") -> None:
-    """Refuses names that are no fields of a state; `name` is what the caller calls them.
-
-    Raises:
-      ValueError: for no names, or for unknown names; the message lists the state's fields.
-    """
+    """Refuses names that are no fields of a state; `name` is what the caller calls them."""
     known = named_fields(state)
     if isinstance(fields, str) or not fields or not set(fields) <= set(known):
         raise ValueError(

@@ -6,16 +6,25 @@ this one engine. It is traced but never compiled by itself: each reader has one 
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from itertools import accumulate
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Int
 
-from rrjax.contract import Context, Drive, Dynamics, State, Update, run_segment, scan_updates
+from rrjax.contract import Context, Drive, Dynamics, State, Update, scan_updates
 from rrjax.dynamics.precision import exact_products, with_precision
-from rrjax.frames import Frame, dimension, gram, orthonormalize, random_frame
+from rrjax.frames import (
+    Frame,
+    above_round_off,
+    count_vectors,
+    dimension,
+    gram,
+    orthonormalize,
+    random_frame,
+)
 
 Carry = tuple[State, Frame]
 """A state, and k tangent vectors: a state with a leading axis k."""
@@ -29,6 +38,11 @@ QR = Callable[[Frame], tuple[Frame, Array]]
 Record = Callable[[Array, Array, Any], Any]
 """`record(R, sound, extra)` returns what is kept of one QR. `sound` says whether the state after it
 and R are finite; `extra` is what the push returned besides."""
+
+
+def raw_growth(R: Array, sound: Array, extra: Any) -> tuple[Array, Array, Array, Any]:
+    """Returns ln Rᵢᵢ, whether each Rᵢᵢ stands above round-off, `sound` and `extra`: a record."""
+    return jnp.log(jnp.diagonal(R)), above_round_off(R), sound, extra
 
 
 def push_forward(
@@ -118,20 +132,18 @@ def push_frame_coarsely(
 ) -> tuple[Carry, Any]:
     """Pushes a frame along a trajectory with a QR after every group of segments.
 
-    The last group is shorter where `segments_per_qr` does not divide the segments.
-
-    Returns:
-      The state and frame at the end, and the records, stacked along the groups.
+    The last group is shorter where `segments_per_qr` does not divide the segments. Returns the
+    state and frame at the end, and the records, stacked along the groups.
     """
 
-    def segment(carry: Carry, item: tuple[Drive, None]) -> tuple[Carry, None]:
+    def segment(carry: Carry, drive: Drive) -> tuple[Carry, None]:
         def step(update: Update, carry: Carry) -> tuple[Carry, None]:
-            return push_forward(dynamics.context, item[0], update, carry)
+            return push_forward(dynamics.context, drive, update, carry)
 
         return scan_updates(dynamics.schedule, step, carry)[0], None
 
     def group(carry: Carry, slices: Drive, length: int) -> tuple[Carry, Any]:
-        moved, _ = jax.lax.scan(segment, carry, (slices, None), length=length)
+        moved, _ = jax.lax.scan(segment, carry, slices, length=length)
         return _orthonormalized(moved, None, qr, record)
 
     whole, rest = divmod(num_segments, segments_per_qr)
@@ -162,30 +174,26 @@ def _checkpointed(step: Callable, policy: Callable | None) -> Callable:
     return jax.checkpoint(step, policy=policy, prevent_cse=False) if policy else step
 
 
-def linearize_segment(
-    dynamics: Dynamics, state: State, drive: Drive = None
-) -> tuple[State, Callable[[State], State]]:
-    """Returns the state one segment later, and the segment's Jacobian as a linear function."""
-    return jax.linearize(lambda z: run_segment(dynamics, z, drive), state)
-
-
 def split_drives(drives: Drive, *lengths: int) -> list[Drive]:
     """Returns the drives of consecutive parts of a run, which have these numbers of segments."""
-    ends = [sum(lengths[: i + 1]) for i in range(len(lengths))]
     return [
         jax.tree.map(lambda leaf, start=end - length, stop=end: leaf[start:stop], drives)
-        for end, length in zip(ends, lengths, strict=True)
+        for end, length in zip(accumulate(lengths), lengths, strict=True)
     ]
 
 
-class MayFail:
-    """What results of runs share that may become infinite or NaN.
+class GrowthAlongRun:
+    """What the results share that measure growth along a run.
 
     Attributes:
+      clock: what one step of `log_growth` is.
+      unit: the unit of the exponents.
       failed_at: () the step, counted from 0, after which the run was first not finite; −1 if it
         stayed finite. From there on the numbers mean nothing.
     """
 
+    clock: ClassVar[str] = "update"
+    unit: ClassVar[str] = "nats per update"
     failed_at: Any
 
     @property
@@ -194,16 +202,14 @@ class MayFail:
         return self.failed_at < 0
 
 
+def by_update(records: Any) -> Any:
+    """Returns records stacked along (segments, updates) as stacked along all updates of a run."""
+    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), records)
+
+
 def first_failure(sound: Bool[Array, " steps"]) -> Int[Array, ""]:
     """Returns the first step that is not sound, counted from 0; −1 if all are."""
     return jnp.where(sound.all(), -1, jnp.argmin(sound)).astype(jnp.int32)
-
-
-def check_counts(least: int, **counts: int) -> None:
-    """Refuses numbers below the least that makes sense, by name."""
-    for name, count in counts.items():
-        if count < least:
-            raise ValueError(f"{name} must be at least {least}, got {count}")
 
 
 def all_finite(tree: Any) -> Bool[Array, ""]:
@@ -226,10 +232,6 @@ def initial_frame(
       frame: a state with a leading axis k.
       num_vectors: k of a frame that is drawn.
       name: what the caller calls k.
-
-    Raises:
-      ValueError: for a k beyond the state's dimension, for both or neither of `key` and `frame`,
-        for states that are not float32 or float64, or for a frame that is not orthonormal.
     """
     check_dtypes(start)
     if (key is None) == (frame is None):
@@ -268,16 +270,16 @@ def _check_size(num_vectors: int, start: State, name: str) -> None:
 
 def _check_frame(frame: Frame, start: State) -> None:
     """Refuses a frame of the wrong shape or, where its values are known, one not orthonormal."""
-    sizes = {leaf.shape[0] if leaf.ndim else 0 for leaf in jax.tree.leaves(frame)}
-    expected = jax.tree.map(lambda leaf: (max(sizes), *leaf.shape), start)
+    k = count_vectors(frame) if jnp.ndim(jax.tree.leaves(frame)[0]) else 0
+    expected = jax.tree.map(lambda leaf: (k, *leaf.shape), start)
     shapes = jax.tree.map(jnp.shape, frame)
-    if len(sizes) != 1 or shapes != expected:
+    if shapes != expected:
         raise ValueError(f"frame must be a state with a leading axis k, {expected}; got {shapes}")
-    _check_size(max(sizes), start, "the frame's number of vectors")
+    _check_size(k, start, "the frame's number of vectors")
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(frame)):
         return  # inside a transformation values are unknown
     with jax.ensure_compile_time_eval():  # a frame from outside of a `jit` is known in it too
-        skew = float(jnp.max(jnp.abs(gram(frame) - jnp.eye(max(sizes)))))
+        skew = float(jnp.max(jnp.abs(gram(frame) - jnp.eye(k))))
     if not skew < 1e-3:
         raise ValueError(
             f"frame must be orthonormal, but its Gram matrix differs from the identity by "

@@ -13,12 +13,12 @@ import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array
 
+from rrjax.checks import check_count, check_positive
 from rrjax.contract import Dynamics, State, count_updates
 from rrjax.dynamics.precision import exact_products
 from rrjax.dynamics.tangent import (
     Carry,
-    MayFail,
-    check_counts,
+    GrowthAlongRun,
     first_failure,
     initial_frame,
     push_frame,
@@ -28,6 +28,7 @@ from rrjax.dynamics.tangent import (
 from rrjax.frames import (
     Frame,
     above_round_off,
+    count_vectors,
     dimension,
     orthonormalize,
     orthonormalize_dense,
@@ -45,7 +46,7 @@ EVERYTHING = jax.checkpoint_policies.everything_saveable
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class Exponents(MayFail):
+class Exponents(GrowthAlongRun):
     """Finite-time Lyapunov exponents that can be differentiated. A pytree.
 
     Attributes:
@@ -75,10 +76,8 @@ class _Plan:
     policy: Callable
 
     def __post_init__(self):
-        check_counts(1, num_segments=self.num_segments, stride=self.stride)
-        if self.segments_per_qr is not None:
-            check_counts(1, segments_per_qr=self.segments_per_qr)
-        check_counts(0, frame_transient=self.frame_transient)
+        check_positive(self, ("num_segments", "stride", "segments_per_qr"))
+        check_count("frame_transient", self.frame_transient)
         if self.stride > 1 and self.segments_per_qr not in (1, None):
             raise ValueError(
                 f"segments_per_qr must be 1 or None where stride counts single segments; got "
@@ -116,12 +115,8 @@ def exponents(
     289 with one QR a segment), against 1,031 and 3,263 with `EVERYTHING` stored.
 
     Args:
-      dynamics: of one puzzle; `vmap` over it for many.
-      num_exponents: k. Where `frame` is given, its size counts instead.
+      dynamics, num_exponents, key, frame, initial: as in `rrjax.spectrum`.
       num_segments: how many segments to run after the transient.
-      key: draws the initial frame. Exactly one of `key` and `frame` is given.
-      frame: the initial frame, orthonormal: a state with a leading axis k.
-      initial: the initial state in place of `dynamics.initial`.
       frame_transient: segments that state and frame run first, uncounted.
       stride: after the transient, count the first segment and then every `stride`-th.
       segments_per_qr: do a QR after so many segments; None: after every update.
@@ -129,9 +124,8 @@ def exponents(
         `jax.checkpoint_policies`.
 
     Raises:
-      ValueError: for sizes below their least, more segments than the drive has, both or neither of
-        `key` and `frame`, a frame of the wrong shape or not orthonormal, or states that are not
-        float32 or float64.
+      ValueError: as `rrjax.spectrum`, for a stride or `segments_per_qr` below 1, and for a stride
+        with more than one segment per QR.
     """
     plan = _Plan(num_segments, frame_transient, stride, segments_per_qr, policy)
     start = dynamics.start(initial)
@@ -162,8 +156,7 @@ def _push(
 
     Where every update has its QR, a group is one segment, and `sound` is that of each update.
     """
-    k, n = len(jax.tree.leaves(carry[1])[0]), dimension(carry[0])
-    dense = k >= _DENSE_VECTORS and n <= _DENSE_DIMENSION
+    dense = count_vectors(carry[1]) >= _DENSE_VECTORS and dimension(carry[0]) <= _DENSE_DIMENSION
 
     def qr(V: Frame) -> tuple[Frame, Array]:
         return checkpoint_name((orthonormalize_dense if dense else orthonormalize)(V), "frame")

@@ -31,33 +31,22 @@ def two_sided(exponents: Exponents, target: float | Array = 0.0) -> Float[Array,
 
 
 def one_sided(exponents: Exponents, target: float | Array = 0.0) -> Float[Array, ""]:
-    """Returns mean_i relu(λᵢ − λ*)² over the resolved directions; NaN where none is resolved.
-
-    Raises:
-      ValueError: for a target that is not finite or has another shape.
-    """
+    """Returns mean_i relu(λᵢ − λ*)² over the resolved directions; otherwise as `two_sided`."""
     excess = jax.nn.relu(_excess(exponents.values, exponents.resolved, target))
     return _mean_square(exponents.resolved, excess)
 
 
 def one_sided_leading(exponents: Exponents, target: float = 0.0) -> Float[Array, ""]:
-    """Returns relu(λ₁ − λ*)², of the first exponent alone; NaN where it is not resolved.
-
-    Raises:
-      ValueError: for a target that is not a finite number.
-    """
+    """Returns relu(λ₁ − λ*)², of the first exponent alone; otherwise as `two_sided`."""
     values, resolved = exponents.values[:1], exponents.resolved[:1]
     (first,) = _excess(values, resolved, target)
     return jnp.where(resolved[0], jnp.square(jax.nn.relu(first)), jnp.nan)
 
 
 def one_sided_volume(exponents: Exponents, target: float | Array = 0.0) -> Float[Array, ""]:
-    """Returns relu(Σᵢ λᵢ − k λ*)², of the growth of the volume of the k resolved directions.
+    """Returns relu(Σᵢ λᵢ − k λ*)², for the volume of the k resolved directions.
 
-    NaN where none is resolved.
-
-    Raises:
-      ValueError: for a target that is not finite or has another shape.
+    Otherwise it is as `two_sided`.
     """
     volume = jax.nn.relu(_excess(exponents.values, exponents.resolved, target).sum())
     return jnp.where(exponents.resolved.any(), jnp.square(volume), jnp.nan)

@@ -22,11 +22,9 @@ class FlossingSchedule:
     at_most: int | None = None
 
     def __post_init__(self):
-        if self.every is not None:
-            check_count("every", self.every, least=1)
+        check_count("every", self.every, least=1)
         for name in ("pre", "episode", "at_most"):
-            if getattr(self, name) is not None:
-                check_count(name, getattr(self, name))
+            check_count(name, getattr(self, name))
 
     def steps_before(self, step: int) -> int:
         """Returns the flossing steps due before the training step `step`, counted from 0.
@@ -34,8 +32,7 @@ class FlossingSchedule:
         Raises:
           ValueError: for a negative step.
         """
-        if step < 0:
-            raise ValueError(f"step must be at least 0; got {step}")
+        check_count("step", step)
         if step == 0:
             return self.pre
         if self.every is None or step % self.every:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array
 
+from rrjax.checks import check_count
 from rrjax.contract import named_fields
 
 Params = Any
@@ -75,8 +76,7 @@ def check_steps(state: optax.OptState, limit: int) -> None:
       FloatingPointError: if they were.
       ValueError: for another limit.
     """
-    if limit < 1:
-        raise ValueError(f"limit must be at least 1 skipped step; got {limit}")
+    check_count("limit", limit, least=1)
     in_a_row, total = num_skipped(state)
     if in_a_row >= limit:
         raise FloatingPointError(

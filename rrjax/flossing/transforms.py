@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
+from rrjax.checks import check_count, check_number
 from rrjax.flossing.differentiable import Exponents
 from rrjax.flossing.losses import Loss, two_sided
 
@@ -61,17 +62,21 @@ def penalized_loss(
     Raises:
       ValueError: for a negative weight or E < 1.
     """
-    _check_every(every)
-    _check_weight(weight)
+    check_count("every", every, least=1)
+    check_number("weight", weight, least=0)
 
     def penalty_of(params: Any, batch: Any) -> tuple[Array, Array]:
         exponents = measure(params, batch)
         return penalty(exponents), exponents.values
 
     def total(params: Any, batch: Any, step: Any) -> tuple[Array, Penalty]:
-        value = loss(params, batch)
-        due = step % every == 0
-        extra, values = _measured(due, penalty_of, params, batch)
+        shapes = jax.eval_shape(penalty_of, params, batch)
+
+        def nothing(params: Any, batch: Any) -> tuple[Array, Array]:
+            return jnp.zeros_like(shapes[0]), jnp.full_like(shapes[1], jnp.nan)
+
+        value, due = loss(params, batch), step % every == 0
+        extra, values = jax.lax.cond(due, penalty_of, nothing, params, batch)
         shown = jnp.where(due, extra, jnp.nan)
         return value + weight * extra, Penalty(value, shown, values)
 
@@ -103,16 +108,13 @@ def penalized(
 
     Args:
       optimizer: takes the sum of both gradients.
-      measure: `measure(params, batch)` returns the exponents of one trajectory.
-      penalty: a loss of `rrjax.flossing`, with its target bound by `functools.partial`.
-      weight: ≥ 0.
-      every: E.
+      measure, penalty, weight, every: as in `penalized_loss`.
 
     Raises:
       ValueError: for a negative weight or E < 1; from `update`, without params.
     """
-    _check_every(every)
-    _check_weight(weight)
+    check_count("every", every, least=1)
+    check_number("weight", weight, least=0)
     inner = optax.with_extra_args_support(optimizer)
 
     def init(params: Any) -> PenalizedState:
@@ -154,14 +156,13 @@ def log_exponents(
     Use: `optimizer.update(gradient, state, params, batch=batch)`.
 
     Args:
-      measure: `measure(params, batch)` returns the exponents of one trajectory.
-      num_exponents: k of these.
-      every: E.
+      measure, every: as in `penalized_loss`.
+      num_exponents: k, the number of exponents that `measure` returns.
 
     Raises:
       ValueError: for E < 1; from `update`, without params.
     """
-    _check_every(every)
+    check_count("every", every, least=1)
 
     def init(params: Any) -> LogState:
         return LogState(jnp.zeros([], jnp.int32), jnp.full(num_exponents, jnp.nan))
@@ -203,9 +204,8 @@ def clip_exponent(
     Raises:
       ValueError: for a limit that is not finite or E < 1; from `update`, without params.
     """
-    _check_every(every)
-    if not -float("inf") < limit < float("inf"):
-        raise ValueError(f"limit must be finite, in nats per update; got {limit}")
+    check_count("every", every, least=1)
+    check_number("limit", limit)
 
     def init(params: Any) -> ClipState:
         zero = jnp.zeros([], jnp.int32)
@@ -235,28 +235,6 @@ def clip_exponent(
         return moved, ClipState(state.step + 1, exponent, state.num_clipped + active)
 
     return optax.GradientTransformationExtraArgs(init, update)
-
-
-def _measured(due: Any, measure: Callable, params: Any, batch: Any) -> tuple[Array, Array]:
-    """Returns what `measure` returns where it is due, else 0 and NaN."""
-    shapes = jax.eval_shape(measure, params, batch)
-
-    def nothing(params: Any, batch: Any) -> tuple[Array, Array]:
-        return jnp.zeros(shapes[0].shape, shapes[0].dtype), jnp.full(
-            shapes[1].shape, jnp.nan, shapes[1].dtype
-        )
-
-    return jax.lax.cond(due, measure, nothing, params, batch)
-
-
-def _check_weight(weight: float) -> None:
-    if not weight >= 0:
-        raise ValueError(f"weight must not be negative; got {weight}")
-
-
-def _check_every(every: int) -> None:
-    if every < 1:
-        raise ValueError(f"every must be at least 1 step; got {every}")
 
 
 def _check_params(params: Any) -> None:

@@ -24,20 +24,16 @@ def rk4(
     """
 
     def step(z: Vector) -> Vector:
-        return _rk4_step(field, time_step, z)
+        a = field(z)
+        b = field(z + time_step / 2 * a)
+        c = field(z + time_step / 2 * b)
+        d = field(z + time_step * c)
+        return z + time_step / 6 * (a + 2 * b + 2 * c + d)
 
     def steps(z: Vector) -> Vector:
         return jax.lax.fori_loop(0, num_steps, lambda _, z: step(z), z)
 
     return step if num_steps == 1 else steps
-
-
-def _rk4_step(field: Callable[[Vector], Vector], dt: float, z: Vector) -> Vector:
-    a = field(z)
-    b = field(z + dt / 2 * a)
-    c = field(z + dt / 2 * b)
-    d = field(z + dt * c)
-    return z + dt / 6 * (a + 2 * b + 2 * c + d)
 
 
 def lorenz63(z: Float[Array, "3"]) -> Float[Array, "3"]:

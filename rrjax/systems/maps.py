@@ -1,5 +1,7 @@
 """Maps whose Lyapunov exponents are known exactly or to many digits."""
 
+from collections.abc import Iterable
+
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -84,47 +86,26 @@ _GOLDEN = float(np.log((3 + np.sqrt(5)) / 2))
 _ENTROPY = float(-SKEW * np.log(SKEW) - (1 - SKEW) * np.log(1 - SKEW))
 _EXACT = {"num_segments": 5, "transient": 5}
 
-# Linear maps stay at their fixed point 0: the Jacobian is the same, and no orbit overflows.
+
+def _linear(name: str, matrix: np.ndarray, factors: Iterable[float], reference: str) -> System:
+    """Returns a linear map at its fixed point 0, from where no orbit can overflow."""
+    logs = [float(np.log(factor)) for factor in factors]
+    start, total = np.zeros(len(matrix)), sum(logs)
+    return System(
+        name, linear(matrix), start, by_index(*logs), 1e-9, reference, total=total, **_EXACT
+    )
+
+
 MAPS = (
-    System(
-        "diagonal",
-        linear(np.diag(DIAGONAL)),
-        np.zeros(4),
-        by_index(*np.log(DIAGONAL).tolist()),
-        1e-9,
-        "logarithms of the entries",
-        total=float(np.log(DIAGONAL).sum()),
-        **_EXACT,
+    _linear("diagonal", np.diag(DIAGONAL), DIAGONAL, "logarithms of the entries"),
+    _linear(
+        "rotation", ROTATION, (0.9, 0.9), "a rotation by 0.7 times 0.9: all directions shrink alike"
     ),
-    System(
-        "rotation",
-        linear(ROTATION),
-        np.zeros(2),
-        by_index(np.log(0.9), np.log(0.9)),
-        1e-9,
-        "a rotation by 0.7 times 0.9: every direction shrinks alike",
-        total=2 * float(np.log(0.9)),
-        **_EXACT,
+    _linear(
+        "symmetric", SYMMETRIC, (2.0, 1.0, 0.5), "logarithms of the absolute eigenvalues 2, 1, −½"
     ),
-    System(
-        "symmetric",
-        linear(SYMMETRIC),
-        np.zeros(3),
-        by_index(np.log(2.0), 0.0, -np.log(2.0)),
-        1e-9,
-        "logarithms of the absolute eigenvalues 2, 1, −½",
-        total=0.0,
-        **_EXACT,
-    ),
-    System(
-        "non-normal",
-        linear(NON_NORMAL),
-        np.zeros(3),
-        by_index(*np.log([0.9, 0.6, 0.2]).tolist()),
-        1e-9,
-        "logarithms of the eigenvalues 0.9, 0.6, 0.2",
-        total=float(np.log([0.9, 0.6, 0.2]).sum()),
-        **_EXACT,
+    _linear(
+        "non-normal", NON_NORMAL, (0.9, 0.6, 0.2), "logarithms of the eigenvalues 0.9, 0.6, 0.2"
     ),
     System(
         "logistic",

@@ -1,10 +1,9 @@
 """Search and capture: a chaotic search of [0, 1] that ends when it comes near the solution.
 
 It is the smallest model of transient chaos in recursive reasoning. A run that still searches when
-it is read out has failed and is chaotic up to then. A captured run contracts.
+it is read out has failed and is chaotic up to then. A captured run contracts. Of T updates of which
+t searched, the exponent is (t ln 2 + (T − t) ln ½) / T on average over starts.
 """
-
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -51,22 +50,6 @@ def search_and_capture(
     return Dynamics(
         start, (Update("toy", _driven_update),), _captured, (solution, radius_like), first
     )
-
-
-def ftle(capture_time: ArrayLike, num_updates: int) -> Any:
-    """Returns the toy's finite-time exponent on average over starts, in nats per update.
-
-      λ = (t_s ln 2 + (T − t_s) ln ½) / T
-
-    Args:
-      capture_time: t_s, the updates that searched, at most T.
-      num_updates: T.
-
-    Returns:
-      An array of the shape of `capture_time`, a number for a number.
-    """
-    searched = np.asarray(capture_time)
-    return (2 * searched - num_updates) * np.log(2) / num_updates
 
 
 def _driven_update(context: Context, x: Array, is_first: Bool[Array, ""]) -> Array:

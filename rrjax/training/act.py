@@ -1,10 +1,11 @@
-"""Adaptive computation time as upstream streams it: one segment a step, slots refilled on halting.
+"""Adaptive computation time (ACT): every step runs one segment of each slot.
 
-A slot keeps its puzzle, and its state, until it halts; the row offered meanwhile is discarded.
+A slot keeps its puzzle and its state until it halts, and takes a new puzzle then. The rows that a
+batch offers to running slots are discarded.
 Source: TinyRecursiveModels `trm.py`, HRM `hrm_act_v1.py` (the ACT wrappers).
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,14 @@ from rrjax.puzzles.batch import Batch
 
 
 class Slots(NamedTuple):
-    """The streaming carry: state with a leading batch axis, and what each slot works on."""
+    """What streams from step to step: the states of all slots, and the puzzle that each works on.
+
+    Attributes:
+      state: the state, with a leading batch axis.
+      batch: the puzzles.
+      steps: segments that each slot has run on its puzzle.
+      halted: whether each slot takes a new puzzle before its next segment.
+    """
 
     state: State
     batch: Batch
@@ -26,7 +34,7 @@ class Slots(NamedTuple):
 
 
 class Segment(NamedTuple):
-    """One segment of all slots: the slots after it, their readout, and the bootstrap target."""
+    """The result of one segment: the slots after it, their readout, and the bootstrap target."""
 
     slots: Slots
     readout: Readout
@@ -34,7 +42,7 @@ class Segment(NamedTuple):
 
 
 def empty_slots(params: Params, config: Config, batch: Batch) -> Slots:
-    """Slots that have all halted: the first refill gives each its puzzle and initial state."""
+    """Returns slots that have all halted, so that the first refill gives each a puzzle."""
     size = batch.inputs.shape[0]
     start = initial_state(params, config)
     state = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (size, *leaf.shape)), start)
@@ -42,10 +50,10 @@ def empty_slots(params: Params, config: Config, batch: Batch) -> Slots:
 
 
 def refill(slots: Slots, batch: Batch, initial: State) -> Slots:
-    """Give halted slots a new puzzle, the initial state and step 0; leave the others alone."""
+    """Returns the slots with a new puzzle, the initial state and step 0 where they had halted."""
     start = jax.tree.map(lambda old, new: jnp.broadcast_to(new, old.shape), slots.state, initial)
     state, data = jax.tree.map(
-        lambda old, new: jnp.where(_over(slots.halted, old), new, old),
+        lambda old, new: jnp.where(slots.halted.reshape(-1, *(1,) * (old.ndim - 1)), new, old),
         (slots.state, slots.batch),
         (start, batch),
     )
@@ -53,10 +61,11 @@ def refill(slots: Slots, batch: Batch, initial: State) -> Slots:
 
 
 def segment_with_gradient(dynamics: Dynamics, state: State) -> State:
-    """A segment whose last `gradient_updates` updates alone are differentiated.
+    """Returns the state after one segment, of which only the last updates are differentiated.
 
-    The carry is detached, and so is the context of the updates before: a `stop_gradient` behind
-    them would leave their tangents to be computed and thrown away.
+    These are the last `dynamics.gradient_updates` updates. The incoming state is detached, and so
+    is the context of the earlier updates: a `stop_gradient` after them would leave their tangents
+    to be computed and thrown away.
     """
     assert dynamics.gradient_updates is not None
     head, tail = split_last(dynamics.schedule, dynamics.gradient_updates)
@@ -72,14 +81,14 @@ def run_slots(
     slots: Slots,
     key: jax.Array,
 ) -> Segment:
-    """One training segment of every slot, and which of them halt.
+    """Returns one training segment of every slot, and which of them halt after it.
 
     Args:
       params: nested parameters (differentiated).
       vectors: the puzzle-embedding vectors of the slots' puzzles (differentiated), or None.
       config: the cell.
       slots: refilled slots.
-      key: for the exploration of longer runs.
+      key: key of the exploration of longer runs.
     """
 
     def bind(tokens: Array, vector: Array | None) -> Dynamics:
@@ -116,7 +125,3 @@ def _halts(readout: Readout, steps: Array, config: Config, key: jax.Array) -> Ar
     explores = jax.random.uniform(key_explore, steps.shape) < arch.halt_exploration_prob
     least = jax.random.randint(key_least, steps.shape, 2, arch.halt_max_steps + 1)
     return (last | (readout.q_halt > threshold)) & (steps >= jnp.where(explores, least, 0))
-
-
-def _over(flags: Array, leaf: Any) -> Array:
-    return flags.reshape(-1, *(1,) * (leaf.ndim - 1))

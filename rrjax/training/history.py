@@ -1,4 +1,4 @@
-"""Finished and running trainings: their numbers, and tables over seeds."""
+"""Reads finished and running trainings, and averages them over their seeds."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,20 +9,20 @@ from typing import Any
 import numpy as np
 
 from rrjax.analysis.intervals import Interval, student_interval
-from rrjax.store import read_json
-from rrjax.training.logs import EVALUATED, METRICS, read_table
+from rrjax.store import check_format, read_json
+from rrjax.training.logs import EVALUATED, METRICS, RUN_FORMAT, read_table
 
 SEED = "recipe.seed"
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a folder of `rrjax train` says.
+    """The contents of a folder of `rrjax train`.
 
     Attributes:
-      folder: of the run.
+      folder: the run folder.
       config: `config.json`: `identity` (config, recipe, sets), `loop`, `num_weights`, `made_by`.
-      metrics: columns of `metrics.csv` by name, (rows,) float64; NaN for an empty cell.
+      metrics: the columns of `metrics.csv` by name, (rows,) float64, NaN for an empty cell.
     """
 
     folder: Path
@@ -30,19 +30,19 @@ class Run:
     metrics: dict[str, np.ndarray]
 
     def evaluations(self, metric: str = "exact_accuracy") -> np.ndarray:
-        """A test metric at each evaluation, in order; (0,) before the first or for another name."""
+        """Returns a test metric at each evaluation; (0,) if the run has none of that name."""
         values = self.metrics.get(f"{EVALUATED}{metric}", np.empty(0))
         return values[~np.isnan(values)]
 
     @property
     def finished(self) -> bool:
-        """Whether all steps of the recipe are done."""
+        """Whether the run has done all steps of its recipe."""
         return self.metrics["step"][-1:].tolist() == [self.config["identity"]["recipe"]["steps"]]
 
 
 @dataclass(frozen=True)
 class OverRuns:
-    """A number of several runs.
+    """A number of several runs, with its average over them.
 
     Attributes:
       mean: Their mean with Student's interval, whose ends are NaN for a single run.
@@ -57,16 +57,16 @@ class OverRuns:
 
 @dataclass(frozen=True)
 class Group:
-    """Runs that agree in what they are grouped by.
+    """Runs that have the same values of the settings by which they are grouped.
 
     Attributes:
-      by: their common values.
-      num_runs: how many have an evaluation; all numbers are over these.
-      num_unfinished: how many of them have not done all their steps.
-      varying: what else they differ in, beside the seed: where there is anything, the intervals
-        are not over seeds alone.
+      by: the values of these settings.
+      num_runs: number of runs with an evaluation; all numbers are over these.
+      num_unfinished: number of these runs that have not done all their steps.
+      varying: the other settings in which the runs differ, without the seed. If there are any, the
+        intervals are not over seeds alone.
       best: highest value of each run.
-      final: value of each run's last evaluation.
+      final: value of the last evaluation of each run.
     """
 
     by: dict[str, Any]
@@ -81,18 +81,21 @@ def load_run(folder: str | Path) -> Run:
     """Returns the configuration and the numbers of a training, finished or not.
 
     Raises:
-      ValueError: for a folder that is not of `rrjax train`, or damaged files.
+      ValueError: if the folder is not of `rrjax train`, is of another version of rrjax, or has
+        damaged files.
     """
     folder = Path(folder)
-    if not (folder / "config.json").is_file() or not (folder / METRICS).is_file():
+    path = folder / "config.json"
+    if not path.is_file() or not (folder / METRICS).is_file():
         raise ValueError(
             f"{folder} is no run: expected config.json and {METRICS}, as `rrjax train --out` "
             "writes them once the first step is logged"
         )
-    config = read_json(folder / "config.json")
+    config = read_json(path)
+    check_format(config, *RUN_FORMAT, path)
     identity = config.get("identity")
     if not isinstance(identity, Mapping) or "recipe.steps" not in dict(_leaves(identity)):
-        raise ValueError(f"{folder / 'config.json'} is not of `rrjax train`: it names no recipe")
+        raise ValueError(f"{path} is not of `rrjax train`: it names no recipe")
     metrics = read_table(folder / METRICS)
     if "step" not in metrics:
         raise ValueError(f"{folder / METRICS} is not of `rrjax train`: it has no column step")
@@ -102,30 +105,32 @@ def load_run(folder: str | Path) -> Run:
 def aggregate_runs(
     folder: str | Path, by: Sequence[str] = (), metric: str = "exact_accuracy"
 ) -> list[Group]:
-    """Best and final test accuracy over seeds, of all runs in a folder and below it.
+    """Returns best and final test accuracy over seeds, of all runs in a folder and below it.
 
       mean ± t(n − 1; 0.975) s/√n
 
     Args:
-      folder: with the run folders.
-      by: what a group's runs have in common: dotted keys of `identity` in `config.json`, such as
-        `recipe.augmentation.objective` or `config.arch.name`.
+      folder: the folder with the run folders.
+      by: the settings by which runs are grouped, as dotted keys of `identity` in `config.json`,
+        such as `recipe.augmentation.objective` or `config.arch.name`.
       metric: a test metric, such as `exact_accuracy@sigma=0.5`.
 
     Returns:
-      The groups, in order of their values. Best values are over the evaluations of a run and so
-      biased upwards, the more the more there are.
+      The groups, in the order of their values. The best value of a run is the highest of its
+      evaluations. It is biased upwards, and more so the more evaluations there are.
 
     Raises:
-      ValueError: where there is no run with that metric, a run has no such key, or two runs are
-        the same (a copy would count twice).
+      ValueError: if no run has that metric, a run has no such key, two runs are the same (a copy
+        would count twice), or a run is of another version of rrjax.
     """
     runs = [load_run(path.parent) for path in sorted(Path(folder).rglob(METRICS))]
     evaluated = [run for run in runs if run.evaluations(metric).size]
     if not evaluated:
+        names = (name for run in runs for name in run.metrics if name.startswith(EVALUATED))
+        known = dict.fromkeys(name.removeprefix(EVALUATED) for name in names)
         raise ValueError(
             f"{folder}: expected runs with the test metric {metric!r}, found "
-            f"{_known_metrics(runs) or 'none with any'} in {len(runs)} runs"
+            f"{', '.join(known) or 'none with any'} in {len(runs)} runs"
         )
     _check_different(evaluated)
     groups: dict[str, list[Run]] = {}
@@ -136,7 +141,7 @@ def aggregate_runs(
 
 
 def _in_order(key: str) -> list[tuple]:
-    """Numbers by size and before all else, which goes by its text."""
+    """Returns a key for sorting: numbers come first, by size, and all else follows by its text."""
     return [
         (0, value) if isinstance(value, int | float) else (1, str(value))
         for value in json.loads(key)
@@ -164,15 +169,15 @@ def _over_runs(values: Sequence[float]) -> OverRuns:
 
 
 def _check_different(runs: Sequence[Run]) -> None:
-    seen: dict[str, Path] = {}
+    folders: dict[str, Path] = {}
     for run in runs:
         key = json.dumps(run.config["identity"], sort_keys=True)
-        if key in seen:
+        if key in folders:
             raise ValueError(
-                f"{seen[key]} and {run.folder} are the same run, also in the seed, and would "
-                "count twice: take one of them elsewhere"
+                f"{folders[key]} and {run.folder} are the same run, also in the seed, and would "
+                "count twice: move one of them elsewhere"
             )
-        seen[key] = run.folder
+        folders[key] = run.folder
 
 
 def _value(run: Run, name: str) -> Any:
@@ -191,10 +196,3 @@ def _leaves(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any
             yield from _leaves(value, f"{above}{key}.")
         else:
             yield f"{above}{key}", value
-
-
-def _known_metrics(runs: Sequence[Run]) -> str:
-    found = dict.fromkeys(
-        name.removeprefix(EVALUATED) for run in runs for name in run.metrics if EVALUATED in name
-    )
-    return ", ".join(found)

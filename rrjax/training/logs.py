@@ -1,4 +1,4 @@
-"""The tables of a run: CSV files with a row for each logged step, and what goes into a row."""
+"""The tables of a run: CSV files with a row for each logged step, and the numbers of a row."""
 
 import csv
 import io
@@ -13,6 +13,9 @@ from rrjax.store import write_bytes_atomically
 
 EVALUATED = "test/"
 """Prefix of the names of test metrics."""
+
+RUN_FORMAT = ("training run", 1)
+"""Kind and version of `config.json` in a run folder."""
 
 Row = dict[str, float | int]
 

@@ -22,7 +22,17 @@ from rrjax.training.checkpoints import Checkpoints
 from rrjax.training.data import Sampler
 from rrjax.training.evaluate import StartNoise, evaluate, read_arc_test, segment_statistics
 from rrjax.training.floss import check_floss, floss_before, floss_step
-from rrjax.training.logs import EVALUATED, FLOSS, LATENTS, METRICS, RECURSION, Logs, Row, Window
+from rrjax.training.logs import (
+    EVALUATED,
+    FLOSS,
+    LATENTS,
+    METRICS,
+    RECURSION,
+    RUN_FORMAT,
+    Logs,
+    Row,
+    Window,
+)
 from rrjax.training.monitor import Monitor
 from rrjax.training.optimizers import learning_rate
 from rrjax.training.placement import Device, Placement, training_devices
@@ -30,9 +40,6 @@ from rrjax.training.settings import LoopSettings, Recipe
 from rrjax.training.state import Flat, TrainState, init_train_state, model_params
 from rrjax.training.step import train_step
 from rrjax.training.task import TrainingTask
-
-RUN_FORMAT = ("training run", 1)
-"""Kind and version of `config.json` in a run folder."""
 
 Report = Callable[[int, dict[str, float]], None]
 """Called with the step and its metrics after each logged row, in the process that writes."""
@@ -218,7 +225,7 @@ def _stopped(complaint: str, step: int, folder: Path, checkpoints: Checkpoints) 
     last = checkpoints.last()
     good = f"there is none yet in {folder / 'checkpoints'}" if last is None else f"it is {last}"
     return (
-        f"{complaint} at step {step}; the last good checkpoint: {good}; start anew elsewhere "
+        f"{complaint} at step {step}; the last good checkpoint: {good}; start again elsewhere "
         "with a lower lr or a longer warm-up"
     )
 

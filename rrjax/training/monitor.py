@@ -1,37 +1,39 @@
-"""When a run must stop: numbers that are not finite, and losses that jump."""
+"""Says when a run must stop: at numbers that are not finite, and at losses that jump."""
 
 import math
 import statistics
 from collections.abc import Mapping, Sequence
 
 _RECENT = 20
-"""Logged losses that a new one is compared with; fewer at the start."""
+"""Number of logged losses that a new one is compared with; at the start there are fewer."""
 
 _FEWEST = 5
-"""Logged losses before any is called a jump."""
+"""Number of logged losses before any can be called a jump."""
+
+_MUST_BE_FINITE = {
+    "loss": "the loss",
+    "gradient_norm": "the norm of the gradient",
+    "parameter_norm": "the norm of the weights",
+}
 
 
 class Monitor:
     """Watches the logged losses of a run.
 
-    A spike is a loss above `factor` times the median of the last 20 and above the run's first: a
-    run that has learned its puzzles by heart may jump by any factor from almost nothing.
+    A loss is a spike if it is above `factor` times the median of the last 20 losses and above the
+    run's first loss. The second condition is for a run that has learned its puzzles by heart: its
+    loss is almost 0 and may jump by any factor.
     """
 
     def __init__(self, factor: float, losses: Sequence[float] = ()):
-        """Begin, or go on.
-
-        Args:
-          factor: of a spike; 0: no loss is one.
-          losses: what an earlier run's `losses` were.
-        """
+        """Starts with the `losses` of the run that is continued; a factor of 0 allows spikes."""
         self._factor = factor
         self.losses = list(losses)
-        """The first logged loss and the last ones."""
+        """The first logged loss, and the last ones."""
 
     def complaint(self, means: Mapping[str, float]) -> str | None:
-        """Why a run with these means cannot go on, or None; remembers the loss."""
-        for name, words in _WATCHED.items():
+        """Returns why a run with these means cannot go on, or None, and remembers the loss."""
+        for name, words in _MUST_BE_FINITE.items():
             if not math.isfinite(means[name]):
                 return f"{words} is {means[name]}"
         loss, recent = means["loss"], self.losses[-_RECENT:]
@@ -44,10 +46,3 @@ class Monitor:
                 )
         self.losses = [*self.losses[:1], *self.losses[1:][-_RECENT:], loss]
         return None
-
-
-_WATCHED = {
-    "loss": "the loss",
-    "gradient_norm": "the norm of the gradient",
-    "parameter_norm": "the norm of the weights",
-}

@@ -1,4 +1,4 @@
-"""The optimizers of the official recipe, as optax transformations and one sparse update."""
+"""The optimizers of the official recipe: optax transformations, and one sparse update."""
 
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ from rrjax.training.settings import Floss, Recipe
 
 
 class AdamAtan2State(NamedTuple):
-    """Update count and both moments."""
+    """The number of updates, and both moments."""
 
     count: Int[Array, ""]
     mu: optax.Updates
@@ -21,10 +21,12 @@ class AdamAtan2State(NamedTuple):
 
 
 def scale_by_adam_atan2(b1: float, b2: float) -> optax.GradientTransformation:
-    """Adam with atan2(m, √v̂) in place of m/(√v̂ + ε): bounded, and free of ε.
+    """Returns Adam with atan2(m, √v̂) in place of m/(√v̂ + ε), which is bounded and needs no ε.
 
-    u = atan2(m, √(v / (1 − b2ᵗ))) / (1 − b1ᵗ): as in imoneoi's kernel the first bias correction
-    stands outside the arctangent, and nothing is multiplied by 1.27.
+      u = atan2(m, √(v / (1 − b2ᵗ))) / (1 − b1ᵗ)
+
+    The first bias correction stands outside the arctangent and nothing is multiplied by 1.27, as
+    in imoneoi's kernel.
     """
 
     def init(params: optax.Params) -> AdamAtan2State:
@@ -49,7 +51,7 @@ def scale_by_adam_atan2(b1: float, b2: float) -> optax.GradientTransformation:
 def adam_atan2(
     learning_rate: optax.Schedule, b1: float, b2: float, weight_decay: float
 ) -> optax.GradientTransformation:
-    """p ← p(1 − lr·wd) − lr·u, with decay on every weight and u of `scale_by_adam_atan2`."""
+    """Returns p ← p(1 − lr·wd) − lr·u with u of `scale_by_adam_atan2`; every weight decays."""
     return optax.chain(
         scale_by_adam_atan2(b1, b2),
         optax.add_decayed_weights(weight_decay),
@@ -60,10 +62,11 @@ def adam_atan2(
 def warmup_cosine(
     peak: float, warmup_steps: int, total_steps: int, min_ratio: float
 ) -> optax.Schedule:
-    """The reference's rule: linear warm-up, then half a cosine from `peak` to `peak·min_ratio`.
+    """Returns a linear warm-up, then half a cosine from `peak` to `peak·min_ratio`.
 
-    The reference counts a step before it asks for its rate, optax after: hence the + 1. Optax's own
-    rule computes in float32 even where float64 is enabled, which float64 comparisons would see.
+    Upstream counts a step before it asks for its rate, and optax after it: hence the + 1. Optax's
+    own schedule computes in float32 even where float64 is enabled, which would disturb comparisons
+    in float64.
     """
 
     def rate(count: Any) -> Any:
@@ -83,9 +86,9 @@ def sign_sgd_rows(
     learning_rate: Float[Array, ""] | float,
     weight_decay: float,
 ) -> Float[Array, "rows ndim"]:
-    """SignSGD with decoupled decay on the rows named by `ids`; every other row keeps its bits.
+    """Returns the table after SignSGD with decoupled decay on the rows named by `ids`.
 
-    Gradients of equal ids are summed before the sign is taken.
+    Gradients of equal ids are summed before the sign is taken. Every other row keeps its bits.
     """
     learning_rate = jnp.asarray(learning_rate, table.dtype)
     rows, inverse = jnp.unique(
@@ -104,12 +107,12 @@ def main_optimizer(recipe: Recipe) -> optax.GradientTransformation:
 
 
 def puzzle_schedule(recipe: Recipe) -> optax.Schedule:
-    """Returns the learning rate of the puzzle embeddings, by steps done."""
+    """Returns the learning rate of the puzzle embeddings as a function of the steps done."""
     return _schedule(recipe, recipe.puzzle_emb_lr)
 
 
 def floss_optimizer(floss: Floss, trained: dict[str, Array]) -> optax.GradientTransformation:
-    """Returns the optimizer of flossing steps."""
+    """Returns the optimizer of flossing steps, which skips a step that is not finite."""
     return skip_nonfinite(masked(optax.adam(floss.lr), matching(trained, floss.params)))
 
 

@@ -1,4 +1,4 @@
-"""Logged rows for TensorBoard or W&B, beside the run's own tables."""
+"""Sends logged rows to TensorBoard or W&B, beside the run's own tables."""
 
 import hashlib
 import importlib
@@ -14,29 +14,34 @@ Write = Callable[[int, dict[str, float]], None]
 
 @contextmanager
 def tracking(kind: Tracker, folder: Path, config: dict[str, Any]) -> Iterator[Write]:
-    """What writes a step's numbers by name; it is opened by the first of them.
+    """Yields a function that writes a step's numbers, which it takes by name.
 
-    A run that resumes goes on in the same folder, and in the same W&B run, whose id follows from
-    its `config.json`; what was written after its checkpoint is written again. W&B without a
-    network: `WANDB_MODE=offline`.
+    A run that resumes goes on in the same folder and in the same W&B run, whose id follows from
+    `config.json`. Numbers from after its checkpoint are written again. W&B works without a network
+    if `WANDB_MODE=offline` is set.
 
     Args:
-      kind: `none` writes nothing.
-      folder: of the run, with its `config.json` when the first numbers come; `tensorboard/` or
-        `wandb/` appears in it.
-      config: what makes the run the same run; W&B keeps it.
+      kind: the tracker; `none` writes nothing.
+      folder: the run folder. The tracker makes `tensorboard/` or `wandb/` in it when the first
+        numbers come; `config.json` must exist by then.
+      config: the identity of the run, which W&B keeps.
 
     Raises:
-      ValueError: without the package, saying how to install it.
+      ValueError: if the package is missing; the message says how to install it.
     """
     if kind == "none":
         yield lambda step, numbers: None
         return
-    package = _import(kind)
+    try:
+        package = importlib.import_module(_PACKAGES[kind])
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"track {kind} needs {error.name}, which is missing: pip install 'rrjax[track]'"
+        ) from error
     opened: list[tuple[Write, Callable[[], Any]]] = []
 
     def write(step: int, numbers: dict[str, float]) -> None:
-        if not opened:  # only now is the folder the run's, and the step known that it goes on from
+        if not opened:  # the run has its folder now, and knows the step at which it goes on
             opened.append(_OPEN[kind](package, folder, config, step))
         opened[0][0](step, numbers)
 
@@ -58,7 +63,7 @@ def _tensorboard(package: Any, folder: Path, config: dict[str, Any], step: int) 
 
 
 def _wandb(package: Any, folder: Path, config: dict[str, Any], step: int) -> Any:
-    # it has the time at which the run began: another run of the same settings is not this one
+    # the file has the time at which the run began, by which equal settings are told apart
     name = hashlib.sha256((folder / "config.json").read_bytes()).hexdigest()[:16]
     run = package.init(
         project="rrjax", name=folder.name, id=name, dir=folder, config=config, resume="allow"
@@ -68,12 +73,3 @@ def _wandb(package: Any, folder: Path, config: dict[str, Any], step: int) -> Any
 
 _OPEN = {"tensorboard": _tensorboard, "wandb": _wandb}
 _PACKAGES = {"tensorboard": "tensorboardX", "wandb": "wandb"}
-
-
-def _import(kind: str) -> Any:
-    try:
-        return importlib.import_module(_PACKAGES[kind])
-    except ModuleNotFoundError as error:
-        raise ValueError(
-            f"track {kind} needs {error.name}, which is missing: pip install 'rrjax[track]'"
-        ) from error

@@ -169,7 +169,9 @@ def test_vectors_do_not_depend_on_the_initial_frame(henon_run):
     assert (np.sum(other.vectors * henon_run.vectors, -1) < 0).any()  # only lines are defined
 
 
-@pytest.mark.parametrize("every", [1, 4, 1000])
+@pytest.mark.parametrize(
+    "every", [4, *(pytest.param(every, marks=pytest.mark.slow) for every in (1, 1000))]
+)
 def test_checkpoint_spacing_does_not_change_the_vectors(every):
     default = covariant_vectors(henon_map(), 2, key=KEY, **INVARIANCE)
     spaced = covariant_vectors(henon_map(), 2, key=KEY, segments_per_checkpoint=every, **INVARIANCE)

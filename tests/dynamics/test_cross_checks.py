@@ -18,13 +18,19 @@ def _float64():
         yield
 
 
+def one_fast(first: str, *others: str):
+    """Parametrises a test by names of systems, all but the first of them slow."""
+    slow = (pytest.param(name, marks=pytest.mark.slow) for name in others)
+    return pytest.mark.parametrize("name", [first, *slow])
+
+
 def initial_frame(state: jax.Array, seed: int) -> jax.Array:
     """The frame that lyapax draws, (k, n): its Gaussian columns, orthonormalised."""
     draws = jax.random.normal(jax.random.PRNGKey(seed), (state.size, state.size), state.dtype)
     return jnp.linalg.qr(draws)[0].T
 
 
-@pytest.mark.parametrize("name", ["non-normal", "henon", "standard", "lorenz63"])
+@one_fast("henon", "non-normal", "standard", "lorenz63")
 def test_lyapax_measures_the_same(name):
     system, steps = SYSTEMS[name], 300
     start = jnp.asarray(system.initial, jnp.float64)
@@ -36,6 +42,7 @@ def test_lyapax_measures_the_same(name):
     np.testing.assert_allclose(theirs.exponents, expected, rtol=0, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_lyapax_measures_the_same_running_history():
     system, steps = SYSTEMS["henon"], 100
     start = jnp.asarray(system.initial, jnp.float64)
@@ -57,7 +64,7 @@ def dense_product(step, start: jax.Array, num_updates: int) -> np.ndarray:
     return product
 
 
-@pytest.mark.parametrize("name", ["non-normal", "henon", "standard", "rossler"])
+@one_fast("henon", "non-normal", "standard", "rossler")
 def test_scipys_qr_of_the_product_is_that_of_the_updates(name):
     system, num_updates = SYSTEMS[name], 8
     start = jnp.asarray(system.initial, jnp.float64)
@@ -72,7 +79,7 @@ def test_scipys_qr_of_the_product_is_that_of_the_updates(name):
     np.testing.assert_allclose(np.asarray(result.frame).T, turned, rtol=0, atol=1e-7)
 
 
-@pytest.mark.parametrize("name", ["cat", "henon", "standard", "lorenz63"])
+@one_fast("lorenz63", "cat", "henon", "standard")
 def test_singular_values_of_the_product_bound_the_growth_and_have_its_volume(name):
     system, updates = SYSTEMS[name], 6
     start = jnp.asarray(system.initial, jnp.float64)
@@ -89,7 +96,7 @@ def test_singular_values_of_the_product_bound_the_growth_and_have_its_volume(nam
     assert growth[0] >= logs[-1] - 1e-7
 
 
-@pytest.mark.parametrize("name", ["symmetric", "non-normal"])
+@one_fast("non-normal", "symmetric")
 def test_singular_values_of_a_long_product_tend_to_the_exponents(name):
     system, updates = SYSTEMS[name], 20
     start = jnp.asarray(system.initial, jnp.float64)
@@ -103,7 +110,7 @@ def test_singular_values_of_a_long_product_tend_to_the_exponents(name):
     assert (gap < (1e-7 if name == "symmetric" else 5 / updates)).all()
 
 
-@pytest.mark.parametrize("name", ["henon", "lorenz63"])
+@one_fast("henon", "lorenz63")
 def test_the_right_singular_vectors_as_frame_attain_the_bound(name):
     system, updates = SYSTEMS[name], 5
     start = jnp.asarray(system.initial, jnp.float64)

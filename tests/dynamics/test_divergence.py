@@ -56,6 +56,7 @@ def test_known_exponents(rule, start, expected):
         np.testing.assert_allclose(found.exponent, expected, atol=0.01)
 
 
+@pytest.mark.slow
 def test_agrees_with_the_spectrum_of_a_tiny_trm():
     with jax.enable_x64(True):
         dynamics = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), tiny_trm())

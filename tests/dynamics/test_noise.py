@@ -91,7 +91,10 @@ def test_the_updates_and_clocks_are_those_without_noise(schedule):
         assert clock_steps(noisy, clock) == clock_steps(schedule, clock)
 
 
-@pytest.mark.parametrize("schedule", [SCHEDULES["nested"], SCHEDULES["repeat of one"]])
+@pytest.mark.parametrize(
+    "schedule",
+    [SCHEDULES["nested"], pytest.param(SCHEDULES["repeat of one"], marks=pytest.mark.slow)],
+)
 def test_tangents_of_a_linear_map_do_not_see_the_noise(schedule):
     quiet = system(schedule)
     expected = rrjax.spectrum(quiet, 4, SEGMENTS, key=jax.random.key(1))
@@ -121,6 +124,7 @@ def test_no_noise_changes_no_bit_operation_by_operation():
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_spectra_of_many_noisy_runs_are_those_of_each():
     quiet = system((Repeat(2, (BEND,)), TURN, SHRINK))
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import rrjax
 from rrjax.contract import Dynamics
-from rrjax.dynamics.participation import by_state, effective_rows, participation
+from rrjax.dynamics.participation import participation
 
 K = 18
 """Components of a state of three tokens, five numbers and one number."""
@@ -42,7 +42,6 @@ def test_unit_vectors_lie_in_their_row_alone():
     shares = shares_of(as_frame(np.eye(K)))
     rows = np.concatenate([np.repeat([0, 1, 2], 4), np.arange(3, 9)])
     np.testing.assert_array_equal(np.concatenate(shares, axis=1), np.eye(9)[rows])
-    np.testing.assert_array_equal(by_state(shares).tokens, rows < 3)
 
 
 def test_shares_of_a_vector_that_is_known():
@@ -50,9 +49,6 @@ def test_shares_of_a_vector_that_is_known():
     np.testing.assert_allclose(shares.tokens, np.array([[25, 0, 25]]) / 64, rtol=1e-6)
     np.testing.assert_allclose(shares.numbers, np.array([[1, 4, 0, 0, 0]]) / 64, rtol=1e-6)
     np.testing.assert_allclose(shares.number, [[9 / 64]], rtol=1e-6)
-    np.testing.assert_allclose(by_state(shares).numbers, [5 / 64], rtol=1e-6)
-    ratios = np.array(effective_rows(shares))[:, 0]
-    np.testing.assert_allclose(ratios, [2, 25 / 17, 1], rtol=1e-6)
 
 
 @given(seed=st.integers(0, 2**31), exponent=st.integers(-30, 30))
@@ -77,12 +73,6 @@ def test_all_vectors_of_a_complete_frame_fill_every_row():
     np.testing.assert_allclose(tokens.sum(0), [4, 4, 4], rtol=1e-5)
     np.testing.assert_allclose(numbers.sum(0), np.ones(5), rtol=1e-5)
     np.testing.assert_allclose(number.sum(0), [1], rtol=1e-5)
-
-
-def test_effective_rows_of_even_and_of_single_vectors():
-    frame = np.stack([np.full((81, 2), 3.0), np.zeros((81, 2))]).astype(np.float32)
-    frame[1, 7] = 2
-    np.testing.assert_allclose(effective_rows(shares_of(frame)), [81, 1], rtol=1e-6)
 
 
 @pytest.mark.parametrize("bad", [0.0, np.nan, np.inf])

@@ -95,18 +95,6 @@ def test_training_leaves_the_choice_to_the_device():
     assert asked <= {"", "DEFAULT, DEFAULT"}
 
 
-def test_shortened_products_are_those_of_the_tangents_alone():
-    def shortened(params, tokens, key):
-        dynamics = bind(params, CONFIG, tokens)
-        return rrjax.spectrum(dynamics, 3, 2, key=key, precision="bf16").log_growth
-
-    text = jax.jit(shortened).lower(PARAMS, TOKENS, KEY).as_text()
-    products = re.findall(r"stablehlo\.dot_general .*", text)
-    exact = [line for line in products if "bf16" not in line]
-    assert len(exact) < len(products)
-    assert all("HIGHEST, HIGHEST" in line for line in exact)
-
-
 WEIGHTS = jnp.asarray(np.random.default_rng(0).normal(0, 1.5 / 8, (64, 64)), jnp.float32)
 
 

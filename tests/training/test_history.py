@@ -19,7 +19,8 @@ def write_run(folder: Path, seed: int, values: list[float], **more: object) -> P
     recipe |= {name: value for name, value in more.items() if name != "arch"}
     config = {"arch": {"name": more.get("arch", "trm")}}
     folder.mkdir(parents=True)
-    record = {"identity": {"config": config, "recipe": recipe}, "num_weights": {"trained": 7}}
+    identity = {"config": config, "recipe": recipe}
+    record = {"format": "training run 1", "identity": identity, "num_weights": {"trained": 7}}
     (folder / "config.json").write_text(json.dumps(record))
     table = CsvLog(folder / "metrics.csv")
     for index, value in enumerate(values):
@@ -79,7 +80,8 @@ def test_groups_come_in_order_of_their_values(tmp_path):
 def test_a_record_without_a_recipe_is_refused(tmp_path):
     folder = write_run(tmp_path / "run", 0, [0.5])
     for identity in ([], {"recipe": 3}, {"recipe": {"lr": 1}}):
-        (folder / "config.json").write_text(json.dumps({"identity": identity}))
+        record = {"format": "training run 1", "identity": identity}
+        (folder / "config.json").write_text(json.dumps(record))
         with pytest.raises(ValueError, match="it names no recipe"):
             load_run(folder)
 
@@ -110,10 +112,18 @@ def test_what_is_no_run_is_refused(tmp_path):
         load_run(tmp_path)
     with pytest.raises(ValueError, match="found none with any in 0 runs"):
         aggregate_runs(tmp_path)
-    (tmp_path / "config.json").write_text('{"identity": {"job": "spectrum"}}')
-    (tmp_path / "metrics.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(ValueError, match="is not of `rrjax train`: it names no recipe"):
-        load_run(tmp_path)
+
+
+@pytest.mark.parametrize("entry", [{}, {"format": "training run 0"}, {"format": "sweep 1"}])
+def test_a_run_of_another_version_is_refused_by_name(tmp_path, entry):
+    folder = write_run(tmp_path / "run", 0, [0.5])
+    record = json.loads((folder / "config.json").read_text())
+    assert load_run(folder).config == record
+    del record["format"]
+    (folder / "config.json").write_text(json.dumps(record | entry))
+    for read in (lambda: load_run(folder), lambda: aggregate_runs(tmp_path)):
+        with pytest.raises(ValueError, match=r"run/config\.json .* reads 'training run 1' only"):
+            read()
 
 
 def test_the_command_prints_a_row_a_group_and_what_to_mind(runs, capsys, monkeypatch):
