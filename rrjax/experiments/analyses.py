@@ -29,7 +29,7 @@ class AnalysedSpectrum:
 
     Attributes:
       results: The spectrum.
-      runs: Those of its runs that can be ranked.
+      runs: The runs that can be ranked.
       analysis: All numbers.
     """
 

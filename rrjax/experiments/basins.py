@@ -10,7 +10,7 @@ import jax
 
 from rrjax.analysis.restarts import BasinSummary, summarize_basin
 from rrjax.checks import check_count, check_number
-from rrjax.contract import Dynamics, count_updates
+from rrjax.contract import Dynamics
 from rrjax.dynamics.starts import perturb, start_scale
 from rrjax.experiments import restarts
 from rrjax.experiments.experiment import Experiment, Job, check_readout, chosen_readout
@@ -81,9 +81,7 @@ def basin(
         "states": list(states),
         "num_exponents": num_exponents,
     }
-    updates = count_updates(job.dynamics.schedule)
-    facts = {"clock": "segment", "updates_per_segment": updates, "start_scale": scale}
-    return job.results(arrays, options, **facts)
+    return job.results(arrays, options, clock="segment", start_scale=scale)
 
 
 def perturbed(

@@ -12,7 +12,7 @@ import numpy as np
 
 from rrjax.analysis.table import Table
 from rrjax.checks import check_count, check_seed
-from rrjax.contract import Dynamics
+from rrjax.contract import Dynamics, count_updates
 from rrjax.experiments import reasoner
 from rrjax.experiments.reasoner import Puzzles, Reasoner
 from rrjax.experiments.shown import Figures, Summary
@@ -21,13 +21,16 @@ from rrjax.jobs.progress import progress
 from rrjax.jobs.shares import parse_share
 from rrjax.jobs.sweep import Sweep, Unfinished, run
 from rrjax.plots.canvas import Draw
+from rrjax.puzzles.batch import Batch
 from rrjax.results.axes import ArraySpec, describe_arrays
 from rrjax.results.results import Results
 from rrjax.store import Arrays, describe_run, version
 
-# Numbers of state and tangents that a chunk may hold. On a processor more fall out of a core's
-# cache (measured); on an accelerator fewer leave it idle (by its memory, not measured).
 _CHUNK_VALUES = {"cpu": 100_000, "accelerator": 40_000_000}
+"""How many numbers of states and tangents a chunk may hold.
+
+More of them fall out of the cache of a processor's core (measured); fewer leave an accelerator idle
+(estimated from its memory, not measured)."""
 
 
 def _check_nothing(options: Mapping[str, Any]) -> None:
@@ -99,10 +102,14 @@ class Job:
         use_cpu_devices()  # before anything below starts JAX
 
     @cached_property
+    def first_puzzle(self) -> Batch:
+        """The first puzzle, without an axis of puzzles."""
+        return Batch(*(array[0] for array in reasoner.take(self.puzzles, np.zeros(1, np.int64))))
+
+    @cached_property
     def dynamics(self) -> Dynamics:
         """The model on the first puzzle."""
-        first = reasoner.take(self.puzzles, np.zeros(1, np.int64))
-        return self.model.bind(first.inputs[0], int(first.puzzle_ids[0]))
+        return self.model.bind(self.first_puzzle.inputs, int(self.first_puzzle.puzzle_ids))
 
     @cached_property
     def described_model(self) -> dict[str, Any]:
@@ -110,9 +117,9 @@ class Job:
         return reasoner.describe_model(self.model, self.dynamics)
 
     @cached_property
-    def puzzle_digest(self) -> str:
-        """The sha256 of the puzzles."""
-        return reasoner.digest_puzzles(self.puzzles)
+    def described_puzzles(self) -> dict[str, Any]:
+        """The digest of the puzzles and their number of tokens."""
+        return reasoner.describe_puzzles(self.puzzles)
 
     @property
     def dtype(self) -> str:
@@ -140,7 +147,6 @@ class Job:
           shared: What all chunks share; None stands for the model's parameters.
 
         Raises:
-          ValueError: The request cannot work, or the folder holds another run.
           Unfinished: This job's shard is done, and chunks of other jobs are missing.
         """
         everything = {
@@ -172,9 +178,9 @@ class Job:
         """Returns the result, and writes it where there is a folder.
 
         Args:
-          arrays: By name.
-          options: The arguments of the experiment, beside those of every job.
-          facts: What else the record says.
+          arrays: The arrays by name.
+          options: The arguments of the experiment, without those that all jobs have.
+          facts: Other entries of the record.
         """
         shared_options = {
             "num_puzzles": len(self.puzzles.inputs),
@@ -186,8 +192,9 @@ class Job:
         record = {
             "model": self.described_model,
             "answer": reasoner.answer_field(self.dynamics),
-            "puzzles": reasoner.describe_puzzles(self.puzzles),
+            "puzzles": self.described_puzzles,
             "options": {**options, **shared_options},
+            "updates_per_segment": count_updates(self.dynamics.schedule),
             **facts,
         }
         results = self.experiment.results(arrays, record)
@@ -202,7 +209,7 @@ def fold_keys(key: jax.Array, items: np.ndarray) -> jax.Array:
 
 
 def default_chunk(dynamics: Dynamics, num_tangents: int) -> int:
-    """Returns how many items run together: so many that their numbers are fast to reach."""
+    """Returns how many items run together: as many as `_CHUNK_VALUES` allows, at most 64."""
     largest = max(jnp.size(leaf) for leaf in jax.tree.leaves(dynamics.initial))
     platform = "cpu" if jax.default_backend() == "cpu" else "accelerator"
     return max(1, min(64, _CHUNK_VALUES[platform] // (largest * (1 + num_tangents))))

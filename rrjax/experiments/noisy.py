@@ -6,7 +6,6 @@ from pathlib import Path
 
 from rrjax.analysis.noisy import PtrmSummary, summarize_ptrm
 from rrjax.checks import check_count, check_number
-from rrjax.contract import count_updates
 from rrjax.dynamics.noise import with_noise
 from rrjax.experiments import restarts
 from rrjax.experiments.experiment import Experiment, Job
@@ -71,8 +70,7 @@ def ptrm(
         "states": list(states),
         "num_exponents": num_exponents,
     }
-    updates = count_updates(job.dynamics.schedule)
-    return job.results(arrays, options, clock="segment", updates_per_segment=updates)
+    return job.results(arrays, options, clock="segment")
 
 
 def numbers(results: Results) -> PtrmSummary:

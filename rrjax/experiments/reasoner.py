@@ -124,18 +124,10 @@ def describe_model(model: Reasoner, dynamics: Dynamics) -> dict[str, Any]:
 
 
 def describe_puzzles(puzzles: Puzzles) -> dict[str, Any]:
-    """Returns the digest of puzzles and their number of tokens, for the record."""
-    facts: dict[str, Any] = {"sha256": digest_puzzles(puzzles)}
+    """Returns the digest of all that results depend on, and the number of tokens if it is known."""
     if isinstance(puzzles, PuzzleSet):
-        facts["vocab_size"] = puzzles.metadata.vocab_size
-    return facts
-
-
-def digest_puzzles(puzzles: Puzzles) -> str:
-    """Returns the sha256 of all that results depend on."""
-    if isinstance(puzzles, PuzzleSet):
-        return puzzles.digest()
-    return digest_arrays(np.asarray(puzzles.inputs), np.asarray(puzzles.labels))
+        return {"sha256": puzzles.digest(), "vocab_size": puzzles.metadata.vocab_size}
+    return {"sha256": digest_arrays(np.asarray(puzzles.inputs), np.asarray(puzzles.labels))}
 
 
 def check_puzzles(model: Reasoner, puzzles: Puzzles) -> None:

@@ -59,10 +59,9 @@ class RunGrid(NamedTuple):
     """The runs of every puzzle.
 
     Attributes:
-      sigma: (runs,) Size of the noise.
-      repeat: (runs,) Which noise of that size. Equal numbers have the same noise but for its size,
-        so that a difference between two σ is not one between two draws, and a finer grid changes
-        no run.
+      sigma: (runs,) The size of the noise.
+      repeat: (runs,) Which noise of that size. Equal numbers have the same noise up to its size, so
+        that two σ differ by their size alone, and a finer grid changes no run.
     """
 
     sigma: np.ndarray
@@ -99,7 +98,7 @@ def measure(
     compute = partial(measure_chunk, job.model, job.num_segments, num_exponents, disturb)
     number, num_puzzles = len(grid.sigma), len(job.puzzles.inputs)
     identity = {
-        "puzzles": job.puzzle_digest,
+        "puzzles": job.described_puzzles["sha256"],
         "sigma": grid.sigma.tolist(),
         "repeat": grid.repeat.tolist(),
         "states": list(states),

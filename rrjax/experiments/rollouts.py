@@ -13,7 +13,7 @@ from jax.tree_util import Partial
 
 from rrjax.analysis.rollouts import RolloutSummary, summarize_rollout
 from rrjax.checks import check_number
-from rrjax.contract import Dynamics, State, count_updates, named_fields
+from rrjax.contract import Dynamics, State, named_fields
 from rrjax.dynamics.precision import exact_products
 from rrjax.dynamics.rollout import drift, observe_segments, residual
 from rrjax.experiments.experiment import Experiment, Job, check_readout, chosen_readout
@@ -76,11 +76,10 @@ def rollout(
     job = Job(ROLLOUT, model, puzzles, num_segments, seed, folder, chunk_size, shard, progress)
     compute = partial(_measure, model, num_segments, _are_mazes(puzzles))
     shared = (getattr(model, "params", ()), sudoku_units(puzzles))
-    identity = {"puzzles": job.puzzle_digest}
+    identity = {"puzzles": job.described_puzzles["sha256"]}
     prepare, number = partial(take, puzzles), len(puzzles.inputs)
     arrays = job.sweep(compute, prepare, number, 0, identity, shared)
-    updates = count_updates(job.dynamics.schedule)
-    return job.results(arrays, {}, clock="segment", updates_per_segment=updates)
+    return job.results(arrays, {}, clock="segment")
 
 
 def _measure(
@@ -111,15 +110,8 @@ def observe_segment(
 ) -> dict[str, Array]:
     """Returns numbers of one segment, in float32 and narrow integers, since there may be millions.
 
-    Args:
-      model: Judges the answers.
-      mazes: Whether answers are paths through a maze.
-      puzzle: The puzzle and its labels.
-      units: (3n, n) cells of the rows, columns and boxes of a Sudoku; None for other puzzles.
-      dynamics: The model on the puzzle.
-      before: The state before the segment.
-      after: The state after it.
-      frame: Not used; a rollout has no tangent vectors.
+    `mazes` says that answers are paths through a maze, `units` are the (3n, n) cells of the rows,
+    columns and boxes of a Sudoku.
     """
     answer = read_answer(dynamics, after)
     tokens, known = answer.logits.argmax(-1), puzzle.labels != IGNORE_LABEL

@@ -20,7 +20,7 @@ from rrjax.dynamics.slices import on_plane, settling_time
 from rrjax.dynamics.spectrum import spectrum
 from rrjax.dynamics.starts import start_scale
 from rrjax.experiments.experiment import Experiment, Job
-from rrjax.experiments.reasoner import Puzzles, Reasoner, bind, read_answer, take, token_type
+from rrjax.experiments.reasoner import Puzzles, Reasoner, bind, read_answer, token_type
 from rrjax.frames import Frame, dimension, random_frame
 from rrjax.plots.canvas import Draw
 from rrjax.plots.slices import answer_map, settling_map
@@ -131,8 +131,7 @@ def slice(
     if not plane.facts.get("converged", True):
         message = "the Lyapunov directions have not converged: their plane is not unique"
         warnings.warn(message, stacklevel=2)
-    puzzle = Batch(*(array[0] for array in take(puzzles, np.zeros(1, np.int64))))
-    places = plane.scale * plane.coordinates
+    puzzle, places = job.first_puzzle, plane.scale * plane.coordinates
 
     def prepare(items: np.ndarray) -> jax.Array:
         return jnp.asarray(places[np.stack(np.divmod(items, grid), axis=-1)])

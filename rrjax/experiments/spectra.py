@@ -95,7 +95,7 @@ def spectrum(
     compute = partial(_measure, model, num_exponents, num_segments, attribution)
     options = {"num_exponents": num_exponents, "attribution": attribution}
     number = len(puzzles.inputs)
-    identity = {"puzzles": job.puzzle_digest, **options}
+    identity = {"puzzles": job.described_puzzles["sha256"], **options}
     arrays = job.sweep(compute, prepare, number, num_exponents, identity)
     arrays |= {"solved": arrays["solved_by_segment"][:, -1], "inputs": _narrow_inputs(puzzles)}
     if attribution:

@@ -115,20 +115,19 @@ def _run(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns the growth ln Rₜ and the state after every update, both (n, updates)."""
 
+    def keep_state(dynamics: Dynamics, before: Any, after: jax.Array, frame: Any) -> jax.Array:
+        return after
+
     @jax.jit
     @jax.vmap
     def run(x: jax.Array, s: jax.Array) -> tuple[jax.Array, Any]:
         dynamics = search_and_capture(x, s, num_updates, radius)
         frame = jnp.ones(1, x.dtype)
-        result = spectrum(dynamics, num_segments=num_updates, frame=frame, observe=_observe_state)
+        result = spectrum(dynamics, num_segments=num_updates, frame=frame, observe=keep_state)
         return result.log_growth[:, 0], result.observed
 
     with jax.enable_x64(True):
         return jax.device_get(run(jnp.asarray(start), jnp.asarray(solution)))
-
-
-def _observe_state(dynamics: Dynamics, before: Any, after: jax.Array, frame: Any) -> jax.Array:
-    return after
 
 
 def check(options: Mapping[str, Any], shown_time: int | None = None) -> None:

@@ -78,13 +78,14 @@ class Unfinished(Exception):
 
     def __init__(self, sweep: Sweep):
         total, absent = sweep.num_chunks, missing(sweep)
-        super().__init__(
-            f"{total - len(absent)} of {total} chunks are done, missing are {_listed(absent)}; "
-            "when the other workers are done, the same command without a shard puts the results "
-            "together"
-            if absent
-            else f"all {total} chunks are done; process 0 puts the results together"
-        )
+        message = f"all {total} chunks are done; process 0 puts the results together"
+        if absent:
+            message = (
+                f"{total - len(absent)} of {total} chunks are done, missing are {_listed(absent)}; "
+                "when the other workers are done, the same command without a shard puts the "
+                "results together"
+            )
+        super().__init__(message)
 
 
 def run(
@@ -207,7 +208,7 @@ def _read(path: Path) -> Arrays | None:
 
 
 def _listed(chunks: list[int]) -> str:
-    """Returns the numbers of some chunks in words, at most a line of them."""
+    """Returns the numbers of some chunks in words, of many only the first."""
     shown = ", ".join(map(str, chunks[:10]))
     return f"{shown} and {len(chunks) - 10} more" if len(chunks) > 10 else shown
 
@@ -217,7 +218,7 @@ def _lock_name(path: Path) -> Path:
 
 
 def _remove_locks(sweep: Sweep) -> None:
-    """Remove what workers left that were killed; nothing is left to be locked."""
+    """Removes the lock files of workers that were killed, when all chunks are finished."""
     for chunk in range(sweep.num_chunks):
         with suppress(OSError):
             _lock_name(sweep.path(chunk)).unlink()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 FILE = "results.npz"
 FORMAT = 2
-"""Number of the format of results files, raised whenever older files can no longer be read."""
+"""The number of the format of results files; it rises when older files can no longer be read."""
 
 
 @runtime_checkable

@@ -1,7 +1,5 @@
 """Spectra with attribution on a tiny model: shares, summary, boards."""
 
-import dataclasses
-
 import jax
 import numpy as np
 import pytest
@@ -9,10 +7,8 @@ import pytest
 import rrjax
 from rrjax.dynamics.participation import participation
 from rrjax.experiments import attribution, spectrum
-from rrjax.models import load_model, save_model
 from rrjax.results.results import Results
 from tests.experiments.conftest import NUMBER, PUZZLES
-from tests.tools.tiny import CONFIG, weights
 
 EXPONENTS, SEGMENTS = 2, 2
 SIZES = {"num_exponents": EXPONENTS, "num_segments": SEGMENTS, "chunk_size": 4}
@@ -29,7 +25,7 @@ def with_arrays(run: Results, **arrays: list) -> Results:
     return Results(run.arrays | changed, run.record, run.experiment)
 
 
-def test_shares_and_answers_are_those_of_the_library(run, model):
+def test_shares_and_answers_are_those_of_the_library(run, model, plain):
     shares = [run[f"participation_{name}"] for name in ("z_H", "z_L")]
     assert {share.shape for share in shares} == {(NUMBER, SEGMENTS, EXPONENTS, 16)}
     np.testing.assert_allclose(np.sum(shares, axis=(0, -1)), 1, rtol=1e-5)
@@ -38,7 +34,7 @@ def test_shares_and_answers_are_those_of_the_library(run, model):
     frame = rrjax.spectrum(dynamics, EXPONENTS, 1, key=key).frame
     for name, share in participation(frame)._asdict().items():
         np.testing.assert_allclose(run[f"participation_{name}"][2, 0], share, atol=1e-4)
-    answers = rrjax.rollout(dynamics, SEGMENTS).logits.argmax(-1)
+    answers = plain[2].logits[:SEGMENTS].argmax(-1)
     np.testing.assert_array_equal(run.answers_by_segment[2], answers)
     np.testing.assert_array_equal(run.answers_by_segment[:, -1], run.answers)
 
@@ -86,16 +82,3 @@ def test_a_board_that_is_not_there_is_refused(run, board):
     plain.record["options"] = plain.record["options"] | {"attribution": False}
     with pytest.raises(ValueError, match="with attribution only"):
         plain.plot(board=0)
-
-
-def test_what_is_no_square_is_kept_and_not_drawn(tmp_path):
-    arch = dataclasses.replace(CONFIG.arch, puzzle_emb_ndim=8)
-    config = dataclasses.replace(CONFIG, arch=arch, seq_len=12)
-    save_model(tmp_path / "model", weights(config), config, {})
-    meta = dataclasses.replace(PUZZLES.metadata, seq_len=12)
-    cut = {"inputs": PUZZLES.inputs[:, :12], "labels": PUZZLES.labels[:, :12]}
-    data = dataclasses.replace(PUZZLES, **cut, metadata=meta)
-    model = load_model(tmp_path / "model")
-    run = spectrum(model, data, **SIZES, attribution=True, progress=False)
-    assert run.participation_z_L.shape == (NUMBER, SEGMENTS, EXPONENTS, 13)
-    assert "unstable_cells" not in run.experiment.figures(run)

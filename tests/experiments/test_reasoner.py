@@ -12,9 +12,11 @@ import rrjax
 from rrjax import experiments
 from rrjax.contract import Repeat, Update
 from rrjax.experiments.reasoner import answer_field
+from rrjax.results.results import Results
 
 TOKENS, WIDTH, VOCAB, NUMBER = 5, 3, 4, 6
 SIZES = {"num_segments": 3, "chunk_size": 4, "progress": False}
+SPECTRUM = SIZES | {"num_exponents": 2, "attribution": True}
 
 
 def think(context: Any, state: dict[str, Any], drive: Any) -> dict[str, Any]:
@@ -80,9 +82,19 @@ def mine(cell) -> MyPuzzles:
     return MyPuzzles(inputs, labels)
 
 
-def test_a_spectrum_with_table_figures_and_a_folder(cell, mine, tmp_path):
-    options = SIZES | {"num_exponents": 2}
-    run = experiments.spectrum(cell, mine, **options, folder=tmp_path)
+@pytest.fixture(scope="module")
+def run(cell, mine, tmp_path_factory) -> Results:
+    """A spectrum in a folder, with where its vectors lie."""
+    folder = tmp_path_factory.mktemp("spectrum")
+    return experiments.spectrum(cell, mine, **SPECTRUM, folder=folder)
+
+
+@pytest.fixture(scope="module")
+def rollouts(cell, mine) -> Results:
+    return experiments.rollout(cell, mine, **SIZES)
+
+
+def test_a_spectrum_with_table_figures_and_a_folder(run, cell, mine):
     assert run.solved.tolist() == NUMBER // 2 * [False, True]
     assert {"drift_slow", "drift_fast"} <= run.keys()
     for index in (0, 5):
@@ -91,22 +103,21 @@ def test_a_spectrum_with_table_figures_and_a_folder(cell, mine, tmp_path):
         np.testing.assert_allclose(run.exponents[index], expected.exponents, atol=1e-4)
     assert np.isnan(run.q_halt).all()
     assert "50.0 %" in repr(run.summary())
+    # five tokens are no square, which alone has boards
+    assert run.participation_slow.shape == (NUMBER, 3, 2, TOKENS)
     assert run.plot().keys() == {"lambda1_by_outcome", "spectrum_by_outcome"}
     assert run.record["model"]["name"] == "MyCell"
     other = MyCell({name: 2 * array for name, array in cell.params.items()})
     with pytest.raises(ValueError, match="holds another run: its model is"):
-        experiments.spectrum(other, mine, **options, folder=tmp_path)
+        experiments.spectrum(other, mine, **SPECTRUM, folder=run.path.parent)
 
 
-def test_its_parameters_are_arguments_of_the_compiled_program(cell, mine):
+def test_its_parameters_are_arguments_of_the_compiled_program(cell, rollouts):
     """A copy of the cell gets what is placed on the device; the cell itself is untouched."""
-    before = dict(cell.params)
-    experiments.rollout(cell, mine, **SIZES)
-    assert all(cell.params[name] is array for name, array in before.items())
+    assert all(type(array) is np.ndarray for array in cell.params.values())
 
 
-def test_the_other_experiments(cell, mine):
-    rollouts = experiments.rollout(cell, mine, **SIZES)
+def test_the_other_experiments(cell, mine, rollouts):
     assert rollouts.solved[:, -1].tolist() == NUMBER // 2 * [False, True]
     assert rollouts.summary().at_end.solved.value == 0.5
     starts = experiments.basin(cell, mine, **SIZES, sigmas=[0.1], num_restarts=1, states=["fast"])
@@ -119,8 +130,7 @@ def test_the_other_experiments(cell, mine):
     assert "3 × 3 starts" in repr(plane.summary(box_size=2))
 
 
-def test_an_analysis_of_its_spectrum(cell, mine):
-    run = experiments.spectrum(cell, mine, **SIZES, num_exponents=2)
+def test_an_analysis_of_its_spectrum(run):
     analysed = experiments.analyse(run)
     assert analysed.analysis.num_solved == 3
     assert analysed.notes == ["no bins of difficulty, which is known of Sudokus only"]
