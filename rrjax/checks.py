@@ -1,4 +1,8 @@
-"""Checks of settings and the reading of settings from files; nothing here imports JAX."""
+"""Checks of settings, and the reading of settings from files.
+
+A check raises a ValueError that names the setting, its rule and its value. Nothing here imports
+JAX, so that the command line can show its help at once.
+"""
 
 import difflib
 import math
@@ -11,36 +15,32 @@ from typing import Any, Literal, NoReturn, TypeVar, get_args, get_origin
 Kind = TypeVar("Kind")
 
 LARGEST = 2**31 - 1
-"""The largest count: steps, segments and the like are 32-bit integers on every device."""
+"""The largest count, because steps, segments and the like are 32-bit integers on every device."""
 
 
 def refuse(name: str, rule: str, value: object) -> NoReturn:
-    """Raises the error of a setting that breaks its rule.
-
-    Raises:
-      ValueError: always.
-    """
+    """Raises the error of a setting that breaks its rule."""
     raise ValueError(f"{name} must {rule}; got {value}")
 
 
 def check_choice(name: str, value: object, kind: Any) -> None:
-    """Refuses a value that is not one of a Literal's.
-
-    Raises:
-      ValueError: naming all choices, and the nearest one if there is any.
-    """
+    """Refuses a value that is not one of a Literal's."""
     choices = get_args(kind)
     if value not in choices:
         refuse(name, f"be one of {', '.join(choices)}", f"{value!r}{_closest(value, choices)}")
+
+
+def check_choices(settings: Any, prefix: str = "") -> None:
+    """Refuses a dataclass with a value that the Literal of its field does not name."""
+    for field in fields(settings):
+        if get_origin(field.type) is Literal:
+            check_choice(f"{prefix}{field.name}", getattr(settings, field.name), field.type)
 
 
 def check_count(name: str, value: Any, least: int = 0, most: int = LARGEST) -> None:
     """Refuses a value that is not an integer from `least` to `most`.
 
     None passes: it stands for a setting that is not given.
-
-    Raises:
-      ValueError: naming the setting.
     """
     if value is None:
         return
@@ -54,11 +54,7 @@ def check_count(name: str, value: Any, least: int = 0, most: int = LARGEST) -> N
 
 
 def check_positive(settings: Any, names: Iterable[str]) -> None:
-    """Refuses settings that are given and not integers of at least 1.
-
-    Raises:
-      ValueError: naming the first of them.
-    """
+    """Refuses settings that are given and not integers of at least 1."""
     for name in names:
         check_count(name, getattr(settings, name), least=1)
 
@@ -74,27 +70,17 @@ def check_number(
 ) -> None:
     """Refuses a number that is not finite or does not lie within its bounds.
 
-    Args:
-      name: name of the setting.
-      value: the number.
-      least: lower bound that the number may equal.
-      above: lower bound that it may not equal.
-      most: upper bound that it may equal.
-      below: upper bound that it may not equal.
-
-    Raises:
-      ValueError: naming the setting and its bounds.
+    The bounds are least ≤ value, above < value, value ≤ most and value < below.
     """
     bounds = {"at least": least, "above": above, "at most": most, "below": below}
     number = float(value) if isinstance(value, Real) else math.nan
-    obeys = (
+    if not (
         math.isfinite(number)
         and (least is None or number >= least)
         and (above is None or number > above)
         and (most is None or number <= most)
         and (below is None or number < below)
-    )
-    if not obeys:
+    ):
         words = [f"{word} {bound:g}" for word, bound in bounds.items() if bound is not None]
         words = words if len(words) == 2 else ["finite", *words]
         raise ValueError(f"{name} must be {' and '.join(words)}, got {value}")
@@ -104,9 +90,6 @@ def check_seed(name: str, value: Any) -> None:
     """Refuses a seed that is not an integer from 0 to 2³² − 1.
 
     JAX's keys would keep only the low 32 bits of a larger one, and NumPy knows no negative ones.
-
-    Raises:
-      ValueError: naming the setting.
     """
     check_count(name, value, most=2**32 - 1)
 
@@ -119,9 +102,6 @@ def refuse_idle(name: str, settings: Any, idle: Collection[str], needed: str) ->
       settings: a dataclass whose fields have defaults.
       idle: the fields that nothing reads.
       needed: the setting under which they would be read.
-
-    Raises:
-      ValueError: for the first of these fields that is not at its default.
     """
     for field in fields(settings):
         value = getattr(settings, field.name)
@@ -154,9 +134,6 @@ def coerce(name: str, value: Any, kind: Any) -> Any:
     """Returns a value read from a file as its field's type.
 
     PyYAML reads `1e-4` as a text; the type says that a number was meant.
-
-    Raises:
-      ValueError: for a value of another type, or none of a Literal's.
     """
     origin, parts = get_origin(kind), get_args(kind)
     if origin is Literal:

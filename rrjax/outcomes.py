@@ -1,4 +1,7 @@
-"""Which answers are right, in compiled programs; `rrjax.puzzles` has the same rules in NumPy."""
+"""Functions that say which answers are right, for compiled programs.
+
+`rrjax.puzzles` has the same rules in NumPy.
+"""
 
 from math import isqrt
 

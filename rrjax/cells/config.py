@@ -5,18 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from rrjax.checks import check_choice, check_count, check_number, read_block
+from rrjax.checks import check_choices, check_count, check_number, read_block
 
 CellName = Literal["trm", "trm_singlez", "trm_hier6", "hrm", "transformer", "srm", "lstm", "mixer"]
 Positions = Literal["rope", "learned", "none"]
 LossType = Literal["stablemax_cross_entropy", "softmax_cross_entropy"]
 Dtype = Literal["bfloat16", "float32", "float64"]
-_CHOICES = {
-    "name": CellName,
-    "pos_encodings": Positions,
-    "loss_type": LossType,
-    "forward_dtype": Dtype,
-}
 
 
 @dataclass(frozen=True)
@@ -78,8 +72,7 @@ class Arch:
     eta: float = 1.0
 
     def __post_init__(self):
-        for key, kind in _CHOICES.items():
-            check_choice(f"arch.{key}", getattr(self, key), kind)
+        check_choices(self, "arch.")
         _check_numbers(self)
         _check_combination(self)
 

@@ -50,8 +50,8 @@ def main(arguments: list[str]) -> None:
     # only now, because --help needs none of it
     from rrjax.jobs.devices import use_cpu_devices
     from rrjax.jobs.progress import progress
-    from rrjax.training.logs import METRICS
-    from rrjax.training.loop import train, writes
+    from rrjax.training.logs import METRICS, writes
+    from rrjax.training.loop import train
     from rrjax.training.placement import training_devices
     from rrjax.training.task import read_task
 
@@ -76,13 +76,13 @@ def main(arguments: list[str]) -> None:
 
 
 def parse(kind: Callable[..., Kind], arguments: list[str], prog: str, **defaults: Any) -> Kind:
-    """Returns the options of a training.
+    """Returns the options of a training; a file that --config names gives their defaults.
 
     Args:
       kind: options with `config`, `arch`, `recipe` and `loop`.
-      arguments: the command line; a file that it names by --config gives `arch` and `recipe`.
+      arguments: the command line.
       prog: name of the command.
-      defaults: other settings whose options have no prefix.
+      defaults: defaults of further options.
     """
     path = _config_path(arguments)
     arch, recipe = read_config_file(path) if path else (Arch(), Recipe())

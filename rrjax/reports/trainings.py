@@ -18,10 +18,12 @@ def training_table(groups: Sequence[Any], by: Sequence[str], metric: str) -> Tab
     columns = []
     for word in ("best", "final"):
         columns += [f"{word}, mean\n(95 % interval)", f"{word},\nmedian"]
-    rows = [
-        (*map(str, group.by.values()), str(group.num_runs), *_cells(group.best, group.final))
-        for group in groups
-    ]
+    rows = []
+    for group in groups:
+        cells = [*map(str, group.by.values()), str(group.num_runs)]
+        for over_runs in (group.best, group.final):
+            cells += [words.interval(over_runs.mean), f"{over_runs.median:.3f}"]
+        rows.append(cells)
     notes = ["Intervals: Student's t over runs. Best: the highest of a run's evaluations."]
     for group in groups:
         name = ", ".join(map(str, group.by.values())) or "the runs"
@@ -30,14 +32,7 @@ def training_table(groups: Sequence[Any], by: Sequence[str], metric: str) -> Tab
         if group.num_unfinished:
             notes.append(f"{name}: {group.num_unfinished} of {group.num_runs} are not finished.")
         if group.varying:
-            notes.append(f"{name}: the runs differ in more than the seed: {_few(group.varying)}.")
+            few = ", ".join(group.varying[:4])
+            rest = f" and {len(group.varying) - 4} more" if len(group.varying) > 4 else ""
+            notes.append(f"{name}: the runs differ in more than the seed: {few}{rest}.")
     return Table(f"{metric} on the test set, over runs", (*by, "runs", *columns), rows, notes)
-
-
-def _cells(*estimates: Any) -> list[str]:
-    return [text for one in estimates for text in (words.interval(one.mean), f"{one.median:.3f}")]
-
-
-def _few(names: Sequence[str]) -> str:
-    rest = f" and {len(names) - 4} more" if len(names) > 4 else ""
-    return ", ".join(names[:4]) + rest

@@ -16,6 +16,9 @@ from rrjax.cells.layers import Params
 from rrjax.contract import Dynamics, State, run_segment, run_updates, split_last
 from rrjax.puzzles.batch import Batch
 
+Flat = dict[str, Array]
+"""Parameters by their flat PyTorch names."""
+
 
 class Slots(NamedTuple):
     """What streams from step to step: the states of all slots, and the puzzle that each works on.

@@ -53,9 +53,6 @@ def starts(
 
     Returns:
       A state with a leading axis of B · `augmentation.trajectories`.
-
-    Raises:
-      ValueError: if the state lacks what is to be perturbed.
     """
     fields = perturbed_fields(augmentation, start._fields)
     has_clean = augmentation.objective != "single_perturbed_ce"
@@ -72,11 +69,7 @@ def starts(
 
 
 def perturbed_fields(augmentation: Augmentation, known: Collection[str]) -> tuple[str, ...] | None:
-    """Returns which of the state's fields, `known` by name, are perturbed; None means all.
-
-    Raises:
-      ValueError: if the state has none of them.
-    """
+    """Returns which of the state's fields, `known` by name, are perturbed; None means all."""
     if augmentation.latents == "both":
         return None
     fields = tuple(name for name in known if name.startswith(augmentation.latents))

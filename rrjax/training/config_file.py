@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, fields
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -27,28 +26,19 @@ _WITHOUT_EFFECT = {
 def find_recipe(name: str) -> Path:
     """Returns the path of a config file, given as a path or by the name of a bundled recipe.
 
-    Args:
-      name: a path, or a name such as `cpu_sudoku4`.
-
     Raises:
       ValueError: if there is neither such a file nor such a recipe.
     """
     if Path(name).is_file():
         return Path(name)
-    recipes = _bundled_recipes()
-    if name in recipes:
-        return recipes[name]
-    close = get_close_matches(name, recipes, n=1)
-    raise ValueError(
-        f"no config file {name!r}: it is neither a file nor a recipe of rrjax "
-        f"({f'did you mean {close[0]!r}?' if close else ', '.join(sorted(recipes))})"
-    )
-
-
-def _bundled_recipes() -> dict[str, Path]:
-    """Returns the recipes by name: `rrjax/recipes` if installed, `recipes` in a checkout."""
-    folders = (_PACKAGE / "recipes", _PACKAGE.parent / "recipes")
-    return {path.stem: path for folder in folders for path in folder.glob("*.yaml")}
+    folders = (_PACKAGE / "recipes", _PACKAGE.parent / "recipes")  # installed; in a checkout
+    recipes = {path.stem: path for folder in folders for path in folder.glob("*.yaml")}
+    if name not in recipes:
+        raise ValueError(
+            f"no config file {name!r}: it is neither a file nor a recipe of rrjax"
+            f"{nearest(name, recipes)}"
+        )
+    return recipes[name]
 
 
 def read_config_file(path: Path) -> tuple[Arch, Recipe]:
@@ -72,16 +62,16 @@ def read_config_file(path: Path) -> tuple[Arch, Recipe]:
             values[key] = coerce(str(key), value, types[key])
         elif key != "arch":
             raise ValueError(f"{path} has no use for {key!r}{nearest(str(key), types)}")
+    block = mapping.get("arch", {})
+    if not isinstance(block, Mapping):
+        raise ValueError(f"arch in {path} must be a mapping, got {block!r}")
+    arch = parse_arch(block) if "arch" in mapping else Arch()
     # upstream keeps no average where its config does not ask for one
-    return _arch(path, mapping), Recipe(**{"ema": False, **values})
+    return arch, Recipe(**{"ema": False, **values})
 
 
 def load_yaml(path: Path) -> Any:
-    """Returns what a YAML file holds.
-
-    Raises:
-      ValueError: for a file that is not YAML.
-    """
+    """Returns what a YAML file holds."""
     try:
         return yaml.safe_load(path.read_text())
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -97,11 +87,3 @@ def dump_config(arch: Arch, recipe: Recipe) -> str:
     block = {"name": arch.name, "loss": {"loss_type": arch.loss_type}}
     block |= {key: value for key, value in asdict(arch).items() if key in allowed}
     return yaml.safe_dump({"arch": block, **asdict(recipe)}, sort_keys=False)
-
-
-def _arch(path: Path, mapping: Mapping[Any, Any]) -> Arch:
-    if "arch" not in mapping:
-        return Arch()
-    if not isinstance(mapping["arch"], Mapping):
-        raise ValueError(f"arch in {path} must be a mapping, got {mapping['arch']!r}")
-    return parse_arch(mapping["arch"])

@@ -1,6 +1,7 @@
 """The puzzles of a training step: a function of seed and step alone, so that resuming is exact."""
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,9 +34,6 @@ class Sampler:
       seed: seed of order, choice and augmentation.
       augment: move every Sudoku by a random symmetry.
       stream: samplers of one seed and different streams draw independently.
-
-    Raises:
-      ValueError: if the puzzles to be augmented are not Sudokus.
     """
 
     puzzles: PuzzleSet
@@ -115,18 +113,7 @@ class Sampler:
         return [0]
 
     @functools.cached_property
-    def _orders(self) -> dict[int, np.ndarray]:
-        """The order of the groups in the last epochs asked for."""
-        return {}
-
-    def _order(self, epoch: int) -> np.ndarray:
-        if epoch not in self._orders:
-            if len(self._orders) > _KEPT_EPOCHS:
-                self._orders.clear()
-            groups = len(self.puzzles.group_indices) - 1
-            self._orders[epoch] = self._rng(_ORDER, epoch).permutation(groups)
-        return self._orders[epoch]
-
-
-_KEPT_EPOCHS = 16
-"""Orders that are kept, so that a long epoch is shuffled once; a batch may span more."""
+    def _order(self) -> Callable[[int], np.ndarray]:
+        """Returns the order of the groups in an epoch; a long epoch is shuffled once."""
+        groups = len(self.puzzles.group_indices) - 1
+        return functools.lru_cache(16)(lambda epoch: self._rng(_ORDER, epoch).permutation(groups))

@@ -12,6 +12,7 @@ from jax.experimental import multihost_utils
 from jaxtyping import Array, Bool, Float
 
 from rrjax.cells import Config, bind, unflatten
+from rrjax.checks import check_count
 from rrjax.contract import State, run_segment
 from rrjax.dynamics.rollout import run_segments
 from rrjax.dynamics.starts import perturb
@@ -68,15 +69,11 @@ def evaluate(
       outcome), of mazes `valid_path` (fraction of answers that join S to G, whether or not by the
       labelled path) and `count`. The test split of an ARC folder also gives `pass@K` for K in
       `PASS_KS`: the copies of a test input vote, and the right output is among the first K grids
-      (mean over the tasks of which any copy is evaluated). Rows that pad the last batch count
-      nowhere.
-
-    Raises:
-      ValueError: if `number` is less than 1, or an ARC folder's tasks or names are not those of
-        its test split.
+      (mean over the tasks of which any copy is evaluated). Only the votes of this evaluation count;
+      the official evaluator by default adds those of earlier weights. Rows that pad the last batch
+      count nowhere.
     """
-    if number < 1:
-        raise ValueError(f"number must be at least 1, got {number}")
+    check_count("number", number, least=1)
     totals: dict[str, float] = {}
     arc = read_arc_test(puzzles)
     ballot = Ballot() if ballot is None else ballot
@@ -91,7 +88,12 @@ def evaluate(
             ballot.add(names, batch.inputs, *map(np.asarray, answers))
     count = max(totals["count"], 1.0)
     means = {name: total if name == "count" else total / count for name, total in totals.items()}
-    return means if arc is None else means | _arc_metrics(arc, ballot)
+    if arc is None:
+        return means
+    answered = ballot.tasks()
+    ballot.check(arc.tasks)
+    judged = [task for task in arc.tasks if task.name in answered]
+    return means | {f"pass@{k}": value for k, value in score_arc(judged, ballot).pass_at.items()}
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -155,18 +157,6 @@ def read_arc_test(puzzles: PuzzleSet) -> ArcTest | None:
             f"identifiers.json, as many as test/dataset.json says, found {len(names)}"
         )
     return ArcTest(names, read_test_puzzles(split.parent))
-
-
-def _arc_metrics(arc: ArcTest, ballot: Ballot) -> dict[str, float]:
-    """Returns `pass@K` over the tasks of which any copy was answered.
-
-    Only the votes of one evaluation count; the official evaluator by default adds those of earlier
-    weights of the run.
-    """
-    answered = ballot.tasks()
-    ballot.check(arc.tasks)
-    judged = [task for task in arc.tasks if task.name in answered]
-    return {f"pass@{k}": value for k, value in score_arc(judged, ballot).pass_at.items()}
 
 
 class SegmentStatistics(NamedTuple):

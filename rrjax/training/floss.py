@@ -9,29 +9,18 @@ from jaxtyping import Array, Bool
 from rrjax.cells import Config, bind, unflatten
 from rrjax.checks import refuse
 from rrjax.dynamics.rollout import rollout
+from rrjax.flossing import losses as flossing_losses
 from rrjax.flossing.differentiable import exponents
-from rrjax.flossing.losses import (
-    answer_kl,
-    mean_over,
-    one_sided,
-    one_sided_leading,
-    one_sided_volume,
-    two_sided,
-)
+from rrjax.flossing.losses import answer_kl, mean_over
 from rrjax.flossing.steps import apply_gradient, check_steps, num_skipped
 from rrjax.outcomes import is_right
 from rrjax.puzzles.batch import Batch
+from rrjax.training.act import Flat
 from rrjax.training.logs import Row
 from rrjax.training.optimizers import floss_optimizer
 from rrjax.training.settings import Floss, Recipe, Which
-from rrjax.training.state import Flat, FlossState, TrainState, init_train_state
+from rrjax.training.state import FlossState, TrainState, init_train_state
 
-_LOSSES = {
-    "two_sided": two_sided,
-    "one_sided": one_sided,
-    "one_sided_leading": one_sided_leading,
-    "one_sided_volume": one_sided_volume,
-}
 _FRAMES = 2**31 + 1
 """Branch of the seed's key; training steps take the small numbers."""
 
@@ -58,7 +47,7 @@ def floss_before(
     number = floss.steps_before(step - 1)
     if not number:
         return state
-    reference = _copy(state.trained)
+    reference = jax.tree.map(jnp.copy, state.trained)  # a step donates the state's own buffers
     for _ in range(number):
         state, metrics = run(state, reference)
         assert state.floss is not None
@@ -66,20 +55,13 @@ def floss_before(
         numbers = {name: float(value) for name, value in jax.device_get(metrics).items()}
         write({"step": step, "floss_step": int(state.floss.count)} | numbers)
     # an average of weights before preflossing would long outweigh those that it made
-    return state._replace(average=_copy(state.trained)) if step == 1 else state
-
-
-def _copy(flat: Flat) -> Flat:
-    """Returns buffers of their own, because steps donate those of the state."""
-    return jax.tree.map(jnp.copy, flat)
+    return state._replace(average=jax.tree.map(jnp.copy, state.trained)) if step == 1 else state
 
 
 def check_floss(config: Config, recipe: Recipe, batch: Batch) -> None:
     """Refuses settings with which flossing cannot work, by tracing a step, which runs nothing.
 
-    Raises:
-      ValueError: for a window, a number of exponents, patterns of weights or a dtype that do not
-        fit the cell.
+    These are the window, the number of exponents, the patterns of weights and the dtype.
     """
     if config.arch.forward_dtype != "float32":
         raise ValueError(
@@ -176,7 +158,8 @@ def batch_loss(
             before = rollout(bind(old, config, puzzle.inputs, puzzle.puzzle_ids), window[-1] + 1)
             kl = answer_kl(before.logits[-1], logits)
         solved = is_right(logits.argmax(-1), puzzle.labels)
-        return _LOSSES[floss.loss](result, floss.target), result.values, kl, solved
+        loss = getattr(flossing_losses, floss.loss)(result, floss.target)
+        return loss, result.values, kl, solved
 
     keys = jax.random.split(key, len(batch.inputs))
     losses, values, kl, solved = jax.vmap(measure)(batch, keys)

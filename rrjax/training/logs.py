@@ -25,8 +25,13 @@ LATENTS = "latent_stats.csv"
 FLOSS = "floss.csv"
 
 
+def writes() -> bool:
+    """Returns whether this process writes the run's files: of all processes the first does."""
+    return jax.process_index() == 0
+
+
 class Logs:
-    """The tables of a run folder, by file name; only the process that writes appends to them."""
+    """The tables of a run folder, by file name. Only the process that writes changes them."""
 
     def __init__(self, folder: Path):
         """Writes nothing yet."""
@@ -34,12 +39,13 @@ class Logs:
 
     def keep(self, step: int) -> None:
         """Drops what was logged after the checkpoint that a run resumes from."""
-        for log in self._logs.values():
+        for log in self._logs.values() if writes() else ():
             log.keep(step)
 
-    def write(self, name: str, rows: Sequence[Row]) -> None:
+    def write(self, name: str, *rows: Row) -> None:
         """Appends rows to a table; each has a `step`."""
-        self._logs[name].append(rows)
+        if writes():
+            self._logs[name].append(rows)
 
     def best(self) -> float:
         """Returns the highest exact accuracy on the test set so far, −1 before the first.
@@ -79,7 +85,10 @@ class CsvLog:
 
     def append(self, new: Sequence[Row]) -> None:
         """Appends rows; a number of a new name gets a column."""
-        columns = _read_header(self._path)
+        columns: list[str] = []
+        if self._path.exists():
+            with self._path.open(newline="") as file:
+                columns = next(csv.reader(file), [])
         names = list(dict.fromkeys([*columns, *(name for row in new for name in row)]))
         if names != columns:
             self._rewrite(names, self.rows())
@@ -99,13 +108,6 @@ def read_table(path: Path) -> dict[str, np.ndarray]:
     """Returns the columns of a table by name, (rows,) float64 each, NaN for an empty cell."""
     columns, rows = _read(path)
     return {name: np.array([row.get(name, np.nan) for row in rows]) for name in columns}
-
-
-def _read_header(path: Path) -> list[str]:
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return next(csv.reader(file), [])
 
 
 def _read(path: Path) -> tuple[list[str], list[Row]]:

@@ -1,10 +1,10 @@
 """The training loop: reads top to bottom, logs, evaluates, checkpoints, resumes."""
 
-import functools
 import math
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,9 @@ from jax.experimental import multihost_utils
 
 from rrjax.models import PUZZLES, save_model
 from rrjax.puzzles.arc_evaluate import Ballot, write_submission
-from rrjax.puzzles.dataset import PuzzleSet
 from rrjax.puzzles.folders import write_folder
 from rrjax.store import check_format, claim_folder, describe_run, format_entry, read_json
+from rrjax.training.act import Flat
 from rrjax.training.checkpoints import Checkpoints
 from rrjax.training.data import Sampler
 from rrjax.training.evaluate import StartNoise, evaluate, read_arc_test, segment_statistics
@@ -32,12 +32,13 @@ from rrjax.training.logs import (
     Logs,
     Row,
     Window,
+    writes,
 )
 from rrjax.training.monitor import Monitor
-from rrjax.training.optimizers import learning_rate
+from rrjax.training.optimizers import recipe_schedule
 from rrjax.training.placement import Device, Placement, training_devices
-from rrjax.training.settings import LoopSettings, Recipe
-from rrjax.training.state import Flat, TrainState, init_train_state, model_params
+from rrjax.training.settings import LoopSettings
+from rrjax.training.state import TrainState, init_train_state, model_params
 from rrjax.training.step import train_step
 from rrjax.training.task import TrainingTask
 
@@ -81,62 +82,51 @@ def train(
     config, recipe = task.config, task.recipe
     placement = Placement(devices or training_devices(), recipe.global_batch_size)
     sampler = Sampler(task.train, recipe.global_batch_size, recipe.seed, task.augment)
+    program_recipe = replace(recipe, seed=0)  # the state has the seed: one program for all seeds
     run_step, run_floss = placement.jit(train_step), _floss_program(task, placement)
     _claim(task, settings, folder)
     logs = Logs(folder)
     with closing(Checkpoints(folder / "checkpoints")) as checkpoints:
-        state, monitor = _resume(task, settings, placement, checkpoints)
-        if writes():
-            logs.keep(int(state.step))
-        window = Window()
+        state = placement.state(init_train_state(config, recipe))
+        state, record = checkpoints.restore(state) or (state, {"losses": ()})
+        monitor = Monitor(settings.spike_factor, record["losses"])
+        logs.keep(int(state.step))
+        window, rate = Window(), recipe_schedule(recipe, recipe.lr)
         for step in range(int(state.step) + 1, recipe.steps + 1):
             try:
-                state = floss_before(step, state, recipe.floss, run_floss, _writer(logs, FLOSS))
+                state = floss_before(
+                    step, state, recipe.floss, run_floss, partial(logs.write, FLOSS)
+                )
             except FloatingPointError as error:
                 complaint = _stopped(str(error), step, folder, checkpoints)
                 raise FloatingPointError(complaint) from error
             batch = placement.rows(sampler.batch(step - 1))
-            state, metrics = run_step(config, _seedless(recipe), state, batch)
+            state, metrics = run_step(config, program_recipe, state, batch)
             window.add(metrics)
             is_last = step == recipe.steps
             if not (is_last or step % settings.log_every == 0):
                 continue
-            means = window.close(recipe.global_batch_size) | _norms(state, recipe, step)
+            means = window.close(recipe.global_batch_size) | {
+                "parameter_norm": float(optax.tree.norm(state.trained)),
+                "learning_rate": float(np.asarray(rate(step - 1))),
+            }
             if complaint := monitor.complaint(means):
                 raise FloatingPointError(_stopped(complaint, step, folder, checkpoints))
             if is_last or step % settings.eval_every == 0:
                 ballot = Ballot()
                 outcome = _evaluate(task, settings, state, placement, ballot)
                 for name, rows in _by_segment(task, settings, state, placement).items():
-                    _writer(logs, name)(*({"step": step, **row} for row in rows))
+                    logs.write(name, *({"step": step, **row} for row in rows))
                 if writes():
                     _save(task, folder, state, step, outcome, logs.best(), ballot)
                 means |= {f"{EVALUATED}{name}": value for name, value in outcome.items()}
-            _writer(logs, METRICS)({"step": step, **means})
+            logs.write(METRICS, {"step": step, **means})
             if writes():
                 report(step, means)
             if is_last or step % settings.checkpoint_every == 0:
                 checkpoints.save(step, state, {"losses": monitor.losses})
             window = Window()
     return logs.last_evaluation() if writes() else {}
-
-
-def writes() -> bool:
-    """Returns whether this process writes the run's files: of all processes the first does."""
-    return jax.process_index() == 0
-
-
-def _writer(logs: Logs, name: str) -> Callable[..., None]:
-    """Returns a function that appends its arguments to a table, in the process that writes."""
-    return lambda *rows: logs.write(name, rows) if writes() else None
-
-
-def _seedless(recipe: Recipe) -> Recipe:
-    """Returns the recipe of a compiled step, which takes the seed from the state.
-
-    One program then serves all seeds.
-    """
-    return replace(recipe, seed=0)
 
 
 def _floss_program(
@@ -153,7 +143,7 @@ def _floss_program(
     def run(state: TrainState, reference: Flat) -> tuple[TrainState, dict[str, jax.Array]]:
         assert state.floss is not None
         batch = placement.rows(sampler.batch(int(state.floss.count)))
-        return program(config, _seedless(recipe), state, batch, reference)
+        return program(config, replace(recipe, seed=0), state, batch, reference)
 
     return run
 
@@ -178,47 +168,22 @@ def _claim_here(task: TrainingTask, settings: LoopSettings, folder: Path) -> Non
     record = folder / "config.json"
     if record.is_file():
         check_format(read_json(record), *RUN_FORMAT, record)
-    state = jax.eval_shape(functools.partial(init_train_state, task.config, task.recipe))
+    state = jax.eval_shape(partial(init_train_state, task.config, task.recipe))
     description = {
         **format_entry(*RUN_FORMAT),
         "loop": asdict(settings),
         "num_weights": {
-            "trained": _num_weights(state.trained),
-            "fixed": _num_weights(state.fixed),
+            kind: sum(math.prod(leaf.shape) for leaf in getattr(state, kind).values())
+            for kind in ("trained", "fixed")
         },
         "made_by": describe_run(),
     }
     claim_folder(folder, record.name, task.identity(), description)
-    if _can_be_stored(task.test) and not (folder / PUZZLES).exists():
+    meta = task.test.metadata
+    # `write_folder` does not write the sets of ARC, which may be huge
+    is_plain = meta.num_puzzle_identifiers == 1 and meta.vocab_size <= 256 and meta.sets == ["all"]
+    if is_plain and not (folder / PUZZLES).exists():
         write_folder(folder / PUZZLES, {"test": task.test})
-
-
-def _can_be_stored(puzzles: PuzzleSet) -> bool:
-    """Returns whether `write_folder` can write a set: not those of ARC, which may be huge."""
-    meta = puzzles.metadata
-    return meta.num_puzzle_identifiers == 1 and meta.vocab_size <= 256 and meta.sets == ["all"]
-
-
-def _num_weights(flat: dict[str, Any]) -> int:
-    return sum(math.prod(leaf.shape) for leaf in flat.values())
-
-
-def _resume(
-    task: TrainingTask, settings: LoopSettings, placement: Placement, checkpoints: Checkpoints
-) -> tuple[TrainState, Monitor]:
-    state = placement.state(init_train_state(task.config, task.recipe))
-    checkpoint = checkpoints.restore(state)
-    if checkpoint is None:
-        return state, Monitor(settings.spike_factor)
-    state, record = checkpoint
-    return state, Monitor(settings.spike_factor, record["losses"])
-
-
-def _norms(state: TrainState, recipe: Recipe, step: int) -> Row:
-    return {
-        "parameter_norm": float(optax.tree.norm(state.trained)),
-        "learning_rate": learning_rate(recipe, step),
-    }
 
 
 def _stopped(complaint: str, step: int, folder: Path, checkpoints: Checkpoints) -> str:
@@ -241,7 +206,7 @@ def _evaluate(
 
     `ballot` collects the answers from the clean start.
     """
-    run = functools.partial(
+    run = partial(
         evaluate,
         model_params(state, task.recipe),
         task.config,

@@ -15,9 +15,7 @@ from rrjax.cells import Config, Readout, unflatten
 from rrjax.cells.config import LossType
 from rrjax.outcomes import is_right
 from rrjax.puzzles.batch import IGNORE_LABEL
-from rrjax.training.act import Segment, Slots, run_slots
-
-Flat = dict[str, Array]
+from rrjax.training.act import Flat, Segment, Slots, run_slots
 
 
 class Scores(NamedTuple):
@@ -70,7 +68,8 @@ def segment_gradients(
     num_slots = slots.steps.shape[0]
 
     def loss(weights: Weights) -> tuple[Array, tuple[Scores, Slots]]:
-        segment = _run(weights, fixed, config, slots, key)
+        params = unflatten(weights.trained | fixed)
+        segment = run_slots(params, weights.vectors, config, slots, key)
         scores = _score(segment, config)
         return scores.loss / num_slots, (scores, segment.slots)
 
@@ -106,7 +105,8 @@ def rollout_gradients(
     """
 
     def loss(weights: Weights, slots: Slots, key: jax.Array, active: Array) -> tuple[Array, Any]:
-        segment = _run(weights, fixed, config, slots, key)
+        params = unflatten(weights.trained | fixed)
+        segment = run_slots(params, weights.vectors, config, slots, key)
         last = segment.slots.steps >= config.arch.halt_max_steps
         halted = segment.slots.halted if stop_at_halt else last
         scores = _score_each(segment, halted & active, config)
@@ -131,10 +131,6 @@ def rollout_gradients(
     after = after._replace(halted=jnp.ones_like(active))
     gradients = jax.tree.map(lambda leaf: leaf / count, gradients)
     return Gradients(gradients, after, _scale_losses(metrics, batch_size / count))
-
-
-def _run(weights: Weights, fixed: Flat, config: Config, slots: Slots, key: jax.Array) -> Segment:
-    return run_slots(unflatten(weights.trained | fixed), weights.vectors, config, slots, key)
 
 
 def _score(segment: Segment, config: Config) -> Scores:
@@ -189,7 +185,6 @@ def score(
 
     lm_loss = (_cross_entropy(readout.logits, labels, loss_type).sum(-1) / divisor).sum()
     q_halt_loss = _binary_cross_entropy(readout.q_halt, solved).sum()
-    q_loss = q_halt_loss
     counted = halted & (counts > 0)
     metrics = {
         "count": counted.sum(),
@@ -200,12 +195,11 @@ def score(
         "lm_loss": lm_loss,
         "q_halt_loss": q_halt_loss,
     }
-    if target_q_continue is not None:
-        metrics["q_continue_loss"] = _binary_cross_entropy(
-            readout.q_continue, target_q_continue
-        ).sum()
-        q_loss = q_loss + metrics["q_continue_loss"]
-    return Scores(lm_loss + 0.5 * q_loss, metrics)
+    if target_q_continue is None:
+        return Scores(lm_loss + 0.5 * q_halt_loss, metrics)
+    q_continue_loss = _binary_cross_entropy(readout.q_continue, target_q_continue).sum()
+    loss = lm_loss + 0.5 * (q_halt_loss + q_continue_loss)
+    return Scores(loss, metrics | {"q_continue_loss": q_continue_loss})
 
 
 def log_stablemax(x: Float[Array, "*batch vocab"]) -> Float[Array, "*batch vocab"]:

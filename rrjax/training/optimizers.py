@@ -4,7 +4,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
@@ -102,13 +101,8 @@ def sign_sgd_rows(
 
 def main_optimizer(recipe: Recipe) -> optax.GradientTransformation:
     """Returns the optimizer of all weights but the puzzle embeddings."""
-    rate = _schedule(recipe, recipe.lr)
+    rate = recipe_schedule(recipe, recipe.lr)
     return adam_atan2(rate, recipe.beta1, recipe.beta2, recipe.weight_decay)
-
-
-def puzzle_schedule(recipe: Recipe) -> optax.Schedule:
-    """Returns the learning rate of the puzzle embeddings as a function of the steps done."""
-    return _schedule(recipe, recipe.puzzle_emb_lr)
 
 
 def floss_optimizer(floss: Floss, trained: dict[str, Array]) -> optax.GradientTransformation:
@@ -116,10 +110,6 @@ def floss_optimizer(floss: Floss, trained: dict[str, Array]) -> optax.GradientTr
     return skip_nonfinite(masked(optax.adam(floss.lr), matching(trained, floss.params)))
 
 
-def learning_rate(recipe: Recipe, step: int) -> float:
-    """Returns the rate of the main optimizer in optimizer step `step`, counted from 1."""
-    return float(np.asarray(_schedule(recipe, recipe.lr)(step - 1)))
-
-
-def _schedule(recipe: Recipe, peak: float) -> optax.Schedule:
+def recipe_schedule(recipe: Recipe, peak: float) -> optax.Schedule:
+    """Returns the recipe's learning rate with this peak, as a function of the steps done."""
     return warmup_cosine(peak, recipe.lr_warmup_steps, recipe.steps, recipe.lr_min_ratio)

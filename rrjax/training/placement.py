@@ -23,11 +23,8 @@ def training_devices(number: int | None = None) -> list[Device]:
     """Returns the devices of a run, over all processes.
 
     Args:
-      number: how many devices of a processor each process uses; None: one, whose matrix products
-        use all cores. Accelerators are all used.
-
-    Raises:
-      ValueError: if there are fewer, or `number` is given where there are accelerators.
+      number: how many devices of a processor each process uses; None means one, whose matrix
+        products use all cores. Accelerators are all used, and then `number` must be None.
     """
     if jax.default_backend() != "cpu":
         if number is not None:
@@ -50,15 +47,7 @@ class Placement:
     """
 
     def __init__(self, devices: Sequence[Device], batch_size: int):
-        """Checks that the devices can share a batch.
-
-        Args:
-          devices: those of all processes.
-          batch_size: rows of a batch.
-
-        Raises:
-          ValueError: if the devices cannot share the batch equally.
-        """
+        """Refuses devices, those of all processes, that cannot share a batch equally."""
         self._number = len(devices)
         self.check("global_batch_size", batch_size)
         mesh = Mesh(np.array(devices), (AXIS,), axis_types=(AxisType.Auto,))
@@ -66,11 +55,7 @@ class Placement:
         self._split = NamedSharding(mesh, PartitionSpec(AXIS))
 
     def check(self, name: str, rows: int) -> None:
-        """Refuses a number of rows that the devices cannot share equally.
-
-        Raises:
-          ValueError: naming the setting.
-        """
+        """Refuses a setting whose number of rows the devices cannot share equally."""
         if rows % self._number:
             raise ValueError(
                 f"{name} must be a multiple of the number of devices, {self._number}; got {rows}"
@@ -91,19 +76,15 @@ class Placement:
         """Returns the program of a step on all devices.
 
         Args:
-          step: a function (config, recipe, state, ...) → (state, metrics); the first two are
-            static, and the state's buffers are given to the state that comes back.
+          step: a function (config, recipe, state, ...) → (state, metrics). Config and recipe are
+            static, and the new state takes over the buffers of the old one.
         """
-        if self._number == 1:
-            return jax.jit(step, static_argnums=(0, 1), donate_argnums=2)
-        whole = TrainState(*[self._everywhere] * len(TrainState._fields))  # pyright: ignore
-        return jax.jit(
-            step,
-            static_argnums=(0, 1),
-            donate_argnums=2,
-            # left to the compiler, a state could come back split otherwise and be compiled for anew
-            out_shardings=(whole._replace(slots=self._split), self._everywhere),  # pyright: ignore
-        )
+        shardings = None
+        if self._number > 1:
+            # the compiler might split the new state otherwise, and the next step be compiled again
+            whole = TrainState(*[self._everywhere] * len(TrainState._fields))  # pyright: ignore
+            shardings = whole._replace(slots=self._split), self._everywhere  # pyright: ignore
+        return jax.jit(step, static_argnums=(0, 1), donate_argnums=2, out_shardings=shardings)
 
 
 def _place(tree: Any, sharding: NamedSharding) -> Any:

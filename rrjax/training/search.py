@@ -58,7 +58,11 @@ def search(
       ValueError: if Optuna is missing, or the folder holds another search or is searched by another
         process.
     """
-    _check_optuna()
+    try:
+        import optuna
+    except ImportError:
+        raise ValueError("rrjax search needs Optuna: pip install 'rrjax[search]'") from None
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     job = {
         **task.identity(),
         "space": {name: asdict(domain) for name, domain in space.items()},
@@ -72,19 +76,11 @@ def search(
         study = _study(settings, folder)
         while trial := _next_trial(study, settings):
             _run(study, trial, task, space, settings, loop, folder)
-            trials = _trials(study)
+            trials = study.get_trials(deepcopy=False)
             _write_trials(trials, space, folder / TRIALS)
             _write_best(trials, task, settings, command, folder / BEST)
             jax.clear_caches()  # no other trial uses the programs of this one
-        return _trials(study)
-
-
-def _check_optuna() -> None:
-    try:
-        import optuna
-    except ImportError:
-        raise ValueError("rrjax search needs Optuna: pip install 'rrjax[search]'") from None
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+        return study.get_trials(deepcopy=False)
 
 
 def _study(settings: SearchSettings, folder: Path) -> "optuna.Study":
@@ -92,7 +88,12 @@ def _study(settings: SearchSettings, folder: Path) -> "optuna.Study":
     from optuna.storages.journal import JournalFileBackend
 
     path = folder / "study.log"
-    _drop_torn_line(path)
+    if path.exists():
+        # a full disk or a power cut may have torn the last entry, at which Optuna would stop
+        content = path.read_bytes()
+        whole = content[: content.rfind(b"\n") + 1]
+        if whole != content:
+            write_bytes_atomically(path, whole)
     # unlike SQLite it also works on the shared disk of a cluster
     backend = JournalFileBackend(str(path))
     prunes = optuna.pruners.MedianPruner(n_startup_trials=5)
@@ -105,20 +106,11 @@ def _study(settings: SearchSettings, folder: Path) -> "optuna.Study":
     )
 
 
-def _drop_torn_line(path: Path) -> None:
-    """Drops what a full disk or a power cut left of the last entry, at which Optuna would stop."""
-    if path.exists():
-        content = path.read_bytes()
-        whole = content[: content.rfind(b"\n") + 1]
-        if whole != content:
-            write_bytes_atomically(path, whole)
-
-
 def _next_trial(study: "optuna.Study", settings: SearchSettings) -> "optuna.Trial | None":
     """Returns the trial that was killed, or a new one; None where all are done."""
     import optuna
 
-    trials = _trials(study)
+    trials = study.get_trials(deepcopy=False)
     unfinished = [trial for trial in trials if not trial.state.is_finished()]
     if not unfinished and len(trials) >= settings.num_trials:
         return None
@@ -169,9 +161,9 @@ def _draw(trial: "optuna.Trial", name: str, domain: Domain) -> Any:
     """Returns a value of a field; a trial that is continued keeps the one it has."""
     if isinstance(domain, Choices):
         return trial.suggest_categorical(name, domain.choices)
-    if isinstance(domain.low, int) and isinstance(domain.high, int):
-        return trial.suggest_int(name, domain.low, domain.high, log=domain.log)
-    return trial.suggest_float(name, domain.low, domain.high, log=domain.log)
+    whole = isinstance(domain.low, int) and isinstance(domain.high, int)
+    suggest: Any = trial.suggest_int if whole else trial.suggest_float
+    return suggest(name, domain.low, domain.high, log=domain.log)
 
 
 def _reporter(trial: "optuna.Trial", reached: dict[int, float], show: Report) -> Report:
@@ -189,10 +181,6 @@ def _reporter(trial: "optuna.Trial", reached: dict[int, float], show: Report) ->
             raise optuna.TrialPruned
 
     return report
-
-
-def _trials(study: "optuna.Study") -> "list[FrozenTrial]":
-    return study.get_trials(deepcopy=False)
 
 
 def _write_trials(trials: "Sequence[FrozenTrial]", space: Space, path: Path) -> None:
@@ -215,10 +203,14 @@ def _write_best(
     command: Sequence[str],
     path: Path,
 ) -> None:
-    """Writes the best training for `rrjax train --config`, under a comment that says how."""
-    best = best_trial(trials)
-    if best is None:
+    """Writes the best training for `rrjax train --config`, under a comment that says how.
+
+    The best trial is the completed one of the highest accuracy, of equal ones the first.
+    """
+    completed = [trial for trial in trials if trial.state.name == "COMPLETE"]
+    if not completed:
         return
+    best = max(completed, key=lambda trial: (trial.value, -trial.number))
     task = with_values(base, best.params)
     header = (
         f"# Trial {best.number} of a search: {settings.objective} exact accuracy "
@@ -226,9 +218,3 @@ def _write_best(
     )
     block = dump_config(task.config.arch, task.recipe)
     write_bytes_atomically(path, (header + block).encode())
-
-
-def best_trial(trials: "Sequence[FrozenTrial]") -> "FrozenTrial | None":
-    """Returns the completed trial of the highest accuracy, of equal ones the first."""
-    completed = [trial for trial in trials if trial.state.name == "COMPLETE"]
-    return max(completed, key=lambda trial: (trial.value, -trial.number), default=None)

@@ -36,23 +36,14 @@ Space = dict[str, Domain]
 
 
 _PARTS = {"arch": Arch, "recipe": Recipe, "augmentation": Augmentation, "floss": Floss}
-_NO_VALUES = {
-    *("recipe.augmentation", "recipe.floss", "augmentation.sigma", "floss.segments"),
-    "floss.params",
+# blocks, pairs and lists are not single values that a trial could draw
+_NOT_SEARCHED = {"augmentation", "floss", "sigma", "segments", "params"}
+FIELDS = {
+    f"{part}.{field.name}": field.type
+    for part, kind in _PARTS.items()
+    for field in dataclasses.fields(kind)
+    if field.name not in _NOT_SEARCHED
 }
-"""Records, pairs and lists: none is one value that a trial could draw."""
-
-
-def _fields() -> dict[str, Any]:
-    return {
-        f"{part}.{field.name}": field.type
-        for part, kind in _PARTS.items()
-        for field in dataclasses.fields(kind)
-        if f"{part}.{field.name}" not in _NO_VALUES
-    }
-
-
-FIELDS = _fields()
 """The type of each field that can be searched, by its name."""
 
 
@@ -71,16 +62,12 @@ def read_space(path: Path) -> Space:
         )
     for name in mapping:
         if name not in FIELDS:
-            raise ValueError(f"{path} names no field with {name!r}{_nearest_field(name)}")
+            # a name without its part stands for the field that ends so
+            whole = next((known for known in FIELDS if known.endswith(f".{name}")), name)
+            raise ValueError(f"{path} names no field with {name!r}{nearest(whole, FIELDS)}")
     space = {str(name): _domain(str(name), block) for name, block in mapping.items()}
     _check_ends(space)
     return space
-
-
-def _nearest_field(name: Any) -> str:
-    """Returns what `nearest` says; a name without its part stands for the field that ends so."""
-    whole = (known for known in FIELDS if known.endswith(f".{name}"))
-    return nearest(next(whole, name), FIELDS)
 
 
 def _domain(name: str, block: Any) -> Domain:
@@ -131,11 +118,7 @@ def _check_ends(space: Space) -> None:
 
 
 def with_values(task: TrainingTask, values: Mapping[str, Any]) -> TrainingTask:
-    """Returns a task in which some fields, by their names in a space, have other values.
-
-    Raises:
-      ValueError: if no architecture or recipe has those values together.
-    """
+    """Returns a task in which some fields, by their names in a space, have other values."""
     parts: dict[str, dict[str, Any]] = {part: {} for part in _PARTS}
     for name, value in values.items():
         part, _, field = name.partition(".")

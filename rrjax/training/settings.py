@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from rrjax.checks import (
-    check_choice,
+    check_choices,
     check_count,
     check_number,
     check_positive,
@@ -54,8 +54,7 @@ class Augmentation:
     ramp_steps: int = 0
 
     def __post_init__(self):
-        for name, kind in (("objective", Objective), ("rollout", Rollout), ("latents", Latents)):
-            check_choice(f"augmentation.{name}", getattr(self, name), kind)
+        check_choices(self, "augmentation.")
         check_count("augmentation.num_trajectories", self.num_trajectories, least=1)
         for name in ("clean_steps", "ramp_steps"):
             check_count(f"augmentation.{name}", getattr(self, name))
@@ -69,11 +68,7 @@ class Augmentation:
             refuse("augmentation.sigma", rule, self.sigma)
 
     def refuse_idle(self) -> None:
-        """Refuses settings that the objective does not read.
-
-        Raises:
-          ValueError: naming one of them.
-        """
+        """Refuses settings that the objective does not read."""
         if self.objective == "clean_ce":
             idle = {f.name for f in fields(self)} - {"objective", "rollout"}
             refuse_idle("augmentation", self, idle, "augmentation.objective")
@@ -128,8 +123,7 @@ class Floss(FlossingSchedule):
 
     def __post_init__(self):
         super().__post_init__()
-        check_choice("floss.loss", self.loss, FlossLoss)
-        check_choice("floss.which", self.which, Which)
+        check_choices(self, "floss.")
         for name in ("num_exponents", "stride", "puzzles", "limit", "segments_per_qr"):
             check_count(f"floss.{name}", getattr(self, name), least=1)
         for name in ("kl", "lr"):
@@ -141,11 +135,7 @@ class Floss(FlossingSchedule):
             refuse("floss.episode", "be at least 1 where floss.every is given", self.episode)
 
     def refuse_idle(self) -> None:
-        """Refuses settings of flossing, or of its episodes, where there is none.
-
-        Raises:
-          ValueError: naming one of them.
-        """
+        """Refuses settings of flossing, or of its episodes, where there is none."""
         if not self.active:
             refuse_idle("floss", self, {f.name for f in fields(self)}, "floss.pre or floss.every")
         elif self.every is None:
@@ -275,5 +265,6 @@ class SearchSettings:
     search_seed: int = 0
 
     def __post_init__(self):
+        check_choices(self)
         check_positive(self, ("num_trials", "num_random"))
         check_count("search_seed", self.search_seed)

@@ -9,12 +9,9 @@ from jaxtyping import Array, Int, UInt32
 
 from rrjax.cells import Config, flatten, init_params, is_trained
 from rrjax.puzzles.batch import Batch
-from rrjax.training.act import Slots, empty_slots
+from rrjax.training.act import Flat, Slots, empty_slots
 from rrjax.training.optimizers import floss_optimizer, main_optimizer
 from rrjax.training.settings import Recipe
-
-Flat = dict[str, Array]
-"""Parameters by their flat PyTorch names."""
 
 
 class FlossState(NamedTuple):

@@ -10,7 +10,7 @@ from rrjax.puzzles.batch import Batch
 from rrjax.training.act import refill
 from rrjax.training.augment import starts
 from rrjax.training.objective import Weights, rollout_gradients, segment_gradients
-from rrjax.training.optimizers import main_optimizer, puzzle_schedule, sign_sgd_rows
+from rrjax.training.optimizers import main_optimizer, recipe_schedule, sign_sgd_rows
 from rrjax.training.settings import Recipe
 from rrjax.training.state import TrainState
 
@@ -68,7 +68,7 @@ def train_step(
     trained = optax.apply_updates(state.trained, updates)
     fixed = state.fixed
     if table is not None and gradient.vectors is not None:
-        rate = jnp.asarray(puzzle_schedule(recipe)(state.step))
+        rate = jnp.asarray(recipe_schedule(recipe, recipe.puzzle_emb_lr)(state.step))
         ids, decay = result.slots.batch.puzzle_ids, recipe.puzzle_emb_weight_decay
         fixed = fixed | {TABLE: sign_sgd_rows(table, ids, gradient.vectors, rate, decay)}
 

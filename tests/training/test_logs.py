@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rrjax.training import loop
+from rrjax.training import logs
 from rrjax.training.logs import METRICS, CsvLog, Logs, Window, read_table
 
 EIGHT = jnp.asarray(8.0)
@@ -82,7 +82,7 @@ def test_best_and_last_evaluation_are_read_from_the_file(tmp_path):
     assert (logs.best(), logs.last_evaluation()) == (-1, {})
     for step, value in enumerate((0.25, 0.5, None, 0.125, None)):
         row = {"step": step, "loss": 1.0}
-        logs.write(METRICS, [row if value is None else row | {"test/exact_accuracy": value}])
+        logs.write(METRICS, row if value is None else row | {"test/exact_accuracy": value})
     again = Logs(tmp_path)
     assert again.best() == 0.5
     assert again.last_evaluation() == {"exact_accuracy": 0.125}
@@ -91,6 +91,6 @@ def test_best_and_last_evaluation_are_read_from_the_file(tmp_path):
 
 
 def test_a_process_that_does_not_write_leaves_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "writes", lambda: False)
-    loop._writer(Logs(tmp_path), METRICS)({"step": 1, "loss": 1.0})
+    monkeypatch.setattr(logs, "writes", lambda: False)
+    Logs(tmp_path).write(METRICS, {"step": 1, "loss": 1.0})
     assert list(tmp_path.iterdir()) == []

@@ -147,7 +147,14 @@ def test_memory_does_not_grow_with_the_segments():
 
 
 @pytest.mark.parametrize(
-    "of", [segment_gradients, functools.partial(rollout_gradients, stop_at_halt=False)]
+    "of",
+    [
+        segment_gradients,
+        pytest.param(
+            functools.partial(rollout_gradients, stop_at_halt=False), marks=pytest.mark.slow
+        ),
+    ],
+    ids=["segment", "rollout"],
 )
 def test_copies_of_a_trajectory_give_its_gradient_and_loss(of):
     weights, fixed, slots = example(TRM)
@@ -192,6 +199,7 @@ class _TakenError(Exception):
     """Carries the slots that a step would run."""
 
 
+@pytest.mark.slow
 def test_one_trajectory_without_noise_is_the_clean_one_to_the_bit():
     clean = refilled(Augmentation())
     chex.assert_trees_all_equal(

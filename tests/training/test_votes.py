@@ -110,6 +110,7 @@ def test_files_that_do_not_fit_the_test_split_are_refused(folder, file, change, 
     assert message in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_training_leaves_a_submission_with_each_model(folder, tmp_path):
     train_set, test_set = (read_folder(folder, split) for split in ("train", "test"))
     meta = test_set.metadata
