@@ -191,12 +191,12 @@ def test_models_that_blow_up_or_have_no_spread(tmp_path):
 def test_noisy_runs_are_rollouts_with_the_noise_held_fixed(noises, noise_puzzles, model):
     for puzzle, repeat in ((0, 0), (2, 1), (3, 3)):
         dynamics, place = noisy(model, puzzle, repeat), (puzzle, 1 + repeat)
-        seen = rrjax.rollout(dynamics, 5)
-        answers = np.asarray(seen.logits.argmax(-1))
+        run = rrjax.rollout(dynamics, 5)
+        answers = np.asarray(run.logits.argmax(-1))
         np.testing.assert_array_equal(noises.answers[place], answers[-1])
         right = (answers == noise_puzzles.labels[puzzle]).all(-1)
         np.testing.assert_array_equal(noises.solved[place], right)
-        np.testing.assert_allclose(noises.q_halt[place], seen.q_halt[-1], rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(noises.q_halt[place], run.q_halt[-1], rtol=1e-3, atol=1e-4)
         key = jax.random.fold_in(jax.random.key(0), puzzle)
         expected = rrjax.spectrum(dynamics, 1, 5, key=key).exponents
         np.testing.assert_allclose(noises.exponents[place], expected, atol=1e-4)

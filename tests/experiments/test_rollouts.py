@@ -51,21 +51,21 @@ def test_the_arrays_are_compact_and_one_number_a_segment(run):
 
 def test_they_are_those_of_a_plain_rollout(plain, labelled, run):
     for index, (trajectory, label) in enumerate(zip(plain, labelled.labels, strict=True)):
-        found = {name: array[index] for name, array in run.items()}
+        arrays = {name: array[index] for name, array in run.items()}
         answers, known = np.asarray(trajectory.logits.argmax(-1)), label != 0
         right = (answers == label)[:, known]
-        np.testing.assert_array_equal(found["solved"], right.all(axis=1))
-        np.testing.assert_allclose(found["token_accuracy"], right.mean(axis=1), rtol=1e-6)
-        np.testing.assert_array_equal(found["violations"], count_violations(from_answers(answers)))
+        np.testing.assert_array_equal(arrays["solved"], right.all(axis=1))
+        np.testing.assert_allclose(arrays["token_accuracy"], right.mean(axis=1), rtol=1e-6)
+        np.testing.assert_array_equal(arrays["violations"], count_violations(from_answers(answers)))
         given = PUZZLES.inputs[index] > 1
         changed = (answers != PUZZLES.inputs[index])[:, given].sum(axis=1)
-        np.testing.assert_array_equal(found["changed_clues"], changed)
-        np.testing.assert_allclose(found["q_halt"], trajectory.q_halt, rtol=1e-4, atol=1e-5)
+        np.testing.assert_array_equal(arrays["changed_clues"], changed)
+        np.testing.assert_allclose(arrays["q_halt"], trajectory.q_halt, rtol=1e-4, atol=1e-5)
         for name, norm in trajectory.drift._asdict().items():
-            np.testing.assert_allclose(found[f"drift_{name}"], norm, rtol=1e-3)
+            np.testing.assert_allclose(arrays[f"drift_{name}"], norm, rtol=1e-3)
         moved = np.hypot(trajectory.drift.z_H, trajectory.drift.z_L)[-1]
         size = np.linalg.norm([np.linalg.norm(leaf) for leaf in trajectory.state])
-        np.testing.assert_allclose(found["residual"][-1], moved / size, rtol=1e-3)
+        np.testing.assert_allclose(arrays["residual"][-1], moved / size, rtol=1e-3)
     assert run.solved.any()
     assert not run.solved.all()
 
@@ -93,11 +93,11 @@ def test_halting_rules_read_the_same_run(run):
     assert summary.at_readout.segment == 3
     by_q, by_residual = summary.halting
     assert (by_q.name, by_residual.name) == ("q_halt > 0.1", "residual < 0.5")
-    for found, halts in ((by_q, run.q_halt > 0.1), (by_residual, run.residual < 0.5)):
+    for halting, halts in ((by_q, run.q_halt > 0.1), (by_residual, run.residual < 0.5)):
         at = np.where(halts.any(axis=1), halts.argmax(axis=1), SEGMENTS - 1)
         right = run.solved[np.arange(NUMBER), at]
-        assert found.accuracy.value == pytest.approx(right.mean())
-        assert found.saved == pytest.approx(1 - (at + 1).mean() / SEGMENTS)
+        assert halting.accuracy.value == pytest.approx(right.mean())
+        assert halting.saved == pytest.approx(1 - (at + 1).mean() / SEGMENTS)
 
 
 def test_the_figures(run, tmp_path):

@@ -68,7 +68,7 @@ def test_the_record_says_how_it_was_made(run, model, labelled):
 
 
 def test_solved_segments_are_those_of_a_rollout(run, labelled, plain):
-    answers = np.array([found.logits[:SEGMENTS].argmax(-1) for found in plain])
+    answers = np.array([trajectory.logits[:SEGMENTS].argmax(-1) for trajectory in plain])
     known = labelled.labels != 0
     right = (answers == labelled.labels[:, None]) | ~known[:, None]
     right = right.all(-1) & known.any(-1)[:, None]
@@ -122,22 +122,22 @@ def test_the_chunk_size_changes_nothing_beyond_round_off_and_fewer_are_the_first
 def test_whatever_is_solved_there_is_a_table_and_a_figure(model, run, num_solved, words):
     labels = run.answers.copy()
     labels[num_solved:, 0] = 1 + labels[num_solved:, 0] % 4  # one wrong token fails a puzzle
-    found = spectrum(model, relabelled(labels), **SIZES, progress=False)
-    assert found.solved.tolist() == [index < num_solved for index in range(NUMBER)]
-    np.testing.assert_array_equal(found.exponents, run.exponents)
-    summary = found.summary()
+    results = spectrum(model, relabelled(labels), **SIZES, progress=False)
+    assert results.solved.tolist() == [index < num_solved for index in range(NUMBER)]
+    np.testing.assert_array_equal(results.exponents, run.exponents)
+    summary = results.summary()
     assert words in " ".join(repr(summary).split())
     assert summary.num_solved == num_solved
-    figures = found.plot()
+    figures = results.plot()
     assert figures.keys() == {"lambda1_by_outcome", "spectrum_by_outcome"}
     assert figures._repr_html_().count("data:image/png;base64,iVBOR") == 2
 
 
 def test_a_model_that_blows_up_still_gets_a_table(tmp_path):
     broken = make_model(tmp_path, H_init=np.full(8, np.nan, np.float32))
-    found = spectrum(broken, PUZZLES, **SIZES, progress=False)
-    assert not found.finite.any()
-    assert f"{NUMBER} of {NUMBER} runs were not finite" in " ".join(repr(found.summary()).split())
+    results = spectrum(broken, PUZZLES, **SIZES, progress=False)
+    assert not results.finite.any()
+    assert f"{NUMBER} of {NUMBER} runs were not finite" in " ".join(repr(results.summary()).split())
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from rrjax.jobs.devices import ChunkProgram, use_cpu_devices
 from rrjax.jobs.shares import Share, parse_share
 from rrjax.jobs.sweep import Sweep
 from rrjax.puzzles import write_folder
+from scripts.accelerators import distributed
 from tests.tools import jobs
 from tests.tools.processes import ROOT, begin, finish
 from tests.tools.tiny import puzzles, snapshot, write_model
@@ -69,11 +70,11 @@ def printed_by(process: subprocess.Popen[str]) -> str:
     return " ".join(finish(process).split())
 
 
-def assert_same_bits(found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) -> None:
-    assert found.keys() == expected.keys()
+def assert_same_bits(arrays: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) -> None:
+    assert arrays.keys() == expected.keys()
     for name, array in expected.items():
-        assert found[name].dtype == array.dtype, name
-        assert found[name].tobytes() == array.tobytes(), name
+        assert arrays[name].dtype == array.dtype, name
+        assert arrays[name].tobytes() == array.tobytes(), name
 
 
 def assert_same_results(out: Path, job: Job) -> None:
@@ -181,10 +182,11 @@ def test_two_processes_of_jax_distributed_give_the_bits_of_one(job, tmp_path):
         (["--num-process", "2", "train"], "argument command: invalid choice: '2'"),
     ],
 )
-def test_half_of_a_meeting_place_and_another_command_are_refused(options, message):
-    script = begin([*DISTRIBUTED, *options])
-    err = script.communicate(timeout=60)[1]
-    assert script.returncode == 2
+def test_half_of_a_meeting_place_and_another_command_are_refused(options, message, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        distributed.main(options)
+    assert stopped.value.code == 2
+    err = capsys.readouterr().err
     assert message in err.replace("'spectrum', 'rollout', 'basin',", "spectrum, rollout, basin,")
 
 
@@ -345,7 +347,7 @@ def test_a_command_that_cannot_work_writes_nothing(job, tmp_path, capsys):
 @pytest.mark.parametrize("num_items", [1, 2, 5])
 def test_every_item_is_computed_as_its_index_says(tmp_path, num_items):
     work = ChunkProgram(double, jnp.float32(2), jnp.asarray)
-    found = sweep.run(
+    arrays = sweep.run(
         Sweep(tmp_path, num_items, 2, {}), work, lambda done, numbers: None, parallel=work.parallel
     )
-    np.testing.assert_array_equal(found["twice"], 2 * np.arange(num_items))
+    np.testing.assert_array_equal(arrays["twice"], 2 * np.arange(num_items))

@@ -62,12 +62,12 @@ def make(folder: Path, num_items: int = 10, chunk_size: int = 4) -> Sweep:
     return Sweep(folder, num_items, chunk_size, IDENTITY)
 
 
-def assert_values(found: dict[str, np.ndarray], num_items: int = 10) -> None:
+def assert_values(arrays: dict[str, np.ndarray], num_items: int = 10) -> None:
     expected = values(np.arange(num_items))
-    assert found.keys() == expected.keys()
+    assert arrays.keys() == expected.keys()
     for name, array in expected.items():
-        np.testing.assert_array_equal(found[name], array)
-        assert found[name].dtype == array.dtype
+        np.testing.assert_array_equal(arrays[name], array)
+        assert arrays[name].dtype == array.dtype
 
 
 def chunk_names(folder: Path) -> list[str]:
@@ -204,11 +204,11 @@ SHARES = st.integers(1, 5).flatmap(
 
 @given(number=st.integers(0, 30), job=SHARES, process=SHARES)
 def test_processes_take_the_chunks_of_their_job_each_its_own_first(number, job, process):
-    found = Share(*job, *process).chunks(number)
+    chunks = Share(*job, *process).chunks(number)
     of_job = list(range(job[0], number, job[1]))
-    assert sorted(found) == of_job
+    assert sorted(chunks) == of_job
     own = of_job[process[0] :: process[1]]
-    assert found[: len(own)] == own
+    assert chunks[: len(own)] == own
 
 
 def test_shards_one_after_another_and_the_last_puts_together(tmp_path):
@@ -217,11 +217,11 @@ def test_shards_one_after_another_and_the_last_puts_together(tmp_path):
         job = make(tmp_path, num_items=26)
         counts: list[int] = []
         report = lambda done, _, counts=counts: counts.append(done)  # noqa: E731
-        found = sweep.run(job, work, report, Share(index, 3))
+        arrays = sweep.run(job, work, report, Share(index, 3))
         assert counts[-1] == job.num_items_of(Share(index, 3))
         if index < 2:
-            assert found == {}
-    assert_values(found, 26)
+            assert arrays == {}
+    assert_values(arrays, 26)
     assert [[call[0] // 4 for call in work.calls] for work in works] == [[0, 3, 6], [1, 4], [2, 5]]
     assert_values(sweep.run(job, must_not_run, ignore), 26)
 
@@ -339,8 +339,8 @@ def start(parallel):
         return child
     code = 1
     try:
-        found = sweep.run(job, work, test_sweep.ignore, parallel=parallel)
-        test_sweep.assert_values(found, job.num_items)
+        arrays = sweep.run(job, work, test_sweep.ignore, parallel=parallel)
+        test_sweep.assert_values(arrays, job.num_items)
         code = 0
     finally:
         os._exit(code)
