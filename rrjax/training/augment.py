@@ -1,4 +1,4 @@
-"""Trajectory augmentation: the same puzzle from perturbed starts, all to reach its solution.
+"""Trajectory augmentation: a puzzle is run from perturbed starts, which all must reach its answer.
 
 z0 → z0 + σ·N(0, 1) with inputs and labels unchanged, and the same supervised loss.
 Source: recursive-reasoning-dynamics, `trajectory_augmentation_notes.md`.

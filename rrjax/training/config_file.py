@@ -1,4 +1,4 @@
-"""Architecture and recipe as a YAML file; an official `all_config.yaml` is one."""
+"""Reads and writes architecture and recipe as YAML, as in an official `all_config.yaml`."""
 
 import sys
 from collections.abc import Mapping

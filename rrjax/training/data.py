@@ -1,4 +1,4 @@
-"""The puzzles of a training step: a function of seed and step alone, so that resuming is exact."""
+"""Draws the puzzles of a training step from seed and step alone, so that resuming is exact."""
 
 import functools
 from collections.abc import Callable
@@ -18,7 +18,7 @@ _ORDER, _STEP, _EXAMPLES = 0, 1, 2
 
 @dataclass(frozen=True)
 class Sampler:
-    """Epochs over groups in shuffled order; of each group a random puzzle with all its examples.
+    """Draws epochs of groups in shuffled order, and a random puzzle of each with all its examples.
 
     A batch is packed as upstream packs it: the examples of a puzzle are neighbours in random
     order; those of the last puzzle that find no room are left out, and the next batch begins with

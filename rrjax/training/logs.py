@@ -66,7 +66,7 @@ class Logs:
 
 
 class CsvLog:
-    """A CSV file with a header; a cell is empty where a row has no such number.
+    """A CSV file with a header. A cell is empty if its row lacks the number of the column.
 
     Numbers are written so that reading them gives the same bits. The first column is `step`.
     """
@@ -84,7 +84,7 @@ class CsvLog:
             self._rewrite(columns, [row for row in rows if row["step"] <= step])
 
     def append(self, new: Sequence[Row]) -> None:
-        """Appends rows; a number of a new name gets a column."""
+        """Appends rows, and a column for each new name."""
         columns: list[str] = []
         if self._path.exists():
             with self._path.open(newline="") as file:
@@ -145,7 +145,7 @@ class Window:
         self._start = time.monotonic()
 
     def add(self, metrics: dict[str, jax.Array]) -> None:
-        """Keeps one step's sums, on the device: nothing waits for them here."""
+        """Keeps one step's sums on the device, and does not wait for them."""
         self._sums.append(metrics)
 
     def close(self, batch_size: int) -> Row:

@@ -1,4 +1,4 @@
-"""The training loop: reads top to bottom, logs, evaluates, checkpoints, resumes."""
+"""The training loop, which logs, evaluates, saves checkpoints and resumes from them."""
 
 import math
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""What training minimises: the official loss head, and its gradients over segments and rollouts.
+"""The official loss head that training minimises, and its gradients over segments and rollouts.
 
 Source: TinyRecursiveModels and HRM, `losses.py` (`ACTLossHead`). Upstream has the gradient of one
 segment; gradients of whole rollouts belong to the trajectory augmentation (`augment`).
@@ -31,7 +31,7 @@ class Scores(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """What is differentiated: flat weights, and the slots' puzzle-embedding vectors or None."""
+    """The differentiated arrays: flat weights, and the slots' puzzle-embedding vectors or None."""
 
     trained: Flat
     vectors: Float[Array, "slots ndim"] | None

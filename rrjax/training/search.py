@@ -1,4 +1,4 @@
-"""Search over fields of a training run by Optuna, by its accuracy on held-out puzzles."""
+"""Searches over fields of a training run with Optuna, by the accuracy on held-out puzzles."""
 
 import csv
 import io
@@ -14,7 +14,15 @@ import numpy as np
 from rrjax.jobs.memory import is_out_of_memory
 from rrjax.jobs.progress import progress
 from rrjax.reports.searches import as_text
-from rrjax.store import claim_folder, describe_run, hold_lock, write_bytes_atomically
+from rrjax.store import (
+    check_format,
+    claim_folder,
+    describe_run,
+    format_entry,
+    hold_lock,
+    read_json,
+    write_bytes_atomically,
+)
 from rrjax.training.config_file import dump_config
 from rrjax.training.logs import EVALUATED
 from rrjax.training.loop import Report, train
@@ -28,6 +36,9 @@ if TYPE_CHECKING:
 
 ACCURACY = f"{EVALUATED}exact_accuracy"
 BEST, TRIALS = "best.yaml", "trials.csv"
+SEARCH_FORMAT = ("search", 1)
+"""Kind and version of `config.json` in the folder of a search."""
+
 STOPPED = "stopped"
 """The attribute of a trial that says why it did not run to its end."""
 
@@ -55,8 +66,8 @@ def search(
       command: the command that `best.yaml` names for training with it.
 
     Raises:
-      ValueError: if Optuna is missing, or the folder holds another search or is searched by another
-        process.
+      ValueError: if Optuna is missing, or the folder holds another search, one of another version
+        of rrjax, or one that another process is at.
     """
     try:
         import optuna
@@ -69,7 +80,12 @@ def search(
         "loop": asdict(loop),
         **{name: value for name, value in asdict(settings).items() if name != "num_trials"},
     }
-    claim_folder(folder, "config.json", job, {"made_by": describe_run()})
+    record = folder / "config.json"
+    if record.is_file():
+        check_format(read_json(record), *SEARCH_FORMAT, record)
+    claim_folder(
+        folder, record.name, job, {**format_entry(*SEARCH_FORMAT), "made_by": describe_run()}
+    )
     with hold_lock(folder / "lock") as is_alone:
         if not is_alone:  # this one would continue the trial that the other is at
             raise ValueError(f"{folder} is being searched by another process; let it end")

@@ -1,4 +1,4 @@
-"""The space of a search: a YAML file that names fields of a training and says what to try."""
+"""The space of a search: a YAML file with fields of a training and the values to try for them."""
 
 import dataclasses
 import math
@@ -25,14 +25,14 @@ class Range:
 
 @dataclass(frozen=True)
 class Choices:
-    """One of some values."""
+    """A choice among some values."""
 
     choices: tuple[Any, ...]
 
 
 Domain = Range | Choices
 Space = dict[str, Domain]
-"""What may be tried for each field, by its name, such as `recipe.lr`."""
+"""The values to try for each field, by its name, such as `recipe.lr`."""
 
 
 _PARTS = {"arch": Arch, "recipe": Recipe, "augmentation": Augmentation, "floss": Floss}

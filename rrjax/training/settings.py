@@ -26,7 +26,7 @@ Which = Literal["all", "failing", "correct"]
 
 @dataclass(frozen=True)
 class Augmentation:
-    """From which starts a puzzle is run, and how far.
+    """Settings of perturbed starts: which trajectories a puzzle has, and how far apart they start.
 
     Attributes:
       objective: the trajectories of a puzzle. `clean_ce`: the clean one; `single_perturbed_ce`:

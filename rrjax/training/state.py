@@ -1,4 +1,4 @@
-"""What a training run carries from one step to the next."""
+"""The state that a training run carries from one step to the next."""
 
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ class FlossState(NamedTuple):
 
 
 class TrainState(NamedTuple):
-    """All that the next step depends on, but the data.
+    """Everything that the next step depends on, except its batch.
 
     Attributes:
       trained: flat weights of the main optimizer.

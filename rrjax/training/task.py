@@ -1,4 +1,4 @@
-"""What is trained on what."""
+"""The task of a training run: a cell, its recipe, and the puzzles to train and to test on."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from rrjax.training.settings import Recipe
 
 @dataclass(frozen=True)
 class TrainingTask:
-    """What is trained on what: the cell, the hyperparameters, and both sets."""
+    """A cell, its hyperparameters, and the sets that it is trained and tested on."""
 
     config: Config
     recipe: Recipe

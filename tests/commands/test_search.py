@@ -2,6 +2,7 @@
 
 import csv
 import fcntl
+import json
 import math
 import shlex
 import sys
@@ -243,6 +244,16 @@ def test_a_folder_of_another_search_is_refused(data, tmp_path, runs, more, space
     command.main(arguments(data, out, "--num-trials", "1"))
     with pytest.raises(ValueError, match=message):
         command.main(arguments(data, out, "--num-trials", "1", *more, space=space))
+
+
+def test_a_search_of_another_version_is_refused_by_name(data, tmp_path, runs):
+    path = tmp_path / "out" / "config.json"
+    command.main(arguments(data, path.parent, "--num-trials", "1"))
+    record = json.loads(path.read_text())
+    assert record.pop("format") == "search 1"
+    path.write_text(json.dumps(record))
+    with pytest.raises(ValueError, match=r"config\.json names no format, .* 'search 1' only"):
+        command.main(arguments(data, path.parent, "--num-trials", "1"))
 
 
 def test_only_one_process_searches_a_folder(data, tmp_path, runs):
