@@ -139,8 +139,9 @@ def test_memory_does_not_grow_with_the_segments():
     def used(segments: int) -> int:
         weights, fixed, slots = example(TRM)
         arch = dataclasses.replace(CALM, halt_max_steps=segments)
+        config = dataclasses.replace(TRM, arch=arch)
         step = jax.jit(rollout_gradients, static_argnums=(2, 5, 6))
-        lowered = step.lower(weights, fixed, dataclasses.replace(TRM, arch=arch), slots, KEY, 8)
+        lowered = step.lower(weights, fixed, config, slots, KEY, 8, False)
         return lowered.compile().memory_analysis().temp_size_in_bytes
 
     assert used(32) < 1.05 * used(4)
