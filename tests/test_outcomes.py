@@ -91,7 +91,7 @@ def puzzles() -> PuzzleSet:
 def test_an_evaluation_counts_valid_answers_whatever_the_label():
     """In batches of four, the last one padded."""
     for noise in (None, StartNoise(0.0, 1)):
-        found = evaluate(copying(), CONFIG, puzzles(), 4, 5, noise)
+        found = evaluate(copying(), CONFIG, puzzles(), 4, 5, noise=noise)
         assert (found["count"], found["exact_accuracy"]) == (5, pytest.approx(0.2))
         assert found["valid_path"] == pytest.approx(0.4)
     assert "valid_path" not in evaluate(tiny_weights(), tiny.CONFIG, tiny.sets()[1], 8, 4)

@@ -19,13 +19,18 @@ FINDINGS = (ROOT / "docs" / "findings.md").read_text()
 
 
 @pytest.mark.slow
-def test_the_python_example_runs(capsys):
-    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(example.strip().splitlines()) <= 15
-    exec(compile(example, "README.md", "exec"), {})
+def test_the_python_examples_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    first, second = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len(first.strip().splitlines()) <= 15
+    names = {}
+    exec(compile(first, "README.md", "exec"), names)
     # the shapes that its comments state: exponents, updates of 4 segments, tokens, segments
     exponents, growth, answer, drift = _arrays(capsys.readouterr().out)
     assert (len(exponents), growth.shape, len(answer), len(drift)) == (4, (2,), 81, 4)
+    exec(compile(second.replace("64", "2"), "README.md", "exec"), names)
+    assert names["run"].exponents.shape == (2, 8)
+    assert (tmp_path / "runs" / "first" / "results.npz").is_file()
 
 
 def _arrays(printed: str) -> list[np.ndarray]:

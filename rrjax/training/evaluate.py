@@ -47,8 +47,8 @@ def evaluate(
     puzzles: PuzzleSet,
     batch_size: int,
     number: int,
-    noise: StartNoise | None = None,
     place: Place = lambda tree: tree,
+    noise: StartNoise | None = None,
     ballot: Ballot | None = None,
 ) -> dict[str, float]:
     """Returns metrics of the answers after `halt_max_steps` segments.
@@ -59,8 +59,8 @@ def evaluate(
       puzzles: the set.
       batch_size: puzzles at a time.
       number: how many puzzles to evaluate, from the first; all if there are fewer.
-      noise: noise added to the initial states; None: no noise.
       place: where the arrays of a batch go.
+      noise: noise added to the initial states; None: no noise.
       ballot: collects the answers to the test split of an ARC folder; None: a new one.
 
     Returns:

@@ -114,8 +114,8 @@ def train(
                 raise FloatingPointError(_stopped(complaint, step, folder, checkpoints))
             if is_last or step % settings.eval_every == 0:
                 ballot = Ballot()
-                outcome = _evaluate(task, settings, state, placement, ballot)
-                for name, rows in _by_segment(task, settings, state, placement).items():
+                outcome, tables = _evaluate(task, settings, state, placement, ballot)
+                for name, rows in tables.items():
                     logs.write(name, *({"step": step, **row} for row in rows))
                 if writes():
                     _save(task, folder, state, step, outcome, logs.best(), ballot)
@@ -201,39 +201,28 @@ def _evaluate(
     state: TrainState,
     placement: Placement,
     ballot: Ballot,
-) -> dict[str, float]:
-    """Returns the test metrics from the clean start, then those from perturbed ones, named by σ.
+) -> tuple[dict[str, float], dict[str, list[Row]]]:
+    """Returns the test metrics, and the tables by segment that the settings ask for.
 
+    Metrics from the clean start come first, and then those from perturbed starts, named by σ.
     `ballot` collects the answers from the clean start.
     """
-    run = partial(
-        evaluate,
-        model_params(state, task.recipe),
-        task.config,
-        task.test,
-        task.recipe.global_batch_size,
-        settings.eval_puzzles or len(task.test),
-        place=placement.rows,
-    )
-    outcome = run(ballot=ballot)
+    number = settings.eval_puzzles or len(task.test)
+    size, params = task.recipe.global_batch_size, model_params(state, task.recipe)
+    arguments = (params, task.config, task.test, size, number, placement.rows)
+    outcome = evaluate(*arguments, ballot=ballot)
     for sigma in settings.eval_sigmas:
-        noisy = run(noise=StartNoise(sigma, task.recipe.seed))
+        noisy = evaluate(*arguments, noise=StartNoise(sigma, task.recipe.seed))
         del noisy["count"]
         outcome |= {f"{name}@sigma={sigma:g}": value for name, value in noisy.items()}
-    return outcome
-
-
-def _by_segment(
-    task: TrainingTask, settings: LoopSettings, state: TrainState, placement: Placement
-) -> dict[str, list[Row]]:
-    """Returns the tables by segment that the settings ask for, by file name."""
-    if not (settings.log_recursion or settings.log_latents):
-        return {}
-    flat, number = model_params(state, task.recipe), settings.eval_puzzles or len(task.test)
-    size = task.recipe.global_batch_size
-    statistics = segment_statistics(flat, task.config, task.test, size, number, placement.rows)
-    recursion = {RECURSION: statistics.metrics} if settings.log_recursion else {}
-    return recursion | ({LATENTS: statistics.latents} if settings.log_latents else {})
+    tables: dict[str, list[Row]] = {}
+    if settings.log_recursion or settings.log_latents:
+        statistics = segment_statistics(*arguments)
+        if settings.log_recursion:
+            tables[RECURSION] = statistics.metrics
+        if settings.log_latents:
+            tables[LATENTS] = statistics.latents
+    return outcome, tables
 
 
 def _save(

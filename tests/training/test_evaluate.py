@@ -106,7 +106,7 @@ def test_perturbed_starts_are_the_plain_loop_from_there():
     labels[::2] = answer[::2]
     judged = dataclasses.replace(test, labels=np.where(labels == 0, 1, labels).astype(np.int32))
     expected = np.mean((answer == judged.labels).all(-1))
-    found = [evaluate(flatten(params()), CONFIG, judged, size, 12, noise) for size in (8, 5)]
+    found = [evaluate(flatten(params()), CONFIG, judged, size, 12, noise=noise) for size in (8, 5)]
     assert found[0]["exact_accuracy"] == pytest.approx(expected)
     assert found[1]["exact_accuracy"] == pytest.approx(expected)
 
@@ -114,7 +114,7 @@ def test_perturbed_starts_are_the_plain_loop_from_there():
 def test_no_noise_is_the_clean_start_and_another_seed_another_one():
     flat = flatten(params())
     run = functools.partial(evaluate, flat, CONFIG, puzzles(), BATCH, 12)
-    assert run(StartNoise(0.0, seed=1)) == run()
-    one, other = run(StartNoise(1.0, seed=1)), run(StartNoise(1.0, seed=2))
+    assert run(noise=StartNoise(0.0, seed=1)) == run()
+    one, other = run(noise=StartNoise(1.0, seed=1)), run(noise=StartNoise(1.0, seed=2))
     assert one["accuracy"] != other["accuracy"]
-    assert one == run(StartNoise(1.0, seed=1))
+    assert one == run(noise=StartNoise(1.0, seed=1))

@@ -60,7 +60,7 @@ for number in (1, 4):
     traces = step_program._cache_size()
     flat, test = model_params(state, recipe), tiny.sets()[1]
     noise = StartNoise(0.5, 1)
-    outcome = evaluate(flat, config, test, 8, 12, noise, placement.rows)
+    outcome = evaluate(flat, config, test, 8, 12, placement.rows, noise)
     found |= {f"test/{name}": np.array(value) for name, value in outcome.items()}
     for part in segment_statistics(flat, config, test, 8, 12, placement.rows):
         for row in part:
