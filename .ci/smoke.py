@@ -39,6 +39,8 @@ RUNS: dict[str, list[tuple[str, ...]]] = {
     "arc": [("arc", "--num-aug", "0", "--subsets", "evaluation", "--test-set", "evaluation")],
     "toy": [("--num-runs", "200", "--readout-times", "8", "16")],
 }
+SPACE = "recipe.seed: {choices: [0, 1]}\n"
+"""Of the search: all seeds run the same programs, those of the training."""
 FILES = (
     *("six/results.npz", "six/results.json", "back.pt", "converted/model.safetensors"),
     *("trained/0/models/best/model.safetensors", "search/best.yaml", "runs/toy/results.json"),
@@ -53,8 +55,7 @@ def main() -> None:
     print(f"rrjax {rrjax.__version__}, Python {sys.version.split()[0]}, jax {jax.__version__}")
     for name in rrjax.bundled_names():
         assert len(rrjax.load_model(name).test_puzzles()) > 0, name
-    # the recipe's own value, so that the trial's programs are those of the training
-    Path("space.yaml").write_text("recipe.lr: {choices: [0.001]}\n")
+    Path("space.yaml").write_text(SPACE)
     assert run("--version").split() == ["rrjax", rrjax.__version__]
     assert COMMANDS.keys() == RUNS.keys(), "every command needs a run here"
     for command, runs in RUNS.items():

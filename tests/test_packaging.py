@@ -10,6 +10,7 @@ from pathlib import Path
 
 import rrjax
 from rrjax.cli import COMMANDS
+from rrjax.training.search_space import read_space
 from tests.tools.commandline import parsed
 
 ROOT = Path(__file__).parents[1]
@@ -65,12 +66,14 @@ def test_the_version_is_that_of_the_installed_package():
     assert f"\n## [{rrjax.__version__}] - " in (ROOT / "CHANGELOG.md").read_text()
 
 
-def test_the_check_of_the_wheel_runs_every_command():
-    runs = runpy.run_path(str(ROOT / ".ci" / "smoke.py"))["RUNS"]
-    assert runs.keys() == COMMANDS.keys()
-    for command, lines in runs.items():
+def test_the_check_of_the_wheel_runs_every_command(tmp_path: Path):
+    smoke = runpy.run_path(str(ROOT / ".ci" / "smoke.py"))
+    assert smoke["RUNS"].keys() == COMMANDS.keys()
+    for command, lines in smoke["RUNS"].items():
         for words in lines:
             assert parsed(command, words) is not None
+    (tmp_path / "space.yaml").write_text(smoke["SPACE"])
+    assert len(read_space(tmp_path / "space.yaml")) == 1
 
 
 def test_no_module_needs_what_windows_lacks():
