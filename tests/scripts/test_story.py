@@ -90,7 +90,8 @@ def test_the_figure_of_noisy_rollouts_is_drawn(tmp_path, monkeypatch):
     assert (tmp_path / "q_against_stability.png").stat().st_size > 5_000
     # the command line takes these words
     options = ptrm.parse([str(word) for word in asked[0][1:]])
-    assert [options[name] for name in ("num_puzzles", "num_runs", "sigma")] == [128, 8, 0.3]
+    assert options["choose"] == {"num_puzzles": 128}
+    assert (options["run"]["num_runs"], options["run"]["sigma"]) == (8, 0.3)
 
 
 def test_a_command_that_is_refused_ends_the_script(tmp_path, capsys):
