@@ -14,21 +14,16 @@ def tables(summary: PtrmSummary) -> list[Table]:
     chosen = {"1": selection.pass_at["1"], "some_run": selection.pass_at[K], **selection.rules}
     names = {"1": passed("1"), "some_run": passed(K), **RULES}
     rows = [("without noise", words.percent_interval(summary.noiseless), "", "")]
-    rows += [
-        (names[name], words.percent_interval(fraction), *_change(summary, name))
-        for name, fraction in chosen.items()
-    ]
+    for name, fraction in chosen.items():
+        change = summary.changes.get(name)
+        counts = ("", "") if change is None else (str(change.gained), str(change.lost))
+        rows.append((names[name], words.percent_interval(fraction), *counts))
     headline = (
         f"{summary.num_puzzles} puzzles, {K} runs of {summary.num_segments} segments with noise "
         f"σ = {summary.sigma:g}"
     )
     headers = ("after the last segment", "solved (95 % interval)", "gained", "lost")
     return [Table(headline, headers, rows, _notes(summary))]
-
-
-def _change(summary: PtrmSummary, name: str) -> tuple[str, str]:
-    change = summary.changes.get(name)
-    return ("", "") if change is None else (str(change.gained), str(change.lost))
 
 
 def _notes(summary: PtrmSummary) -> list[str]:
