@@ -123,8 +123,7 @@ def summarize_basin(
     some = np.asarray(solved.any(axis=2))
     ever, always = np.asarray(some.any(axis=1)), np.asarray(some.all(axis=1))
     settled, threshold = _settled(arrays["late_drift"])
-    outcomes = {"at_readout": at_readout, "at_some": some, "settled": settled}
-    runs = runs_at_end(arrays) | outcomes
+    runs = runs_at_end(arrays) | {"at_readout": at_readout, "at_some": some, "settled": settled}
     return BasinSummary(
         num_puzzles=len(solved),
         num_segments=solved.shape[2],

@@ -106,6 +106,7 @@ def summarize_rollout(
     """
     solved = arrays["solved"]
     curve = accuracy_curve(solved)
+    escape = _escape(solved, readout_segment, updates_per_segment)
     last = solved.shape[1]
     return RolloutSummary(
         num_puzzles=len(solved),
@@ -115,7 +116,7 @@ def summarize_rollout(
         solved_at_some=curve.so_far.at(last - 1),
         num_lost=int(np.sum(solved[:, readout_segment - 1] & ~solved[:, -1])),
         num_not_finite=int(np.sum(~np.isfinite(arrays["residual"]).all(axis=1))),
-        escape=_escape(solved, readout_segment, updates_per_segment),
+        escape=escape,
         halting=[early_halting(name, solved, rule) for name, rule in halts.items()],
     )
 

@@ -153,12 +153,11 @@ def settling(drift: ArrayLike, solved: ArrayLike, seed: int = 0) -> Settling:
     """
     logs, solved = log10_drift(drift), np.asarray(solved)
     check_outcomes(solved, len(logs))
-    threshold = otsu_threshold(logs)
     cuts = np.percentile(logs, PERCENTILES, method="inverted_cdf")
     limits = np.percentile(logs[solved], BELOW, method="inverted_cdf")
     failed = logs[~solved]
     return Settling(
-        otsu=settled_counts(logs, solved, threshold),
+        otsu=settled_counts(logs, solved, otsu_threshold(logs)),
         percentiles=PERCENTILES,
         sweep=[settled_counts(logs, solved, float(cut)) for cut in cuts],
         drift_auc=bootstrap_auc(-logs, solved, seed),

@@ -13,7 +13,8 @@ def tables(summary: PtrmSummary) -> list[Table]:
     K = str(selection.num_runs)
     chosen = {"1": selection.pass_at["1"], "some_run": selection.pass_at[K], **selection.rules}
     names = {"1": passed("1"), "some_run": passed(K), **RULES}
-    rows = [("without noise", words.percent_interval(summary.noiseless), "", "")]
+    quiet = words.percent_interval(summary.noiseless)
+    rows: list[tuple[str, ...]] = [("without noise", quiet, "", "")]
     for name, fraction in chosen.items():
         change = summary.changes.get(name)
         counts = ("", "") if change is None else (str(change.gained), str(change.lost))
