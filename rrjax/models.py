@@ -18,29 +18,16 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file as load_safetensors
 from safetensors.numpy import save as save_safetensors
 
-from rrjax.cells import (
-    Config,
-    bind,
-    check_arrays,
-    config_from_dict,
-    config_to_dict,
-    flatten,
-    unflatten,
-)
-from rrjax.cells.config import Dtype
+from rrjax.cells.binding import bind
+from rrjax.cells.config import Config, Dtype, config_from_dict, config_to_dict
+from rrjax.cells.params import check_arrays, flatten, unflatten
 from rrjax.checks import check_choice
 from rrjax.contract import Dynamics
 from rrjax.puzzles import PuzzleSet
 from rrjax.puzzles.folders import read_folder
 from rrjax.puzzles.values import check_values
-from rrjax.store import (
-    check_format,
-    format_entry,
-    new_folder,
-    read_json,
-    replaced_folder,
-    write_json,
-)
+from rrjax.store.files import new_folder, replaced_folder
+from rrjax.store.records import check_format, format_entry, read_json, write_json
 
 WEIGHTS, CONFIG, PUZZLES = "model.safetensors", "config.json", "puzzles"
 FORMAT = ("model", 1)
@@ -158,11 +145,10 @@ def load_model(source: str | Path, dtype: Dtype = "float32") -> Model:
             "is made (rrjax spectrum: --dtype float64 does it)"
         )
     wide = np.float64 if dtype == "float64" else np.float32
-    params = unflatten({name: np.asarray(leaf, wide) for name, leaf in flat.items()})
     arch = dataclasses.replace(config.arch, forward_dtype=dtype)
     return Model(
         config=dataclasses.replace(config, arch=arch),
-        params=params,
+        params=unflatten({name: np.asarray(leaf, wide) for name, leaf in flat.items()}),
         provenance=provenance,
         name=_name(folder),
         digest=hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest(),

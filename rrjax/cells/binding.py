@@ -49,10 +49,7 @@ def bind(
 
 
 def bind_vector(
-    params: Params,
-    config: Config,
-    tokens: Int[Array, " seq"],
-    vector: Float[Array, " ndim"] | None,
+    params: Params, config: Config, tokens: Int[Array, " seq"], vector: Float[Array, " ndim"] | None
 ) -> Dynamics:
     """Returns the dynamics of `bind` for a given embedding vector of the puzzle.
 

@@ -144,7 +144,6 @@ def config_from_dict(mapping: Mapping[Any, Any]) -> Config:
     return read_block(Config, "config", mapping)
 
 
-_COUNTED = ("hidden_size", "num_heads", "H_cycles", "L_cycles", "halt_max_steps")
 _MOST_LAYERS = 1000
 """A limit, because compiling unrolls the blocks and the table of parameters names each of them."""
 
@@ -158,7 +157,7 @@ _WITHOUT_TRM_KEYS = ("hrm", "transformer")
 
 
 def _check_numbers(arch: Arch) -> None:
-    for key in _COUNTED:
+    for key in ("hidden_size", "num_heads", "H_cycles", "L_cycles", "halt_max_steps"):
         check_count(f"arch.{key}", getattr(arch, key), least=1)
     for key in ("H_layers", "L_layers"):
         check_count(f"arch.{key}", getattr(arch, key), most=_MOST_LAYERS)

@@ -12,10 +12,9 @@ from jaxtyping import Array, Float
 
 from rrjax.cells.config import Config
 from rrjax.cells.layers import Params, linear, rms_norm
-from rrjax.cells.transformer import AnswerState, gradient_updates, single_update
+from rrjax.cells.transformer import AnswerState, single_update
+from rrjax.cells.transformer import gradient_updates as gradient_updates
 from rrjax.contract import Drive, Schedule
-
-__all__ = ["answer", "bidirectional", "gradient_updates", "lstm", "schedule"]
 
 
 def lstm(

@@ -10,16 +10,9 @@ from typing import Any
 from flax import nnx
 from jaxtyping import Array, Int
 
-from rrjax.cells import (
-    Config,
-    Readout,
-    bind,
-    check_arrays,
-    flatten,
-    init_params,
-    is_trained,
-    unflatten,
-)
+from rrjax.cells.binding import Readout, bind
+from rrjax.cells.config import Config
+from rrjax.cells.params import check_arrays, flatten, init_params, is_trained, unflatten
 from rrjax.contract import Dynamics, State, run_segment
 
 

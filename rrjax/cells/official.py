@@ -50,7 +50,8 @@ def parse_arch(block: Mapping[Any, Any]) -> Arch:
     block = dict(block)
     upstream = block.pop("name", None)
     if upstream is None:
-        raise ValueError("the arch block has no `name`; expected one of " + _listing())
+        names = ", ".join(get_args(CellName))
+        raise ValueError(f"the arch block has no `name`; expected one of {names}")
     name = _cell_name(str(upstream))
     loss = _parse_loss(block.pop("loss", {}))
     if name == "transformer":
@@ -113,7 +114,3 @@ def _cell_name(upstream: str) -> CellName:
         return _NAMES_UPSTREAM[upstream]
     known = [*get_args(CellName), *_NAMES_UPSTREAM]
     raise ValueError(f"arch.name {upstream!r} is no known cell{nearest(upstream, known)}")
-
-
-def _listing() -> str:
-    return ", ".join(get_args(CellName))

@@ -93,9 +93,8 @@ def schedule(config: Config) -> Schedule:
         )
         last = Update("answer", functools.partial(answer_of_six, config))
     else:
-        think, reply = {"trm": (latent, answer), "trm_singlez": (latent_single, answer_single)}[
-            arch.name
-        ]
+        is_single = arch.name == "trm_singlez"
+        think, reply = (latent_single, answer_single) if is_single else (latent, answer)
         latents = (Repeat(arch.L_cycles, (Update("latent", functools.partial(think, config)),)),)
         last = Update("answer", functools.partial(reply, config))
     return (Repeat(arch.H_cycles, (*latents, last)),)

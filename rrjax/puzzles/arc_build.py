@@ -9,6 +9,7 @@ trains on the demonstrations of the test tasks, never on their test pairs.
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -140,15 +141,11 @@ def _streams(
     starts = 1 + np.cumsum([0, *(len(each.symmetries) for each in copies)])
     total = int(starts[-1])
 
-    def drawn_corners(copies: Copies, pairs: list[Pair]) -> np.ndarray:
-        rng = np.random.default_rng((request.seed, 1, *copies.task.name.encode()))
-        return _draw_corners(rng, copies, pairs)
-
     def no_corners(copies: Copies, pairs: list[Pair]) -> np.ndarray:
         return np.zeros((2, len(copies.symmetries), len(pairs)), np.int64)
 
     return {
-        "train": _stream(train, 1, total, drawn_corners, visited),
+        "train": _stream(train, 1, total, partial(_draw_corners, request.seed), visited),
         "test": _stream(test, int(starts[first]), total, no_corners, visited),
     }
 
@@ -187,8 +184,9 @@ def _stream(
     )
 
 
-def _draw_corners(rng: np.random.Generator, copies: Copies, pairs: list[Pair]) -> np.ndarray:
+def _draw_corners(seed: int, copies: Copies, pairs: list[Pair]) -> np.ndarray:
     """Draws top left corners (2, C, pairs) where both grids fit; one pair of each copy stays."""
+    rng = np.random.default_rng((seed, 1, *copies.task.name.encode()))
     sides = np.array([np.maximum(pair.input.shape, pair.output.shape) for pair in pairs])
     is_sideways = np.array(SWAPS)[copies.symmetries][:, None]
     moved_sides = (np.where(is_sideways, sides[:, 1 - axis], sides[:, axis]) for axis in (0, 1))

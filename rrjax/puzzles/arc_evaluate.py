@@ -131,7 +131,8 @@ def score(tasks: Sequence[Task], ballot: Ballot, ks: Sequence[int] = PASS_KS) ->
         places = []
         for index, pair in enumerate(task.test):
             votes = ballot.ranked(task.name, pair.input)
-            places.append(_place(votes, pair.output))
+            hits = (i for i, vote in enumerate(votes) if np.array_equal(vote.grid, pair.output))
+            places.append(next(hits, math.inf))  # the rank from 0
             if not votes:
                 unanswered.append((task.name, index))
         ranks.append(np.array(places))
@@ -168,12 +169,6 @@ def _attempts(votes: list[Vote], number: int) -> dict[str, list[list[int]]]:
     grids: list[Any] = [vote.grid.tolist() for vote in votes[:number]] or [[[0]]]
     grids += [grids[0]] * (number - len(grids))
     return {f"attempt_{i}": grid for i, grid in enumerate(grids, start=1)}
-
-
-def _place(votes: list[Vote], output: np.ndarray) -> float:
-    """Returns the rank of the right grid, from 0; infinite where nobody answered it."""
-    places = (float(i) for i, vote in enumerate(votes) if np.array_equal(vote.grid, output))
-    return next(places, math.inf)
 
 
 def _key(grid: np.ndarray) -> _Key:

@@ -77,8 +77,7 @@ class PuzzleSet:
         The metadata is left out: results do not depend on what the arrays do not tell.
         """
         bounds = self.puzzle_indices, self.group_indices
-        arrays = self.inputs, self.labels, self.puzzle_ids, *bounds
-        return digest_arrays(*arrays, dtype=np.int32)
+        return digest_arrays(self.inputs, self.labels, self.puzzle_ids, *bounds, dtype=np.int32)
 
     def __getitem__(self, key: Any) -> "PuzzleSet":
         """Returns some of the examples as a set, whose puzzles and groups hold only these.

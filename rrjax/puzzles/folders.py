@@ -143,10 +143,7 @@ def read_json_file(path: Path) -> Any:
 
 def _spread(source: str, ids: np.ndarray, bounds: np.ndarray, inputs: np.ndarray) -> np.ndarray:
     """Gives every example the identifier of its puzzle."""
-    try:
-        check_bounds("puzzle_indices", bounds, len(inputs))
-    except ValueError as error:
-        raise ValueError(f"{source}: {error}") from None
+    check_bounds(f"{source}: puzzle_indices", bounds, len(inputs))
     if ids.shape != (bounds.size - 1,):
         raise ValueError(
             f"{source}: puzzle_identifiers: expected {bounds.size - 1} puzzles as in "

@@ -14,19 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from rrjax.checks import check_count, check_seed
-from rrjax.puzzles.maze import (
-    FREE,
-    GOAL,
-    PATH,
-    SMALLEST_SIZE,
-    START,
-    WALL,
-    Mazes,
-    as_bits,
-    layers,
-    neighbours,
-    place_of,
-)
+from rrjax.puzzles import maze
+from rrjax.puzzles.maze import SMALLEST_SIZE, Mazes
 
 # Reaches what one random maze in some thousands allows; 110 moves at 30x30 take one in 120.
 MAX_TRIES = 30_000
@@ -74,12 +63,12 @@ def _one_maze(request: MazeRequest, rng: np.random.Generator) -> Mazes:
     size, longest = request.size, 0
     for _ in range(MAX_TRIES):
         is_free = rng.random(size * size) >= rng.uniform(*request.walls)
-        (free,) = as_bits(is_free, size)
+        (free,) = maze.as_bits(is_free, size)
         distances = _from_farthest(_any_cell(is_free, size, rng), free, request)
         longest = max(longest, len(distances) - 1)
         if longest >= request.min_path:
             path = _draw_path(distances, request, rng)
-            return _as_maze(is_free, [place_of(bit, size) for bit in path])
+            return _as_maze(is_free, [maze.place_of(bit, size) for bit in path])
     raise ValueError(
         f"min_path: expected a length that random mazes have, found {request.min_path}; the "
         f"longest shortest path of {MAX_TRIES} mazes of {size}x{size} cells had {longest} moves: "
@@ -89,12 +78,12 @@ def _one_maze(request: MazeRequest, rng: np.random.Generator) -> Mazes:
 
 def _from_farthest(first: int, free: int, request: MazeRequest) -> list[int]:
     """Returns layers around a cell farthest from `first`, or fewer where no path is long enough."""
-    around = list(layers(first, free, request.size))
+    around = list(maze.layers(first, free, request.size))
     # two cells are at most twice as far from each other as the farthest is from `first`
     if 2 * (len(around) - 1) < request.min_path:
         return around
     farthest = around[-1] & -around[-1]
-    return list(layers(farthest, free, request.size))
+    return list(maze.layers(farthest, free, request.size))
 
 
 def _draw_path(distances: list[int], request: MazeRequest, rng: np.random.Generator) -> list[int]:
@@ -104,7 +93,7 @@ def _draw_path(distances: list[int], request: MazeRequest, rng: np.random.Genera
     length = request.min_path + int(rng.choice(len(far), p=sizes / sizes.sum()))
     path = [_any_bit(distances[length], rng)]
     for layer in reversed(distances[:length]):
-        path.append(_any_bit(layer & neighbours(path[-1], request.size), rng))
+        path.append(_any_bit(layer & maze.neighbours(path[-1], request.size), rng))
     return path if rng.random() < 0.5 else path[::-1]
 
 
@@ -125,8 +114,8 @@ def _any_bit(cells: int, rng: np.random.Generator) -> int:
 
 
 def _as_maze(is_free: np.ndarray, path: list[int]) -> Mazes:
-    question = np.where(is_free, FREE, WALL).astype(np.int32)
-    question[path[0]], question[path[-1]] = START, GOAL
+    question = np.where(is_free, maze.FREE, maze.WALL).astype(np.int32)
+    question[path[0]], question[path[-1]] = maze.START, maze.GOAL
     answer = question.copy()
-    answer[path[1:-1]] = PATH
+    answer[path[1:-1]] = maze.PATH
     return Mazes(question, answer)

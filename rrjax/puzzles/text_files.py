@@ -38,10 +38,7 @@ class Listing(NamedTuple):
         return Listing(self.path, *(array[chosen] for array in self[1:]))
 
 
-class _Entry(NamedTuple):
-    line: int
-    question: str
-    answer: str
+_Entry = tuple[int, str, str]  # number of the line, question, answer
 
 
 def read_list(path: str | Path, max_puzzles: int | None = None) -> Listing:
@@ -89,7 +86,7 @@ def read_maze_csv(path: str | Path, max_puzzles: int | None = None) -> Listing:
             wrong maze or answer.
     """
     path = Path(path)
-    entries = (_Entry(line, row[1], row[2]) for line, row in csv_rows(path))
+    entries = ((line, row[1], row[2]) for line, row in csv_rows(path))
     listing = _listing(path, islice(entries, max_puzzles), parse_maze)
     check_mazes(Mazes(listing.questions, listing.answers), str(path))
     return listing
@@ -201,7 +198,7 @@ def _list_entries(path: Path) -> Iterator[_Entry]:
                 f"{path}, line {number}: expected a puzzle and at most a solution, "
                 f"found {1 + len(rest)} fields"
             )
-        yield _Entry(number, board, rest[0] if rest else "")
+        yield number, board, rest[0] if rest else ""
 
 
 def _csv_entries(path: Path, min_rating: int | None) -> Iterator[_Entry]:
@@ -209,7 +206,7 @@ def _csv_entries(path: Path, min_rating: int | None) -> Iterator[_Entry]:
         if not re.fullmatch(r"-?\d+", rating):
             raise ValueError(f"{path}, line {line}: expected an integer rating, found {rating!r}")
         if min_rating is None or int(rating) >= min_rating:
-            yield _Entry(line, question, answer)
+            yield line, question, answer
 
 
 def _listing(path: Path, entries: Iterable[_Entry], parse: Callable[[str], np.ndarray]) -> Listing:

@@ -15,9 +15,7 @@ HIDDEN_NAME = re.compile(r"\.(.+)\.[0-9a-f]{8}\.(tmp|old)")
 _ADVICE = {
     errno.ENOSPC: "free some space or choose another folder",
     errno.EDQUOT: "your quota is used up: free some space or choose another folder",
-    errno.EACCES: "choose a folder you may write to",
-    errno.EPERM: "choose a folder you may write to",
-    errno.EROFS: "choose a folder you may write to",
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "choose a folder you may write to"),
     errno.ENOENT: "create its folder first",
     errno.ENOTDIR: "a part of the path is a file: choose another folder",
     errno.EISDIR: "a folder has this name: choose another",
@@ -122,13 +120,22 @@ def new_folder(folder: str | Path) -> Iterator[Path]:
 def replaced_folder(folder: str | Path) -> Iterator[Path]:
     """Makes a folder as `new_folder` does, in the place of one that is there.
 
-    A kill between the two renamings leaves the older one beside its place, as a hidden `*.old`.
+    The older one goes when the new one stands, and comes back if that fails. A kill between the two
+    renamings leaves it beside its place, as a hidden `*.old`.
     """
     folder = Path(folder)
     with _beside(folder) as temporary:
         yield temporary
         _flush(temporary)
-        _replace(temporary, folder)
+        older = _hidden(folder, "old")
+        os.rename(folder, older)
+        try:
+            os.rename(temporary, folder)
+        finally:
+            if folder.exists():
+                shutil.rmtree(older, ignore_errors=True)
+            else:
+                os.rename(older, folder)
 
 
 def check_new_folder(folder: str | Path) -> None:
@@ -177,16 +184,3 @@ def _flush(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def _replace(temporary: Path, folder: Path) -> None:
-    """Renames a folder; the older one goes when the new one stands, and else comes back."""
-    older = _hidden(folder, "old")
-    os.rename(folder, older)
-    try:
-        os.rename(temporary, folder)
-    finally:
-        if folder.exists():
-            shutil.rmtree(older, ignore_errors=True)
-        else:
-            os.rename(older, folder)

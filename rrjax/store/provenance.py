@@ -21,9 +21,8 @@ def describe_run() -> dict[str, Any]:
     import jax
 
     devices = jax.devices()
-    packages = ("rrjax", "jax", "jaxlib", "flax", "numpy")
     return {
-        "versions": {name: version(name) for name in packages},
+        "versions": {name: version(name) for name in ("rrjax", "jax", "jaxlib", "flax", "numpy")},
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "backend": devices[0].platform,

@@ -6,9 +6,7 @@
 from rrjax.systems.flows import FLOWS
 from rrjax.systems.maps import MAPS
 from rrjax.systems.networks import NETWORKS
-from rrjax.systems.system import System
+from rrjax.systems.system import System as System
 from rrjax.systems.toy import TOYS
 
 SYSTEMS: dict[str, System] = {system.name: system for system in (*MAPS, *FLOWS, *NETWORKS, *TOYS)}
-
-__all__ = ["SYSTEMS", "System"]

@@ -190,16 +190,13 @@ def segment_statistics(
         jax.device_get(_sums_by_segment(config, flat, place(batch)))
         for batch, _ in padded_batches(puzzles, batch_size, number)
     ]
-    metrics, latents = (
-        jax.tree.map(lambda *leaves: np.sum(leaves, 0), *p) for p in zip(*parts, strict=True)
-    )
+    metrics, latents = jax.tree.map(lambda *leaves: np.sum(leaves, 0), *parts)
     count = np.maximum(metrics.pop("count"), 1)
+    kept = {name: metrics[name] for name in _METRICS}
     named = {
         f"{field}_{name}": part[name] for field, part in latents.items() for name in _STATISTICS
     }
-    return SegmentStatistics(
-        _rows({name: metrics[name] for name in _METRICS}, count), _rows(named, count)
-    )
+    return SegmentStatistics(_rows(kept, count), _rows(named, count))
 
 
 # the order of columns; compiled functions give dictionaries in order of their names
@@ -263,8 +260,4 @@ def _statistics(
     number = jnp.maximum(weights.sum(), 1)
     mean = weights @ new / number
     variance = (weights[:, None] * (new - mean) ** 2).sum() / new.shape[1]
-    return {
-        "l2_norm": weights @ norms,
-        "cosine_prev": weights @ cosine,
-        "batch_variance": variance,
-    }
+    return {"l2_norm": weights @ norms, "cosine_prev": weights @ cosine, "batch_variance": variance}
