@@ -25,7 +25,7 @@ class Mixing:
       num_boundary: Boxes with more than one basin.
       exceeds_ln_2: Whether S_bb lies above ln 2 with its whole interval, which shows a fractal
         boundary; its absence shows nothing.
-      entropy_by_box: S_b by the points along the edge of a box.
+      entropy_by_box: S_b by the points along the edge of a box: 2, 4, 8, …, while four boxes fit.
       exponent: α.
       standard_error: Standard error of α from the regression.
       dimension: D = 2 − α.
@@ -142,7 +142,11 @@ def mixing(classes: np.ndarray, box_size: int, seed: int) -> Mixing:
         num_boxes=entropy.num_boxes,
         num_boundary=entropy.num_boundary,
         exceeds_ln_2=bool(entropy.boundary.low > LN_2),
-        entropy_by_box=_entropy_by_box(classes),
+        entropy_by_box={
+            str(size): basin_entropy(classes, size, num_resamples=1).whole.value
+            for size in (2**power for power in range(1, 20))
+            if 4 * size <= len(classes)
+        },
         exponent=scaling.exponent,
         standard_error=scaling.standard_error,
         dimension=scaling.dimension,
@@ -151,12 +155,6 @@ def mixing(classes: np.ndarray, box_size: int, seed: int) -> Mixing:
         used=scaling.used.tolist(),
         remark=scaling.remark,
     )
-
-
-def _entropy_by_box(classes: np.ndarray) -> dict[str, float]:
-    """Returns S_b of boxes of 2, 4, 8, … points, while four of them fit along an axis."""
-    sizes = (size for size in (2**power for power in range(1, 20)) if 4 * size <= len(classes))
-    return {str(size): basin_entropy(classes, size, num_resamples=1).whole.value for size in sizes}
 
 
 def median_settling(answer_at: np.ndarray, moving: np.ndarray) -> float:

@@ -118,9 +118,8 @@ def _hatch(ax: "Axes", edges: np.ndarray, moving: np.ndarray) -> None:
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path
 
-    low, step = edges[:-1], edges[1] - edges[0]
-    corners = np.array([(0, 0), (1, 0), (1, 1), (0, 1), (0, 0)]) * step
-    cells = [np.array([low[i], low[j]]) + corners for i, j in np.argwhere(moving)]
+    corners = np.array([(0, 0), (1, 0), (1, 1), (0, 1), (0, 0)]) * (edges[1] - edges[0])
+    cells = [edges[place] + corners for place in np.argwhere(moving)]
     path = Path.make_compound_path(*(Path(cell, closed=True) for cell in cells))
     label = f"still moving (n = {len(cells)})"
     ax.add_patch(

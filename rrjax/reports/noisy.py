@@ -24,15 +24,12 @@ def tables(summary: PtrmSummary) -> list[Table]:
         f"σ = {summary.sigma:g}"
     )
     headers = ("after the last segment", "solved (95 % interval)", "gained", "lost")
-    return [Table(headline, headers, rows, _notes(summary))]
-
-
-def _notes(summary: PtrmSummary) -> list[str]:
-    total = summary.num_puzzles * summary.selection.num_runs
+    total = summary.num_puzzles * selection.num_runs
     notes = words.not_finite(summary.num_not_finite, total, "they count as failed")
     if summary.correlation is not None:
         notes += _correlation_notes(summary.correlation)
-    return [*notes, f"Gained, lost: puzzles, against the run without noise. {PASSED}"]
+    notes.append(f"Gained, lost: puzzles, against the run without noise. {PASSED}")
+    return [Table(headline, headers, rows, notes)]
 
 
 def _correlation_notes(correlation: Correlation) -> list[str]:
