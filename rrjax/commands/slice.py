@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from rrjax.checks import refuse
 from rrjax.commands.job import Job
 
 if TYPE_CHECKING:
@@ -19,10 +20,8 @@ def one_puzzle(puzzles: "PuzzleSet", puzzle: int = 0) -> "PuzzleSet":
       ValueError: The set has no such puzzle.
     """
     if not 0 <= puzzle < len(puzzles):
-        raise ValueError(
-            f"puzzle must lie in 0..{len(puzzles) - 1}, the puzzles of {puzzles.source}; got "
-            f"{puzzle}"
-        )
+        rule = f"lie in 0..{len(puzzles) - 1}, the puzzles of {puzzles.source}"
+        refuse("puzzle", rule, puzzle)
     return puzzles[puzzle]
 
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rrjax.analysis.table import Table
-from rrjax.checks import check_count, check_seed
+from rrjax.checks import check_count, check_seed, refuse
 from rrjax.contract import Dynamics, count_updates
 from rrjax.experiments import reasoner
 from rrjax.experiments.reasoner import Puzzles, Reasoner
@@ -215,9 +215,7 @@ def check_readout(options: Mapping[str, Any], readout_segment: int | None = None
     """Refuses a readout after a segment that is not run; None stands for the default."""
     last = options["num_segments"]
     if readout_segment is not None and not 1 <= readout_segment <= last:
-        raise ValueError(
-            f"readout_segment must lie in 1..{last}, the segments of the run; got {readout_segment}"
-        )
+        refuse("readout_segment", f"lie in 1..{last}, the segments of the run", readout_segment)
 
 
 def chosen_readout(results: Results, readout_segment: int | None) -> int:

@@ -10,6 +10,7 @@ from jax import Array
 
 from rrjax import outcomes
 from rrjax.cells import bind as bind_cell
+from rrjax.checks import refuse
 from rrjax.contract import Dynamics, State, named_fields
 from rrjax.models import Model, check_tokens
 from rrjax.puzzles import PuzzleSet
@@ -139,9 +140,7 @@ def check_puzzles(model: Reasoner, puzzles: Puzzles) -> None:
     """
     number = len(puzzles.inputs)
     if number == 0 or len(puzzles.labels) != number:
-        raise ValueError(
-            f"puzzles must be one or more, with labels for each; got {number} inputs and "
-            f"{len(puzzles.labels)} labels"
-        )
+        sizes = f"{number} inputs and {len(puzzles.labels)} labels"
+        refuse("puzzles", "be one or more, with labels for each", sizes)
     if isinstance(model, Model) and isinstance(puzzles, PuzzleSet):
         check_tokens(model.config, puzzles.inputs, puzzles.puzzle_ids, (number,))

@@ -90,7 +90,7 @@ def measure(
     if states:
         check_fields(states, job.dynamics.initial, "states")
     compute = partial(measure_chunk, job.model, job.num_segments, num_exponents, disturb)
-    number, num_puzzles = len(grid.sigma), len(job.puzzles.inputs)
+    shape = len(job.puzzles.inputs), len(grid.sigma)
     identity = {
         "puzzles": job.described_puzzles["sha256"],
         "sigma": grid.sigma.tolist(),
@@ -99,10 +99,8 @@ def measure(
         "num_exponents": num_exponents,
     }
     prepare = partial(prepare_runs, job.puzzles, grid, job.seed)
-    arrays = job.sweep(compute, prepare, num_puzzles * number, num_exponents, identity)
-    by_puzzle = {
-        name: array.reshape(num_puzzles, number, *array.shape[1:]) for name, array in arrays.items()
-    }
+    arrays = job.sweep(compute, prepare, shape[0] * shape[1], num_exponents, identity)
+    by_puzzle = {name: array.reshape(*shape, *array.shape[1:]) for name, array in arrays.items()}
     return by_puzzle | grid._asdict()
 
 

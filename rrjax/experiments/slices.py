@@ -12,7 +12,7 @@ import numpy as np
 
 from rrjax.analysis.basins import MOVING, answer_classes
 from rrjax.analysis.slices import SliceSummary, summarize_slice
-from rrjax.checks import check_choice, check_count, check_number
+from rrjax.checks import check_choice, check_count, check_number, refuse
 from rrjax.contract import Dynamics, State, named_fields
 from rrjax.dynamics.forward_vectors import forward_vectors
 from rrjax.dynamics.horizons import fast_lyapunov_indicator
@@ -128,10 +128,8 @@ def slice(
     check_count("direction_segments", direction_segments, least=1)
     check_count("rest_segments", rest_segments, least=1)
     if not rest_segments < num_segments:
-        raise ValueError(
-            f"rest_segments must be fewer than the {num_segments} segments of the run; got "
-            f"{rest_segments}"
-        )
+        rule = f"be fewer than the {num_segments} segments of the run"
+        refuse("rest_segments", rule, rest_segments)
     check_count("num_exponents", num_exponents)
     if len(puzzles.inputs) != 1:
         raise ValueError(f"a slice is of one puzzle, such as puzzles[5]; got {len(puzzles.inputs)}")
@@ -248,9 +246,7 @@ def check(options: Mapping[str, Any], box_size: int = 5) -> None:
     """Refuses boxes that do not fit the grid."""
     grid = options["grid"]
     if not 2 <= box_size <= grid:
-        raise ValueError(
-            f"box_size must lie in 2..{grid}, the starts along an axis; got {box_size}"
-        )
+        refuse("box_size", f"lie in 2..{grid}, the starts along an axis", box_size)
 
 
 def numbers(results: Results, box_size: int = 5) -> SliceSummary:

@@ -5,6 +5,7 @@ batch offers to running slots are discarded.
 Source: TinyRecursiveModels `trm.py`, HRM `hrm_act_v1.py` (the ACT wrappers).
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -93,9 +94,7 @@ def run_slots(
       slots: refilled slots.
       key: key of the exploration of longer runs.
     """
-
-    def bind(tokens: Array, vector: Array | None) -> Dynamics:
-        return bind_vector(params, config, tokens, vector)
+    bind = partial(bind_vector, params, config)
 
     def run(tokens: Array, vector: Array | None, state: State) -> tuple[State, Readout]:
         dynamics = bind(tokens, vector)

@@ -140,10 +140,7 @@ def aggregate_runs(
 
 def _in_order(key: str) -> list[tuple]:
     """Returns a key for sorting: numbers come first, by size, and all else follows by its text."""
-    return [
-        (0, value) if isinstance(value, int | float) else (1, str(value))
-        for value in json.loads(key)
-    ]
+    return [(0, v) if isinstance(v, int | float) else (1, str(v)) for v in json.loads(key)]
 
 
 def _group(runs: list[Run], by: Sequence[str], metric: str) -> Group:

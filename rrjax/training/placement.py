@@ -11,6 +11,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from rrjax.checks import refuse
 from rrjax.jobs.devices import Device
 from rrjax.training.state import TrainState
 
@@ -55,9 +56,7 @@ class Placement:
     def check(self, name: str, rows: int) -> None:
         """Refuses a setting whose number of rows the devices cannot share equally."""
         if rows % self._number:
-            raise ValueError(
-                f"{name} must be a multiple of the number of devices, {self._number}; got {rows}"
-            )
+            refuse(name, f"be a multiple of the number of devices, {self._number}", rows)
 
     def state(self, state: TrainState) -> TrainState:
         """Returns the state with its weights on every device and its slots split."""
