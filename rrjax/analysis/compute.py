@@ -28,8 +28,7 @@ class AccuracyCurve:
 def accuracy_curve(solved: ArrayLike) -> AccuracyCurve:
     """Returns the accuracy after every segment, from booleans (N, segments)."""
     solved = check_solved(solved)
-    so_far = np.logical_or.accumulate(solved, axis=1)
-    return AccuracyCurve(_fractions(solved), _fractions(so_far))
+    return AccuracyCurve(_fractions(solved), _fractions(np.logical_or.accumulate(solved, axis=1)))
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,6 @@ def check_solved(solved: ArrayLike) -> np.ndarray:
 
 
 def _fractions(solved: np.ndarray) -> Interval:
-    """Returns the Wilson intervals of the columns; equal counts are computed once."""
-    counts, place = np.unique(solved.sum(axis=0), return_inverse=True)
-    rows = np.array([wilson_interval(int(count), len(solved)).ends for count in counts])
-    return Interval(*rows[place].T)
+    """Returns the Wilson intervals of the columns."""
+    counts = solved.sum(axis=0).tolist()
+    return Interval(*np.array([wilson_interval(count, len(solved)).ends for count in counts]).T)

@@ -142,14 +142,9 @@ def stratified_auc(
     scores = as_array("scores", scores, positive.shape)
     strata = as_array("strata", strata, positive.shape)
     members = [np.flatnonzero(strata == s) for s in np.unique(strata)]
-    n = len(positive)
-    resampled = np.concatenate(
-        [
-            _pooled(scores, positive, members, counts)
-            for counts in resample_counts(n, seed, num_resamples)
-        ]
-    )
-    value = _pooled(scores, positive, members, np.ones((1, n), dtype=np.int64))[0]
+    draws = resample_counts(len(positive), seed, num_resamples)
+    resampled = np.concatenate([_pooled(scores, positive, members, counts) for counts in draws])
+    value = _pooled(scores, positive, members, np.ones((1, len(positive)), dtype=np.int64))[0]
     return Interval(value, *percentile_interval(resampled[~np.isnan(resampled)]))
 
 

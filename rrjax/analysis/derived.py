@@ -115,9 +115,7 @@ def entropy_rate(exponents: ArrayLike, dimension: int | None = None) -> KnownPar
     Source: Pesin 1977, Russ. Math. Surv. 32, 55; Ruelle 1978, Bol. Soc. Bras. Mat. 9, 83.
     """
     values, known = _checked(exponents, dimension)
-    total = np.where(values > 0, values, 0.0).sum(axis=-1)
-    ended = (values <= 0).any(axis=-1)
-    return _known_part(total, known, ended, dimension)
+    return _known_part(np.where(values > 0, values, 0.0).sum(axis=-1), values, known, dimension)
 
 
 def num_positive(exponents: ArrayLike, dimension: int | None = None) -> KnownPart:
@@ -132,9 +130,7 @@ def num_positive(exponents: ArrayLike, dimension: int | None = None) -> KnownPar
       is not positive. Elsewhere it is a lower bound.
     """
     values, known = _checked(exponents, dimension)
-    total = (values > 0).sum(axis=-1)
-    ended = (values <= 0).any(axis=-1)
-    return _known_part(total, known, ended, dimension)
+    return _known_part((values > 0).sum(axis=-1), values, known, dimension)
 
 
 def exponent_sum(exponents: ArrayLike, dimension: int | None = None) -> KnownPart:
@@ -151,9 +147,8 @@ def exponent_sum(exponents: ArrayLike, dimension: int | None = None) -> KnownPar
       exponent is NaN, since a sum over fewer would be another quantity; −inf where one is −inf.
     """
     values, known = _checked(exponents, dimension)
-    total = values.sum(axis=-1)
     complete = known.all(axis=-1) & (values.shape[-1] == dimension)
-    return KnownPart(total[()], complete[()])
+    return KnownPart(values.sum(axis=-1)[()], complete[()])
 
 
 def _checked(exponents: ArrayLike, dimension: int | None) -> tuple[np.ndarray, np.ndarray]:
@@ -173,9 +168,12 @@ def _checked(exponents: ArrayLike, dimension: int | None) -> tuple[np.ndarray, n
     return np.where(known, values, np.nan), known
 
 
-def _known_part(total: Any, known: np.ndarray, ended: Any, dimension: int | None) -> KnownPart:
+def _known_part(
+    total: Any, values: np.ndarray, known: np.ndarray, dimension: int | None
+) -> KnownPart:
+    """Returns a sum over the positive exponents, which is complete where one is not positive."""
     num_known = known.sum(axis=-1)
-    complete = ended | (num_known == dimension)
+    complete = (values <= 0).any(axis=-1) | (num_known == dimension)
     return KnownPart(np.where(num_known > 0, total, np.nan)[()], complete[()])
 
 

@@ -63,13 +63,11 @@ def few_runs(num_solved: int, num_failed: int, small: int) -> list[str]:
 
 def few_failures(number: int, small: int) -> list[str]:
     """Returns a note on fewer than `small` failures; none otherwise."""
-    if number >= small:
-        return []
-    return [f"There are only {number} failures: below {small} the intervals are too narrow."]
+    note = f"There are only {number} failures: below {small} the intervals are too narrow."
+    return [note] if number < small else []
 
 
 def not_finite(number_of_runs: int, total: int, consequence: str) -> list[str]:
     """Returns a note on runs that were not finite; none without any."""
-    if not number_of_runs:
-        return []
-    return [f"{number_of_runs} of {total} runs were not finite: {consequence}."]
+    note = f"{number_of_runs} of {total} runs were not finite: {consequence}."
+    return [note] if number_of_runs else []

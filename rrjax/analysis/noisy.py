@@ -11,6 +11,7 @@ from rrjax.analysis.selection import (
     chosen,
     fraction_of_puzzles,
     mean_over_puzzles,
+    runs_at_end,
     select,
 )
 from rrjax.analysis.separation import middle_ranks
@@ -109,11 +110,7 @@ def summarize_ptrm(arrays: Mapping[str, np.ndarray], seed: int) -> PtrmSummary:
 
 def noisy_runs(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Returns the arrays (N, K, ...) that `select` reads, of all runs but the first."""
-    runs = {name: arrays[name][:, 1:] for name in ("answers", "q_halt", "residual")}
-    runs["solved"] = arrays["solved"][:, 1:, -1]
-    if "exponents" in arrays:
-        runs["lambda1"] = arrays["exponents"][:, 1:, 0]
-    return runs
+    return {name: array[:, 1:] for name, array in runs_at_end(arrays).items()}
 
 
 def mixed_outcome(solved: np.ndarray) -> np.ndarray:

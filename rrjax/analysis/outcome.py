@@ -170,12 +170,11 @@ def _compare(quantity: Quantity, solved: np.ndarray, seed: int) -> Derived:
         for reason in np.unique(quantity.reasons[~defined])
         for here in [quantity.reasons == reason]
     }
-    separation = bootstrap_auc(-values, solved, seed).at(0) if defined.all() else UNDEFINED
     return Derived(
         name=quantity.name,
         solved=bootstrap_median(values[defined & solved], seed).at(0),
         failed=bootstrap_median(values[defined & ~solved], seed).at(0),
-        auc=separation,
+        auc=bootstrap_auc(-values, solved, seed).at(0) if defined.all() else UNDEFINED,
         num_bounds=int(np.sum(quantity.is_bound)),
         undefined=undefined,
     )

@@ -149,9 +149,8 @@ def _solved_at_end(side: str, result: Result) -> np.ndarray:
     if "solved" not in result or np.ndim(result["solved"]) > 2:
         raise ValueError(f"{side} must be a spectrum or a rollout, with one run of each puzzle")
     solved = result["solved"]
-    return as_array(
-        f"solved of {side}", solved if solved.ndim == 1 else solved[:, -1], ("N",), bool
-    )
+    at_end = solved if solved.ndim == 1 else solved[:, -1]
+    return as_array(f"solved of {side}", at_end, ("N",), bool)
 
 
 def _lambda1(result: Result) -> np.ndarray:

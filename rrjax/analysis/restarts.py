@@ -6,7 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from rrjax.analysis.intervals import Interval
-from rrjax.analysis.selection import Selection, fraction_of_puzzles, mean_fraction, select
+from rrjax.analysis.selection import (
+    Selection,
+    fraction_of_puzzles,
+    mean_fraction,
+    runs_at_end,
+    select,
+)
 from rrjax.analysis.settling import log10_drift, otsu_threshold
 
 
@@ -112,11 +118,12 @@ def summarize_basin(
         )
     if np.sum(sigma == 0) != 1:
         raise ValueError(f"sigma must be 0 for exactly one run, from z0; got {sigma.tolist()}")
-    failed = ~solved[:, sigma == 0, readout_segment - 1].ravel()
+    at_readout = solved[:, :, readout_segment - 1]
+    failed = ~at_readout[:, sigma == 0].ravel()
     some = np.asarray(solved.any(axis=2))
     ever, always = np.asarray(some.any(axis=1)), np.asarray(some.all(axis=1))
     settled, threshold = _settled(arrays["late_drift"])
-    runs = _runs(arrays, readout_segment) | {"settled": settled}
+    runs = runs_at_end(arrays) | {"at_readout": at_readout, "at_some": some, "settled": settled}
     return BasinSummary(
         num_puzzles=len(solved),
         num_segments=solved.shape[2],
@@ -131,19 +138,6 @@ def summarize_basin(
         by_sigma=[_restarts(runs, sigma, size, failed, seed) for size in np.unique(sigma).tolist()],
         seed=seed,
     )
-
-
-def _runs(arrays: Mapping[str, np.ndarray], readout_segment: int) -> dict[str, np.ndarray]:
-    """Returns arrays (N, runs, ...) with one entry a run: what `select` reads, and all outcomes."""
-    by_segment = arrays["solved"]
-    runs = {name: arrays[name] for name in ("answers", "q_halt", "residual")} | {
-        "solved": by_segment[:, :, -1],
-        "at_readout": by_segment[:, :, readout_segment - 1],
-        "at_some": by_segment.any(axis=2),
-    }
-    if "exponents" in arrays:
-        runs["lambda1"] = arrays["exponents"][:, :, 0]
-    return runs
 
 
 def _settled(late_drift: np.ndarray) -> tuple[np.ndarray, float]:

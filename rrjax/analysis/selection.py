@@ -58,6 +58,15 @@ def select(runs: Mapping[str, np.ndarray], seed: int) -> Selection:
     )
 
 
+def runs_at_end(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns the arrays that `select` reads from those of a result, whose runs have segments."""
+    runs = {name: arrays[name] for name in ("answers", "q_halt", "residual")}
+    runs["solved"] = arrays["solved"][:, :, -1]
+    if "exponents" in arrays:
+        runs["lambda1"] = arrays["exponents"][:, :, 0]
+    return runs
+
+
 def chosen(runs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Returns by rule (N,) whether the run that it chooses is right; the arrays are `select`'s."""
     picks = {

@@ -63,12 +63,8 @@ def bootstrap_auc(
     Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter 13.
     """
     scores, positive = _checked(scores, positive)
-    resampled = np.concatenate(
-        [
-            auc_of_resamples(scores, positive, counts)
-            for counts in resample_counts(len(positive), seed, num_resamples)
-        ]
-    )
+    draws = resample_counts(len(positive), seed, num_resamples)
+    resampled = np.concatenate([auc_of_resamples(scores, positive, counts) for counts in draws])
     defined = resampled[~np.isnan(resampled).any(axis=1)]
     low, high = percentile_interval(defined.reshape(-1, *scores.shape[1:]))
     return Interval(auc(scores, positive), low, high)

@@ -84,18 +84,12 @@ def otsu_threshold(log10_drift: ArrayLike) -> float:
     if values.min() == values.max():
         return float(values[0])
     counts, edges = np.histogram(values, NUM_BINS)
-    centres = (edges[1:] + edges[:-1]) / 2
-    return float(edges[1 + _best_cut(counts, centres)])
-
-
-def _best_cut(counts: np.ndarray, centres: np.ndarray) -> int:
-    """Returns the bin after which the variance between the two parts is largest."""
-    total = counts * centres
+    total = counts * ((edges[1:] + edges[:-1]) / 2)
     below, above = np.cumsum(counts)[:-1], np.cumsum(counts[::-1])[::-1][1:]
     # the first and last bin hold the extremes: neither part is ever empty
     mean_below = np.cumsum(total)[:-1] / below
     mean_above = np.cumsum(total[::-1])[::-1][1:] / above
-    return int(np.argmax(below * above * (mean_below - mean_above) ** 2))
+    return float(edges[1 + np.argmax(below * above * (mean_below - mean_above) ** 2)])
 
 
 @dataclass(frozen=True)
@@ -159,12 +153,11 @@ def settling(drift: ArrayLike, solved: ArrayLike, seed: int = 0) -> Settling:
     """
     logs, solved = log10_drift(drift), np.asarray(solved)
     check_outcomes(solved, len(logs))
-    threshold = otsu_threshold(logs)
     cuts = np.percentile(logs, PERCENTILES, method="inverted_cdf")
     limits = np.percentile(logs[solved], BELOW, method="inverted_cdf")
     failed = logs[~solved]
     return Settling(
-        otsu=settled_counts(logs, solved, threshold),
+        otsu=settled_counts(logs, solved, otsu_threshold(logs)),
         percentiles=PERCENTILES,
         sweep=[settled_counts(logs, solved, float(cut)) for cut in cuts],
         drift_auc=bootstrap_auc(-logs, solved, seed),

@@ -25,7 +25,7 @@ class Mixing:
       num_boundary: Boxes with more than one basin.
       exceeds_ln_2: Whether S_bb lies above ln 2 with its whole interval, which shows a fractal
         boundary; its absence shows nothing.
-      entropy_by_box: S_b by the points along the edge of a box.
+      entropy_by_box: S_b by the points along the edge of a box: 2, 4, 8, …, while four boxes fit.
       exponent: α.
       standard_error: Standard error of α from the regression.
       dimension: D = 2 − α.
@@ -112,7 +112,6 @@ def summarize_slice(
     moving = index == MOVING
     counts = np.bincount(index[~moving])
     solved = arrays.get("solved")
-    is_right = None if solved is None else arrays["answer_solved"][:LARGEST].tolist()
     return SliceSummary(
         num_points=index.size,
         num_segments=num_segments,
@@ -126,7 +125,7 @@ def summarize_slice(
         num_solved=None if solved is None else int(solved.sum()),
         num_answers=len(counts),
         largest=counts[:LARGEST].tolist(),
-        largest_solved=is_right,
+        largest_solved=None if solved is None else arrays["answer_solved"][:LARGEST].tolist(),
         answers=mixing(index, box_size, seed),
         outcome=None if solved is None else mixing(solved, box_size, seed),
     )
@@ -143,7 +142,11 @@ def mixing(classes: np.ndarray, box_size: int, seed: int) -> Mixing:
         num_boxes=entropy.num_boxes,
         num_boundary=entropy.num_boundary,
         exceeds_ln_2=bool(entropy.boundary.low > LN_2),
-        entropy_by_box=_entropy_by_box(classes),
+        entropy_by_box={
+            str(size): basin_entropy(classes, size, num_resamples=1).whole.value
+            for size in (2**power for power in range(1, 20))
+            if 4 * size <= len(classes)
+        },
         exponent=scaling.exponent,
         standard_error=scaling.standard_error,
         dimension=scaling.dimension,
@@ -152,14 +155,6 @@ def mixing(classes: np.ndarray, box_size: int, seed: int) -> Mixing:
         used=scaling.used.tolist(),
         remark=scaling.remark,
     )
-
-
-def _entropy_by_box(classes: np.ndarray) -> dict[str, float]:
-    """Returns S_b of boxes of 2, 4, 8, … points, while four of them fit along an axis."""
-    sizes = (2**power for power in range(1, 20))
-    fitting = [size for size in sizes if 4 * size <= len(classes)]
-    entropies = (basin_entropy(classes, size, num_resamples=1) for size in fitting)
-    return {str(entropy.box_size): entropy.whole.value for entropy in entropies}
 
 
 def median_settling(answer_at: np.ndarray, moving: np.ndarray) -> float:

@@ -7,14 +7,7 @@ from typing import Any
 import numpy as np
 from jax import Array
 
-from rrjax.analysis.attribution import (
-    Attribution,
-    Cells,
-    attribute,
-    classify,
-    on_cells,
-    total_shares,
-)
+from rrjax.analysis import attribution
 from rrjax.contract import named_fields
 from rrjax.dynamics.participation import participation
 from rrjax.frames import Frame
@@ -43,13 +36,13 @@ def shares_of(frame: Frame) -> dict[str, Array]:
     return {f"{_PREFIX}{name}": share.astype("float32") for name, share in shares.items()}
 
 
-def summarize_attribution(results: Results) -> Attribution:
+def summarize_attribution(results: Results) -> attribution.Attribution:
     """Returns where the first vector lies after the last segment, in finite runs."""
     last = {name: share[:, -1, 0] for name, share in _shares(results).items()}
     finite = results["finite"][:, None]
     last = {name: np.where(finite, share, np.nan) for name, share in last.items()}
     cells = _classes(results, slice(None), results["answers_by_segment"][:, -1])
-    return attribute(last, cells, results.record["options"]["seed"])
+    return attribution.attribute(last, cells, results.record["options"]["seed"])
 
 
 def choose_boards(results: Results, board: int | None) -> list[Board]:
@@ -78,14 +71,14 @@ def state_names(results: Results) -> list[str]:
 def _board(results: Results, index: int) -> Board:
     answers = results["answers_by_segment"][index]
     cells = _classes(results, index, answers)
-    shares = total_shares({name: share[index, :, 0] for name, share in _shares(results).items()})
+    first = {name: share[index, :, 0] for name, share in _shares(results).items()}
     outcome = "solved" if results["solved"][index] else "failed"
     size = size_of(answers.shape[1], results.record["puzzles"].get("vocab_size", 0))
     printed = (cells.given | cells.wrong) & (size is not None)
     return Board(
         name=f"Puzzle {index} ({outcome})",
         lambda1=float(results["exponents"][index, 0]),
-        shares=on_cells(shares, answers.shape[1]),
+        shares=attribution.on_cells(attribution.total_shares(first), answers.shape[1]),
         wrong=cells.wrong,
         is_open=cells.open,
         symbols=np.where(printed, _SYMBOLS[np.minimum(answers, len(SYMBOLS))], ""),
@@ -93,8 +86,9 @@ def _board(results: Results, index: int) -> Board:
     )
 
 
-def _classes(results: Results, index: Any, answers: np.ndarray) -> Cells:
-    return classify(results["inputs"][index], results["labels"][index], answers, IGNORE_LABEL)
+def _classes(results: Results, index: Any, answers: np.ndarray) -> attribution.Cells:
+    inputs, labels = results["inputs"][index], results["labels"][index]
+    return attribution.classify(inputs, labels, answers, IGNORE_LABEL)
 
 
 def _shares(results: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -10,9 +10,7 @@ from rrjax.experiments.spectra import SPECTRUM
 from rrjax.experiments.toys import TOY
 from rrjax.results.results import Results, read_results
 
-EXPERIMENTS = {
-    experiment.name: experiment for experiment in (SPECTRUM, ROLLOUT, BASIN, PTRM, SLICE, TOY)
-}
+EXPERIMENTS = {each.name: each for each in (SPECTRUM, ROLLOUT, BASIN, PTRM, SLICE, TOY)}
 
 
 def load_results(path: str | Path) -> Results:

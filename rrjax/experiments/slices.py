@@ -121,7 +121,17 @@ def slice(
       ValueError: The numbers make no plane, there is not one puzzle, the sizes do not fit the
         model, or the folder holds another run.
     """
-    _check(grid, extent, directions, direction_segments, num_segments, rest_segments, residual)
+    check_count("grid", grid, least=2)
+    check_number("extent", extent, above=0)
+    check_number("residual", residual, above=0)
+    check_choice("directions", directions, Directions)
+    check_count("direction_segments", direction_segments, least=1)
+    check_count("rest_segments", rest_segments, least=1)
+    if not rest_segments < num_segments:
+        raise ValueError(
+            f"rest_segments must be fewer than the {num_segments} segments of the run; got "
+            f"{rest_segments}"
+        )
     check_count("num_exponents", num_exponents)
     if len(puzzles.inputs) != 1:
         raise ValueError(f"a slice is of one puzzle, such as puzzles[5]; got {len(puzzles.inputs)}")
@@ -154,28 +164,6 @@ def slice(
     rest = {"direction_segments": direction_segments, "rest_segments": rest_segments}
     facts = {"clock": "segment", "scale": plane.scale, "directions": plane.facts}
     return job.results(arrays, options | rest, **facts)
-
-
-def _check(
-    grid: int,
-    extent: float,
-    directions: str,
-    direction_segments: int,
-    num_segments: int,
-    rest_segments: int,
-    residual: float,
-) -> None:
-    check_count("grid", grid, least=2)
-    check_number("extent", extent, above=0)
-    check_number("residual", residual, above=0)
-    check_choice("directions", directions, Directions)
-    check_count("direction_segments", direction_segments, least=1)
-    check_count("rest_segments", rest_segments, least=1)
-    if not rest_segments < num_segments:
-        raise ValueError(
-            f"rest_segments must be fewer than the {num_segments} segments of the run; got "
-            f"{rest_segments}"
-        )
 
 
 def _make_plane(

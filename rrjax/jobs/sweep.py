@@ -114,7 +114,9 @@ def run(
     """
     if sweep.folder is None:
         return _run_in_memory(sweep, work, report, parallel)
-    _claim(sweep, sweep.folder)
+    identity = {"num_items": sweep.num_items, "chunk_size": sweep.chunk_size, **sweep.identity}
+    claim_folder(sweep.folder, "sweep.json", identity, {"made_by": describe_run()})
+    (sweep.folder / "chunks").mkdir(exist_ok=True)
     share = share or Share()
     waiting, done = share.chunks(sweep.num_chunks), 0
     while waiting:
@@ -154,18 +156,14 @@ def collect(sweep: Sweep) -> Arrays:
         if arrays is None:
             return {}
         chunks.append(arrays)
-    _remove_locks(sweep)
+    for chunk in range(sweep.num_chunks):  # workers that were killed have left theirs
+        with suppress(OSError):
+            _lock_name(sweep.path(chunk)).unlink()
     return _joined(chunks)
 
 
 def _joined(chunks: list[Arrays]) -> Arrays:
     return {name: np.concatenate([arrays[name] for arrays in chunks]) for name in chunks[0]}
-
-
-def _claim(sweep: Sweep, folder: Path) -> None:
-    identity = {"num_items": sweep.num_items, "chunk_size": sweep.chunk_size, **sweep.identity}
-    claim_folder(folder, "sweep.json", identity, {"made_by": describe_run()})
-    (folder / "chunks").mkdir(exist_ok=True)
 
 
 def _take(
@@ -208,17 +206,9 @@ def _read(path: Path) -> Arrays | None:
 
 
 def _listed(chunks: list[int]) -> str:
-    """Returns the numbers of some chunks in words, of many only the first."""
     shown = ", ".join(map(str, chunks[:10]))
     return f"{shown} and {len(chunks) - 10} more" if len(chunks) > 10 else shown
 
 
 def _lock_name(path: Path) -> Path:
     return path.with_name(f".{path.stem}.lock")
-
-
-def _remove_locks(sweep: Sweep) -> None:
-    """Removes the lock files of workers that were killed, when all chunks are finished."""
-    for chunk in range(sweep.num_chunks):
-        with suppress(OSError):
-            _lock_name(sweep.path(chunk)).unlink()

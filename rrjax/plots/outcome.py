@@ -84,13 +84,8 @@ def spectrum_by_outcome(
 
 
 class _Groups(NamedTuple):
-    """Runs with a λ₁, and their exponents up to the first that is no number in any of them.
-
-    Attributes:
-      exponents: (n, j).
-      solved: (n,).
-      left_out: Words on what is not drawn; empty for nothing.
-    """
+    """Runs with a λ₁: exponents (n, j) up to the first that is no number in any of them, outcomes
+    (n,), and words on what is not drawn, empty for nothing."""
 
     exponents: np.ndarray
     solved: np.ndarray
@@ -98,7 +93,6 @@ class _Groups(NamedTuple):
 
     @property
     def smaller(self) -> int:
-        """The size of the smaller group."""
         return int(min(self.solved.sum(), np.sum(~self.solved)))
 
 

@@ -87,21 +87,17 @@ def survival_of_failures(
     if waits.durations.sum() == 0:
         missing = "segment after it" if number else "failure"
         return titled(ax, f"Nothing to follow: no {missing} at the readout")
-    curve = kaplan_meier(*waits)
-    rate = exponential_rate(*waits)
+    curve, rate = kaplan_meier(*waits), exponential_rate(*waits)
     times = np.append(curve.times, curve.end)
     value, low, high = (np.append(end, end[-1]) for end in curve.survival.ends)
     label = f"Kaplan–Meier (n = {number} failures), 95 % intervals"
     ax.step(times, value, where="post", color=FAILED.color, label=label)
-    shade = (FAILED.color, 0.25)
-    ax.fill_between(times, low, high, step="post", facecolor=shade, linewidth=0.0)
-    time = np.linspace(0, curve.end, 200)
-    fit = np.exp(-rate.value * time)
-    ax.plot(time, fit, color="black", linestyle="--", label="exponential of the fitted rate")
+    ax.fill_between(times, low, high, step="post", facecolor=(FAILED.color, 0.25), linewidth=0.0)
+    time, label = np.linspace(0, curve.end, 200), "exponential of the fitted rate"
+    ax.plot(time, np.exp(-rate.value * time), color="black", linestyle="--", label=label)
     ax.set_xlim(0, curve.end)
     upper_axis(ax, updates_per_segment, "module evaluations")
-    is_high = curve.survival.value[-1] > 0.5
-    ax.legend(frameon=False, loc="lower left" if is_high else "upper right")
+    ax.legend(frameon=False, loc="lower left" if value[-1] > 0.5 else "upper right")
     per_update = rate.map(lambda end: end / updates_per_segment)
     return titled(
         ax,

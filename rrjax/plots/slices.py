@@ -44,9 +44,8 @@ def settling_map(
         cast(Any, ax.figure).colorbar(mesh, ax=ax, **style)
     _hatch(ax, edges, moving)
     _finish(ax, [])
-    number = int(moving.sum())
     median = median_settling(answer_at, moving)
-    share = f"{words.percent(number / moving.size)} of {moving.size} starts still move"
+    share = f"{words.percent(moving.mean())} of {moving.size} starts still move"
     half = f"half have settled at segment {median:g}" if not np.isnan(median) else ""
     return titled(ax, "; ".join(filter(None, (share, half))))
 
@@ -76,8 +75,7 @@ def answer_map(
     if solved is not None and solved.any() and not solved.all():
         _outline(ax, edges, solved)
     _finish(ax, _answer_names(answer_index, solved))
-    number = len(np.unique(answer_index[~moving]))
-    title = f"{number} distinct answers from {moving.size} starts"
+    title = f"{len(np.unique(answer_index[~moving]))} distinct answers from {moving.size} starts"
     if solved is not None:
         title += f"; {words.percent(solved.mean())} right"
     return titled(ax, title)
@@ -120,9 +118,8 @@ def _hatch(ax: "Axes", edges: np.ndarray, moving: np.ndarray) -> None:
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path
 
-    low, step = edges[:-1], edges[1] - edges[0]
-    corners = np.array([(0, 0), (1, 0), (1, 1), (0, 1), (0, 0)]) * step
-    cells = [np.array([low[i], low[j]]) + corners for i, j in np.argwhere(moving)]
+    corners = np.array([(0, 0), (1, 0), (1, 1), (0, 1), (0, 0)]) * (edges[1] - edges[0])
+    cells = [edges[place] + corners for place in np.argwhere(moving)]
     path = Path.make_compound_path(*(Path(cell, closed=True) for cell in cells))
     label = f"still moving (n = {len(cells)})"
     ax.add_patch(
@@ -142,7 +139,7 @@ def _outline(ax: "Axes", edges: np.ndarray, mask: np.ndarray) -> None:
         [(edges[i], edges[j + 1]), (edges[i + 1], edges[j + 1])]
         for i, j in np.argwhere(mask[:, 1:] != mask[:, :-1])
     ]
-    label = f"edge of the solved region (n = {int(mask.sum())})"
+    label = f"edge of the solved region (n = {mask.sum()})"
     ax.add_collection(LineCollection(walls, colors=SOLVED.color, linewidths=1.5, label=label))
 
 

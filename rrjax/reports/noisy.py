@@ -13,30 +13,23 @@ def tables(summary: PtrmSummary) -> list[Table]:
     K = str(selection.num_runs)
     chosen = {"1": selection.pass_at["1"], "some_run": selection.pass_at[K], **selection.rules}
     names = {"1": passed("1"), "some_run": passed(K), **RULES}
-    rows = [("without noise", words.percent_interval(summary.noiseless), "", "")]
-    rows += [
-        (names[name], words.percent_interval(fraction), *_change(summary, name))
-        for name, fraction in chosen.items()
-    ]
+    quiet = words.percent_interval(summary.noiseless)
+    rows: list[tuple[str, ...]] = [("without noise", quiet, "", "")]
+    for name, fraction in chosen.items():
+        change = summary.changes.get(name)
+        counts = ("", "") if change is None else (str(change.gained), str(change.lost))
+        rows.append((names[name], words.percent_interval(fraction), *counts))
     headline = (
         f"{summary.num_puzzles} puzzles, {K} runs of {summary.num_segments} segments with noise "
         f"σ = {summary.sigma:g}"
     )
     headers = ("after the last segment", "solved (95 % interval)", "gained", "lost")
-    return [Table(headline, headers, rows, _notes(summary))]
-
-
-def _change(summary: PtrmSummary, name: str) -> tuple[str, str]:
-    change = summary.changes.get(name)
-    return ("", "") if change is None else (str(change.gained), str(change.lost))
-
-
-def _notes(summary: PtrmSummary) -> list[str]:
-    total = summary.num_puzzles * summary.selection.num_runs
+    total = summary.num_puzzles * selection.num_runs
     notes = words.not_finite(summary.num_not_finite, total, "they count as failed")
     if summary.correlation is not None:
         notes += _correlation_notes(summary.correlation)
-    return [*notes, f"Gained, lost: puzzles, against the run without noise. {PASSED}"]
+    notes.append(f"Gained, lost: puzzles, against the run without noise. {PASSED}")
+    return [Table(headline, headers, rows, notes)]
 
 
 def _correlation_notes(correlation: Correlation) -> list[str]:

@@ -1,5 +1,7 @@
 """The table of a spectrum: are the failed puzzles the chaotic ones?"""
 
+import math
+
 from rrjax.analysis import format as words
 from rrjax.analysis.intervals import SMALL_GROUP, Interval
 from rrjax.analysis.outcome import Derived, Summary
@@ -19,13 +21,14 @@ def tables(summary: Summary) -> list[Table]:
         "AUC of −value for solved\n(95 % interval)",
     )
     first = (summary.solved_exponents[0], summary.failed_exponents[0], summary.exponent_auc[0])
+    rows = [_row("λ1", first, ".4f")]
+    for derived in _shown(summary):
+        estimates = (derived.solved, derived.failed, derived.auc)
+        if not all(math.isnan(estimate.value) for estimate in estimates):
+            label, form = SHOWN[derived.name]
+            rows.append(_row(label + (" ≥" if derived.num_bounds else ""), estimates, form))
     drift = (summary.solved_drift, summary.failed_drift, summary.drift_auc)
-    derived = [
-        _row(_label(row) + (" ≥" if row.num_bounds else ""), _estimates(row), SHOWN[row.name][1])
-        for row in summary.derived
-        if row.name in SHOWN and not _is_nowhere_defined(row)
-    ]
-    rows = [_row("λ1", first, ".4f"), *derived, _row("late drift", drift, "#.2g")]
+    rows.append(_row("late drift", drift, "#.2g"))
     headline = f"Solved: {fraction} of {summary.num_puzzles} puzzles"
     return [Table(headline, headers, rows, _notes(summary))]
 
@@ -36,16 +39,8 @@ def _row(label: str, estimates: tuple[Interval, ...], form: str) -> tuple[str, .
     return (label, *medians, words.interval(auc))
 
 
-def _label(derived: Derived) -> str:
-    return SHOWN[derived.name][0]
-
-
-def _estimates(derived: Derived) -> tuple[Interval, ...]:
-    return derived.solved, derived.failed, derived.auc
-
-
-def _is_nowhere_defined(derived: Derived) -> bool:
-    return all(words.number(group.value) == words.UNDEFINED_WORD for group in _estimates(derived))
+def _shown(summary: Summary) -> list[Derived]:
+    return [derived for derived in summary.derived if derived.name in SHOWN]
 
 
 def _notes(summary: Summary) -> list[str]:
@@ -57,12 +52,11 @@ def _notes(summary: Summary) -> list[str]:
         notes.append(
             f"Below the round-off floor in n of {grouped} puzzles: {', '.join(unresolved)}."
         )
-    shown = [derived for derived in summary.derived if derived.name in SHOWN]
-    if most := max(derived.num_bounds for derived in shown):
+    if most := max(derived.num_bounds for derived in _shown(summary)):
         notes.append(f"≥: a lower bound, since all k exponents are positive in {most} puzzles.")
-    for derived in shown:
+    for derived in _shown(summary):
         notes += [
-            f"{_label(derived)} is undefined in {solved} of {summary.num_solved} solved and "
+            f"{SHOWN[derived.name][0]} is undefined in {solved} of {summary.num_solved} solved and "
             f"{failed} of {summary.num_failed} failed puzzles: {reason}."
             for reason, (solved, failed) in derived.undefined.items()
         ]

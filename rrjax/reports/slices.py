@@ -31,8 +31,7 @@ def _settling_table(summary: SliceSummary) -> Table:
         f"Settled: the same answer over the last {summary.rest_segments} of "
         f"{summary.num_segments} segments; the settled starts give {summary.num_answers} answers."
     )
-    title = f"One puzzle, {size} × {size} starts"
-    return Table(title, ("", "starts", "share"), rows, notes)
+    return Table(f"One puzzle, {size} × {size} starts", ("", "starts", "share"), rows, notes)
 
 
 def _basin_table(summary: SliceSummary) -> Table:
@@ -53,7 +52,7 @@ def _basin_table(summary: SliceSummary) -> Table:
         for name, mixing in mixings.items()
         if mixing.exceeds_ln_2
     ]
-    box = summary.answers.box_size
     legend = "Entropies are in nats, with 95 % intervals over boxes; α = 1 for a smooth boundary."
+    box = summary.answers.box_size
     headline = f"Basins, in boxes of {box} × {box} starts"
     return Table(headline, ("95 % interval", *mixings), rows, [*notes, legend])

@@ -9,27 +9,18 @@ from rrjax.plots.toy import toy_message
 def tables(summary: ToySummary) -> list[Table]:
     """Returns the table of the toy, a row for each readout time."""
     number = summary.num_runs
-    rows = [
-        (
-            str(time),
-            f"{1 - num_failed / number:.3f}",
-            str(num_failed),
-            words.number(auc, ".3f"),
-            words.number(solved, "+.3f"),
-            words.number(failed, "+.3f"),
-        )
-        for time, num_failed, auc, solved, failed in zip(
-            summary.times,
-            summary.num_failed,
-            summary.auc,
-            summary.solved_lambda1,
-            summary.failed_lambda1,
-            strict=True,
-        )
-    ]
+    shares = [num_failed / number for num_failed in summary.num_failed]
+    columns = (
+        map(str, summary.times),
+        (f"{1 - share:.3f}" for share in shares),
+        map(str, summary.num_failed),
+        (words.number(auc, ".3f") for auc in summary.auc),
+        (words.number(solved, "+.3f") for solved in summary.solved_lambda1),
+        (words.number(failed, "+.3f") for failed in summary.failed_lambda1),
+    )
+    rows = list(zip(*columns, strict=True))
     groups = ("median λ1\nsolved", "median λ1\nfailed")
     headers = ("T", "solved", "failed\nruns", "AUC\nof −λ1", *groups)
-    shares = [num_failed / number for num_failed in summary.num_failed]
     notes = [
         toy_message(summary.times, summary.auc, shares).replace("\n", " ") + ".",
         "The AUC at a late T is that of the few runs that still search: the difference between the "

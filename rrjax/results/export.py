@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,7 +22,13 @@ def to_xarray(results: "Results") -> "xarray.Dataset":
 
     An array that has the name of its axis is the coordinate.
     """
-    xarray = _import_xarray()
+    try:
+        import h5netcdf  # noqa: F401 - which xarray would miss only when it writes
+        import xarray
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"{error.name} is missing: pip install 'rrjax[results]'", name=error.name
+        ) from error
     variables = {
         name: (results.axes[name], array, {"units": results.units[name]})
         for name, array in results.items()
@@ -50,14 +56,3 @@ def to_netcdf(data: "xarray.Dataset", path: str | Path) -> None:
     if Path(path).suffix != ".nc":
         raise ValueError(f"path must end in .nc; got {path}")
     write_bytes_atomically(path, bytes(data.to_netcdf(engine="h5netcdf")))
-
-
-def _import_xarray() -> Any:
-    try:
-        import h5netcdf  # noqa: F401 - which xarray would miss only when it writes
-        import xarray
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f"{error.name} is missing: pip install 'rrjax[results]'", name=error.name
-        ) from error
-    return xarray

@@ -32,8 +32,7 @@ def draw_sigma(key: jax.Array, augmentation: Augmentation, step: Array) -> Float
     low, high = augmentation.sigma
     sigma = jnp.asarray(low)
     if low < high:
-        share = jax.random.uniform(key_sigma)
-        sigma = low * (high / low) ** share
+        sigma = low * (high / low) ** jax.random.uniform(key_sigma)
     clean = jax.random.uniform(key_clean) < augmentation.p_clean
     return jnp.where(clean, 0.0, ramp(augmentation, step) * sigma)
 

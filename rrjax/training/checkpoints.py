@@ -16,6 +16,7 @@ import numpy as np
 from jax.sharding import NamedSharding
 from jaxtyping import Array, UInt32
 
+from rrjax.jobs.memory import is_out_of_memory
 from rrjax.training.state import TrainState
 
 
@@ -69,9 +70,8 @@ class Checkpoints:
                 damaged[step] = reason
                 continue
             for newer, error in damaged.items():
-                warnings.warn(
-                    f"{error}; it is removed, and the run goes on from step {step}", stacklevel=2
-                )
+                message = f"{error}; it is removed, and the run goes on from step {step}"
+                warnings.warn(message, stacklevel=2)
                 self._manager.delete(newer)
             return checkpoint
         if damaged:
@@ -125,7 +125,7 @@ def _is_passing(error: Exception) -> bool:
     """Returns whether an error is of memory or of the file system, and may not come again."""
     if isinstance(error, OSError):
         return not isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError)
-    return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
+    return is_out_of_memory(error)
 
 
 def _check_shapes(path: Path, arrays: Mapping[str, list[Any]], like: TrainState) -> None:

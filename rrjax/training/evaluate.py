@@ -109,10 +109,9 @@ def _outcomes(
         if noise is not None:
             key = jax.random.fold_in(jax.random.key(noise.seed), row)
             start = perturb(key, start, noise.sigma)
+        start, number = dynamics.start(start), config.arch.halt_max_steps
         # training computes in the precision of the device, and so does its evaluation
-        state = run_segments(
-            dynamics, dynamics.start(start), dynamics.drive, config.arch.halt_max_steps
-        )
+        state = run_segments(dynamics, start, dynamics.drive, number)
         readout = dynamics.readout(dynamics.context, state)
         return readout.logits, readout.q_halt
 
@@ -190,16 +189,11 @@ def segment_statistics(
         jax.device_get(_sums_by_segment(config, flat, place(batch)))
         for batch, _ in padded_batches(puzzles, batch_size, number)
     ]
-    metrics, latents = (
-        jax.tree.map(lambda *leaves: np.sum(leaves, 0), *p) for p in zip(*parts, strict=True)
-    )
+    metrics, latents = jax.tree.map(lambda *leaves: np.sum(leaves, 0), *parts)
     count = np.maximum(metrics.pop("count"), 1)
-    named = {
-        f"{field}_{name}": part[name] for field, part in latents.items() for name in _STATISTICS
-    }
-    return SegmentStatistics(
-        _rows({name: metrics[name] for name in _METRICS}, count), _rows(named, count)
-    )
+    kept = {name: metrics[name] for name in _METRICS}
+    named = {f"{leaf}_{name}": part[name] for leaf, part in latents.items() for name in _STATISTICS}
+    return SegmentStatistics(_rows(kept, count), _rows(named, count))
 
 
 # the order of columns; compiled functions give dictionaries in order of their names
@@ -263,8 +257,4 @@ def _statistics(
     number = jnp.maximum(weights.sum(), 1)
     mean = weights @ new / number
     variance = (weights[:, None] * (new - mean) ** 2).sum() / new.shape[1]
-    return {
-        "l2_norm": weights @ norms,
-        "cosine_prev": weights @ cosine,
-        "batch_variance": variance,
-    }
+    return {"l2_norm": weights @ norms, "cosine_prev": weights @ cosine, "batch_variance": variance}

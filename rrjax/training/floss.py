@@ -98,19 +98,17 @@ def floss_step(
       The next state, and the numbers of `batch_loss` with `loss` and `skipped`, the number of
       steps skipped so far.
     """
-    assert state.floss is not None
+    old = state.floss
+    assert old is not None
     key = jax.random.fold_in(jax.random.key(state.seed), _FRAMES)
-    key = jax.random.fold_in(key, state.floss.count)
+    key = jax.random.fold_in(key, old.count)
     (value, numbers), gradient = jax.value_and_grad(batch_loss, has_aux=True)(
         state.trained, state.fixed, config, recipe.floss, batch, key, reference
     )
     optimizer = floss_optimizer(recipe.floss, state.trained)
-    trained, after = apply_gradient(
-        optimizer, state.trained, state.floss.optimizer, value, gradient
-    )
-    floss = FlossState(after, state.floss.count + 1)
+    trained, after = apply_gradient(optimizer, state.trained, old.optimizer, value, gradient)
     metrics = {**numbers, "loss": value, "skipped": num_skipped(after)[1]}
-    return state._replace(trained=trained, floss=floss), metrics
+    return state._replace(trained=trained, floss=FlossState(after, old.count + 1)), metrics
 
 
 def batch_loss(

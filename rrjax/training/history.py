@@ -12,8 +12,6 @@ from rrjax.analysis.intervals import Interval, student_interval
 from rrjax.store import check_format, read_json
 from rrjax.training.logs import EVALUATED, METRICS, RUN_FORMAT, read_table
 
-SEED = "recipe.seed"
-
 
 @dataclass(frozen=True)
 class Run:
@@ -152,7 +150,7 @@ def _group(runs: list[Run], by: Sequence[str], metric: str) -> Group:
     curves = [run.evaluations(metric) for run in runs]
     known = [dict(_leaves(run.config["identity"])) for run in runs]
     names = dict.fromkeys(name for leaves in known for name in leaves)
-    varying = (n for n in names if n != SEED and len({repr(k.get(n)) for k in known}) > 1)
+    varying = (n for n in names if n != "recipe.seed" and len({repr(k.get(n)) for k in known}) > 1)
     return Group(
         by={name: _value(runs[0], name) for name in by},
         num_runs=len(runs),

@@ -34,7 +34,6 @@ class Logs:
     """The tables of a run folder, by file name. Only the process that writes changes them."""
 
     def __init__(self, folder: Path):
-        """Writes nothing yet."""
         self._logs = {name: CsvLog(folder / name) for name in (METRICS, RECURSION, LATENTS, FLOSS)}
 
     def keep(self, step: int) -> None:
@@ -72,7 +71,6 @@ class CsvLog:
     """
 
     def __init__(self, path: Path):
-        """Reads nothing yet."""
         self._path = path
 
     def keep(self, step: int) -> None:
@@ -140,7 +138,6 @@ class Window:
     """Metrics summed since the last logged row."""
 
     def __init__(self):
-        """Starts the clock."""
         self._sums: list[dict[str, jax.Array]] = []
         self._start = time.monotonic()
 

@@ -13,30 +13,20 @@ import numpy as np
 import optax
 from jax.experimental import multihost_utils
 
+from rrjax.jobs.devices import Device
 from rrjax.models import PUZZLES, save_model
 from rrjax.puzzles.arc_evaluate import Ballot, write_submission
 from rrjax.puzzles.folders import write_folder
 from rrjax.store import check_format, claim_folder, describe_run, format_entry, read_json
+from rrjax.training import logs
 from rrjax.training.act import Flat
 from rrjax.training.checkpoints import Checkpoints
 from rrjax.training.data import Sampler
 from rrjax.training.evaluate import StartNoise, evaluate, read_arc_test, segment_statistics
 from rrjax.training.floss import check_floss, floss_before, floss_step
-from rrjax.training.logs import (
-    EVALUATED,
-    FLOSS,
-    LATENTS,
-    METRICS,
-    RECURSION,
-    RUN_FORMAT,
-    Logs,
-    Row,
-    Window,
-    writes,
-)
 from rrjax.training.monitor import Monitor
 from rrjax.training.optimizers import recipe_schedule
-from rrjax.training.placement import Device, Placement, training_devices
+from rrjax.training.placement import Placement, training_devices
 from rrjax.training.settings import LoopSettings
 from rrjax.training.state import TrainState, init_train_state, model_params
 from rrjax.training.step import train_step
@@ -85,18 +75,17 @@ def train(
     program_recipe = replace(recipe, seed=0)  # the state has the seed: one program for all seeds
     run_step, run_floss = placement.jit(train_step), _floss_program(task, placement)
     _claim(task, settings, folder)
-    logs = Logs(folder)
+    log = logs.Logs(folder)
     with closing(Checkpoints(folder / "checkpoints")) as checkpoints:
         state = placement.state(init_train_state(config, recipe))
         state, record = checkpoints.restore(state) or (state, {"losses": ()})
         monitor = Monitor(settings.spike_factor, record["losses"])
-        logs.keep(int(state.step))
-        window, rate = Window(), recipe_schedule(recipe, recipe.lr)
+        log.keep(int(state.step))
+        log_floss = partial(log.write, logs.FLOSS)
+        window, rate = logs.Window(), recipe_schedule(recipe, recipe.lr)
         for step in range(int(state.step) + 1, recipe.steps + 1):
             try:
-                state = floss_before(
-                    step, state, recipe.floss, run_floss, partial(logs.write, FLOSS)
-                )
+                state = floss_before(step, state, recipe.floss, run_floss, log_floss)
             except FloatingPointError as error:
                 complaint = _stopped(str(error), step, folder, checkpoints)
                 raise FloatingPointError(complaint) from error
@@ -116,17 +105,17 @@ def train(
                 ballot = Ballot()
                 outcome, tables = _evaluate(task, settings, state, placement, ballot)
                 for name, rows in tables.items():
-                    logs.write(name, *({"step": step, **row} for row in rows))
-                if writes():
-                    _save(task, folder, state, step, outcome, logs.best(), ballot)
-                means |= {f"{EVALUATED}{name}": value for name, value in outcome.items()}
-            logs.write(METRICS, {"step": step, **means})
-            if writes():
+                    log.write(name, *({"step": step, **row} for row in rows))
+                if logs.writes():
+                    _save(task, folder, state, step, outcome, log.best(), ballot)
+                means |= {f"{logs.EVALUATED}{name}": value for name, value in outcome.items()}
+            log.write(logs.METRICS, {"step": step, **means})
+            if logs.writes():
                 report(step, means)
             if is_last or step % settings.checkpoint_every == 0:
                 checkpoints.save(step, state, {"losses": monitor.losses})
-            window = Window()
-    return logs.last_evaluation() if writes() else {}
+            window = logs.Window()
+    return log.last_evaluation() if logs.writes() else {}
 
 
 def _floss_program(
@@ -151,14 +140,14 @@ def _floss_program(
 def _claim(task: TrainingTask, settings: LoopSettings, folder: Path) -> None:
     """Takes the folder, in the first process; the others wait, and stop where it was refused."""
     refusal = None
-    if writes():
+    if logs.writes():
         try:
             _claim_here(task, settings, folder)
         except (OSError, ValueError) as error:
             refusal = error
     if jax.process_count() > 1:
         refused = multihost_utils.broadcast_one_to_all(np.int32(refusal is not None))
-        if refused and not writes():
+        if refused and not logs.writes():
             raise ValueError(f"process 0 was refused {folder}; it says why")
     if refusal is not None:
         raise refusal
@@ -167,10 +156,10 @@ def _claim(task: TrainingTask, settings: LoopSettings, folder: Path) -> None:
 def _claim_here(task: TrainingTask, settings: LoopSettings, folder: Path) -> None:
     record = folder / "config.json"
     if record.is_file():
-        check_format(read_json(record), *RUN_FORMAT, record)
+        check_format(read_json(record), *logs.RUN_FORMAT, record)
     state = jax.eval_shape(partial(init_train_state, task.config, task.recipe))
     description = {
-        **format_entry(*RUN_FORMAT),
+        **format_entry(*logs.RUN_FORMAT),
         "loop": asdict(settings),
         "num_weights": {
             kind: sum(math.prod(leaf.shape) for leaf in getattr(state, kind).values())
@@ -201,7 +190,7 @@ def _evaluate(
     state: TrainState,
     placement: Placement,
     ballot: Ballot,
-) -> tuple[dict[str, float], dict[str, list[Row]]]:
+) -> tuple[dict[str, float], dict[str, list[logs.Row]]]:
     """Returns the test metrics, and the tables by segment that the settings ask for.
 
     Metrics from the clean start come first, and then those from perturbed starts, named by σ.
@@ -215,13 +204,13 @@ def _evaluate(
         noisy = evaluate(*arguments, noise=StartNoise(sigma, task.recipe.seed))
         del noisy["count"]
         outcome |= {f"{name}@sigma={sigma:g}": value for name, value in noisy.items()}
-    tables: dict[str, list[Row]] = {}
+    tables: dict[str, list[logs.Row]] = {}
     if settings.log_recursion or settings.log_latents:
         statistics = segment_statistics(*arguments)
         if settings.log_recursion:
-            tables[RECURSION] = statistics.metrics
+            tables[logs.RECURSION] = statistics.metrics
         if settings.log_latents:
-            tables[LATENTS] = statistics.latents
+            tables[logs.LATENTS] = statistics.latents
     return outcome, tables
 
 

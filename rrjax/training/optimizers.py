@@ -90,9 +90,7 @@ def sign_sgd_rows(
     Gradients of equal ids are summed before the sign is taken. Every other row keeps its bits.
     """
     learning_rate = jnp.asarray(learning_rate, table.dtype)
-    rows, inverse = jnp.unique(
-        ids, return_inverse=True, size=ids.shape[0], fill_value=table.shape[0]
-    )
+    rows, inverse = jnp.unique(ids, return_inverse=True, size=len(ids), fill_value=len(table))
     summed = jnp.zeros_like(grads).at[inverse].add(grads)
     old = table.at[rows].get(mode="clip")
     new = old * (1 - learning_rate * weight_decay) - learning_rate * jnp.sign(summed)

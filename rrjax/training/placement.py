@@ -11,12 +11,10 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from rrjax.jobs.devices import Device
 from rrjax.training.state import TrainState
 
 AXIS = "batch"
-
-Device = Any
-"""A `jax.Device`, which type checkers know as a name and not as a type."""
 
 
 def training_devices(number: int | None = None) -> list[Device]:

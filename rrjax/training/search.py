@@ -11,18 +11,10 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
+from rrjax import store
 from rrjax.jobs.memory import is_out_of_memory
 from rrjax.jobs.progress import progress
 from rrjax.reports.searches import as_text
-from rrjax.store import (
-    check_format,
-    claim_folder,
-    describe_run,
-    format_entry,
-    hold_lock,
-    read_json,
-    write_bytes_atomically,
-)
 from rrjax.training.config_file import dump_config
 from rrjax.training.logs import EVALUATED
 from rrjax.training.loop import Report, train
@@ -82,11 +74,10 @@ def search(
     }
     record = folder / "config.json"
     if record.is_file():
-        check_format(read_json(record), *SEARCH_FORMAT, record)
-    claim_folder(
-        folder, record.name, job, {**format_entry(*SEARCH_FORMAT), "made_by": describe_run()}
-    )
-    with hold_lock(folder / "lock") as is_alone:
+        store.check_format(store.read_json(record), *SEARCH_FORMAT, record)
+    description = {**store.format_entry(*SEARCH_FORMAT), "made_by": store.describe_run()}
+    store.claim_folder(folder, record.name, job, description)
+    with store.hold_lock(folder / "lock") as is_alone:
         if not is_alone:  # this one would continue the trial that the other is at
             raise ValueError(f"{folder} is being searched by another process; let it end")
         study = _study(settings, folder)
@@ -109,7 +100,7 @@ def _study(settings: SearchSettings, folder: Path) -> "optuna.Study":
         content = path.read_bytes()
         whole = content[: content.rfind(b"\n") + 1]
         if whole != content:
-            write_bytes_atomically(path, whole)
+            store.write_bytes_atomically(path, whole)
     # unlike SQLite it also works on the shared disk of a cluster
     backend = JournalFileBackend(str(path))
     prunes = optuna.pruners.MedianPruner(n_startup_trials=5)
@@ -209,7 +200,7 @@ def _write_trials(trials: "Sequence[FrozenTrial]", space: Space, path: Path) -> 
         drawn = [trial.params.get(name, "") for name in space]
         stopped = trial.user_attrs.get(STOPPED, "")
         writer.writerow([trial.number, trial.state.name.lower(), value, *drawn, stopped])
-    write_bytes_atomically(path, text.getvalue().encode())
+    store.write_bytes_atomically(path, text.getvalue().encode())
 
 
 def _write_best(
@@ -233,4 +224,4 @@ def _write_best(
         f"{best.value:.4f}, on the test split it was chosen on.\n# {shlex.join(command)}\n"
     )
     block = dump_config(task.config.arch, task.recipe)
-    write_bytes_atomically(path, (header + block).encode())
+    store.write_bytes_atomically(path, (header + block).encode())

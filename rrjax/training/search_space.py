@@ -1,9 +1,8 @@
 """The space of a search: a YAML file with fields of a training and the values to try for them."""
 
-import dataclasses
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +40,7 @@ _NOT_SEARCHED = {"augmentation", "floss", "sigma", "segments", "params"}
 FIELDS = {
     f"{part}.{field.name}": field.type
     for part, kind in _PARTS.items()
-    for field in dataclasses.fields(kind)
+    for field in fields(kind)
     if field.name not in _NOT_SEARCHED
 }
 """The type of each field that can be searched, by its name."""
@@ -123,12 +122,8 @@ def with_values(task: TrainingTask, values: Mapping[str, Any]) -> TrainingTask:
     for name, value in values.items():
         part, _, field = name.partition(".")
         parts[part][field] = value
-    arch = dataclasses.replace(task.config.arch, **parts["arch"])
-    augmentation = dataclasses.replace(task.recipe.augmentation, **parts["augmentation"])
-    floss = dataclasses.replace(task.recipe.floss, **parts["floss"])
-    recipe = dataclasses.replace(
-        task.recipe, augmentation=augmentation, floss=floss, **parts["recipe"]
-    )
-    return dataclasses.replace(
-        task, config=dataclasses.replace(task.config, arch=arch), recipe=recipe
-    )
+    arch = replace(task.config.arch, **parts["arch"])
+    augmentation = replace(task.recipe.augmentation, **parts["augmentation"])
+    floss = replace(task.recipe.floss, **parts["floss"])
+    recipe = replace(task.recipe, augmentation=augmentation, floss=floss, **parts["recipe"])
+    return replace(task, config=replace(task.config, arch=arch), recipe=recipe)

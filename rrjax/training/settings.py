@@ -17,10 +17,6 @@ from rrjax.checks import (
 )
 from rrjax.flossing.schedule import FlossingSchedule
 
-Objective = Literal["clean_ce", "single_perturbed_ce", "multi_perturbed_ce"]
-Rollout = Literal["serial_act", "parallel_fixed", "masked_act"]
-Latents = Literal["both", "z_H", "z_L"]
-FlossLoss = Literal["two_sided", "one_sided", "one_sided_leading", "one_sided_volume"]
 Which = Literal["all", "failing", "correct"]
 
 
@@ -44,12 +40,12 @@ class Augmentation:
       ramp_steps: optimizer steps after those over which both ends of `sigma` grow from 0.
     """
 
-    objective: Objective = "clean_ce"
-    rollout: Rollout = "serial_act"
+    objective: Literal["clean_ce", "single_perturbed_ce", "multi_perturbed_ce"] = "clean_ce"
+    rollout: Literal["serial_act", "parallel_fixed", "masked_act"] = "serial_act"
     num_trajectories: int = 4
     sigma: tuple[float, float] = (1e-3, 1e-3)
     p_clean: float = 0.0
-    latents: Latents = "both"
+    latents: Literal["both", "z_H", "z_L"] = "both"
     clean_steps: int = 0
     ramp_steps: int = 0
 
@@ -108,7 +104,7 @@ class Floss(FlossingSchedule):
       limit: number of successive skipped steps (not finite) that stops the run.
     """
 
-    loss: FlossLoss = "two_sided"
+    loss: Literal["two_sided", "one_sided", "one_sided_leading", "one_sided_volume"] = "two_sided"
     target: float = 0.0
     num_exponents: int = 4
     segments: tuple[int, int] | None = None
