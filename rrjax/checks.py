@@ -63,10 +63,10 @@ def check_number(
     name: str,
     value: Any,
     *,
-    least: int | float | None = None,
-    above: int | float | None = None,
-    most: int | float | None = None,
-    below: int | float | None = None,
+    least: int | float = -math.inf,
+    above: int | float = -math.inf,
+    most: int | float = math.inf,
+    below: int | float = math.inf,
 ) -> None:
     """Refuses a number that is not finite or does not lie within its bounds.
 
@@ -74,14 +74,8 @@ def check_number(
     """
     bounds = {"at least": least, "above": above, "at most": most, "below": below}
     number = float(value) if isinstance(value, Real) else math.nan
-    if not (
-        math.isfinite(number)
-        and (least is None or number >= least)
-        and (above is None or number > above)
-        and (most is None or number <= most)
-        and (below is None or number < below)
-    ):
-        words = [f"{word} {bound:g}" for word, bound in bounds.items() if bound is not None]
+    if not (least <= number <= most and above < number < below):
+        words = [f"{word} {bound:g}" for word, bound in bounds.items() if math.isfinite(bound)]
         words = words if len(words) == 2 else ["finite", *words]
         raise ValueError(f"{name} must be {' and '.join(words)}, got {value}")
 

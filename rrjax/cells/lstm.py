@@ -13,7 +13,6 @@ from jaxtyping import Array, Float
 from rrjax.cells.config import Config
 from rrjax.cells.layers import Params, linear, rms_norm
 from rrjax.cells.transformer import AnswerState, single_update
-from rrjax.cells.transformer import gradient_updates as gradient_updates
 from rrjax.contract import Drive, Schedule
 
 

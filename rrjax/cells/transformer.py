@@ -35,8 +35,3 @@ def schedule(config: Config) -> Schedule:
 def single_update(answer: Callable[..., AnswerState], config: Config) -> Schedule:
     """Returns the schedule of a cell with only this update, the same object for equal configs."""
     return (Update("answer", functools.partial(answer, config)),)
-
-
-def gradient_updates(config: Config) -> int:
-    """Returns the number of updates that training differentiates: the one of the segment."""
-    return 1

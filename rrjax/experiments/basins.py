@@ -64,7 +64,15 @@ def basin(
         folder holds another run.
     """
     check_count("num_restarts", num_restarts, least=1)
-    _check(sigmas)
+    for sigma in sigmas:
+        check_number("sigmas", sigma, least=0)
+    listed = " ".join(f"{sigma:g}" for sigma in sigmas) or "none"
+    if len(set(sigmas)) < len(sigmas):
+        raise ValueError(f"sigmas must differ from each other, got {listed}")
+    if not any(sigmas):
+        raise ValueError(
+            f"sigmas must hold one above 0, got {listed}; without restarts use a rollout"
+        )
     job = Job(BASIN, model, puzzles, num_segments, seed, folder, chunk_size, shard, progress)
     scale = float(start_scale(job.dynamics.initial))
     if scale == 0:
@@ -90,18 +98,6 @@ def perturbed(
     """Returns the dynamics from z0 + σ · std(H_init) · noise in the named states; None: in all."""
     start = dynamics.initial
     return replace(dynamics, initial=perturb(key, start, sigma * start_scale(start), states))
-
-
-def _check(sigmas: Sequence[float]) -> None:
-    for sigma in sigmas:
-        check_number("sigmas", sigma, least=0)
-    listed = " ".join(f"{sigma:g}" for sigma in sigmas) or "none"
-    if len(set(sigmas)) < len(sigmas):
-        raise ValueError(f"sigmas must differ from each other, got {listed}")
-    if not any(sigmas):
-        raise ValueError(
-            f"sigmas must hold one above 0, got {listed}; without restarts use a rollout"
-        )
 
 
 def numbers(results: Results, readout_segment: int | None = None) -> BasinSummary:

@@ -29,25 +29,19 @@ from rrjax.store import Arrays
 Disturb = Callable[..., Dynamics]
 """`disturb(dynamics, key=…, sigma=…)` returns what one run runs; with σ = 0 it is undisturbed."""
 
+_RUN = ("puzzle", "run")
+_LATE = f"mean of the last {DRIFT_WINDOW} segments"
 ARRAYS = {
-    "solved": ArraySpec(
-        ("puzzle", "run", "segment"), "whether the answer after the segment is right"
-    ),
-    "answers": ArraySpec(("puzzle", "run", "cell"), "token of the last answer"),
-    "q_halt": ArraySpec(
-        ("puzzle", "run"), "logit of 'the answer is right', after the last segment"
-    ),
+    "solved": ArraySpec((*_RUN, "segment"), "whether the answer after the segment is right"),
+    "answers": ArraySpec((*_RUN, "cell"), "token of the last answer"),
+    "q_halt": ArraySpec(_RUN, "logit of 'the answer is right', after the last segment"),
     "residual": ArraySpec(
-        ("puzzle", "run"),
-        "norm of the change over a segment / norm of the state after it, mean of the last "
-        f"{DRIFT_WINDOW} segments",
+        _RUN, f"norm of the change over a segment / norm of the state after it, {_LATE}"
     ),
     "late_drift": ArraySpec(
-        ("puzzle", "run"),
-        "norm of the change of the answer's state over a segment, mean of the last "
-        f"{DRIFT_WINDOW} segments",
+        _RUN, f"norm of the change of the answer's state over a segment, {_LATE}"
     ),
-    "exponents": ArraySpec(("puzzle", "run", "exponent"), "nats per update"),
+    "exponents": ArraySpec((*_RUN, "exponent"), "nats per update"),
     "repeat": ArraySpec(("run",), "which noise of the same size, from 0"),
 }
 

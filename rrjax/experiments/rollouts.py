@@ -85,7 +85,6 @@ def rollout(
 def _measure(
     model: Reasoner, num_segments: int, mazes: bool, shared: tuple[Any, Any], chunk: Batch
 ) -> dict[str, Array]:
-    """Returns the arrays of one chunk of puzzles."""
     params, units = shared
 
     def one(puzzle: Batch) -> dict[str, Array]:

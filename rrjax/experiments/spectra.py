@@ -112,8 +112,6 @@ def _measure(
     params: Any,
     chunk: tuple[Batch, jax.Array],
 ) -> dict[str, jax.Array]:
-    """Returns the arrays of one chunk of puzzles and their keys."""
-
     def one(puzzle: Batch, key: jax.Array) -> dict[str, jax.Array]:
         dynamics = bind(model, params, puzzle)
         observe = _observe_vectors if attributed else _observe_answer

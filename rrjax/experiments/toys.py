@@ -61,7 +61,16 @@ def toy(
     Raises:
       ValueError: A number is out of range, or the runs need more memory than there is anywhere.
     """
-    _check(num_runs, readout_times, radius, seed)
+    check_count("num_runs", num_runs, least=1)
+    if not readout_times:
+        raise ValueError("readout_times must be one time or more, got none")
+    for time in readout_times:
+        check_count("readout_times", time, least=1)
+    # every state of every run is kept; JAX ends without a word where such an array is too large
+    check_count("num_runs times the last of readout_times", num_runs * max(readout_times))
+    # 0.15 is nearer to 0 or 1 than a solution ever is
+    check_number("radius", radius, above=0, below=0.15)
+    check_seed("seed", seed)
     arrays = _measure(num_runs, readout_times, radius, seed)
     options = {
         "num_runs": num_runs,
@@ -74,19 +83,6 @@ def toy(
     if folder is not None:
         results.save(folder)
     return results
-
-
-def _check(num_runs: int, readout_times: Sequence[int], radius: float, seed: int) -> None:
-    check_count("num_runs", num_runs, least=1)
-    if not readout_times:
-        raise ValueError("readout_times must be one time or more, got none")
-    for time in readout_times:
-        check_count("readout_times", time, least=1)
-    # every state of every run is kept; JAX ends without a word where such an array is too large
-    check_count("num_runs times the last of readout_times", num_runs * max(readout_times))
-    # 0.15 is nearer to 0 or 1 than a solution ever is
-    check_number("radius", radius, above=0, below=0.15)
-    check_seed("seed", seed)
 
 
 def _measure(num_runs: int, readout_times: Sequence[int], radius: float, seed: int) -> Arrays:

@@ -31,9 +31,8 @@ class Bar:
             self._printed = now
             left = self._bars.tasks[0].time_remaining
             time_left = f", {left:.0f} s left" if left else ""
-            self._bars.console.print(
-                f"{self._label}: {done}/{self._total}{time_left}  {note}", soft_wrap=True
-            )
+            line = f"{self._label}: {done}/{self._total}{time_left}  {note}"
+            self._bars.console.print(line, soft_wrap=True)
 
 
 @contextmanager

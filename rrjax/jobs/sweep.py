@@ -206,7 +206,6 @@ def _read(path: Path) -> Arrays | None:
 
 
 def _listed(chunks: list[int]) -> str:
-    """Returns the numbers of some chunks in words, of many only the first."""
     shown = ", ".join(map(str, chunks[:10]))
     return f"{shown} and {len(chunks) - 10} more" if len(chunks) > 10 else shown
 

@@ -70,9 +70,8 @@ class Checkpoints:
                 damaged[step] = reason
                 continue
             for newer, error in damaged.items():
-                warnings.warn(
-                    f"{error}; it is removed, and the run goes on from step {step}", stacklevel=2
-                )
+                message = f"{error}; it is removed, and the run goes on from step {step}"
+                warnings.warn(message, stacklevel=2)
                 self._manager.delete(newer)
             return checkpoint
         if damaged:

@@ -109,10 +109,9 @@ def _outcomes(
         if noise is not None:
             key = jax.random.fold_in(jax.random.key(noise.seed), row)
             start = perturb(key, start, noise.sigma)
+        start, number = dynamics.start(start), config.arch.halt_max_steps
         # training computes in the precision of the device, and so does its evaluation
-        state = run_segments(
-            dynamics, dynamics.start(start), dynamics.drive, config.arch.halt_max_steps
-        )
+        state = run_segments(dynamics, start, dynamics.drive, number)
         readout = dynamics.readout(dynamics.context, state)
         return readout.logits, readout.q_halt
 
@@ -193,9 +192,7 @@ def segment_statistics(
     metrics, latents = jax.tree.map(lambda *leaves: np.sum(leaves, 0), *parts)
     count = np.maximum(metrics.pop("count"), 1)
     kept = {name: metrics[name] for name in _METRICS}
-    named = {
-        f"{field}_{name}": part[name] for field, part in latents.items() for name in _STATISTICS
-    }
+    named = {f"{leaf}_{name}": part[name] for leaf, part in latents.items() for name in _STATISTICS}
     return SegmentStatistics(_rows(kept, count), _rows(named, count))
 
 
