@@ -205,11 +205,7 @@ def save_model(
     if folder.exists() and not (replace and (folder / CONFIG).is_file()):
         raise ValueError(f"{folder} exists; choose another folder or remove it first")
     data = save_safetensors({name: np.ascontiguousarray(flat[name]) for name in sorted(flat)})
-    record = {
-        **format_entry(*FORMAT),
-        "config": config_to_dict(config),
-        "provenance": dict(provenance),
-    }
+    record = {**format_entry(*FORMAT), "config": config_to_dict(config), "provenance": provenance}
     put = replaced_folder if folder.exists() else new_folder
     with put(folder) as temporary:
         (temporary / WEIGHTS).write_bytes(data)

@@ -62,14 +62,14 @@ def bind_vector(
         parts["L_level"] = srm.operators(parts["L_level"], config.arch)
     context: dict[str, Any] = jax.tree.map(lambda weight: jnp.asarray(weight, dtype), parts)
     context["x"] = input_embeddings(params, config, tokens, vector)
-    module = KINDS[config.arch.name].module
+    kind = KINDS[config.arch.name]
     return Dynamics(
         initial=initial_state(params, config),
-        schedule=module.schedule(config),
+        schedule=kind.module.schedule(config),
         readout=_readout(config),
         context=context,
-        gradient_updates=module.gradient_updates(config),
-        answer=KINDS[config.arch.name].answer,
+        gradient_updates=kind.gradient_updates(config.arch),
+        answer=kind.answer,
     )
 
 

@@ -23,8 +23,3 @@ def schedule(config: Config) -> Schedule:
     think = Update("latent", functools.partial(latent, config))
     reply = Update("answer", functools.partial(answer, config))
     return (Repeat(config.arch.H_cycles, (Repeat(config.arch.L_cycles, (think,)), reply)),)
-
-
-def gradient_updates(config: Config) -> int:
-    """Returns the number of updates that training differentiates: the last latent and answer."""
-    return 2

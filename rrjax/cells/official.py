@@ -67,8 +67,7 @@ def parse_arch(block: Mapping[Any, Any]) -> Arch:
 
 def keys_of(name: CellName, upstream: str) -> set[str]:
     """Returns the keys that a block of a cell may have under its upstream name."""
-    plain = upstream.startswith("hrm.hrm_act_v1")
-    return _KEYS[name] - ({"mlp_t"} if plain else set())
+    return _KEYS[name] - ({"mlp_t"} if upstream.startswith("hrm.hrm_act_v1") else set())
 
 
 def _upstream_defaults(name: CellName, known: Mapping[str, Any]) -> dict[str, Any]:

@@ -195,8 +195,3 @@ def schedule(config: Config) -> Schedule:
     """Returns H_cycles × L_cycles of the one update, which changes both fields."""
     update = Update("recur", functools.partial(recur, config))
     return (Repeat(config.arch.H_cycles, (Repeat(config.arch.L_cycles, (update,)),)),)
-
-
-def gradient_updates(config: Config) -> int:
-    """Returns the number of updates that training differentiates: the last cycle."""
-    return config.arch.L_cycles

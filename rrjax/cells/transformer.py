@@ -5,7 +5,6 @@ Source: TinyRecursiveModels, `transformers_baseline.py`.
 """
 
 import functools
-from collections.abc import Callable
 from typing import NamedTuple
 
 from jaxtyping import Array, Float
@@ -26,17 +25,7 @@ def answer(config: Config, context: Params, z: AnswerState, drive: Drive) -> Ans
     return AnswerState(reason(context["H_level"], z.z_H + context["x"], config))
 
 
-def schedule(config: Config) -> Schedule:
-    """Returns the schedule of a single update."""
-    return single_update(answer, config)
-
-
 @functools.cache
-def single_update(answer: Callable[..., AnswerState], config: Config) -> Schedule:
-    """Returns the schedule of a cell with only this update, the same object for equal configs."""
+def schedule(config: Config) -> Schedule:
+    """Returns the schedule of a single update, the same object for equal configs."""
     return (Update("answer", functools.partial(answer, config)),)
-
-
-def gradient_updates(config: Config) -> int:
-    """Returns the number of updates that training differentiates: the one of the segment."""
-    return 1

@@ -98,8 +98,3 @@ def schedule(config: Config) -> Schedule:
         latents = (Repeat(arch.L_cycles, (Update("latent", functools.partial(think, config)),)),)
         last = Update("answer", functools.partial(reply, config))
     return (Repeat(arch.H_cycles, (*latents, last)),)
-
-
-def gradient_updates(config: Config) -> int:
-    """Returns the number of updates that training differentiates: the last cycle."""
-    return config.arch.L_cycles + 1

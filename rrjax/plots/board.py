@@ -129,16 +129,9 @@ def _write(ax: "Axes", place: tuple[int, int], symbol: str, ink: str, wrong: boo
     if wrong:
         corner = (column - 0.4, row - 0.4)
         ax.add_patch(Rectangle(corner, 0.8, 0.8, fill=False, edgecolor=ink, linewidth=1.0))
-    ax.text(
-        column,
-        row,
-        symbol,
-        color=ink,
-        fontsize="x-small",
-        fontweight="normal" if wrong else "bold",
-        ha="center",
-        va="center_baseline",
-    )
+    weight = "normal" if wrong else "bold"
+    text = ax.text(column, row, symbol, color=ink, fontsize="x-small", fontweight=weight)
+    text.set(ha="center", va="center_baseline")
 
 
 def _count(wrong: np.ndarray, shares: np.ndarray) -> str:

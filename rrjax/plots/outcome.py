@@ -54,7 +54,7 @@ def lambda1_histogram(
     ax.set_xlabel(f"leading Lyapunov exponent λ₁ ({UNIT})")
     ax.set_ylabel("share of the group's puzzles")
     ax.legend(frameon=False, title=groups.left_out or None)
-    return titled(ax, title or _histogram_message(groups))
+    return titled(ax, title or _one_group_message(groups) or _histogram_message(groups))
 
 
 def spectrum_by_outcome(
@@ -80,7 +80,7 @@ def spectrum_by_outcome(
     ax.set_xlabel("index i of the exponent")
     ax.set_ylabel(f"Lyapunov exponent λᵢ ({UNIT})\nmedian and middle half of the puzzles")
     ax.legend(frameon=False, title=groups.left_out or None)
-    return titled(ax, title or _spectrum_message(groups))
+    return titled(ax, title or _one_group_message(groups) or _spectrum_message(groups))
 
 
 class _Groups(NamedTuple):
@@ -109,8 +109,6 @@ def _split(exponents: ArrayLike, solved: ArrayLike) -> _Groups:
 
 
 def _histogram_message(groups: _Groups) -> str:
-    if message := _one_group_message(groups):
-        return message
     lambda1 = groups.exponents[:, 0]
     auc = bootstrap_auc(-lambda1, groups.solved, seed=0)
     if groups.smaller < SMALL_GROUP:
@@ -126,8 +124,6 @@ def _histogram_message(groups: _Groups) -> str:
 
 
 def _spectrum_message(groups: _Groups) -> str:
-    if message := _one_group_message(groups):
-        return message
     auc = bootstrap_auc(-groups.exponents, groups.solved, seed=0)
     k, larger = groups.exponents.shape[1], int(np.sum(auc.low > 0.5))
     finding = f"Failed puzzles have the larger exponent at {larger} of {k} indices"

@@ -2,19 +2,12 @@
 
 from pathlib import Path
 
+from rrjax.puzzles import text_files
 from rrjax.puzzles.dataset import PuzzleSet
 from rrjax.puzzles.folders import read_folder
 from rrjax.puzzles.maze import CHARSET, Mazes
 from rrjax.puzzles.maze_build import build_mazes
 from rrjax.puzzles.sudoku_build import build_sudokus
-from rrjax.puzzles.text_files import (
-    csv_rows,
-    fill_solutions,
-    numbered_lines,
-    read_csv,
-    read_list,
-    read_maze_csv,
-)
 
 
 def read(path: str | Path, split: str = "test", max_puzzles: int | None = None) -> PuzzleSet:
@@ -34,12 +27,14 @@ def read(path: str | Path, split: str = "test", max_puzzles: int | None = None) 
     path = Path(path)
     if path.is_dir():
         return read_folder(path, split)[:max_puzzles]
-    _, line = next(numbered_lines(path), (0, ""))
-    if not ("question" in line.lower() or line.lower().startswith("source")):
-        return build_sudokus(fill_solutions(read_list(path, max_puzzles)), source=str(path))
-    _, row = next(csv_rows(path), (0, []))
-    question = "".join(row[1:2])  # none without a first row
-    if question and not question.strip(CHARSET):
-        listing = read_maze_csv(path, max_puzzles)
-        return build_mazes(Mazes(listing.questions, listing.answers), source=str(path))
-    return build_sudokus(fill_solutions(read_csv(path, max_puzzles=max_puzzles)), source=str(path))
+    _, line = next(text_files.numbered_lines(path), (0, ""))
+    if "question" in line.lower() or line.lower().startswith("source"):
+        _, row = next(text_files.csv_rows(path), (0, []))
+        question = "".join(row[1:2])  # none without a first row
+        if question and not question.strip(CHARSET):
+            listing = text_files.read_maze_csv(path, max_puzzles)
+            return build_mazes(Mazes(listing.questions, listing.answers), source=str(path))
+        listing = text_files.read_csv(path, max_puzzles=max_puzzles)
+    else:
+        listing = text_files.read_list(path, max_puzzles)
+    return build_sudokus(text_files.fill_solutions(listing), source=str(path))

@@ -99,8 +99,7 @@ def _augmented(tokens: np.ndarray, num_aug: int, seed: int) -> np.ndarray:
     copies = np.repeat(tokens[:, None], 1 + num_aug, axis=1)  # (number, 1 + num_aug, 2, n * n)
     size = board_size(tokens)
     for index in range(number if num_aug else 0):
-        rng = np.random.default_rng((seed, index))
-        symmetries = random_symmetries(rng, size, num_aug)
+        symmetries = random_symmetries(np.random.default_rng((seed, index)), size, num_aug)
         for side in range(2):
             copies[index, 1:, side] = apply_to_tokens(symmetries, copies[index, 1:, side])
     return copies.reshape(-1, 2, num_cells)

@@ -53,9 +53,6 @@ def lorenz96(z: Float[Array, " n"]) -> Float[Array, " n"]:
     return (jnp.roll(z, -1) - jnp.roll(z, 2)) * jnp.roll(z, 1) - z + 8
 
 
-# off the unstable fixed point zᵢ = 8
-_RING = 8 + 0.01 * np.cos(np.arange(40.0) ** 2)
-
 FLOWS = (
     System(
         "lorenz63",
@@ -86,7 +83,7 @@ FLOWS = (
     System(
         "lorenz96",
         rk4(lorenz96, 0.05, num_steps=4),
-        _RING,
+        8 + 0.01 * np.cos(np.arange(40.0) ** 2),  # off the unstable fixed point zᵢ = 8
         {1: 1.67},
         0.06,
         "Lorenz and Emanuel 1998, J. Atmos. Sci. 55, 399 (N = 40, F = 8): errors double in 0.42, "

@@ -46,10 +46,8 @@ def search_and_capture(
       radius: ε, the distance within which the solution captures.
     """
     first = jnp.arange(num_updates) == 0
-    radius_like = jnp.asarray(radius, start.dtype)
-    return Dynamics(
-        start, (Update("toy", _driven_update),), _captured, (solution, radius_like), first
-    )
+    context = (solution, jnp.asarray(radius, start.dtype))
+    return Dynamics(start, (Update("toy", _driven_update),), _captured, context, first)
 
 
 def _driven_update(context: Context, x: Array, is_first: Bool[Array, ""]) -> Array:
