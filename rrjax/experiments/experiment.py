@@ -162,7 +162,7 @@ class Job:
         share = parse_share(self.shard) if folder else None
         params = getattr(self.model, "params", ())
         program = ChunkProgram(compute, params if shared is None else shared, prepare)
-        program.check()
+        program.check(chunk_size)
         label = f"{self.experiment.name} of {self.described_model['name']}"
         with progress(label, sweep.num_items_of(share), self.progress) as bar:
             arrays = run(sweep, program, bar.report, share, program.parallel)

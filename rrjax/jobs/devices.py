@@ -45,7 +45,7 @@ class ChunkProgram:
         """
         devices = jax.local_devices() if devices is None else list(devices)
         self.parallel = len(devices)
-        self._compute, self._prepare = compute, prepare
+        self._prepare = prepare
         # placed once: an array on one device would be copied to the others for every chunk
         self._shared = jax.device_put(shared, NamedSharding(_mesh(devices), PartitionSpec()))
         self._program = jax.jit(sharded(compute, devices))
@@ -60,13 +60,16 @@ class ChunkProgram:
             for name, value in results.items()
         }
 
-    def check(self) -> None:
+    def check(self, chunk_size: int) -> None:
         """Traces the program, so that a request that cannot work fails before anything is written.
+
+        The trace is kept: the first call with chunks of this size does not trace again.
 
         Raises:
           ValueError: What the traced functions refuse.
         """
-        jax.eval_shape(self._compute, self._shared, self._prepare(np.zeros(1, np.int64)))
+        items = np.zeros(self.parallel * chunk_size, np.int64)
+        self._program.trace(self._shared, self._prepare(items))
 
 
 def sharded(compute: Compute, devices: Sequence[Device]) -> Compute:
