@@ -216,3 +216,13 @@ def test_another_format_is_refused_by_name():
             store.check_format(record, kind, version, "here")
     with pytest.raises(ValueError, match="here names no format"):
         store.check_format({"config": {}}, "model", 1, "here")
+
+
+def test_a_digest_is_that_of_kind_shape_and_every_row(monkeypatch):
+    array = np.arange(21, dtype=np.int16).reshape(7, 3)
+    expected = hashlib.sha256(b"<i2(7, 3)" + array.tobytes()).hexdigest()
+    assert store.digest_arrays(array) == expected
+    monkeypatch.setattr("rrjax.store.records._ROWS_AT_ONCE", 2)
+    assert store.digest_arrays(array) == expected
+    assert store.digest_arrays(array.astype(np.int64), dtype=np.int16) == expected
+    assert store.digest_arrays(array[:6]) != expected
