@@ -126,11 +126,11 @@ def show(
     numbers: dict[str, Any],
     figures: dict[str, Any],
 ) -> None:
-    """Prints the tables of a result, and writes it with its summary and figures into a folder."""
+    """Prints the tables of a result, and adds its summary and figures to its folder."""
     from rrjax.reports.terminal import draw_results, print_table
 
     summary = results.summary(**numbers)
-    results.save(folder, summary)
+    results.save_summary(summary)
     for table in summary.tables:
         print_table(table)
     draw_results(folder, experiment.figures(results, **figures))

@@ -9,16 +9,14 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array
 
 from rrjax.contract import Context, Drive, Dynamics, State, Update
-from rrjax.dynamics.horizons import mean_growth
 from rrjax.dynamics.precision import exact_products
 from rrjax.dynamics.tangent import (
     Carry,
     GrowthAlongRun,
-    by_update,
-    first_failure,
     initial_frame,
     push_frame,
     raw_growth,
+    read_growth,
 )
 from rrjax.frames import Frame, as_matrix, count_vectors, dimension, orthonormalize_dense
 
@@ -106,17 +104,8 @@ def _full_spectrum(
         (state, frame), records = push_frame(
             *run, record=raw_growth, push=_push_dense, qr=orthonormalize_dense
         )
-    growth, resolved, sound, log_volume = by_update(records)
-    resolved = resolved.all(0)
-    return FullSpectrum(
-        exponents=mean_growth(growth, resolved),
-        log_growth=growth,
-        log_volume=log_volume,
-        state=state,
-        frame=frame,
-        failed_at=first_failure(sound),
-        resolved=resolved,
-    )
+    growth, log_volume = read_growth(records)
+    return FullSpectrum(**growth, log_volume=log_volume, state=state, frame=frame)
 
 
 def _push_dense(
@@ -131,5 +120,5 @@ def _push_dense(
         return z, z
 
     J, z = jax.jacfwd(step, has_aux=True)(flat)
-    moved = jax.vmap(unravel, in_axes=1)(J @ as_matrix(frame).T)
-    return (unravel(z), moved), jnp.linalg.slogdet(J)[1]
+    pushed = jax.vmap(unravel, in_axes=1)(J @ as_matrix(frame).T)
+    return (unravel(z), pushed), jnp.linalg.slogdet(J)[1]

@@ -10,18 +10,16 @@ from jaxtyping import Array
 
 from rrjax.checks import check_count
 from rrjax.contract import Dynamics, State
-from rrjax.dynamics.horizons import mean_growth
 from rrjax.dynamics.precision import PRECISIONS, exact_products
 from rrjax.dynamics.rollout import Observe, as_partial, drift, run_segments
 from rrjax.dynamics.tangent import (
     Carry,
     GrowthAlongRun,
-    by_update,
-    first_failure,
     initial_frame,
     push_forward,
     push_frame,
     raw_growth,
+    read_growth,
     split_drives,
 )
 from rrjax.frames import Frame
@@ -148,15 +146,5 @@ def _spectrum(
         (state, frame), (records, moved, observed) = push_frame(
             dynamics, carry, measured, lengths[2], record=raw_growth, push=push, keep=keep
         )
-    growth, resolved, sound, _ = by_update(records)
-    resolved = resolved.all(0)
-    return Spectrum(
-        exponents=mean_growth(growth, resolved),
-        log_growth=growth,
-        drift=moved,
-        state=state,
-        frame=frame,
-        failed_at=first_failure(sound),
-        resolved=resolved,
-        observed=observed,
-    )
+    growth, _ = read_growth(records)
+    return Spectrum(**growth, drift=moved, state=state, frame=frame, observed=observed)

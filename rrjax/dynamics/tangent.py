@@ -15,6 +15,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Int
 
 from rrjax.contract import Context, Drive, Dynamics, State, Update, scan_updates
+from rrjax.dynamics.horizons import mean_growth
 from rrjax.dynamics.precision import exact_products, with_precision
 from rrjax.frames import (
     Frame,
@@ -200,6 +201,19 @@ class GrowthAlongRun:
     def finite(self) -> Array:
         """Whether the run stayed finite."""
         return self.failed_at < 0
+
+
+def read_growth(records: Any) -> tuple[dict[str, Array], Any]:
+    """Returns by name what a run's `raw_growth` says, and what the pushes returned besides."""
+    growth, resolved, sound, extra = by_update(records)
+    resolved = resolved.all(0)
+    named = {
+        "exponents": mean_growth(growth, resolved),
+        "log_growth": growth,
+        "failed_at": first_failure(sound),
+        "resolved": resolved,
+    }
+    return named, extra
 
 
 def by_update(records: Any) -> Any:

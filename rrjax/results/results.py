@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 
 from rrjax.results import export
-from rrjax.store import Arrays, check_format, format_entry, read_result, write_result
+from rrjax.store import (
+    Arrays,
+    check_format,
+    format_entry,
+    read_result,
+    write_record,
+    write_result,
+)
 from rrjax.store.records import plain
 
 if TYPE_CHECKING:
@@ -127,13 +134,12 @@ class Results(Mapping[str, np.ndarray]):
         """
         return self._known_experiment().draw(self, **options)
 
-    def save(self, path: str | Path, summary: Any = None) -> None:
+    def save(self, path: str | Path) -> None:
         """Writes the arrays and, beside them, the record as JSON, each whole or not at all.
 
         Args:
           path: A folder, which gets `results.npz` and `results.json`, or a name that ends in
             `.npz`.
-          summary: What `summary` returned, to be kept in the record.
 
         Raises:
           OSError: The files cannot be written.
@@ -141,9 +147,16 @@ class Results(Mapping[str, np.ndarray]):
         path = Path(path)
         self.path = path if path.suffix == ".npz" else path / FILE
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        if summary is not None:
-            self.record["summary"] = plain(summary.as_record())
-        write_result(self.path, self.arrays, {**format_entry("results", FORMAT), **self.record})
+        write_result(self.path, self.arrays, self._formatted_record())
+
+    def save_summary(self, summary: Any) -> None:
+        """Keeps what `summary` returned in the record, and in its file where results are saved."""
+        self.record["summary"] = plain(summary.as_record())
+        if self.path is not None:
+            write_record(self.path, self._formatted_record())
+
+    def _formatted_record(self) -> dict[str, Any]:
+        return {**format_entry("results", FORMAT), **self.record}
 
     def to_xarray(self) -> "xarray.Dataset":
         """Returns an xarray data set with named axes, `units` as attributes and the record as JSON.

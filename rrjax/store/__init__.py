@@ -19,4 +19,5 @@ from rrjax.store.records import read_json as read_json
 from rrjax.store.records import read_result as read_result
 from rrjax.store.records import write_arrays as write_arrays
 from rrjax.store.records import write_json as write_json
+from rrjax.store.records import write_record as write_record
 from rrjax.store.records import write_result as write_result

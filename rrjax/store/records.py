@@ -179,6 +179,13 @@ def write_result(
     write_json(Path(path).with_suffix(".json"), {**record, DIGEST_KEY: digest})
 
 
+def write_record(path: str | Path, record: Mapping[str, Any]) -> None:
+    """Replaces the record beside the arrays that `write_result` wrote; these stay as they are."""
+    record_path = Path(path).with_suffix(".json")
+    digest = read_json(record_path)[DIGEST_KEY]
+    write_json(record_path, {**record, DIGEST_KEY: digest})
+
+
 def read_result(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Reads the arrays and the record that `write_result` wrote.
 

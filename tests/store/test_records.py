@@ -226,3 +226,14 @@ def test_a_digest_is_that_of_kind_shape_and_every_row(monkeypatch):
     assert store.digest_arrays(array) == expected
     assert store.digest_arrays(array.astype(np.int64), dtype=np.int16) == expected
     assert store.digest_arrays(array[:6]) != expected
+
+
+def test_a_record_is_replaced_without_its_arrays(tmp_path):
+    path = tmp_path / "results.npz"
+    store.write_result(path, ARRAYS, {"seed": 1})
+    before = path.stat()
+    store.write_record(path, {"seed": 1, "summary": {"auc": 0.5}})
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    arrays, record = store.read_result(path)
+    assert_equal_arrays(arrays, ARRAYS)
+    assert (record["seed"], record["summary"]) == (1, {"auc": 0.5})
