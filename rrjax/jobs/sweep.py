@@ -114,9 +114,9 @@ def run(
     """Computes what is missing of a sweep, and returns all results in the order of the items.
 
     In a folder each chunk appears as one file when it is whole. A file that is damaged, or that
-    belongs to another sweep or another chunk, is computed anew. The processes of a job end together: a process that has done its own chunks takes those of
-    the others that nobody computes, and waits for the rest; if their worker dies, it takes them
-    too.
+    belongs to another sweep or another chunk, is computed anew. The processes of a job end
+    together: a process that has done its own chunks takes those of the others that nobody computes,
+    and waits for the rest; if their worker dies, it takes them too.
 
     Args:
       sweep: What is swept, and where the results go.
