@@ -72,7 +72,8 @@ def spectrum(
       folder: Folder for chunks and results; None keeps all in memory.
       chunk_size: Number of runs that are computed together; without it the size of the state
         decides. Another number changes the results by round-off, which chaos magnifies.
-      shard: i/n for the i-th (from 0) of n jobs that share the folder; in a Slurm array its task.
+      shard: i/n for the i-th (from 0) of n jobs that share the folder, or slurm for the share of
+        this task of a Slurm array; without it this job computes all.
       progress: Whether a progress bar is shown.
 
     Returns:
