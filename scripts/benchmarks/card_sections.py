@@ -16,8 +16,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rrjax.cells import Config, init_params
+from rrjax.cells import Config, bind, init_params
 from rrjax.dynamics.precision import PRECISIONS
+from rrjax.dynamics.rollout import rollout
 from rrjax.models import load_model
 from rrjax.puzzles.batch import Batch
 from rrjax.training.settings import Recipe
@@ -26,9 +27,10 @@ from rrjax.training.step import train_step
 from scripts.benchmarks.card_rows import Recorder
 from scripts.benchmarks.kernel_profile import profile
 from scripts.benchmarks.sizes import official_mlp
-from scripts.benchmarks.spectrum import forward, make_tokens, tangents
+from scripts.benchmarks.spectrum import make_tokens, tangents
 
 ROOT = Path(__file__).parents[2]
+MS_EACH = "ms per puzzle and segment"
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,9 @@ class Scale:
       num_exponents: The number of exponents k.
       puzzles: The number of puzzles whose spectra run together at official size.
       bundled: The name of the bundled model.
-      chunks: The numbers of puzzles of the bundled model whose spectra run together.
-      forwards: The number of puzzles of the forward.
+      chunks: The numbers of puzzles of the bundled model whose spectra run together, and at which
+        precisions.
+      rollouts: The number of puzzles that a rollout runs together.
       trainings: The width and batch size of each training step.
       seconds: How long each program is run, at least twice.
       command: The options of `rrjax spectrum`.
@@ -55,8 +58,8 @@ class Scale:
     num_exponents: int = 8
     puzzles: int = 64
     bundled: str = "trm-sudoku9"
-    chunks: tuple[int, ...] = (64, 512)
-    forwards: int = 512
+    chunks: tuple[tuple[int, tuple[str, ...]], ...] = ((64, ("exact",)), (512, PRECISIONS))
+    rollouts: int = 512
     trainings: tuple[tuple[int, int], ...] = ((512, 768), (256, 256), (256, 1024), (128, 768))
     seconds: float = 0.5
     command: tuple[str, ...] = ("trm-sudoku9", "--num-puzzles", "64")
@@ -69,8 +72,8 @@ TINY = Scale(
     num_exponents=2,
     puzzles=2,
     bundled="trm-sudoku6",
-    chunks=(2,),
-    forwards=2,
+    chunks=((2, ("bf16",)),),
+    rollouts=2,
     trainings=((16, 4),),
     seconds=0.0,
     command=("trm-sudoku6", "--num-puzzles", "2", "--num-segments", "1", "--num-exponents", "1"),
@@ -139,9 +142,9 @@ def measure_spectra(recorder: Recorder, scale: Scale) -> None:
         title = spectrum_title("official", scale.puzzles, precision)
         _measure_spectrum(recorder, scale, title, config, params, tokens, precision, goals)
     model = load_model(scale.bundled)
-    for number in scale.chunks:
+    for number, precisions in scale.chunks:
         tokens = model.test_puzzles().inputs[:number].astype(np.int32)
-        for precision in PRECISIONS:
+        for precision in precisions:
             title = spectrum_title(scale.bundled, number, precision)
             _measure_spectrum(recorder, scale, title, model.config, model.params, tokens, precision)
 
@@ -166,7 +169,7 @@ def _measure_spectrum(
         program = Compiled(compute, params, jnp.asarray(tokens))
         milliseconds = 1e3 * program.seconds(scale.seconds) / len(tokens)
         goal = (goals or {}).get(precision, "")
-        recorder.add(title, "ms per puzzle and segment", milliseconds, goal=goal)
+        recorder.add(title, MS_EACH, milliseconds, goal=goal)
         goal = "≤ 10" if goals else ""
         recorder.add(title, "s to compile", program.compile_seconds, goal=goal)
         recorder.add(title, "GB of the program", program.gigabytes)
@@ -199,21 +202,37 @@ def gigabytes(program: Any) -> float:
     return (size + memory.temp_size_in_bytes - memory.alias_size_in_bytes) / 1e9
 
 
-def measure_forwards(recorder: Recorder, scale: Scale) -> None:
-    """Measures the forward of many puzzles in float32 and with the products in TF32."""
-    config = network(scale, scale.width)
-    params, tokens = init_params(jax.random.key(0), config), make_tokens(scale.forwards)
-    for name, precision in {"float32": "highest", "TF32": "tensorfloat32"}.items():
-        title = forward_title(scale.forwards, name)
-        with recorder.attempt(title), jax.default_matmul_precision(precision):
-            program = Compiled(functools.partial(forward, config, 1), params, jnp.asarray(tokens))
-            milliseconds = 1e3 * program.seconds(scale.seconds) / len(tokens)
-            recorder.add(title, "ms per puzzle and segment", milliseconds)
+def measure_rollouts(recorder: Recorder, scale: Scale) -> None:
+    """Measures rollouts of many puzzles at each precision, of official size and bundled."""
+    config, model = network(scale, scale.width), load_model(scale.bundled)
+    params = init_params(jax.random.key(0), config)
+    tokens = model.test_puzzles().inputs[: scale.rollouts].astype(np.int32)
+    sizes = {
+        "official": (config, params, make_tokens(scale.rollouts)),
+        scale.bundled: (model.config, model.params, tokens),
+    }
+    for size, (config, params, tokens) in sizes.items():
+        for precision in PRECISIONS:
+            title = rollout_title(size, scale.rollouts, precision)
+            with recorder.attempt(title):
+                compute = functools.partial(answers, config, precision)
+                program = Compiled(compute, params, jnp.asarray(tokens))
+                milliseconds = 1e3 * program.seconds(scale.seconds) / len(tokens)
+                recorder.add(title, MS_EACH, milliseconds)
 
 
-def forward_title(puzzles: int, kind: str) -> str:
-    """Returns what a forward is called in the table."""
-    return f"forward, official, {puzzles} puzzles, {kind}"
+def answers(config: Config, precision: str, params: Any, tokens: jax.Array) -> jax.Array:
+    """Returns the answers of some puzzles after one segment."""
+
+    def one(tokens: jax.Array) -> jax.Array:
+        return rollout(bind(params, config, tokens), 1, precision=precision).answers
+
+    return jax.vmap(one)(tokens)
+
+
+def rollout_title(size: str, puzzles: int, precision: str) -> str:
+    """Returns what a rollout is called in the table."""
+    return f"rollout, {size}, {puzzles} puzzles, {precision}"
 
 
 def measure_training(recorder: Recorder, scale: Scale) -> None:

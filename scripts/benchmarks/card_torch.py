@@ -11,10 +11,11 @@ from rrjax.training.settings import Recipe
 from scripts.benchmarks import torch_reference
 from scripts.benchmarks.card_rows import Recorder
 from scripts.benchmarks.card_sections import (
+    MS_EACH,
     Scale,
-    forward_title,
     network,
     product_title,
+    rollout_title,
     spectrum_title,
     time_calls,
     training_batch,
@@ -39,7 +40,7 @@ def measure_torch(recorder: Recorder, scale: Scale) -> None:
     for width, batch_size in scale.trainings:
         measure.training(width, batch_size, "torch.compile", torch.compile)
     measure.spectra()
-    measure.forwards()
+    measure.rollouts()
     measure.training(*scale.trainings[0], "eager", torch_reference.as_is)
 
 
@@ -49,6 +50,7 @@ class Measure:
     def __init__(self, torch: Any, recorder: Recorder, scale: Scale):
         self.torch, self.recorder, self.scale = torch, recorder, scale
         self.precisions = {"float32": "highest", "TF32": "high"}
+        self.beside = {"float32": "exact", "TF32": "tf32"}
 
     def products(self) -> None:
         """Measures the rate of a large matrix product."""
@@ -61,24 +63,24 @@ class Measure:
                 seconds = self._seconds(torch_reference.product(self.torch, size, dtype))
                 self.recorder.add(title, "TFLOP/s", 2e-12 * size**3 / seconds, "PyTorch")
 
-    def forwards(self) -> None:
-        """Measures the forward of many puzzles, with compiled blocks."""
-        config, tokens = network(self.scale, self.scale.width), make_tokens(self.scale.forwards)
+    def rollouts(self) -> None:
+        """Measures the forward of many puzzles, with compiled blocks and without a readout."""
+        config, tokens = network(self.scale, self.scale.width), make_tokens(self.scale.rollouts)
         params = init_params(jax.random.key(0), config)
-        for name, precision in self.precisions.items():
-            title = forward_title(self.scale.forwards, name)
+        for name, ours in self.beside.items():
+            title = rollout_title("official", self.scale.rollouts, ours)
             with self.recorder.attempt(title, "PyTorch"):
-                self.torch.set_float32_matmul_precision(precision)
+                self.torch.set_float32_matmul_precision(self.precisions[name])
                 run = torch_reference.forward(
                     self.torch, config, 1, params, tokens, self.torch.compile
                 )
-                self._add(title, "ms per puzzle and segment", 1e3 / len(tokens), run)
+                self._add(title, MS_EACH, 1e3 / len(tokens), run)
 
     def spectra(self) -> None:
         """Measures spectra by Cholesky-QR2 beside those of rrjax with as short products."""
         config, tokens = network(self.scale, self.scale.width), make_tokens(self.scale.puzzles)
         params = init_params(jax.random.key(0), config)
-        for name, ours in {"float32": "exact", "TF32": "tf32"}.items():
+        for name, ours in self.beside.items():
             title = spectrum_title("official", self.scale.puzzles, ours)
             with self.recorder.attempt(title, "PyTorch"):
                 self.torch.set_float32_matmul_precision(self.precisions[name])
@@ -86,7 +88,7 @@ class Measure:
                     *(self.torch, config, 1, self.scale.num_exponents, params, tokens),
                     qr=torch_reference.cholesky_qr2,
                 )
-                self._add(title, "ms per puzzle and segment", 1e3 / len(tokens), run)
+                self._add(title, MS_EACH, 1e3 / len(tokens), run)
 
     def training(self, width: int, batch_size: int, kind: str, wrap: Callable) -> None:
         """Measures a training step, whose blocks are passed through `wrap`."""

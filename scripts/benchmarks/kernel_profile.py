@@ -63,18 +63,13 @@ def kernels(events: list[dict[str, Any]], calls: int) -> dict[str, tuple[float, 
         if in_stream if on_gpu else "hlo_op" in event.get("args", {}):
             seconds[event["name"]] += event["dur"] / 1e6  # microseconds
             number[event["name"]] += 1
-    return {
-        name: (total / calls, number[name] / calls)
-        for name, total in seconds.most_common(len(seconds))
-    }
+    slowest = sorted(seconds, key=lambda name: -seconds[name])
+    return {name: (seconds[name] / calls, number[name] / calls) for name in slowest}
 
 
 def _names(events: list[dict[str, Any]], kind: str) -> dict[Any, str]:
     """Returns the names of processes by pid, or of threads by pid and tid."""
-    return {
-        event["pid"] if kind == "process_name" else (event["pid"], event["tid"]): event["args"][
-            "name"
-        ]
-        for event in events
-        if event.get("ph") == "M" and event["name"] == kind
-    }
+    named = [event for event in events if event.get("ph") == "M" and event["name"] == kind]
+    if kind == "process_name":
+        return {event["pid"]: event["args"]["name"] for event in named}
+    return {(event["pid"], event["tid"]): event["args"]["name"] for event in named}
