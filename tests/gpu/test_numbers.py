@@ -1,4 +1,4 @@
-"""The numbers of a device: the official ones in float32, the exponents that are known, equal bits."""
+"""The numbers of a device: the official ones, the exponents that are known, and equal bits."""
 
 import functools
 
@@ -10,13 +10,15 @@ import pytest
 import rrjax
 from rrjax.cells import bind, unflatten
 from rrjax.systems import SYSTEMS
-from rrjax.training.state import init_train_state
 from tests.parity import golden
-from tests.tools import tiny, tiny_training
+from tests.tools import tiny
 
-# compiled as on a user's card
-pytestmark = pytest.mark.optimized
-
+# a processor's ordinary tests say the same in more detail
+RARELY_ON_CPU = pytest.mark.parametrize(
+    "device",
+    [pytest.param("cpu", marks=pytest.mark.slow), pytest.param("gpu", marks=pytest.mark.gpu)],
+    indirect=True,
+)
 CASE = "trm_mlp"
 
 
@@ -41,20 +43,24 @@ def test_a_segment_is_that_of_the_official_code(device):
     assert max(errors.values()) <= 2e-4, errors
 
 
+@RARELY_ON_CPU
 def test_gradients_are_those_of_the_official_code(device):
     expected = golden.arrays(CASE, "golden")
     with jax.default_matmul_precision("highest"):
         backward = golden.differentiate(golden.load_case(CASE))
     on(device, backward.grads)
-    prefix = "train/grad/"
-    names = {name.removeprefix(prefix) for name in expected if name.startswith(prefix)}
-    assert names == set(backward.grads)
-    for name, gradient in backward.grads.items():
-        reference = expected[prefix + name]
-        error = np.linalg.norm(np.asarray(gradient) - reference) / np.linalg.norm(reference)
-        assert error <= 1e-4, name
+    references = {
+        name.removeprefix("train/grad/"): reference
+        for name, reference in expected.items()
+        if name.startswith("train/grad/")
+    }
+    assert len(references) > 8
+    for name, reference in references.items():
+        error = np.linalg.norm(np.asarray(backward.grads[name]) - reference)
+        assert error <= 1e-4 * np.linalg.norm(reference), name
 
 
+@RARELY_ON_CPU
 def test_exponents_are_those_of_the_official_code(device):
     expected, case = golden.arrays(CASE, "tangent_f64"), golden.load_case(CASE)
     segments, frames = int(expected["segments"]), golden.frames(case)
@@ -63,7 +69,7 @@ def test_exponents_are_those_of_the_official_code(device):
     assert error <= 5e-3
 
 
-@pytest.mark.parametrize("name", ["symmetric", "cat", "baker", "rotation"])
+@pytest.mark.parametrize("name", ["symmetric", "cat"])
 def test_exponents_are_those_known(device, name):
     system = SYSTEMS[name]
     with jax.enable_x64(True):
@@ -76,6 +82,7 @@ def test_exponents_are_those_known(device, name):
         assert growth.mean(0)[index - 1] == pytest.approx(exponent, abs=system.tolerance)
 
 
+@RARELY_ON_CPU
 def test_a_spectrum_repeats_its_bits(device):
     params, puzzles = unflatten(tiny.weights()), tiny.puzzles(4)
     tokens, keys = jnp.asarray(puzzles.inputs, jnp.int32), jax.random.split(jax.random.key(0), 4)
@@ -90,11 +97,3 @@ def test_a_spectrum_repeats_its_bits(device):
     assert np.isfinite(first.exponents).all()
     for one, other in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True):
         np.testing.assert_array_equal(one, other)
-
-
-def test_training_steps_repeat_their_bits_with_deterministic_operations(device):
-    task = tiny_training.task()
-    batches = [task.train[np.arange(8) + 8 * step] for step in range(3)]
-    batches = [
-        tiny_training.Batch(b.inputs, b.labels, b.puzzle_ids) for b in map(_rows, batches)
-    ]
