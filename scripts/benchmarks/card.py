@@ -1,11 +1,12 @@
 """Measures rrjax on an accelerator, beside PyTorch on the same one, in at most eight minutes.
 
-Matrix products, spectra at each precision, training steps, rollouts, PyTorch's side of them,
-the first progress of `rrjax spectrum`, kernel profiles of the two hot programs, and the tests that
-are marked `gpu`. Every section runs in a process of its own for as long as its budget allows. Each
-number is written when it is there: a section that fails or is stopped leaves what it measured, and
-the next one begins. FOLDER gets `card.json`, `card.md` (the table that is printed), a log and a
-file of numbers of each section, and the cache of compiled programs, which a second run finds warm.
+Matrix products, spectra at each precision, training steps, PyTorch's side of them, rollouts, the
+first progress of `rrjax spectrum`, the spectra's certificates, kernel profiles of the two hot
+programs, and the tests that are marked `gpu`. Every section runs in a process of its own for as
+long as its budget allows. Each number is written when it is there: a section that fails or is
+stopped leaves what it measured, and the next one begins. FOLDER gets `card.json`, `card.md` (the
+table that is printed), a log and a file of numbers of each section, and the cache of compiled
+programs, which a second run finds warm.
 
 A bare machine needs Python 3.11 or newer and a driver for CUDA 13. In a clone, one command installs
 and measures:
@@ -60,14 +61,15 @@ class Options:
 
 
 BUDGETS = {
-    "products": 25.0,
-    "spectra": 120.0,
-    "training": 110.0,
-    "torch": 85.0,
-    "rollouts": 30.0,
+    "products": 20.0,
+    "spectra": 110.0,
+    "training": 95.0,
+    "torch": 75.0,
     "command": 35.0,
-    "profiles": 35.0,
-    "tests": 60.0,
+    "rollouts": 25.0,
+    "certificates": 50.0,
+    "profiles": 30.0,
+    "tests": 40.0,
 }
 """The seconds that each section may take, in the order in which they run."""
 
@@ -84,6 +86,7 @@ def measure(name: str, options: Options) -> None:
         "torch": card_torch.measure_torch,
         "rollouts": card_sections.measure_rollouts,
         "command": card_sections.measure_command,
+        "certificates": card_sections.measure_certificates,
         "profiles": card_sections.measure_profiles,
         "tests": card_sections.run_tests,
     }
@@ -95,14 +98,16 @@ def run_section(name: str, options: Options, seconds: float) -> dict[str, Any]:
     """Runs one section in a process of its own and returns its rows, and how it ended."""
     path = options.out / f"{name}.json"
     path.unlink(missing_ok=True)
-    words = [sys.executable, "-m", "scripts.benchmarks.card", "--out", str(options.out)]
-    words += ["--only", name, *(["--tiny"] if options.tiny else [])]
     environment = {"XDG_CACHE_HOME": str((options.out / "cache").absolute())} | os.environ
     start = time.monotonic()
     with (
         (options.out / f"{name}.log").open("w+") as log,
         subprocess.Popen(
-            words, env=environment, stdout=log, stderr=log, start_new_session=True
+            section_command(name, options),
+            env=environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         ) as process,
     ):
         try:
@@ -113,6 +118,12 @@ def run_section(name: str, options: Options, seconds: float) -> dict[str, Any]:
             status = f"stopped after {seconds:.0f} s, its budget"
     rows = json.loads(path.read_text())["rows"] if path.is_file() else []
     return {"status": status, "seconds": time.monotonic() - start, "rows": rows}
+
+
+def section_command(name: str, options: Options) -> list[str]:
+    """Returns the command line that runs one section."""
+    words = [sys.executable, "-m", "scripts.benchmarks.card", "--out", str(options.out)]
+    return [*words, "--only", name, *(["--tiny"] if options.tiny else [])]
 
 
 def _last_line(path: str) -> str:

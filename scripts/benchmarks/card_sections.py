@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rrjax.cells import Config, bind, init_params
+from rrjax.dynamics.certificate import certify
 from rrjax.dynamics.precision import PRECISIONS
 from rrjax.dynamics.rollout import rollout
 from rrjax.models import load_model
@@ -48,6 +49,7 @@ class Scale:
         precisions.
       rollouts: The number of puzzles that a rollout runs together.
       trainings: The width and batch size of each training step.
+      certified: The number of puzzles of the bundled model that are certified, and their segments.
       seconds: How long each program is run, at least twice.
       command: The options of `rrjax spectrum`.
     """
@@ -61,6 +63,7 @@ class Scale:
     chunks: tuple[tuple[int, tuple[str, ...]], ...] = ((64, ("exact",)), (512, PRECISIONS))
     rollouts: int = 512
     trainings: tuple[tuple[int, int], ...] = ((512, 768), (256, 256), (256, 1024), (128, 768))
+    certified: tuple[int, int] = (8, 16)
     seconds: float = 0.5
     command: tuple[str, ...] = ("trm-sudoku9", "--num-puzzles", "64")
 
@@ -75,6 +78,7 @@ TINY = Scale(
     chunks=((2, ("bf16",)),),
     rollouts=2,
     trainings=((16, 4),),
+    certified=(1, 1),
     seconds=0.0,
     command=("trm-sudoku6", "--num-puzzles", "2", "--num-segments", "1", "--num-exponents", "1"),
 )
@@ -175,6 +179,41 @@ def _measure_spectrum(
         recorder.add(title, "GB of the program", program.gigabytes)
 
 
+def measure_certificates(recorder: Recorder, scale: Scale) -> None:
+    """Measures the tangents' error against float64: of the bundled model, then of official size."""
+    model, config = load_model(scale.bundled), network(scale, scale.width)
+    number, num_segments = scale.certified
+    tokens = model.test_puzzles().inputs[:number].astype(np.int32)
+    official = (config, init_params(jax.random.key(0), config), make_tokens(2), 1)
+    sizes = {
+        scale.bundled: (model.config, model.params, tokens, num_segments),
+        "official": official,
+    }
+    for size, arguments in sizes.items():
+        for precision in reversed(PRECISIONS):
+            title = f"certificate, {size}, {precision}"
+            with recorder.attempt(title):
+                error = tangents_error(*arguments, scale.num_exponents, precision)
+                recorder.add(title, "largest error of λ, nats per update", error)
+
+
+def tangents_error(
+    config: Config,
+    params: Any,
+    tokens: np.ndarray,
+    num_segments: int,
+    num_exponents: int,
+    precision: str,
+) -> float:
+    """Returns the largest error that the rounding of tangents makes, of all exponents."""
+
+    def one(tokens: jax.Array) -> jax.Array:
+        key, dynamics = jax.random.key(0), bind(params, config, tokens)
+        return certify(dynamics, num_exponents, num_segments, key=key, precision=precision).error
+
+    return float(np.nanmax(np.asarray(jax.vmap(one)(jnp.asarray(tokens)))))
+
+
 class Compiled:
     """A program compiled for its arguments, which it is then called with."""
 
@@ -247,8 +286,12 @@ def measure_training(recorder: Recorder, scale: Scale) -> None:
         with recorder.attempt(title):
             options = {"xla_gpu_deterministic_ops": True}
             _measure_training_step(recorder, scale, title, width, batch_size, options)
-    peak = (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
-    recorder.add("peak of all training steps", "GB", None if peak is None else peak / 1e9)
+    memory = jax.devices()[0].memory_stats()
+    if memory is None:
+        recorder.add("peak of all training steps", "GB", None, note="a processor tells no peak")
+    else:
+        peak = memory["peak_bytes_in_use"] / 1e9
+        recorder.add("peak of all training steps", "GB", peak)
 
 
 def training_title(width: int, batch_size: int) -> str:

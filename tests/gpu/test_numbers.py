@@ -9,6 +9,7 @@ import pytest
 
 import rrjax
 from rrjax.cells import bind, unflatten
+from rrjax.dynamics.certificate import certify
 from rrjax.systems import SYSTEMS
 from tests.parity import golden
 from tests.tools import tiny
@@ -97,3 +98,26 @@ def test_a_spectrum_repeats_its_bits(device):
     assert np.isfinite(first.exponents).all()
     for one, other in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@RARELY_ON_CPU
+@pytest.mark.parametrize("precision", ["split", "tf32"])
+def test_shortened_products_change_exponents_by_little(device, precision):
+    """Half of the puzzles are solved, where runs settle, and half fail, where many do not."""
+    # a processor emulates the products of a card, and slowly
+    number, num_segments = (1, 4) if device.platform == "cpu" else (4, 16)
+    model = rrjax.load_model("trm-sudoku9")
+    puzzles = model.test_puzzles()[:16]
+    tokens = jnp.asarray(puzzles.inputs, jnp.int32)
+    answers = jax.vmap(lambda tokens: rrjax.rollout(model.bind(tokens)).answers[-1])(tokens)
+    solved = (np.asarray(answers) == puzzles.labels).all(1)
+    few = np.concatenate([np.flatnonzero(group)[:number] for group in (solved, ~solved)])
+    assert len(few) == 2 * number
+
+    def one(tokens):
+        key = jax.random.key(0)
+        return certify(model.bind(tokens), 8, num_segments, key=key, precision=precision)
+
+    certificates = on(device, jax.vmap(one)(tokens[few]))
+    assert np.isfinite(certificates.error).all()
+    assert 0 < np.max(certificates.error) <= 6e-4
