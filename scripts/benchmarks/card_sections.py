@@ -184,26 +184,26 @@ def measure_certificates(recorder: Recorder, scale: Scale) -> None:
     model, config = load_model(scale.bundled), network(scale, scale.width)
     number, num_segments = scale.certified
     tokens = model.test_puzzles().inputs[:number].astype(np.int32)
-    official = (config, init_params(jax.random.key(0), config), make_tokens(2), 1)
+    params, k = init_params(jax.random.key(0), config), scale.num_exponents
     sizes = {
-        scale.bundled: (model.config, model.params, tokens, num_segments),
-        "official": official,
+        scale.bundled: (model.config, model.params, tokens, num_segments, k),
+        "official": (config, params, make_tokens(2), 1, k),
     }
     for size, arguments in sizes.items():
         for precision in reversed(PRECISIONS):
             title = f"certificate, {size}, {precision}"
             with recorder.attempt(title):
-                error = tangents_error(*arguments, scale.num_exponents, precision)
+                error = tangents_error(precision, *arguments)
                 recorder.add(title, "largest error of λ, nats per update", error)
 
 
 def tangents_error(
+    precision: str,
     config: Config,
     params: Any,
     tokens: np.ndarray,
     num_segments: int,
     num_exponents: int,
-    precision: str,
 ) -> float:
     """Returns the largest error that the rounding of tangents makes, of all exponents."""
 
