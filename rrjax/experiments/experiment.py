@@ -13,7 +13,12 @@ import numpy as np
 from rrjax.analysis.table import Table
 from rrjax.checks import check_count, check_seed, refuse
 from rrjax.contract import Dynamics, count_updates
-from rrjax.dynamics.precision import exact_products
+from rrjax.dynamics.precision import (
+    check_precision,
+    default_precision,
+    exact_products,
+    state_precision,
+)
 from rrjax.experiments import reasoner
 from rrjax.experiments.chunks import Asked, ChunkSize, choose_chunk_size, chunk_advice
 from rrjax.experiments.reasoner import Puzzles, Reasoner
@@ -62,7 +67,9 @@ class Experiment:
         """Returns the numbers of a result, and the tables that show them."""
         self.check(results.record["options"], **view)
         numbers = self.numbers(results, **view)
-        return Summary(numbers, self.tables(numbers))
+        first, *rest = self.tables(numbers)
+        notes = [*first.notes, *describe_precision(results.record)]
+        return Summary(numbers, [first._replace(notes=notes), *rest])
 
     def draw(self, results: Results, **view: Any) -> Figures:
         """Returns the figures of a result."""
@@ -70,12 +77,26 @@ class Experiment:
         return Figures({name: draw() for name, draw in self.figures(results, **view).items()})
 
 
-@dataclass
+def describe_precision(record: Mapping[str, Any]) -> list[str]:
+    """Returns what a table says of the products of a run; nothing for a run that has none."""
+    options = record["options"]
+    precision = options.get("precision")
+    if precision is None:
+        return []
+    if precision == "exact":
+        return [f"Matrix products are exact {options['dtype']}."]
+    if options.get("num_exponents"):
+        state = state_precision(precision)
+        return [f"Matrix products are {precision} in tangents and {state} in states."]
+    return [f"Matrix products are {precision}."]
+
+
+@dataclass(eq=False)
 class Job:
     """One experiment on a model and puzzles: its sweep, in a folder or in memory, and its record.
 
-    Its attributes are the arguments of `rrjax.experiments.spectrum`, and `chunk`, how many items of
-    the sweep ran together and why.
+    Its attributes are the arguments of `rrjax.experiments.spectrum`, with the precision that `auto`
+    stands for, and `chunk`, how many items of the sweep ran together and why.
     """
 
     experiment: Experiment
@@ -83,6 +104,7 @@ class Job:
     puzzles: Puzzles
     num_segments: int
     seed: int
+    precision: str
     folder: str | Path | None
     chunk_size: Asked
     shard: str | None
@@ -98,6 +120,9 @@ class Job:
         if self.shard is not None and self.folder is None:
             raise ValueError(f"shard {self.shard} needs a folder, which the jobs share")
         use_cpu_devices()  # before anything below starts JAX
+        if self.precision == "auto":
+            self.precision = default_precision() if self.dtype == "float32" else "exact"
+        check_precision(self.precision, self.dynamics.initial)
 
     @cached_property
     def first_puzzle(self) -> Batch:
@@ -152,6 +177,7 @@ class Job:
             "model": self.described_model["sha256"],
             "seed": self.seed,
             "dtype": self.dtype,
+            "precision": self.precision,
             "num_segments": self.num_segments,
             "device": jax.devices()[0].device_kind,
             "numerics": numeric_settings(),
@@ -198,6 +224,7 @@ class Job:
             "num_segments": self.num_segments,
             "seed": self.seed,
             "dtype": self.dtype,
+            "precision": self.precision,
             "chunk_size": self.chunk.size,
         }
         record = {

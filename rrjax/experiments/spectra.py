@@ -53,6 +53,7 @@ def spectrum(
     num_exponents: int = 8,
     num_segments: int = 16,
     seed: int = 0,
+    precision: Literal["auto", "exact", "split", "tf32", "bf16"] = "auto",
     attribution: bool = False,
     folder: str | Path | None = None,
     chunk_size: int | Literal["auto"] = "auto",
@@ -69,6 +70,10 @@ def spectrum(
       num_exponents: k, the number of leading exponents of each puzzle.
       num_segments: Number of segments of each run.
       seed: Seed of all random numbers: initial tangent vectors, noise, random directions.
+      precision: How matrix products are computed: exact, split, tf32 or bf16, of which each is
+        faster than the last one on an NVIDIA card. States that exponents are measured along never
+        run below split. The default of a spectrum is exact on a processor and the fastest that is
+        accurate enough on an accelerator (auto), that of other experiments exact.
       attribution: Also keep where the leading vectors lie, by state, token and segment.
       folder: Folder for chunks and results; None keeps all in memory.
       chunk_size: Number of runs that are computed together, at most all of them. With auto a folder
@@ -90,13 +95,14 @@ def spectrum(
       ValueError: The puzzles or sizes do not fit the model, or the folder holds another run.
     """
     check_count("num_exponents", num_exponents, least=1)
-    job = Job(SPECTRUM, model, puzzles, num_segments, seed, folder, chunk_size, shard, progress)
+    place = folder, chunk_size, shard
+    job = Job(SPECTRUM, model, puzzles, num_segments, seed, precision, *place, progress)
     key = make_key(seed)
 
     def prepare(items: np.ndarray) -> tuple[Batch, jax.Array]:
         return take(puzzles, items), fold_keys(key, items)
 
-    compute = partial(_measure, model, num_exponents, num_segments, attribution)
+    compute = partial(_measure, job, num_exponents, attribution)
     options = {"num_exponents": num_exponents, "attribution": attribution}
     number = len(puzzles.inputs)
     identity = {"puzzles": job.described_puzzles["sha256"], **options}
@@ -109,21 +115,27 @@ def spectrum(
 
 
 def _measure(
-    model: Reasoner,
+    job: Job,
     num_exponents: int,
-    num_segments: int,
     attributed: bool,
     params: Any,
     chunk: tuple[Batch, jax.Array],
 ) -> dict[str, jax.Array]:
     def one(puzzle: Batch, key: jax.Array) -> dict[str, jax.Array]:
-        dynamics = bind(model, params, puzzle)
+        dynamics = bind(job.model, params, puzzle)
         observe = _observe_vectors if attributed else _observe_answer
-        result = measure_spectrum(dynamics, num_exponents, num_segments, key=key, observe=observe)
+        result = measure_spectrum(
+            dynamics,
+            num_exponents,
+            job.num_segments,
+            key=key,
+            precision=job.precision,
+            observe=observe,
+        )
         last = read_answer(dynamics, result.state)
         answers = result.observed["answers_by_segment"]
         kept = {
-            "solved_by_segment": is_solved(model, answers, puzzle.labels),
+            "solved_by_segment": is_solved(job.model, answers, puzzle.labels),
             "exponents": result.exponents,
             "log_growth": result.log_growth,
             "answers": last.logits.argmax(-1),
