@@ -15,8 +15,8 @@ EXPERIMENTS = {
     "rollout": (rollout, PUZZLES[:2], {}),
     "basin": (basin, PUZZLES[:2], {"sigmas": [1.0], "num_restarts": 1}),
     "ptrm": (ptrm, PUZZLES[:2], {"num_runs": 1, "num_exponents": 0}),
-    "slice": (slice, PUZZLES[0], {"grid": 2, "rest_segments": 1}),
-    "spectrum": (spectrum, PUZZLES[:2], {"num_exponents": 1}),
+    "slice": (slice, PUZZLES[0], {"grid": 5, "rest_segments": 1}),
+    "spectrum": (spectrum, PUZZLES[:2], {"num_exponents": 1, "num_certified": 0}),
 }
 
 
@@ -39,7 +39,7 @@ def test_a_precision_changes_the_numbers_and_stands_in_record_and_notes(model, n
 def test_a_folder_holds_one_precision_and_names_the_one_that_auto_stands_for(
     model, tmp_path, monkeypatch
 ):
-    options = SIZES | {"num_exponents": 1, "folder": tmp_path}
+    options = SIZES | {"num_exponents": 1, "num_certified": 0, "folder": tmp_path}
     monkeypatch.setattr(experiment, "default_precision", lambda: "tf32")
     spectrum(model, PUZZLES[:2], **options)
     identity = json.loads((tmp_path / "sweep.json").read_text())["identity"]
