@@ -22,7 +22,6 @@ from rrjax.experiments.experiment import Job, fold_keys
 from rrjax.experiments.reasoner import Answer, Puzzles, Reasoner, read_answer
 from rrjax.experiments.rollouts import observe_segment
 from rrjax.frames import Frame, norms
-from rrjax.keys import make_key
 from rrjax.puzzles.batch import Batch
 from rrjax.results.axes import ArraySpec
 from rrjax.store import Arrays
@@ -108,7 +107,7 @@ def measure(
 def prepare_runs(puzzles: Puzzles, grid: RunGrid, seed: int, items: np.ndarray) -> Chunk:
     """Returns some runs, of which those of one puzzle follow each other."""
     puzzle, run = np.divmod(items, len(grid.sigma))
-    key = make_key(seed)
+    key = jax.random.key(seed)
     branches = fold_keys(jax.random.fold_in(key, _NOISE), puzzle)
     key_noise = jax.vmap(jax.random.fold_in)(branches, grid.repeat[run])
     sigma = grid.sigma[run].astype(np.float32)

@@ -15,9 +15,8 @@ _QUIET_SECONDS = 30.0
 class Bar:
     """A bar that `progress` opened; `report` moves it."""
 
-    def __init__(self, bars: Progress, label: str, total: int, shown: bool, drawn: bool):
-        self._bars, self._label, self._total = bars, label, total
-        self._shown, self._lines = shown, shown and not drawn
+    def __init__(self, bars: Progress, label: str, total: int, lines: bool):
+        self._bars, self._label, self._total, self._lines = bars, label, total, lines
         self._task = bars.add_task(label, total=total, note="")
         self._printed = float("-inf")
 
@@ -33,11 +32,6 @@ class Bar:
             left = self._bars.tasks[0].time_remaining
             time_left = f", {left:.0f} s left" if left else ""
             line = f"{self._label}: {done}/{self._total}{time_left}  {note}"
-            self._bars.console.print(line, soft_wrap=True)
-
-    def tell(self, line: str) -> None:
-        """Prints a line beside the bar."""
-        if self._shown:
             self._bars.console.print(line, soft_wrap=True)
 
 
@@ -58,4 +52,4 @@ def progress(label: str, total: int, shown: bool = True) -> Iterator[Bar]:
         TextColumn("{task.fields[note]}"),
     )
     with Progress(*columns, console=console, disable=not (shown and drawn)) as bars:
-        yield Bar(bars, label, total, shown, drawn)
+        yield Bar(bars, label, total, lines=shown and not drawn)
