@@ -14,7 +14,7 @@ CONVERTERS = PACKAGE.parent / "converters"
 
 # Imports go to a lower floor; a part's own modules may import each other.
 FLOORS = (
-    {"contract", "checks", "lazy", "store"},
+    {"contract", "checks", "keys", "lazy", "store"},
     {"frames", "cells", "systems", "puzzles", "analysis", "jobs", "results"},
     {"dynamics", "outcomes", "models", "plots", "reports"},
     {"flossing"},
@@ -42,6 +42,7 @@ FACADES = {"__init__"}
 OTHER_PACKAGES = {
     "contract": {"jax"},
     "checks": set(),
+    "keys": {"jax"},
     "lazy": set(),
     "store": {"jax", "numpy"},
     "frames": {"jax", "jaxtyping"},
