@@ -12,7 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from .records import STORAGE_DTYPES, CheckpointError, Storage, TensorRecord
+from .records import (
+    STORAGE_DTYPES,
+    CheckpointError,
+    ForeignObjectError,
+    Storage,
+    TensorRecord,
+)
 
 _CALLABLES = {
     "collections OrderedDict",
@@ -34,6 +40,7 @@ def read_pickle(data: bytes) -> Any:
 
     Raises:
       CheckpointError: if the pickle is damaged or uses anything beyond that.
+      ForeignObjectError: if it asks for an object that is neither tensor nor plain value.
     """
     machine = _Machine()
     for opcode, argument in _opcodes(data):
@@ -102,7 +109,7 @@ def _set_items(machine: _Machine, items: Sequence[Any]) -> None:
         raise CheckpointError("its pickle is damaged: key-value pairs for something but a dict")
     for key, value in zip(items[::2], items[1::2], strict=True):
         # A tuple is refused, since nested ones can take exponential time to hash.
-        if not isinstance(key, str | int):
+        if not isinstance(key, str | int | float | None):
             raise CheckpointError(f"refused: a dict key of type {type(key).__name__}")
         target[key] = value
 
@@ -121,7 +128,7 @@ def _global(machine: _Machine, name: str) -> None:
     elif name in _CALLABLES:
         machine.push(_Callable(name))
     else:
-        raise CheckpointError(f"refused: it asks for {f'{module}.{attribute}'!r}, not for tensors")
+        raise ForeignObjectError(module, attribute)
 
 
 def _stack_global(machine: _Machine, _: None) -> None:
@@ -168,7 +175,8 @@ def _build(machine: _Machine, _: None) -> None:
 _ACTIONS: dict[str, Callable[[_Machine, Any], None]] = {
     **dict.fromkeys(("PROTO", "FRAME", "STOP"), lambda machine, argument: None),
     **dict.fromkeys(("BINUNICODE", "SHORT_BINUNICODE", "BINFLOAT"), _Machine.push),
-    **dict.fromkeys(("BININT", "BININT1", "BININT2", "LONG1"), _Machine.push),
+    **dict.fromkeys(("BININT", "BININT1", "BININT2", "LONG1", "LONG4"), _Machine.push),
+    **dict.fromkeys(("SHORT_BINBYTES", "BINBYTES", "BINBYTES8", "BINUNICODE8"), _Machine.push),
     **dict.fromkeys(("BINPUT", "LONG_BINPUT", "MEMOIZE"), _Machine.memoise),
     **dict.fromkeys(("BINGET", "LONG_BINGET"), _Machine.recall),
     "NONE": lambda machine, _: machine.push(None),
