@@ -14,7 +14,7 @@ CONVERTERS = PACKAGE.parent / "converters"
 
 # Imports go to a lower floor; a part's own modules may import each other.
 FLOORS = (
-    {"contract", "checks", "hub", "lazy", "store"},
+    {"contract", "checks", "hub", "keys", "lazy", "store"},
     {"frames", "cells", "systems", "puzzles", "analysis", "jobs", "results"},
     {"dynamics", "outcomes", "models", "plots", "reports"},
     {"flossing"},
@@ -43,6 +43,7 @@ OTHER_PACKAGES = {
     "contract": {"jax"},
     "checks": set(),
     "hub": {"huggingface_hub"},
+    "keys": {"jax"},
     "lazy": set(),
     "store": {"jax", "numpy"},
     "frames": {"jax", "jaxtyping"},

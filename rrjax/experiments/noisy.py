@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from rrjax.analysis.noisy import PtrmSummary, summarize_ptrm
 from rrjax.checks import check_count, check_number
@@ -32,7 +33,7 @@ def ptrm(
     num_exponents: int = 1,
     seed: int = 0,
     folder: str | Path | None = None,
-    chunk_size: int | None = None,
+    chunk_size: int | Literal["auto"] = "auto",
     shard: str | None = None,
     progress: bool = True,
 ) -> Results:

@@ -22,6 +22,7 @@ from rrjax.experiments.experiment import Job, fold_keys
 from rrjax.experiments.reasoner import Answer, Puzzles, Reasoner, read_answer
 from rrjax.experiments.rollouts import observe_segment
 from rrjax.frames import Frame, norms
+from rrjax.keys import make_key
 from rrjax.puzzles.batch import Batch
 from rrjax.results.axes import ArraySpec
 from rrjax.store import Arrays
@@ -107,7 +108,7 @@ def measure(
 def prepare_runs(puzzles: Puzzles, grid: RunGrid, seed: int, items: np.ndarray) -> Chunk:
     """Returns some runs, of which those of one puzzle follow each other."""
     puzzle, run = np.divmod(items, len(grid.sigma))
-    key = jax.random.key(seed)
+    key = make_key(seed)
     branches = fold_keys(jax.random.fold_in(key, _NOISE), puzzle)
     key_noise = jax.vmap(jax.random.fold_in)(branches, grid.repeat[run])
     sigma = grid.sigma[run].astype(np.float32)

@@ -22,6 +22,7 @@ from rrjax.dynamics.starts import start_scale
 from rrjax.experiments.experiment import Experiment, Job
 from rrjax.experiments.reasoner import Puzzles, Reasoner, bind, read_answer, token_type
 from rrjax.frames import Frame, dimension, random_frame
+from rrjax.keys import fixed_generator, make_key
 from rrjax.plots.canvas import Draw
 from rrjax.plots.slices import answer_map, settling_map
 from rrjax.puzzles.batch import IGNORE_LABEL, Batch
@@ -87,7 +88,7 @@ def slice(
     num_exponents: int = 0,
     seed: int = 0,
     folder: str | Path | None = None,
-    chunk_size: int | None = None,
+    chunk_size: int | Literal["auto"] = "auto",
     shard: str | None = None,
     progress: bool = True,
 ) -> Results:
@@ -134,8 +135,9 @@ def slice(
     if len(puzzles.inputs) != 1:
         raise ValueError(f"a slice is of one puzzle, such as puzzles[5]; got {len(puzzles.inputs)}")
     job = Job(SLICE, model, puzzles, num_segments, seed, folder, chunk_size, shard, progress)
-    key_directions, key_frame = jax.random.split(jax.random.key(seed))
-    plane = _make_plane(job.dynamics, key_directions, grid, extent, directions, direction_segments)
+    with fixed_generator():
+        key_plane, key_frame = jax.random.split(make_key(seed))
+        plane = _make_plane(job.dynamics, key_plane, grid, extent, directions, direction_segments)
     if not plane.facts.get("converged", True):
         message = "the Lyapunov directions have not converged: their plane is not unique"
         warnings.warn(message, stacklevel=2)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -19,6 +19,7 @@ from rrjax.experiments import attribution as vectors
 from rrjax.experiments.experiment import Experiment, Job, fold_keys
 from rrjax.experiments.reasoner import Puzzles, Reasoner, bind, is_solved, read_answer, take
 from rrjax.frames import Frame, dimension
+from rrjax.keys import make_key
 from rrjax.plots.board import unstable_cells
 from rrjax.plots.canvas import Draw
 from rrjax.plots.outcome import lambda1_histogram, spectrum_by_outcome
@@ -54,7 +55,7 @@ def spectrum(
     seed: int = 0,
     attribution: bool = False,
     folder: str | Path | None = None,
-    chunk_size: int | None = None,
+    chunk_size: int | Literal["auto"] = "auto",
     shard: str | None = None,
     progress: bool = True,
 ) -> Results:
@@ -70,8 +71,10 @@ def spectrum(
       seed: Seed of all random numbers: initial tangent vectors, noise, random directions.
       attribution: Also keep where the leading vectors lie, by state, token and segment.
       folder: Folder for chunks and results; None keeps all in memory.
-      chunk_size: Number of runs that are computed together; without it the size of the state
-        decides. Another number changes the results by round-off, which chaos magnifies.
+      chunk_size: Number of runs that are computed together, at most all of them. With auto a folder
+        goes on with the number it began with; a new run takes what fits the cache of a processor,
+        or what keeps an accelerator busy and fits its memory. Another number changes the results
+        by round-off, which chaos magnifies.
       shard: i/n for the i-th (from 0) of n jobs that share the folder, or slurm for the share of
         this task of a Slurm array; without it this job computes all.
       progress: Whether a progress bar is shown.
@@ -88,7 +91,7 @@ def spectrum(
     """
     check_count("num_exponents", num_exponents, least=1)
     job = Job(SPECTRUM, model, puzzles, num_segments, seed, folder, chunk_size, shard, progress)
-    key = jax.random.key(seed)
+    key = make_key(seed)
 
     def prepare(items: np.ndarray) -> tuple[Batch, jax.Array]:
         return take(puzzles, items), fold_keys(key, items)

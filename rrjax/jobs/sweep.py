@@ -20,7 +20,15 @@ import numpy as np
 
 from rrjax.checks import check_count
 from rrjax.jobs.shares import Share
-from rrjax.store import Arrays, claim_folder, describe_run, hold_lock, read_arrays, write_arrays
+from rrjax.store import (
+    Arrays,
+    claim_folder,
+    describe_run,
+    hold_lock,
+    read_arrays,
+    read_json,
+    write_arrays,
+)
 from rrjax.store.records import encode_json
 
 Work = Callable[[np.ndarray], Mapping[str, Any]]
@@ -28,6 +36,7 @@ Work = Callable[[np.ndarray], Mapping[str, Any]]
 
 Report = Callable[[int, dict[str, float]], None]
 
+_IDENTITY = "sweep.json"
 _PLACE = "chunk_of_sweep"
 """The entry of a chunk's file that says where it belongs."""
 
@@ -93,6 +102,12 @@ class Sweep:
         return self.folder / "chunks" / f"{chunk:06d}.npz"
 
 
+def recorded_chunk_size(folder: Path) -> int | None:
+    """Returns the chunk size of the sweep that a folder holds; None where there is none."""
+    file = folder / _IDENTITY
+    return read_json(file).get("identity", {}).get("chunk_size") if file.is_file() else None
+
+
 class Unfinished(Exception):
     """This worker has done its part, and another one puts the results together."""
 
@@ -106,6 +121,13 @@ class Unfinished(Exception):
                 "results together"
             )
         super().__init__(message)
+
+
+def claim(sweep: Sweep) -> None:
+    """Makes a folder that of a sweep, or refuses it as `run` does; nothing is computed yet."""
+    if sweep.folder is not None:
+        claim_folder(sweep.folder, _IDENTITY, sweep.full_identity, {"made_by": describe_run()})
+        (sweep.folder / "chunks").mkdir(exist_ok=True)
 
 
 def run(
@@ -134,8 +156,7 @@ def run(
     """
     if sweep.folder is None:
         return _run_in_memory(sweep, work, report, parallel)
-    claim_folder(sweep.folder, "sweep.json", sweep.full_identity, {"made_by": describe_run()})
-    (sweep.folder / "chunks").mkdir(exist_ok=True)
+    claim(sweep)
     share = share or Share()
     waiting, done = share.chunks(sweep.num_chunks), 0
     while waiting:

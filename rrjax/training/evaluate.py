@@ -16,6 +16,7 @@ from rrjax.checks import check_count
 from rrjax.contract import State, run_segment
 from rrjax.dynamics.rollout import run_segments
 from rrjax.dynamics.starts import perturb
+from rrjax.keys import make_key
 from rrjax.outcomes import VALID_PATH, has_paths, is_solved, is_valid_path
 from rrjax.puzzles import PuzzleSet
 from rrjax.puzzles.arc import Task
@@ -107,7 +108,7 @@ def _outcomes(
         dynamics = bind(params, config, tokens, puzzle_id)
         start = dynamics.initial
         if noise is not None:
-            key = jax.random.fold_in(jax.random.key(noise.seed), row)
+            key = jax.random.fold_in(make_key(noise.seed), row)
             start = perturb(key, start, noise.sigma)
         start, number = dynamics.start(start), config.arch.halt_max_steps
         # training computes in the precision of the device, and so does its evaluation

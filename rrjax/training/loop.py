@@ -14,6 +14,7 @@ import optax
 from jax.experimental import multihost_utils
 
 from rrjax.jobs.devices import Device
+from rrjax.keys import fixed_generator
 from rrjax.models import PUZZLES, save_model
 from rrjax.puzzles.arc_evaluate import Ballot, write_submission
 from rrjax.puzzles.folders import write_folder
@@ -76,7 +77,7 @@ def train(
     run_step, run_floss = placement.jit(train_step), _floss_program(task, placement)
     _claim(task, settings, folder)
     log = logs.Logs(folder)
-    with closing(Checkpoints(folder / "checkpoints")) as checkpoints:
+    with fixed_generator(), closing(Checkpoints(folder / "checkpoints")) as checkpoints:
         state = placement.state(init_train_state(config, recipe))
         state, record = checkpoints.restore(state) or (state, {"losses": ()})
         monitor = Monitor(settings.spike_factor, record["losses"])

@@ -26,7 +26,7 @@ from rrjax.cells import Config, init_params
 from rrjax.cli import COMMANDS
 from rrjax.experiments import restarts
 from rrjax.experiments.basins import perturbed
-from rrjax.experiments.experiment import default_chunk
+from rrjax.experiments.chunks import cached_size
 from rrjax.jobs.devices import ChunkProgram, use_cpu_devices
 from rrjax.jobs.sweep import Sweep, run
 from rrjax.models import Model, load_model
@@ -110,7 +110,7 @@ def compare_engine(options: Options) -> dict[str, float]:
     config = bundled("trm-sudoku9")
     work = basin_work(config, options.num_segments)
     model = load_model("trm-sudoku9")
-    size = default_chunk(model.bind(model.test_puzzles().inputs[0]), 0)
+    size = cached_size(model.bind(model.test_puzzles().inputs[0]), 0)
     rounds = -(-options.num_chunks // work.parallel)
     number = rounds * work.parallel * size
 
