@@ -78,7 +78,8 @@ def test_of_several_files_those_that_are_likely_come_first():
 
 
 def optimizer_of(state: dict[str, np.ndarray]) -> dict[str, Any]:
-    moments = {i: {"step": np.ones(1, np.float32), "exp_avg": a} for i, a in enumerate(state.values())}
+    step = np.ones(1, np.float32)
+    moments = {i: {"step": step, "exp_avg": a} for i, a in enumerate(state.values())}
     return {"state": moments, "param_groups": [{"lr": 1e-4, "betas": (0.9, 0.95), "params": [0]}]}
 
 
