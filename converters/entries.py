@@ -34,7 +34,7 @@ def find_state(content: Any, kind: type, entry: str | None = None) -> State:
     of it as well. What else it holds is not read.
 
     Args:
-      content: nested dicts, tensors and plain values.
+      content: nested dicts and lists of tensors and plain values.
       kind: the type of the tensors.
       entry: which to take where there are several; the beginning of the keys will do.
 
@@ -65,13 +65,15 @@ def _states(content: Any, kind: type) -> list[tuple[str, dict[str, Any]]]:
     for _ in range(_DEEPEST):
         below = []
         for place, value in level:
-            if not isinstance(value, dict) or not value or id(value) in visited:
+            if not isinstance(value, dict | list | tuple) or not value or id(value) in visited:
                 continue
             visited.add(id(value))
-            if all(isinstance(key, str) and isinstance(v, kind) for key, v in value.items()):
+            is_dict = isinstance(value, dict)
+            items = list(value.items()) if is_dict else [(str(i), v) for i, v in enumerate(value)]
+            if is_dict and all(isinstance(key, str) and isinstance(v, kind) for key, v in items):
                 states.append((place, value))
             else:
-                named = [(key, v) for key, v in value.items() if isinstance(key, str)]
+                named = [(key, v) for key, v in items if isinstance(key, str)]
                 below += [(f"{place}.{key}".lstrip("."), v) for key, v in named]
         level = below
     return states

@@ -15,9 +15,9 @@ import numpy as np
 from .records import (
     STORAGE_DTYPES,
     CheckpointError,
-    ForeignObjectError,
     Storage,
     TensorRecord,
+    TrainerStateError,
 )
 
 _CALLABLES = {
@@ -25,6 +25,10 @@ _CALLABLES = {
     "torch._utils _rebuild_tensor_v2",
     "torch._utils _rebuild_parameter",
 }
+# No trainer needs these, and nobody is told to trust a file that asks for them.
+_DANGEROUS = {"os", "posix", "nt", "sys", "subprocess", "builtins", "__builtin__", "importlib"}
+_DANGEROUS |= {"runpy", "code", "shutil", "socket", "pty", "ctypes", "webbrowser"}
+_HARMLESS = {"set", "frozenset", "bytearray", "complex", "range", "slice"}
 _MARK = object()
 
 
@@ -40,7 +44,7 @@ def read_pickle(data: bytes) -> Any:
 
     Raises:
       CheckpointError: if the pickle is damaged or uses anything beyond that.
-      ForeignObjectError: if it asks for an object that is neither tensor nor plain value.
+      TrainerStateError: if that is an object such as trainers keep.
     """
     machine = _Machine()
     for opcode, argument in _opcodes(data):
@@ -110,7 +114,7 @@ def _set_items(machine: _Machine, items: Sequence[Any]) -> None:
     for key, value in zip(items[::2], items[1::2], strict=True):
         # A tuple is refused, since nested ones can take exponential time to hash.
         if not isinstance(key, str | int | float | None):
-            raise CheckpointError(f"refused: a dict key of type {type(key).__name__}")
+            raise TrainerStateError(f"refused: a dict key of type {type(key).__name__}")
         target[key] = value
 
 
@@ -128,7 +132,9 @@ def _global(machine: _Machine, name: str) -> None:
     elif name in _CALLABLES:
         machine.push(_Callable(name))
     else:
-        raise ForeignObjectError(module, attribute)
+        harmless = attribute in _HARMLESS or module.partition(".")[0] not in _DANGEROUS
+        kind = TrainerStateError if harmless else CheckpointError
+        raise kind(f"refused: it asks for {f'{module}.{attribute}'!r}, not for tensors")
 
 
 def _stack_global(machine: _Machine, _: None) -> None:

@@ -10,12 +10,8 @@ class CheckpointError(ValueError):
     """A weights file that is damaged, of another format, or asks for more than tensors."""
 
 
-class ForeignObjectError(CheckpointError):
-    """A weights file that asks for an object of Python that is no tensor."""
-
-    def __init__(self, module: str, name: str):
-        super().__init__(f"refused: it asks for {f'{module}.{name}'!r}, not for tensors")
-        self.module = module
+class TrainerStateError(CheckpointError):
+    """A weights file with objects of a trainer, which may be harmless, beside its tensors."""
 
 
 STORAGE_DTYPES: dict[str, np.dtype] = {

@@ -16,7 +16,15 @@ from converters.convert import convert
 from rrjax.cells import Config
 from rrjax.cells.layers import rotary_tables
 from rrjax.models import load_model, read_model, torch_files
-from tests.converters.handmade import called, named, push, read_state_dict, write_nested
+from tests.converters.handmade import (
+    called,
+    named,
+    nested,
+    push,
+    read_state_dict,
+    write,
+    write_nested,
+)
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 PREFIX = "_orig_mod.model.inner."
@@ -90,6 +98,14 @@ def test_the_state_is_found_in_a_trainers_checkpoint(
     rest = {"optimizer": optimizer_of(state), "step": 3, "metrics": {"loss": [0.5, None]}}
     rest |= {"torch_rng": np.zeros(16, np.uint8), "carry": {"z_H": np.ones(3, np.float32)}}
     write_nested(weights, {"epoch": 2**40, name: state, **rest, "python_rng": (3, (1, 2), None)})
+    assert_same(converted(weights), state)
+
+
+def test_the_state_is_found_in_a_list(weights: Path, state: dict[str, np.ndarray]):
+    arrays: list[np.ndarray] = []
+    items = [nested(item, arrays) for item in (state, optimizer_of(state), 7)]
+    records = {f"data__{key}": array.tobytes() for key, array in enumerate(arrays, start=1)}
+    write(weights, b"](" + b"".join(items) + b"e", **records)
     assert_same(converted(weights), state)
 
 
@@ -301,6 +317,11 @@ NAMESPACE = named("argparse", "Namespace") + b")\x81}" + push("lr") + push(1) + 
     [
         ({"best": NUMPY}, "it asks for 'numpy.core.multiarray.scalar', not for tensors"),
         ({"args": NAMESPACE}, "it asks for 'argparse.Namespace', not for tensors"),
+        (
+            {"seeds": called(named("__builtin__", "set"), b"]")},
+            "it asks for '__builtin__.set', not",
+        ),
+        ({"table": b"}" + push((1, 2)) + push(3) + b"s"}, "a dict key of type tuple"),
         ({"rng": named("torch._C", "Generator")}, "it asks for 'torch._C.Generator'"),
         ({"pytorch-lightning_version": "2.5"}, "a Lightning checkpoint, whose weights lie in"),
     ],
