@@ -49,6 +49,8 @@ class Scale:
         precisions.
       rollouts: The number of puzzles that a rollout runs together.
       trainings: The width and batch size of each training step.
+      deterministic: The width and batch size at which the price of deterministic operations is
+        measured.
       certified: The number of puzzles of the bundled model that are certified, and their segments.
       seconds: How long each program is run, at least twice.
       command: The options of `rrjax spectrum`.
@@ -63,6 +65,7 @@ class Scale:
     chunks: tuple[tuple[int, tuple[str, ...]], ...] = ((64, ("exact",)), (512, PRECISIONS))
     rollouts: int = 512
     trainings: tuple[tuple[int, int], ...] = ((512, 768), (256, 256), (256, 1024), (128, 768))
+    deterministic: tuple[int, int] = (256, 256)
     certified: tuple[int, int] = (8, 16)
     seconds: float = 0.5
     command: tuple[str, ...] = ("trm-sudoku9", "--num-puzzles", "64")
@@ -78,6 +81,7 @@ TINY = Scale(
     chunks=((2, ("bf16",)),),
     rollouts=2,
     trainings=((16, 4),),
+    deterministic=(16, 4),
     certified=(1, 1),
     seconds=0.0,
     command=("trm-sudoku6", "--num-puzzles", "2", "--num-segments", "1", "--num-exponents", "1"),
@@ -280,12 +284,11 @@ def measure_training(recorder: Recorder, scale: Scale) -> None:
         title = training_title(width, batch_size)
         with recorder.attempt(title):
             _measure_training_step(recorder, scale, title, width, batch_size, {})
-    width, batch_size = scale.trainings[0]
+    width, batch_size = scale.deterministic
     title = f"{training_title(width, batch_size)}, deterministic operations"
-    if jax.default_backend() == "gpu":
-        with recorder.attempt(title):
-            options = {"xla_gpu_deterministic_ops": True}
-            _measure_training_step(recorder, scale, title, width, batch_size, options)
+    with recorder.attempt(title):
+        options = {"xla_gpu_deterministic_ops": True}
+        _measure_training_step(recorder, scale, title, width, batch_size, options)
     memory = jax.devices()[0].memory_stats()
     if memory is None:
         recorder.add("peak of all training steps", "GB", None, note="a processor tells no peak")

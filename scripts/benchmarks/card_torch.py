@@ -38,7 +38,7 @@ def measure_torch(recorder: Recorder, scale: Scale) -> None:
     measure = Measure(torch, recorder, scale)
     measure.products()
     for width, batch_size in scale.trainings:
-        measure.training(width, batch_size, "torch.compile", torch.compile)
+        measure.training(width, batch_size, "torch.compile", measure.compiled)
     measure.spectra()
     measure.rollouts()
     measure.training(*scale.trainings[0], "eager", torch_reference.as_is)
@@ -51,6 +51,11 @@ class Measure:
         self.torch, self.recorder, self.scale = torch, recorder, scale
         self.precisions = {"float32": "highest", "TF32": "high"}
         self.beside = {"float32": "exact", "TF32": "tf32"}
+
+    def compiled(self, function: Callable) -> Callable:
+        """Returns a function compiled for the shapes that it meets, and forgets those before."""
+        self.torch.compiler.reset()
+        return self.torch.compile(function, dynamic=False)
 
     def products(self) -> None:
         """Measures the rate of a large matrix product."""
@@ -71,9 +76,7 @@ class Measure:
             title = rollout_title("official", self.scale.rollouts, ours)
             with self.recorder.attempt(title, "PyTorch"):
                 self.torch.set_float32_matmul_precision(self.precisions[name])
-                run = torch_reference.forward(
-                    self.torch, config, 1, params, tokens, self.torch.compile
-                )
+                run = torch_reference.forward(self.torch, config, 1, params, tokens, self.compiled)
                 self._add(title, MS_EACH, 1e3 / len(tokens), run)
 
     def spectra(self) -> None:
