@@ -302,8 +302,9 @@ def test_bad_precisions_are_refused(monkeypatch):
     [
         ("cpu", None, "exact"),
         ("gpu", "7.5", "exact"),
-        ("gpu", "9.0", "fast"),
-        ("gpu", "gfx90a", "fast"),
+        ("gpu", "9.0", "f16"),
+        ("gpu", "gfx90a", "f16"),
+        ("tpu", None, "tf32"),
     ],
 )
 def test_the_default_of_a_device(platform, capability, expected, monkeypatch):
@@ -311,7 +312,7 @@ def test_the_default_of_a_device(platform, capability, expected, monkeypatch):
         platform=platform, device_kind="Tesla T4", compute_capability=capability
     )
     monkeypatch.setattr(jax, "devices", lambda: [device])
-    assert (default_precision() == "exact") == (expected == "exact")
+    assert default_precision() == expected
     if capability == "7.5":
         with pytest.raises(
             ValueError, match=r"compute capability 8.0 or more, and Tesla T4 has 7.5"
