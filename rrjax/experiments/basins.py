@@ -34,6 +34,7 @@ def basin(
     states: Sequence[str] = (),
     num_exponents: int = 0,
     seed: int = 0,
+    precision: Literal["exact", "split", "tf32", "bf16"] = "exact",
     folder: str | Path | None = None,
     chunk_size: int | Literal["auto"] = "auto",
     shard: str | None = None,
@@ -73,7 +74,8 @@ def basin(
         raise ValueError(
             f"sigmas must hold one above 0, got {listed}; without restarts use a rollout"
         )
-    job = Job(BASIN, model, puzzles, num_segments, seed, folder, chunk_size, shard, progress)
+    place = folder, chunk_size, shard
+    job = Job(BASIN, model, puzzles, num_segments, seed, precision, *place, progress)
     scale = float(start_scale(job.dynamics.initial))
     if scale == 0:
         raise ValueError(

@@ -8,17 +8,13 @@ import jax.numpy as jnp
 
 from rrjax.contract import Dynamics
 from rrjax.jobs.devices import ChunkProgram
-from rrjax.jobs.memory import free_memory, is_out_of_memory
+from rrjax.jobs.memory import SATURATING_VALUES, free_memory, is_out_of_memory
 from rrjax.jobs.shares import Share
 from rrjax.jobs.sweep import recorded_chunk_size
 
 _CACHED_VALUES = 100_000
 """How many numbers of states and tangents a chunk may hold on a processor: more of them fall out of
 the cache of a core (measured)."""
-
-_SATURATING_VALUES = 64_000_000
-"""How many numbers keep an accelerator busy: 512 puzzles of `trm-sudoku9` with 8 tangents are 57
-million, and took 0.74 times the time per puzzle of 64 (measured on an H200)."""
 
 Asked = int | Literal["auto"]
 
@@ -60,7 +56,7 @@ def choose_chunk_size(
         return ChunkSize(size, "states and tangents then stay in a core's cache")
     jobs = share or Share()
     num_parallel = program.parallel * jobs.count * jobs.processes
-    saturating = _power_of_two(_SATURATING_VALUES // num_values(dynamics, num_tangents))
+    saturating = _power_of_two(SATURATING_VALUES // num_values(dynamics, num_tangents))
     return fit_to_memory(program, saturating, num_items, num_parallel)
 
 

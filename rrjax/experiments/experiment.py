@@ -13,7 +13,12 @@ import numpy as np
 from rrjax.analysis.table import Table
 from rrjax.checks import check_count, check_seed, refuse
 from rrjax.contract import Dynamics, count_updates
-from rrjax.dynamics.precision import exact_products
+from rrjax.dynamics.precision import (
+    check_precision,
+    default_precision,
+    exact_products,
+    state_precision,
+)
 from rrjax.experiments import reasoner
 from rrjax.experiments.chunks import Asked, ChunkSize, choose_chunk_size, chunk_advice
 from rrjax.experiments.reasoner import Puzzles, Reasoner
@@ -32,6 +37,20 @@ from rrjax.results.results import Results
 from rrjax.store import Arrays, describe_run, version
 
 
+def precision_notes(results: Results) -> list[str]:
+    """Returns what a table says of a run's matrix products; nothing for a run that has none."""
+    options = results.record["options"]
+    precision = options.get("precision")
+    if precision is None:
+        return []
+    if precision == "exact":
+        return [f"Matrix products are exact {options['dtype']}."]
+    if options.get("num_exponents"):
+        state = state_precision(precision)
+        return [f"Matrix products are {precision} in tangents and {state} in states."]
+    return [f"Matrix products are {precision}."]
+
+
 @dataclass(frozen=True)
 class Experiment:
     """What an experiment is called, what its arrays are, and how its results are shown.
@@ -44,6 +63,7 @@ class Experiment:
       figures: `figures(results, **view)` returns by name functions that draw.
       check: `check(options, **view)` refuses a view that runs of these options do not have; the
         view is the keywords of `numbers` and `figures`. A command asks before it runs anything.
+      notes: `notes(results)` returns what the first table says of how the numbers were computed.
     """
 
     name: str
@@ -52,6 +72,7 @@ class Experiment:
     tables: Callable[[Any], list[Table]]
     figures: Callable[..., Mapping[str, Draw]]
     check: Callable[..., None] = lambda options: None
+    notes: Callable[[Results], list[str]] = precision_notes
 
     def results(self, arrays: Arrays, record: Mapping[str, Any]) -> Results:
         """Returns arrays with their axes, units and record, and how they came to be."""
@@ -62,7 +83,9 @@ class Experiment:
         """Returns the numbers of a result, and the tables that show them."""
         self.check(results.record["options"], **view)
         numbers = self.numbers(results, **view)
-        return Summary(numbers, self.tables(numbers))
+        first, *rest = self.tables(numbers)
+        first = first._replace(notes=[*first.notes, *self.notes(results)])
+        return Summary(numbers, [first, *rest])
 
     def draw(self, results: Results, **view: Any) -> Figures:
         """Returns the figures of a result."""
@@ -70,12 +93,12 @@ class Experiment:
         return Figures({name: draw() for name, draw in self.figures(results, **view).items()})
 
 
-@dataclass
+@dataclass(eq=False)
 class Job:
     """One experiment on a model and puzzles: its sweep, in a folder or in memory, and its record.
 
-    Its attributes are the arguments of `rrjax.experiments.spectrum`, and `chunk`, how many items of
-    the sweep ran together and why.
+    Its attributes are the arguments of `rrjax.experiments.spectrum`, with the precision that `auto`
+    stands for, and `chunk`, how many items of the sweep ran together and why.
     """
 
     experiment: Experiment
@@ -83,6 +106,7 @@ class Job:
     puzzles: Puzzles
     num_segments: int
     seed: int
+    precision: str
     folder: str | Path | None
     chunk_size: Asked
     shard: str | None
@@ -98,6 +122,9 @@ class Job:
         if self.shard is not None and self.folder is None:
             raise ValueError(f"shard {self.shard} needs a folder, which the jobs share")
         use_cpu_devices()  # before anything below starts JAX
+        if self.precision == "auto":
+            self.precision = default_precision() if self.dtype == "float32" else "exact"
+        check_precision(self.precision, self.dynamics.initial)
 
     @cached_property
     def first_puzzle(self) -> Batch:
@@ -124,6 +151,22 @@ class Job:
         """The type of the state's numbers."""
         return jnp.result_type(*jax.tree.leaves(self.dynamics.initial)).name
 
+    def identity(self, facts: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns all that results depend on: some facts, and what all experiments depend on."""
+        return {
+            "job": self.experiment.name,
+            "model": self.described_model["sha256"],
+            "seed": self.seed,
+            "dtype": self.dtype,
+            "precision": self.precision,
+            "num_segments": self.num_segments,
+            "device": jax.devices()[0].device_kind,
+            "numerics": numeric_settings(),
+            "jax": jax.__version__,
+            "rrjax": version(),
+            **facts,
+        }
+
     def sweep(
         self,
         compute: Compute,
@@ -147,18 +190,6 @@ class Job:
         Raises:
           Unfinished: This job's shard is done, and chunks of other jobs are missing.
         """
-        everything = {
-            "job": self.experiment.name,
-            "model": self.described_model["sha256"],
-            "seed": self.seed,
-            "dtype": self.dtype,
-            "num_segments": self.num_segments,
-            "device": jax.devices()[0].device_kind,
-            "numerics": numeric_settings(),
-            "jax": jax.__version__,
-            "rrjax": version(),
-            **identity,
-        }
         folder = None if self.folder is None else Path(self.folder)
         share = parse_share(self.shard) if folder else None
         params = getattr(self.model, "params", ())
@@ -170,7 +201,7 @@ class Job:
                 self.chunk_size, folder, program, self.dynamics, num_tangents, num_items, share
             )
             size, reason = self.chunk
-            sweep = Sweep(folder, num_items, size, everything)
+            sweep = Sweep(folder, num_items, size, self.identity(identity))
             program.check(size)
             number = sweep.num_items_of(share)
             with (
@@ -198,6 +229,7 @@ class Job:
             "num_segments": self.num_segments,
             "seed": self.seed,
             "dtype": self.dtype,
+            "precision": self.precision,
             "chunk_size": self.chunk.size,
         }
         record = {

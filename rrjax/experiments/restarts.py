@@ -72,6 +72,20 @@ class Chunk(NamedTuple):
     sigma: Any
 
 
+class Measurement(NamedTuple):
+    """What is measured of a run.
+
+    Attributes:
+      num_segments: Number of segments.
+      num_exponents: Number of leading exponents; 0 for none.
+      precision: How matrix products are computed.
+    """
+
+    num_segments: int
+    num_exponents: int
+    precision: str
+
+
 def run_grid(sigmas: Collection[float], num_repeats: int) -> RunGrid:
     """Returns one run without noise, then `num_repeats` for each σ > 0, in the order given."""
     sizes = [0.0, *(sigma for sigma in sigmas if sigma > 0 for _ in range(num_repeats))]
@@ -90,7 +104,8 @@ def measure(
     check_count("num_exponents", num_exponents)
     if states:
         check_fields(states, job.dynamics.initial, "states")
-    compute = partial(measure_chunk, job.model, job.num_segments, num_exponents, disturb)
+    length = Measurement(job.num_segments, num_exponents, job.precision)
+    compute = partial(measure_chunk, job.model, length, disturb)
     shape = len(job.puzzles.inputs), len(grid.sigma)
     identity = {
         "puzzles": job.described_puzzles["sha256"],
@@ -117,8 +132,7 @@ def prepare_runs(puzzles: Puzzles, grid: RunGrid, seed: int, items: np.ndarray) 
 
 def measure_chunk(
     model: Reasoner,
-    num_segments: int,
-    num_exponents: int,
+    measurement: Measurement,
     disturb: Disturb,
     params: Any,
     chunk: Chunk,
@@ -128,32 +142,38 @@ def measure_chunk(
     def one(run: Chunk) -> dict[str, Array]:
         dynamics = reasoner.bind(model, params, run.puzzle)
         dynamics = disturb(dynamics, key=run.key_noise, sigma=run.sigma)
-        if num_exponents:
-            return _along_tangents(model, dynamics, run, num_exponents, num_segments)
-        return _along_run(model, dynamics, run.puzzle, num_segments)
+        along = _along_tangents if measurement.num_exponents else _along_run
+        return along(model, measurement, dynamics, run)
 
     return jax.vmap(one)(chunk)
 
 
 def _along_run(
-    model: Reasoner, dynamics: Dynamics, puzzle: Batch, num_segments: int
+    model: Reasoner, measurement: Measurement, dynamics: Dynamics, run: Chunk
 ) -> dict[str, Array]:
     """Returns what is kept of a run; on the way only numbers of each segment are held."""
-    # as in a spectrum, so that a run is the same with and without exponents
+    observe = Partial(partial(observe_segment, model, False), run.puzzle, None)
+    state, segments = observe_segments(
+        dynamics, observe, measurement.num_segments, precision=measurement.precision
+    )
     with exact_products():
-        observe = Partial(partial(observe_segment, model, False), puzzle, None)
-        state, segments = observe_segments(dynamics, observe, num_segments)
         answer = read_answer(dynamics, state)
     drift = segments[f"drift_{reasoner.answer_field(dynamics)}"]
     return _kept(answer, segments["solved"], segments["residual"], drift)
 
 
 def _along_tangents(
-    model: Reasoner, dynamics: Dynamics, run: Chunk, num_exponents: int, num_segments: int
+    model: Reasoner, measurement: Measurement, dynamics: Dynamics, run: Chunk
 ) -> dict[str, Array]:
     """Returns the same with exponents; the answers of all segments are held on the way."""
-    key, observe = run.key_frame, _observe_answer_and_size
-    result = spectrum(dynamics, num_exponents, num_segments, key=key, observe=observe)
+    result = spectrum(
+        dynamics,
+        measurement.num_exponents,
+        measurement.num_segments,
+        key=run.key_frame,
+        precision=measurement.precision,
+        observe=_observe_answer_and_size,
+    )
     with exact_products():
         answer = read_answer(dynamics, result.state)
     solved = reasoner.is_solved(model, result.observed["answers"], run.puzzle.labels)

@@ -10,6 +10,10 @@ EXHAUSTED = "RESOURCE_EXHAUSTED"
 USABLE = 0.9
 """Share of the free memory that a program may ask for: what is left is lost between the blocks."""
 
+SATURATING_VALUES = 64_000_000
+"""How many numbers keep an accelerator busy: 512 puzzles of `trm-sudoku9` with 8 tangents are 57
+million, and took 0.74 times the time per puzzle of 64 (measured on an H200)."""
+
 
 class OutOfMemory(MemoryError):
     """A device or the machine ran out of memory; the message says what to do."""

@@ -94,7 +94,10 @@ def trace_rollout(config: Config, mesh: Mesh, load: Load) -> Traced:
 def trace_basins(config: Config, mesh: Mesh, load: Load) -> Traced:
     """Traces the restarts of a basin sweep."""
     compute = functools.partial(
-        restarts.measure_chunk, _model(config), load.num_segments, 0, perturbed
+        restarts.measure_chunk,
+        _model(config),
+        restarts.Measurement(load.num_segments, 0, "exact"),
+        perturbed,
     )
     number = load.points_per_chip * mesh.size
     keys, sigma = _keys(number), jax.ShapeDtypeStruct((number,), jnp.float32)

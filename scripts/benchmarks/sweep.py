@@ -69,7 +69,9 @@ def basin_work(config: Config, num_segments: int) -> ChunkProgram:
     params = init_params(jax.random.key(0), config)
     model = Model(config, params, {}, "random", "", Path())
     puzzles = load_model("trm-sudoku9").test_puzzles()
-    compute = functools.partial(restarts.measure_chunk, model, num_segments, 0, perturbed)
+    compute = functools.partial(
+        restarts.measure_chunk, model, restarts.Measurement(num_segments, 0, "exact"), perturbed
+    )
     prepare = functools.partial(restarts.prepare_runs, puzzles, restarts.run_grid((0.3,), 7), 0)
     return ChunkProgram(compute, params, prepare)
 

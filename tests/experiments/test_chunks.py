@@ -100,7 +100,7 @@ def test_an_accelerator_gets_as_many_as_keep_it_busy(model, monkeypatch):
     monkeypatch.setattr(chunks.jax, "default_backend", lambda: "gpu")
     dynamics, program = model.bind(PUZZLES.inputs[0]), Program(free=10**12)
     values = dynamics.initial.z_H.size * 3
-    monkeypatch.setattr(chunks, "_SATURATING_VALUES", values * 40)
+    monkeypatch.setattr(chunks, "SATURATING_VALUES", values * 40)
 
     def choose(share=None, number=1000):
         return choose_chunk_size("auto", None, program, dynamics, 2, number, share).size
