@@ -15,6 +15,7 @@ from rrjax.dynamics.precision import (
     in_precision,
     linearize,
     state_precision,
+    transpose,
 )
 from rrjax.dynamics.tangent import (
     initial_frame,
@@ -151,8 +152,7 @@ def _backwards(
     def segment(frame: Frame, at: tuple[State, Drive]) -> tuple[Frame, None]:
         state, drive = at
         _, jacobian = linearize(lambda z: run_segment(dynamics, z, drive), state, precision)
-        transposed = jax.linear_transpose(jacobian, state)
-        return orthonormalize(jax.vmap(transposed)(frame)[0])[0], None
+        return orthonormalize(jax.vmap(transpose(jacobian, state))(frame))[0], None
 
     return jax.lax.scan(segment, frame, (states, drives), reverse=True)[0]
 

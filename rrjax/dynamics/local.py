@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from rrjax.checks import check_count
 from rrjax.contract import Drive, Dynamics, State, run_segment
 from rrjax.dynamics.krylov import Dominant, Vector, dominant_eigenvalue
-from rrjax.dynamics.precision import check_precision, exact_products, linearize
+from rrjax.dynamics.precision import check_precision, exact_products, linearize, transpose
 from rrjax.dynamics.tangent import check_dtypes
 from rrjax.frames import random_frame
 
@@ -130,7 +130,13 @@ def _local_growth(
         def apply(vector: Vector) -> Vector:
             return ravel_pytree(jacobian(unravel(vector)))[0]
 
-        largest = _largest_singular_value(apply, start, max_iterations, tolerance)
+        transposed = transpose(jacobian, state)
+
+        def apply_transpose(vector: Vector) -> Vector:
+            return ravel_pytree(transposed(unravel(vector)))[0]
+
+        both = apply, apply_transpose
+        largest = _largest_singular_value(*both, start, max_iterations, tolerance)
         dominant = dominant_eigenvalue(apply, start, max_iterations, tolerance)
         natural = None
         if previous is not None:
@@ -142,15 +148,18 @@ def _local_growth(
 
 
 def _largest_singular_value(
-    apply: Callable[[Vector], Vector], start: Vector, max_iterations: int, tolerance: Any
+    apply: Callable[[Vector], Vector],
+    apply_transpose: Callable[[Vector], Vector],
+    start: Vector,
+    max_iterations: int,
+    tolerance: Any,
 ) -> Dominant:
-    transpose = jax.linear_transpose(apply, start)
     # of the order of σ: its square would leave float32's range long before σ does
     scale = jnp.linalg.norm(apply(start))
     scale = jnp.where(scale == 0, 1, scale)
 
     def normal(vector: Vector) -> Float[Array, " n"]:
-        return transpose(apply(vector) / scale)[0] / scale
+        return apply_transpose(apply(vector) / scale) / scale
 
     dominant = dominant_eigenvalue(normal, start, max_iterations, tolerance)
     return replace(dominant, value=scale * jnp.sqrt(dominant.value))

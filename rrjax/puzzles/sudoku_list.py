@@ -1,7 +1,7 @@
 """Chooses training and test puzzles from a plain list of Sudokus."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -68,7 +68,7 @@ def choose_from_list(
     if len(solutions) < (wanted if num_train else num_test + 1):
         raise ValueError(
             f"{listing.path}: expected {num_train or 'some'} training and {num_test} test puzzles, "
-            f"found {len(solutions)} different puzzles with one solution"
+            f"found {_counted({'one solution': len(solutions), **left_out})}"
         )
     chosen = list(solutions)
     train, test = sorted(chosen[num_test:]), sorted(chosen[:num_test])
@@ -97,12 +97,15 @@ def _solve(
 
 
 def _refuse(listing: Listing, refused: dict[int, str], counts: Counter[str]) -> None:
-    numbers = " and ".join(f"{number} with {kind}" for kind, number in sorted(counts.items()))
     line = listing.lines[min(refused)]
     raise ValueError(
-        f"{listing.path}: expected puzzles with one solution, found {numbers}, the first of them "
-        f"in line {line}; --unsuitable skip leaves them out"
+        f"{listing.path}: expected puzzles with one solution, found {_counted(counts)}, the "
+        f"first of them in line {line}; --unsuitable skip leaves them out"
     )
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return " and ".join(f"{number} with {kind}" for kind, number in sorted(counts.items()))
 
 
 def _puzzles(listing: Listing, chosen: list[int], solutions: dict[int, np.ndarray]) -> Puzzles:

@@ -281,9 +281,10 @@ def test_unsuitable_puzzles_of_a_list_are_refused_with_their_numbers(tmp_path, b
     skip = ("--list", str(boards), "--unsuitable", "skip")
     error = refused(tmp_path, capsys, *skip, "--num-train", "40")
     assert "boards.txt: expected 40 training and 3 test puzzles, found" in error
+    assert "1 with no solution and 29 with one solution and 2 with several solutions" in error
     boards.write_text(boards.read_text().splitlines()[2])
     error = refused(tmp_path, capsys, *skip)
-    assert "expected some training and 1 test puzzles, found 1 different puzzles" in error
+    assert "expected some training and 1 test puzzles, found 1 with one solution" in error
 
 
 @pytest.mark.parametrize(

@@ -308,6 +308,19 @@ def test_a_configuration_may_be_given(run: Callable, source: Path, tmp_path: Pat
     assert "--to-torch takes neither --entry nor --config" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("case", ["trm_mlp", "trm_learned", "hrm_samsung_mlp", "trm_nopuz"])
+def test_the_tensors_show_the_number_of_tokens_where_they_can(tmp_path: Path, case: str):
+    config = convert(GOLDEN / case, tmp_path / "plain").config
+    shutil.copytree(GOLDEN / case, tmp_path / "bare")
+    (tmp_path / "bare" / "meta.json").unlink()
+    sizes = {} if config.arch.puzzle_emb_ndim else {"num_puzzle_identifiers": 5}
+    if config.arch.mlp_t or config.arch.pos_encodings == "learned":
+        assert convert(tmp_path / "bare", tmp_path / "model", **sizes).config == config
+    else:
+        with pytest.raises(ValueError, match="seq_len stated nowhere: give --seq-len N"):
+            convert(tmp_path / "bare", tmp_path / "model", **sizes)
+
+
 NUMPY = called(named("numpy.core.multiarray", "scalar"), push(1))
 NAMESPACE = named("argparse", "Namespace") + b")\x81}" + push("lr") + push(1) + b"sb"
 

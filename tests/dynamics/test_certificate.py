@@ -96,7 +96,7 @@ def test_many_puzzles_under_vmap():
     together = jax.vmap(one)(starts, keys)
     alone = one(starts[1], keys[1])
     np.testing.assert_allclose(together.reference[1], alone.reference, atol=1e-6)
-    assert not jax.config.jax_enable_x64
+    assert not jax.config.read("jax_enable_x64")
 
 
 def test_states_of_float64_need_no_certificate():
