@@ -24,7 +24,7 @@ def arrays(sigma: list[float], number: int = 12) -> dict[str, np.ndarray]:
 
 
 def test_restarts_are_drawn_with_their_intervals():
-    summary = summarize_basin(arrays([0, 0.1, 0.1, 0.1, 1, 1, 1]), 2, seed=0)
+    summary = summarize_basin(arrays([0, 0.1, 0.1, 0.1, 1, 1, 1]), 2)
     figure = solve_rate_of_failures(summary)
     (ax,) = figure.axes
     for container, name in zip(ax.containers, ("at_some", "some_run"), strict=True):
@@ -47,7 +47,7 @@ def test_restarts_are_drawn_with_their_intervals():
 def test_without_failures_the_figure_says_so():
     data = arrays([0, 1, 1])
     data["solved"][:] = True
-    figure = solve_rate_of_failures(summarize_basin(data, 2, seed=0))
+    figure = solve_rate_of_failures(summarize_basin(data, 2))
     assert figure.axes[0].get_title(loc="left") == "Nothing to restart: all solved at segment 2"
 
 
