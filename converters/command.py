@@ -10,14 +10,18 @@ import tyro
 
 @dataclass(frozen=True)
 class Options:
-    """Convert an official TRM or HRM checkpoint to a model folder of rrjax, or back.
+    """Convert a checkpoint of TRM, HRM or their forks to a model folder of rrjax, or back.
 
     The command needs no torch, runs nothing that a checkpoint asks for, and overwrites nothing.
 
     Attributes:
-      source: the folder with all_config.yaml and weights.pt or step_N, that weights file, or a
-        repository of the Hugging Face Hub (user/repo/folder). With --to-torch: a model folder.
+      source: the folder with all_config.yaml and one file of weights, that file (of torch.save or
+        of safetensors, under any name), or a repository of the Hugging Face Hub
+        (user/repo/folder). With --to-torch: a model folder.
       destination: the model folder to write. With --to-torch: the .pt file to write.
+      entry: which weights to take where the file holds several, such as ema.shadow.
+      config: the configuration, or the name of a recipe with the same network, if no
+        all_config.yaml lies beside the weights.
       to_torch: write a PyTorch state dict from a model folder.
       seq_len: number of tokens of a puzzle, if no meta.json states it.
       vocab_size: number of token values, if no meta.json states it.
@@ -27,6 +31,8 @@ class Options:
 
     source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SRC")]
     destination: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DST")]
+    entry: str | None = None
+    config: str | None = None
     to_torch: tyro.conf.FlagCreatePairsOff[bool] = False
     seq_len: int | None = None
     vocab_size: int | None = None
@@ -46,8 +52,11 @@ def main(arguments: Sequence[str], prog: str = "rrjax convert") -> None:
 
     names = ("seq_len", "vocab_size", "num_puzzle_identifiers", "resize_puzzle_embeddings")
     sizes = {name: getattr(options, name) for name in names}
+    choices = {"entry": options.entry, "config": options.config}
     if not options.to_torch:
-        conversion = convert(options.source, options.destination, **sizes)
+        conversion = convert(options.source, options.destination, **choices, **sizes)
+    elif any(choice is not None for choice in choices.values()):
+        raise ValueError("--to-torch takes neither --entry nor --config")
     elif any(size is not None for size in sizes.values()):
         raise ValueError("--to-torch takes no sizes: a model folder states its own")
     else:

@@ -1,20 +1,23 @@
-"""Converts an official PyTorch checkpoint to a model folder of rrjax, and back."""
+"""Converts a PyTorch checkpoint to a model folder of rrjax, and back."""
 
 import hashlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
-from rrjax.cells import Arch, Config, param_shapes, parse_arch
+from rrjax.cells import Config, param_shapes
 from rrjax.models import read_model, save_model
 
+from .arch_file import read_arch
+from .caches import check_rotary, drop_caches
+from .checkpoint import read_checkpoint
+from .entries import State
 from .matching import check_match, resize_puzzle_table, strip_prefix
 from .sizes import find_sizes
 from .sources import Source, find_source
-from .torch_file import read_state_dict
 from .torch_writer import write_state_dict
 
 CONVERTER_VERSION = 1
@@ -32,11 +35,13 @@ class Conversion:
       params: the weights by their names in rrjax.
       config: the cell and its sizes.
       key_prefix: what stands before those names in the torch file.
+      notes: sentences about what was chosen or left out.
     """
 
     params: dict[str, np.ndarray]
     config: Config
     key_prefix: str
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         width = max(map(len, self.params))
@@ -49,6 +54,7 @@ class Conversion:
         return "\n".join(
             [
                 *lines,
+                *self.notes,
                 f"{config.arch.name}: seq_len {config.seq_len}, vocab_size {config.vocab_size}, "
                 f"num_puzzle_identifiers {config.num_puzzle_identifiers}",
                 f"{len(lines)} tensors, {total:,} parameters",
@@ -60,27 +66,34 @@ def convert(
     source: str | Path,
     destination: str | Path,
     *,
+    entry: str | None = None,
+    config: str | Path | None = None,
     seq_len: int | None = None,
     vocab_size: int | None = None,
     num_puzzle_identifiers: int | None = None,
     resize_puzzle_embeddings: int | None = None,
 ) -> Conversion:
-    """Writes an official checkpoint as a model folder and returns what it wrote.
+    """Writes a checkpoint of the official code or of its forks as a model folder.
 
     Every tensor keeps its bits and its dtype. PyTorch is not needed, and nothing that the
-    checkpoint asks for is run.
+    checkpoint asks for is run. Tables that were saved although the model computes them are dropped.
 
     Args:
-      source: the folder with `all_config.yaml` and `weights.pt` or `step_N`, that weights file, or
-        a repository of the Hugging Face Hub (`user/repo/folder`).
+      source: the folder with `all_config.yaml` and one file of weights, that file, or a repository
+        of the Hugging Face Hub (`user/repo/folder`). The file is one of `torch.save` or of
+        safetensors, under any name.
       destination: a folder that must not exist; it appears whole or not at all.
+      entry: which state dict to take where the file holds several, such as `ema.shadow`. Buffers
+        that an average lacks come from the weights that were averaged.
+      config: a file with an `arch:` block, or the name of a recipe, where no `all_config.yaml`
+        lies beside the weights.
       seq_len: number of tokens of a puzzle, if no `meta.json` states it.
       vocab_size: number of token values, if no `meta.json` states it.
       num_puzzle_identifiers: rows of the puzzle-embedding table, if no `meta.json` states them.
       resize_puzzle_embeddings: replace the puzzle embeddings by this many copies of their mean.
 
     Returns:
-      The weights by name, the config, and the prefix of the names in the torch file.
+      The weights by name, the config, the prefix of the names in the torch file, and notes.
 
     Raises:
       ValueError: if the checkpoint is incomplete, damaged, or not exactly the model that its
@@ -90,9 +103,12 @@ def convert(
     destination = Path(destination)
     if destination.exists():
         raise ValueError(f"{destination} exists already and is not overwritten; name another")
-    files = find_source(str(source))
-    prefix, params = strip_prefix(read_state_dict(files.weights))
-    provenance = _provenance(files, prefix)
+    files = find_source(str(source), None if config is None else str(config))
+    state = read_checkpoint(files.weights, entry)
+    tensors, caches = drop_caches(state.tensors)
+    prefix, params = strip_prefix(tensors)
+    arch, notes = read_arch(files.config)
+    provenance = _provenance(files, prefix, state.entry)
     if resize_puzzle_embeddings is not None:
         provenance["resize_puzzle_embeddings"] = resize_puzzle_embeddings
         params = resize_puzzle_table(params, resize_puzzle_embeddings)
@@ -103,11 +119,12 @@ def convert(
         "vocab_size": vocab_size,
         "num_puzzle_identifiers": num_puzzle_identifiers,
     }
-    config = Config(_read_arch(files.config), **find_sizes(sizes, files, params))
-    check_match(params, param_shapes(config))
-    params = {name: params[name] for name in param_shapes(config)}
-    save_model(destination, params, config, provenance)
-    return Conversion(params, config, prefix)
+    cell = Config(arch, **find_sizes(sizes, files, params))
+    check_match(params, param_shapes(cell))
+    check_rotary(caches, cell)
+    params = {name: params[name] for name in param_shapes(cell)}
+    save_model(destination, params, cell, provenance)
+    return Conversion(params, cell, prefix, (*notes, *_notes(state, caches)))
 
 
 def to_torch(source: str | Path, destination: str | Path) -> Conversion:
@@ -128,20 +145,17 @@ def to_torch(source: str | Path, destination: str | Path) -> Conversion:
     return Conversion(params, config, prefix)
 
 
-def _read_arch(path: Path) -> Arch:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"{path} is no YAML: {error}") from error
-    if not isinstance(content, dict) or not isinstance(content.get("arch"), dict):
-        raise ValueError(f"{path}: expected an `arch:` block, as official checkpoints have it")
-    try:
-        return parse_arch(content["arch"])
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+def _notes(state: State, caches: Mapping[str, np.ndarray]) -> Iterator[str]:
+    if state.entry:
+        yield f"taken from the entry {state.entry}"
+    if state.filled:
+        filled = ", ".join(state.filled)
+        yield f"taken from the entry {state.donor}, as averages lack them: {filled}"
+    if caches:
+        yield f"left out, as the model computes them: {', '.join(caches)}"
 
 
-def _provenance(files: Source, prefix: str) -> dict[str, Any]:
+def _provenance(files: Source, prefix: str, entry: str) -> dict[str, Any]:
     with files.weights.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     origin = {"source": files.hub_id} if files.hub_id else {}
@@ -149,6 +163,7 @@ def _provenance(files: Source, prefix: str) -> dict[str, Any]:
         **origin,
         "source_file": files.weights.name,
         "source_sha256": digest,
+        **({"entry": entry} if entry else {}),
         "key_prefix": prefix,
         "converter_version": CONVERTER_VERSION,
     }

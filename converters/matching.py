@@ -10,6 +10,8 @@ from .records import CheckpointError
 
 # torch.compile, data parallelism, the loss head and the model put these before a name
 _WRAPPERS = ("_orig_mod", "module", "model", "inner")
+# every model has this parameter
+_ANCHOR = "lm_head.weight"
 _PUZZLE_TABLE = "puzzle_emb.weights"
 _LISTED = 8
 
@@ -17,9 +19,29 @@ _LISTED = 8
 def strip_prefix(tensors: Mapping[str, np.ndarray]) -> tuple[str, dict[str, np.ndarray]]:
     """Returns the prefix that all keys share, with its final dot, and the tensors without it.
 
+    It is what stands before `lm_head.weight`, or else the names that wrappers give.
+
     Raises:
-      CheckpointError: if two keys name the same parameter, or the keys' prefixes differ.
+      CheckpointError: if two keys name the same parameter, the keys' prefixes differ, or they
+        belong to several models.
     """
+    anchors = prefixes_of_models(tensors)
+    if len(anchors) > 1:
+        raise CheckpointError(
+            f"the keys are those of several models, with the prefixes "
+            f"{_listing(map(repr, anchors))}; choose one by --entry PREFIX"
+        )
+    if anchors and all(key.startswith(anchors[0]) for key in tensors):
+        return anchors[0], {key.removeprefix(anchors[0]): a for key, a in tensors.items()}
+    return _strip_wrappers(tensors)
+
+
+def prefixes_of_models(keys: Iterable[str]) -> list[str]:
+    """Returns what stands before the name of the answer's head, for each model among the keys."""
+    return [key.removesuffix(_ANCHOR) for key in keys if f".{key}".endswith(f".{_ANCHOR}")]
+
+
+def _strip_wrappers(tensors: Mapping[str, np.ndarray]) -> tuple[str, dict[str, np.ndarray]]:
     prefixes: dict[str, str] = {}
     stripped: dict[str, np.ndarray] = {}
     for key, tensor in tensors.items():

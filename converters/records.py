@@ -10,6 +10,10 @@ class CheckpointError(ValueError):
     """A weights file that is damaged, of another format, or asks for more than tensors."""
 
 
+class TrainerStateError(CheckpointError):
+    """A weights file with objects of a trainer, which may be harmless, beside its tensors."""
+
+
 STORAGE_DTYPES: dict[str, np.dtype] = {
     "DoubleStorage": np.dtype(np.float64),
     "FloatStorage": np.dtype(np.float32),

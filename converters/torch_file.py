@@ -7,35 +7,45 @@ Such a file is a zip archive of uncompressed records: `<root>/data.pkl` describe
 import math
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from .entries import State, find_state
 from .pickle_reader import read_pickle
-from .records import CheckpointError, Storage, TensorRecord
+from .records import CheckpointError, Storage, TensorRecord, TrainerStateError
 
 # A state dict takes some 120 bytes of pickle a tensor.
 _LARGEST_PICKLE = 4 * 2**20
 _LEGACY_MAGIC = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 
 
-def read_state_dict(path: Path) -> dict[str, np.ndarray]:
-    """Returns the tensors of a state dict that `torch.save` wrote.
+def read_torch_file(path: Path, entry: str | None = None) -> State:
+    """Returns the state dict in a file that `torch.save` wrote.
+
+    Args:
+      path: the file.
+      entry: which state dict to take where the file holds several, such as `ema.shadow`.
 
     Returns:
       The tensors by name, each in its own dtype (bfloat16 by ml_dtypes), in the file's order. The
       arrays are contiguous and read-only; tied tensors may share memory.
 
     Raises:
-      CheckpointError: if the file is damaged, has another format, or asks for anything but
-        tensors. Nothing that it names is imported or called, and no more is read than its size.
+      CheckpointError: if the file is damaged, has another format, or asks for anything but tensors
+        and plain values; or as `find_state`. Nothing that it names is imported or called, and no
+        more is read than its size.
       OSError: if it cannot be read.
     """
     try:
         _check_signature(path)
         with zipfile.ZipFile(path) as archive:
             _check_records(archive, path.stat().st_size)
-            return _read_archive(archive)
+            return _read_archive(archive, path, entry)
+    except TrainerStateError as error:
+        raise CheckpointError(
+            f"{path}: {error}; it is a trainer's checkpoint with more than weights. "
+            f"{_extract(path)}"
+        ) from error
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
     except (zipfile.BadZipFile, RuntimeError, ValueError, EOFError) as error:
@@ -68,6 +78,19 @@ def _resave(path: Path, *, weights_only: bool) -> str:
     return f'where torch is installed, run: python -c "{code}"; then convert {target}'
 
 
+def _extract(path: Path) -> str:
+    target = str(path.with_name(f"{path.name}.weights.pt"))
+    code = (
+        f"import torch; c = torch.load({str(path)!r}, map_location='cpu', weights_only=False); "
+        "names = ('model', 'model_state_dict', 'state_dict'); "
+        f"torch.save(next((c[n] for n in names if n in c), c), {target!r})"
+    )
+    return (
+        "Loading such a file runs what it asks for. If you trust its author, run where torch is "
+        f'installed: python -c "{code}"; then convert {target}'
+    )
+
+
 def _check_records(archive: zipfile.ZipFile, file_size: int) -> None:
     """Refuses records that could unpack to more bytes than the file has."""
     records = archive.infolist()
@@ -83,7 +106,7 @@ def _check_records(archive: zipfile.ZipFile, file_size: int) -> None:
         raise CheckpointError("refused: it has several records of one name")
 
 
-def _read_archive(archive: zipfile.ZipFile) -> dict[str, np.ndarray]:
+def _read_archive(archive: zipfile.ZipFile, path: Path, entry: str | None) -> State:
     names = archive.namelist()
     pickles = [name for name in names if name.rpartition("/")[2] == "data.pkl"]
     if len(pickles) != 1:
@@ -95,24 +118,19 @@ def _read_archive(archive: zipfile.ZipFile) -> dict[str, np.ndarray]:
         raise CheckpointError(f"expected byte order b'little', found {order[:16]!r}")
     if archive.getinfo(pickles[0]).file_size > _LARGEST_PICKLE:
         raise CheckpointError(f"refused: a pickle of more than {_LARGEST_PICKLE} bytes")
-    records = _tensor_records(read_pickle(archive.read(pickles[0])))
+    content = read_pickle(archive.read(pickles[0]))
+    if isinstance(content, dict) and "pytorch-lightning_version" in content:
+        raise CheckpointError(
+            f"a Lightning checkpoint, whose weights lie in a trainer's state. {_extract(path)}"
+        )
+    state = find_state(content, TensorRecord, entry)
+    records: dict[str, TensorRecord] = state.tensors
     storages: dict[Storage, np.ndarray] = {}
     for record in records.values():
         if record.storage not in storages:
             storages[record.storage] = _read_storage(archive, root, record.storage)
-    return {key: _view(key, r, storages[r.storage]) for key, r in records.items()}
-
-
-def _tensor_records(value: Any) -> dict[str, TensorRecord]:
-    if not isinstance(value, dict) or not value:
-        raise CheckpointError(f"expected a state dict, found an object of {type(value).__name__}")
-    for key, entry in value.items():
-        if not isinstance(key, str) or not isinstance(entry, TensorRecord):
-            raise CheckpointError(
-                f"expected nothing but tensors, found {type(entry).__name__} under {key!r}; of a "
-                "training checkpoint, save only the model's state_dict()"
-            )
-    return value
+    tensors = {key: _view(key, r, storages[r.storage]) for key, r in records.items()}
+    return state._replace(tensors=tensors)
 
 
 def _read_storage(archive: zipfile.ZipFile, root: str, storage: Storage) -> np.ndarray:

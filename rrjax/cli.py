@@ -9,7 +9,8 @@ from typing import Any
 
 from rrjax import __version__
 from rrjax.jobs.compile_cache import use_compile_cache
-from rrjax.jobs.memory import EXHAUSTED, is_out_of_memory
+from rrjax.jobs.memory import OutOfMemory, memory_advice
+from rrjax.jobs.platforms import platform_complaint, quiet_plugins
 
 COMMANDS = {
     "spectrum": "Lyapunov spectra of a model on many puzzles, solved against failed",
@@ -48,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments[0] not in COMMANDS:
         return _refuse(f"unknown command {arguments[0]!r}\n\n{_usage()}")
     use_compile_cache()
+    quiet_plugins()
     return run_command(command_module(arguments[0]).main, arguments[1:])
 
 
@@ -56,17 +58,21 @@ def run_command(command: Command, arguments: Sequence[str]) -> int:
     from rrjax.jobs.sweep import Unfinished  # loads NumPy, which `rrjax --help` does without
 
     try:
-        command(arguments)
+        with memory_advice(lambda: _MORE_MEMORY):
+            command(arguments)
     except Unfinished as rest:
         print(rest)
     except OSError as error:
         return _refuse(_message(error))
     except (ValueError, FloatingPointError) as error:
         return _refuse(str(error))
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
+    except OutOfMemory as error:
+        return _refuse(str(error))
+    except (RuntimeError, AssertionError):
+        complaint = platform_complaint()
+        if complaint is None:
             raise
-        return _refuse(_memory_message(error))
+        return _refuse(complaint)
     except KeyboardInterrupt:
         return _refuse("interrupted; given again, sweeps and training go on", code=130)
     return 0
@@ -76,6 +82,9 @@ def command_module(name: str) -> ModuleType:
     """Returns the module of a command, with its `Options` and `main`."""
     # imported only when asked for, so that `rrjax --help` answers at once
     return importlib.import_module(_ELSEWHERE.get(name, f"rrjax.commands.{name}"))
+
+
+_MORE_MEMORY = "free some memory, or use a machine or a device that has more"
 
 
 def _usage() -> str:
@@ -93,17 +102,6 @@ def _message(error: OSError) -> str:
     if error.strerror is None:
         return str(error)
     return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
-
-
-def _memory_message(error: Exception) -> str:
-    """Returns advice after the error's first line; XLA may append a list of its buffers."""
-    line = str(error).partition("\n")[0].rstrip(".")
-    reason = line.removeprefix(f"{EXHAUSTED}: ").removeprefix("Out of memory ")
-    return (
-        f"out of memory{': ' if reason else ''}{reason}; a smaller --chunk-size or --num-exponents "
-        "(of a sweep) or --global-batch-size (of rrjax train) needs less memory, and makes it "
-        "another run, which needs a new --out"
-    )
 
 
 def _refuse(message: str, code: int = 2) -> int:

@@ -4,10 +4,11 @@ import dataclasses
 import hashlib
 import html
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import jax
@@ -23,6 +24,7 @@ from rrjax.cells.config import Config, Dtype, config_from_dict, config_to_dict
 from rrjax.cells.params import check_arrays, flatten, unflatten
 from rrjax.checks import check_choice
 from rrjax.contract import Dynamics
+from rrjax.hub import HubError, download_files, list_files
 from rrjax.puzzles import PuzzleSet
 from rrjax.puzzles.folders import read_folder
 from rrjax.puzzles.values import check_values
@@ -176,7 +178,7 @@ def read_model(folder: str | Path) -> tuple[dict[str, np.ndarray], Config, dict[
         config = config_from_dict(record["config"])
     except ValueError as error:
         raise ValueError(f"{folder / CONFIG}: {error}") from None
-    flat = _read_weights(folder / WEIGHTS)
+    flat = read_weights(folder / WEIGHTS)
     check_arrays(flat, config, str(folder / WEIGHTS))
     return flat, config, record.get("provenance", {})
 
@@ -239,7 +241,12 @@ def check_tokens(
             check_values(name, values, 0, size - 1)
 
 
-def _read_weights(path: Path) -> dict[str, np.ndarray]:
+def read_weights(path: Path) -> dict[str, np.ndarray]:
+    """Returns the arrays of a safetensors file by name.
+
+    Raises:
+      ValueError: the file is damaged, or holds arrays of a type that NumPy lacks.
+    """
     try:
         return load_safetensors(path)
     except SafetensorError as error:
@@ -272,30 +279,68 @@ def _locate(source: str) -> Path:
 
 
 def _download(path: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import (
-        HTTPError,  # pyright: ignore[reportPrivateImportUsage]
-        LocalEntryNotFoundError,
-    )
-
     user, _, rest = path.partition("/")
-    repo, _, folder = rest.partition("/")
-    if not user or not repo:
+    name, _, folder = rest.partition("/")
+    if not user or not name:
         raise ValueError(f"a hub folder is written hf://user/repo/sub/folder, got hf://{path}")
+    repo, folder = f"{user}/{name}", folder.strip("/")
     files = [f"{folder}/{name}".lstrip("/") for name in (WEIGHTS, CONFIG)]
     try:
-        root = snapshot_download(f"{user}/{repo}", allow_patterns=files)
-    except (LocalEntryNotFoundError, HTTPError, OSError) as error:
+        found = download_files(repo, files) / folder
+        others = [] if (found / CONFIG).is_file() else torch_files(list_files(repo), folder)
+    except HubError as error:
         raise ValueError(
-            f"cannot reach the hub for {user}/{repo} ({type(error).__name__}). Put "
-            f"{' and '.join(files)} into a folder by hand and pass that folder; PyTorch weights "
-            f"go through `rrjax convert {path} FOLDER`"
+            f"cannot reach the hub for {repo} ({error}). Put {' and '.join(files)} into a folder "
+            "by hand and pass that folder; PyTorch weights go through "
+            f"`rrjax convert {path} FOLDER`"
         ) from None
-    return Path(root) / folder
+    if others:
+        raise ValueError(
+            f"hf://{path} is no rrjax model: it has no {CONFIG}; {others[0]} there may be "
+            f"PyTorch's: rrjax convert hf://{path} NEW_FOLDER"
+        )
+    return found
+
+
+def torch_files(names: Iterable[str], folder: str = "") -> list[str]:
+    """Returns the files that may hold PyTorch weights, by their names.
+
+    These are the files of the folder itself or, where it has none, of the folders in it. Files with
+    a suffix of weights, or a name such as step_100, come before others without a suffix.
+
+    Args:
+      names: paths of files, with slashes.
+      folder: the folder to look in, "" for all.
+
+    Returns:
+      The paths that were given, sorted.
+    """
+    paths = [PurePosixPath(name) for name in sorted(names)]
+    inside = [path for path in paths if path.is_relative_to(folder)]
+    depth = len(PurePosixPath(folder).parts)
+    for level in (1, 2):
+        here = [path for path in inside if len(path.parts) == depth + level]
+        for pattern in (_TORCH_NAMES, _BARE_NAMES):
+            fitting = [str(path) for path in here if pattern.fullmatch(path.name.lower())]
+            if fitting:
+                return fitting
+    return []
+
+
+# what trainers write beside the weights is none
+_TORCH_NAMES = re.compile(
+    r"(?!optimizer|scheduler|scaler|rng_state|random_state|training_args)"
+    r"(\w[^/]*\.(pt|pth|ckpt|bin|safetensors|pth\.tar)"
+    r"|(step|checkpoint|ckpt|epoch|iter|model|weights|best|last|latest|final)[\w-]*)"
+)
+_BARE_NAMES = re.compile(
+    r"(?!(licen[sc]e|copying|readme|notice|authors|changelog|makefile|dockerfile)$)[\w-]+"
+)
 
 
 def _hint(folder: Path) -> str:
-    torch_files = [*folder.glob("*.pt"), *folder.glob("step_*")] if folder.is_dir() else []
-    if not torch_files:
+    entries = folder.iterdir() if folder.is_dir() else ()
+    files = torch_files(path.name for path in entries if path.is_file() and path.name != WEIGHTS)
+    if not files:
         return ""
-    return f"; {torch_files[0].name} there is PyTorch's: rrjax convert {folder} NEW_FOLDER"
+    return f"; {files[0]} there may be PyTorch's: rrjax convert {folder} NEW_FOLDER"

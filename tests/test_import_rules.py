@@ -14,7 +14,7 @@ CONVERTERS = PACKAGE.parent / "converters"
 
 # Imports go to a lower floor; a part's own modules may import each other.
 FLOORS = (
-    {"contract", "checks", "lazy", "store"},
+    {"contract", "checks", "hub", "keys", "lazy", "store"},
     {"frames", "cells", "systems", "puzzles", "analysis", "jobs", "results"},
     {"dynamics", "outcomes", "models", "plots", "reports"},
     {"flossing"},
@@ -42,6 +42,8 @@ FACADES = {"__init__"}
 OTHER_PACKAGES = {
     "contract": {"jax"},
     "checks": set(),
+    "hub": {"huggingface_hub"},
+    "keys": {"jax"},
     "lazy": set(),
     "store": {"jax", "numpy"},
     "frames": {"jax", "jaxtyping"},
@@ -53,14 +55,14 @@ OTHER_PACKAGES = {
     "results": {"h5netcdf", "numpy", "xarray"},
     "dynamics": {"jax", "jaxtyping", "numpy"},
     "outcomes": {"jax", "jaxtyping"},
-    "models": {"huggingface_hub", "jax", "numpy", "safetensors"},
+    "models": {"jax", "numpy", "safetensors"},
     "plots": {"matplotlib", "numpy"},
     "reports": {"numpy", "rich"},
     "flossing": {"jax", "jaxtyping", "numpy", "optax"},
     "training": {"jax", "jaxtyping", "numpy", "optax", "optuna", "orbax", "yaml"},
     "experiments": {"jax", "matplotlib", "numpy"},
     "commands": {"jax", "numpy", "rich", "tyro"},
-    "converters": {"huggingface_hub", "ml_dtypes", "numpy", "tyro", "yaml"},
+    "converters": {"ml_dtypes", "numpy", "tyro", "yaml"},
     "cli": set(),
     "__init__": set(),
 }

@@ -91,7 +91,8 @@ def input_embeddings(
     """Returns √width · (puzzle tokens, then token embeddings), plus positions if learned."""
     arch = config.arch
     dtype = jnp.dtype(arch.forward_dtype)
-    x = jnp.asarray(params["embed_tokens"]["embedding_weight"], dtype)[tokens]  # (seq, width)
+    table = jnp.asarray(params["embed_tokens"]["embedding_weight"])
+    x = embed(table, tokens, dtype)  # (seq, width)
     if puzzle_vector is not None:
         room = config.puzzle_tokens * arch.hidden_size
         padded = jnp.pad(puzzle_vector.astype(dtype), (0, room - puzzle_vector.shape[0]))
@@ -101,6 +102,26 @@ def input_embeddings(
         # upstream's constant for 1/sqrt(2), which keeps the variance of the sum
         x = _scaled(0.707106781, x + jnp.asarray(params["embed_pos"]["embedding_weight"], dtype))
     return _scaled(math.sqrt(arch.hidden_size), x)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(2,))
+def embed(
+    table: Float[Array, "vocab width"], tokens: Int[Array, " seq"], dtype: jnp.dtype
+) -> Float[Array, "seq width"]:
+    """Returns the rows of a table that the tokens name, in another dtype.
+
+    The gradient is a product with one-hot rows, summed in the table's own dtype. JAX's would add
+    one row after the other: on a GPU that is slow for rows that collide, most of all in bfloat16.
+    """
+    return table.astype(dtype)[tokens]
+
+
+@embed.defjvp
+def _embed_jvp(dtype: jnp.dtype, primals: tuple, tangents: tuple) -> tuple[Array, Array]:
+    (table, tokens), (tangent, _) = primals, tangents
+    chosen = jax.nn.one_hot(tokens, len(table), dtype=table.dtype)  # (seq, vocab)
+    moved = jnp.dot(chosen, tangent, precision=jax.lax.Precision.HIGHEST)
+    return embed(table, tokens, dtype), moved.astype(dtype)
 
 
 def _scaled(factor: float, x: Array) -> Array:

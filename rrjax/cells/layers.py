@@ -11,11 +11,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
 from rrjax.cells.config import Config
 
 Params = Mapping[str, Any]
+
+GATED = "gated"
+"""The checkpoint name of silu(gate) · up: training keeps it for the backward pass."""
 
 
 def linear(layer: Params, x: Float[Array, "*tokens in"]) -> Float[Array, "*tokens out"]:
@@ -34,8 +38,11 @@ def rms_norm(x: Float[Array, "a b"], eps: float) -> Float[Array, "a b"]:
 
 def swiglu(layer: Params, x: Float[Array, "rows size"]) -> Float[Array, "rows size"]:
     """Returns down(silu(gate) · up); the gate is the first half of `gate_up_proj`."""
-    gate, up = jnp.split(linear(layer["gate_up_proj"], x), 2, axis=-1)
-    return linear(layer["down_proj"], jax.nn.silu(gate) * up)
+    both = linear(layer["gate_up_proj"], x)
+    size = both.shape[-1] // 2
+    # slices: the gradient of `jnp.split` is a concatenation, which a GPU copies by itself
+    gated = jax.nn.silu(both[:, :size]) * both[:, size:]
+    return linear(layer["down_proj"], checkpoint_name(gated, GATED))
 
 
 def attention(

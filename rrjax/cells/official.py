@@ -1,5 +1,6 @@
 """Official `arch:` blocks: the upstream names of the cells, and the keys that each reads."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, get_args
@@ -14,6 +15,15 @@ _NAMES_UPSTREAM: dict[str, CellName] = {
     "recursive_reasoning.hrm@HierarchicalReasoningModel_ACTV1": "hrm",
     "hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1": "hrm",
     "recursive_reasoning.transformers_baseline@Model_ACTV2": "transformer",
+}
+# Forks keep the file of a network and move it to another package, or shorten the name of its class.
+_FILES: dict[str, CellName] = {
+    name.partition("@")[0].rpartition(".")[2]: cell for name, cell in _NAMES_UPSTREAM.items()
+}
+_CLASSES = {
+    "trm": r"(TinyRecursi(ve|on)(Reasoning)?Model|TRM(Model)?)(_ACTV1)?",
+    "hrm": r"(HierarchicalReasoningModel|HRM(Model)?)(_ACTV1)?",
+    "transformer": r"Model_ACTV2",
 }
 _LOSS_HEAD_UPSTREAM = "losses@ACTLossHead"
 
@@ -67,7 +77,8 @@ def parse_arch(block: Mapping[Any, Any]) -> Arch:
 
 def keys_of(name: CellName, upstream: str) -> set[str]:
     """Returns the keys that a block of a cell may have under its upstream name."""
-    return _KEYS[name] - ({"mlp_t"} if upstream.startswith("hrm.hrm_act_v1") else set())
+    file = upstream.partition("@")[0].rpartition(".")[2]
+    return _KEYS[name] - ({"mlp_t"} if file == "hrm_act_v1" else set())
 
 
 def _upstream_defaults(name: CellName, known: Mapping[str, Any]) -> dict[str, Any]:
@@ -109,7 +120,9 @@ def _parse_loss(block: Any) -> dict[str, Any]:
 def _cell_name(upstream: str) -> CellName:
     if upstream in get_args(CellName):
         return upstream  # pyright: ignore[reportReturnType]
-    if upstream in _NAMES_UPSTREAM:
-        return _NAMES_UPSTREAM[upstream]
+    path, _, class_name = upstream.partition("@")
+    cell = _FILES.get(path.rpartition(".")[2])
+    if cell and re.fullmatch(_CLASSES[cell.partition("_")[0]], class_name):
+        return cell
     known = [*get_args(CellName), *_NAMES_UPSTREAM]
     raise ValueError(f"arch.name {upstream!r} is no known cell{nearest(upstream, known)}")

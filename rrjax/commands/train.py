@@ -49,6 +49,7 @@ def main(arguments: list[str]) -> None:
     options = parse(Options, arguments, "rrjax train")
     # only now, because --help needs none of it
     from rrjax.jobs.devices import use_cpu_devices
+    from rrjax.jobs.memory import memory_advice
     from rrjax.jobs.progress import progress
     from rrjax.training.logs import METRICS, writes
     from rrjax.training.loop import train
@@ -69,10 +70,22 @@ def main(arguments: list[str]) -> None:
             track(step, numbers)
             bar.report(step, numbers)
 
-        outcome = train(task, options.loop, options.out, report, devices)
+        with memory_advice(lambda: _smaller_batch(task.recipe.global_batch_size)):
+            outcome = train(task, options.loop, options.out, report, devices)
     if writes():
         numbers = ", ".join(f"{name} {value:.4g}" for name, value in outcome.items())
         print(f"{options.out}: {numbers or f'finished, but its {METRICS} has no evaluation'}")
+
+
+def _smaller_batch(size: int) -> str:
+    """Returns what to do after a batch of so many puzzles ran out of memory."""
+    if size == 1:
+        return "not even one puzzle fits: train a smaller cell"
+    half = size // 2
+    return (
+        f"a batch of {half} (--global-batch-size {half}) needs about half of it; it makes this "
+        "another run, which needs a new folder (--out)"
+    )
 
 
 def parse(kind: Callable[..., Kind], arguments: list[str], prog: str, **defaults: Any) -> Kind:

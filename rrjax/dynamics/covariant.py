@@ -11,6 +11,7 @@ from rrjax.checks import check_count
 from rrjax.contract import Dynamics, State, count_updates
 from rrjax.dynamics.ginelli import Plan, ginelli
 from rrjax.dynamics.horizons import mean_growth
+from rrjax.dynamics.precision import check_precision
 from rrjax.dynamics.tangent import GrowthAlongRun, by_update, initial_frame
 from rrjax.frames import Frame, count_vectors, dimension
 
@@ -91,6 +92,7 @@ def covariant_vectors(
     forward_transient: int | None = None,
     backward_transient: int | None = None,
     segments_per_checkpoint: int | None = None,
+    precision: str = "exact",
 ) -> CovariantVectors:
     r"""Returns the k leading covariant Lyapunov vectors, by the method of Ginelli.
 
@@ -111,7 +113,7 @@ def covariant_vectors(
     (m + b)(1 + k) states and of one block's R factors, besides the vectors returned.
 
     Args:
-      dynamics, key, frame, initial: as in `rrjax.spectrum`.
+      dynamics, key, frame, initial, precision: as in `rrjax.spectrum`.
       num_vectors: k. Where `frame` is given, its size counts instead.
       num_segments: how many segments to run in all, transients included. A driven system has at
         most the segments of its drive.
@@ -137,6 +139,7 @@ def covariant_vectors(
     quarter = num_segments // 4
     forward = quarter if forward_transient is None else forward_transient
     backward = quarter if backward_transient is None else backward_transient
+    check_precision(precision, state)
     check_count("num_segments", num_segments, least=1)
     check_count("forward_transient", forward)
     check_count("backward_transient", backward)
@@ -151,7 +154,7 @@ def covariant_vectors(
     if block is None:  # what makes m checkpoints and one block's records smallest
         per_segment = updates * count_vectors(start[1]) ** 2 + dimension(start)
         block = max(1, round((length * dimension(start) / per_segment) ** 0.5))
-    plan = Plan(num_segments, forward, backward, min(block, length))
+    plan = Plan(num_segments, forward, backward, min(block, length), precision)
     window, failed_at = ginelli(dynamics, start, plan)
     log_growth = by_update(window.log_growth)
     resolved, pairs = window.resolved.all(0), window.pair

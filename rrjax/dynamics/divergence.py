@@ -11,7 +11,12 @@ from jaxtyping import Array
 
 from rrjax.contract import Dynamics, State, count_updates, run_segment
 from rrjax.dynamics.krylov import Vector
-from rrjax.dynamics.precision import exact_products
+from rrjax.dynamics.precision import (
+    check_precision,
+    exact_products,
+    in_precision,
+    state_precision,
+)
 from rrjax.dynamics.tangent import GrowthAlongRun, first_failure
 from rrjax.frames import random_frame
 
@@ -50,6 +55,7 @@ def divergence(
     key: jax.Array,
     initial: State | None = None,
     distance: float = 1e-6,
+    precision: str = "exact",
 ) -> Divergence:
     r"""Returns the leading exponent from the finite difference of two trajectories.
 
@@ -67,20 +73,25 @@ def divergence(
       distance: δ, the Euclidean norm of the difference in the whole state. The best is about the
         root of the round-off times the state's norm: in float32 some 1e-4 of it, far above the
         default.
+      precision: as in `rrjax.spectrum`, whose trajectory this is; there are no tangents here.
 
     Returns:
       A `Divergence`. Trajectories that merge to the last bit have the growth −inf from there on,
       and their exponent is −inf too.
 
     Raises:
-      ValueError: for no segments or a distance that is not positive and finite.
+      ValueError: for no segments, a distance that is not positive and finite, or a precision that
+        `rrjax.spectrum` would refuse.
 
     References:
       Benettin, Galgani & Strelcyn 1976.
     """
     if not 0 < distance < float("inf"):
         raise ValueError(f"distance must be positive and finite, got {distance}")
-    return _divergence(dynamics, dynamics.start(initial), key, distance, num_segments)
+    start = dynamics.start(initial)
+    check_precision(precision, start)
+    running = in_precision(dynamics, state_precision(precision))
+    return _divergence(running, start, key, distance, num_segments)
 
 
 @partial(jax.jit, static_argnums=4)

@@ -9,8 +9,20 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from rrjax.contract import Drive, Dynamics, State, run_segment
-from rrjax.dynamics.precision import exact_products
-from rrjax.dynamics.tangent import initial_frame, push_frame_coarsely, raw_growth
+from rrjax.dynamics.precision import (
+    check_precision,
+    exact_products,
+    in_precision,
+    linearize,
+    state_precision,
+    transpose,
+)
+from rrjax.dynamics.tangent import (
+    initial_frame,
+    push_forward,
+    push_frame_coarsely,
+    raw_growth,
+)
 from rrjax.frames import Frame, as_matrix, count_vectors, orthonormalize
 
 
@@ -45,6 +57,7 @@ def forward_vectors(
     initial: State | None = None,
     max_passes: int = 100,
     tolerance: float = 1e-3,
+    precision: str = "exact",
 ) -> ForwardVectors:
     r"""Returns the finite-time forward Lyapunov vectors at the initial state.
 
@@ -59,7 +72,7 @@ def forward_vectors(
     segment.
 
     Args:
-      dynamics, initial: as in `rrjax.spectrum`.
+      dynamics, initial, precision: as in `rrjax.spectrum`.
       num_vectors: k.
       num_segments: n.
       key: draws the first frame.
@@ -71,8 +84,8 @@ def forward_vectors(
       residual says so.
 
     Raises:
-      ValueError: for no segments, a drive with fewer, a k beyond the state's dimension, or states
-        that are not float32 or float64.
+      ValueError: for no segments, a drive with fewer, a k beyond the state's dimension, states
+        that are not float32 or float64, or a precision that `rrjax.spectrum` would refuse.
 
     References:
       Legras & Vautard 1996; Kuptsov & Parlitz 2012, "Theory and computation of covariant Lyapunov
@@ -80,10 +93,12 @@ def forward_vectors(
     """
     drives, start = dynamics.drives(num_segments), dynamics.start(initial)
     frame = initial_frame(start, key, None, num_vectors, "num_vectors")
-    return _forward_vectors(dynamics, start, drives, frame, tolerance, num_segments, max_passes)
+    check_precision(precision, start)
+    sizes = num_segments, max_passes, precision
+    return _forward_vectors(dynamics, start, drives, frame, tolerance, *sizes)
 
 
-@partial(jax.jit, static_argnums=(5, 6))
+@partial(jax.jit, static_argnums=(5, 6, 7))
 def _forward_vectors(
     dynamics: Dynamics,
     start: State,
@@ -92,11 +107,15 @@ def _forward_vectors(
     tolerance: Any,
     num_segments: int,
     max_passes: int,
+    precision: str,
 ) -> ForwardVectors:
+    push = partial(push_forward, precision=precision)
+    running = in_precision(dynamics, state_precision(precision))
+
     def forwards(frame: Frame) -> tuple[Frame, Float[Array, " k"]]:
         """Returns the frame after the segments, and Σ ln diag R."""
         (_, end), (growth, *_) = push_frame_coarsely(
-            dynamics, (start, frame), drives, num_segments, 1, record=raw_growth
+            dynamics, (start, frame), drives, num_segments, 1, record=raw_growth, push=push
         )
         return end, growth.sum(0)
 
@@ -107,7 +126,7 @@ def _forward_vectors(
     def one_pass(carry: tuple[ForwardVectors, Array]) -> tuple[ForwardVectors, Array]:
         vectors, before = carry
         end, growth = forwards(vectors.frame)
-        frame = _backwards(dynamics, states, drives, end)
+        frame = _backwards(dynamics, states, drives, end, precision)
         turned = _distance(vectors.frame, frame)
         # what is left of a geometric series: slow turning alone is no convergence
         ratio = turned / before
@@ -116,7 +135,7 @@ def _forward_vectors(
 
     with exact_products():
         states = jax.lax.scan(
-            lambda z, drive: (run_segment(dynamics, z, drive), z), start, drives, num_segments
+            lambda z, drive: (run_segment(running, z, drive), z), start, drives, num_segments
         )[1]
         dtype = jax.tree.leaves(frame)[0].dtype
         unknown = jnp.full(count_vectors(frame), jnp.nan, dtype)
@@ -125,13 +144,15 @@ def _forward_vectors(
         return jax.lax.while_loop(unfinished, one_pass, (first, one))[0]
 
 
-def _backwards(dynamics: Dynamics, states: State, drives: Drive, frame: Frame) -> Frame:
+def _backwards(
+    dynamics: Dynamics, states: State, drives: Drive, frame: Frame, precision: str
+) -> Frame:
     """Returns the frame before the segments, by their transposed Jacobians in reverse order."""
 
     def segment(frame: Frame, at: tuple[State, Drive]) -> tuple[Frame, None]:
         state, drive = at
-        _, transposed = jax.vjp(lambda z: run_segment(dynamics, z, drive), state)
-        return orthonormalize(jax.vmap(transposed)(frame)[0])[0], None
+        _, jacobian = linearize(lambda z: run_segment(dynamics, z, drive), state, precision)
+        return orthonormalize(jax.vmap(transpose(jacobian, state))(frame))[0], None
 
     return jax.lax.scan(segment, frame, (states, drives), reverse=True)[0]
 

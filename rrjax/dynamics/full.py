@@ -9,7 +9,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array
 
 from rrjax.contract import Context, Drive, Dynamics, State, Update
-from rrjax.dynamics.precision import exact_products
+from rrjax.dynamics.precision import check_precision, exact_products, linearize
 from rrjax.dynamics.tangent import (
     Carry,
     GrowthAlongRun,
@@ -56,6 +56,7 @@ def full_spectrum(
     *,
     frame: Frame | None = None,
     initial: State | None = None,
+    precision: str = "exact",
 ) -> FullSpectrum:
     r"""Returns all n finite-time Lyapunov exponents, with J_t formed by forward differentiation.
 
@@ -68,7 +69,7 @@ def full_spectrum(
 
     Args:
       dynamics: of one puzzle, with a state of n real components, at most `MAX_DIMENSION`.
-      num_segments, initial: as in `rrjax.spectrum`.
+      num_segments, initial, precision: as in `rrjax.spectrum`.
       frame: the initial frame, n orthonormal vectors: a state with a leading axis n. By default
         the unit vectors of the flattened state.
 
@@ -92,33 +93,37 @@ def full_spectrum(
     frame = initial_frame(start, None, frame, n)
     if (k := count_vectors(frame)) != n:
         raise ValueError(f"frame must have {n} vectors, the dimension of the state; got {k}")
-    return _full_spectrum(dynamics, start, frame, num_segments)
+    check_precision(precision, start)
+    return _full_spectrum(dynamics, start, frame, num_segments, precision)
 
 
-@partial(jax.jit, static_argnums=3)
+@partial(jax.jit, static_argnums=(3, 4))
 def _full_spectrum(
-    dynamics: Dynamics, start: State, frame: Frame, num_segments: int
+    dynamics: Dynamics, start: State, frame: Frame, num_segments: int, precision: str
 ) -> FullSpectrum:
     run = dynamics, (start, frame), dynamics.drives(num_segments), num_segments
     with exact_products():
         (state, frame), records = push_frame(
-            *run, record=raw_growth, push=_push_dense, qr=orthonormalize_dense
+            *run,
+            record=raw_growth,
+            push=partial(_push_dense, precision),
+            qr=orthonormalize_dense,
         )
     growth, log_volume = read_growth(records)
     return FullSpectrum(**growth, log_volume=log_volume, state=state, frame=frame)
 
 
 def _push_dense(
-    context: Context, drive: Drive, update: Update, carry: Carry
+    precision: str, context: Context, drive: Drive, update: Update, carry: Carry
 ) -> tuple[Carry, Array]:
     """Moves the state by an update and the frame by its dense Jacobian; returns ln|det J| too."""
     state, frame = carry
     flat, unravel = ravel_pytree(state)
 
-    def step(z: Array) -> tuple[Array, Array]:
-        z = ravel_pytree(update(context, unravel(z), drive))[0]
-        return z, z
+    def step(z: Array) -> Array:
+        return ravel_pytree(update(context, unravel(z), drive))[0]
 
-    J, z = jax.jacfwd(step, has_aux=True)(flat)
+    z, jacobian = linearize(step, flat, precision)
+    J = jax.vmap(jacobian, out_axes=1)(jnp.eye(flat.size, dtype=flat.dtype))
     pushed = jax.vmap(unravel, in_axes=1)(J @ as_matrix(frame).T)
     return (unravel(z), pushed), jnp.linalg.slogdet(J)[1]

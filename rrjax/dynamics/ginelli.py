@@ -10,13 +10,15 @@ from jaxtyping import Array, Bool, Float, Int
 
 from rrjax.contract import Dynamics, State, count_updates
 from rrjax.dynamics.precision import exact_products
-from rrjax.dynamics.tangent import Carry, first_failure, push_segment
+from rrjax.dynamics.tangent import Carry, first_failure, push_forward, push_segment
 from rrjax.frames import Frame, above_round_off, count_vectors
 
 
 @dataclass(frozen=True)
 class Plan:
     """A run of forward transient, window and backward transient, in segments, and its blocks.
+
+    `precision` is that of the matrix products.
 
     The first block starts with the window. The forward transient is cut into blocks backwards from
     there. Segments of a block that lie before the run or after its end are blanks.
@@ -26,6 +28,7 @@ class Plan:
     forward: int
     backward: int
     block: int
+    precision: str
 
     @property
     def window(self) -> int:
@@ -129,13 +132,14 @@ def _run_block(
     R is NaN where it is not sound.
     """
     drives = dynamics.drives(plan.segments)
+    push = partial(push_forward, precision=plan.precision)
 
     def record(R: Array, sound: Array, extra: None) -> tuple[Array, Array]:
         return jnp.where(sound, R, jnp.nan), sound
 
     def run(carry: Carry, segment: Array) -> tuple[Carry, Any]:
         drive = jax.tree.map(lambda leaf: leaf[segment], drives)
-        return push_segment(dynamics, carry, drive, record=record)
+        return push_segment(dynamics, carry, drive, record=record, push=push)
 
     def blank(carry: Carry, segment: Array) -> tuple[Carry, Any]:
         R, sound = jax.eval_shape(run, carry, segment)[1]

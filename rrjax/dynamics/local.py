@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from rrjax.checks import check_count
 from rrjax.contract import Drive, Dynamics, State, run_segment
 from rrjax.dynamics.krylov import Dominant, Vector, dominant_eigenvalue
-from rrjax.dynamics.precision import exact_products
+from rrjax.dynamics.precision import check_precision, exact_products, linearize, transpose
 from rrjax.dynamics.tangent import check_dtypes
 from rrjax.frames import random_frame
 
@@ -55,6 +55,7 @@ def local_growth(
     previous: State | None = None,
     max_iterations: int = 30,
     tolerance: float = 1e-3,
+    precision: str = "exact",
 ) -> LocalGrowth:
     r"""Returns three measures of how the Jacobian J of one segment stretches at a state.
 
@@ -78,10 +79,12 @@ def local_growth(
       previous: the state one segment earlier, for the natural growth.
       max_iterations: the largest number of iterations; also the memory, in states.
       tolerance: of the residuals.
+      precision: as in `rrjax.spectrum`.
 
     Raises:
       ValueError: for states or a drive of another structure or shape, states that are not float32
-        or float64, no iterations, or a tolerance that is not positive.
+        or float64, no iterations, a tolerance that is not positive, or a precision that
+        `rrjax.spectrum` would refuse.
 
     References:
       Golub & Kahan 1965; Saad 2011, "Numerical Methods for Large Eigenvalue Problems", chapter 6;
@@ -100,10 +103,12 @@ def local_growth(
     check_count("max_iterations", max_iterations, least=1)
     if not tolerance > 0:
         raise ValueError(f"tolerance must be positive, got {tolerance}")
-    return _local_growth(dynamics, state, previous, key, drive, tolerance, max_iterations)
+    check_precision(precision, state)
+    sizes = max_iterations, precision
+    return _local_growth(dynamics, state, previous, key, drive, tolerance, *sizes)
 
 
-@partial(jax.jit, static_argnums=6)
+@partial(jax.jit, static_argnums=(6, 7))
 def _local_growth(
     dynamics: Dynamics,
     state: State,
@@ -112,10 +117,11 @@ def _local_growth(
     drive: Drive,
     tolerance: Any,
     max_iterations: int,
+    precision: str,
 ) -> LocalGrowth:
     flat, unravel = ravel_pytree(state)
     with exact_products():
-        after, jacobian = jax.linearize(lambda z: run_segment(dynamics, z, drive), state)
+        after, jacobian = linearize(lambda z: run_segment(dynamics, z, drive), state, precision)
         # a Jacobian may look healthy at a state that is not finite: a saturated tanh has slope 0
         finite = jnp.isfinite(ravel_pytree((state, after))[0]).all()
         start = ravel_pytree(random_frame(key, state, 1))[0]
@@ -124,7 +130,13 @@ def _local_growth(
         def apply(vector: Vector) -> Vector:
             return ravel_pytree(jacobian(unravel(vector)))[0]
 
-        largest = _largest_singular_value(apply, start, max_iterations, tolerance)
+        transposed = transpose(jacobian, state)
+
+        def apply_transpose(vector: Vector) -> Vector:
+            return ravel_pytree(transposed(unravel(vector)))[0]
+
+        both = apply, apply_transpose
+        largest = _largest_singular_value(*both, start, max_iterations, tolerance)
         dominant = dominant_eigenvalue(apply, start, max_iterations, tolerance)
         natural = None
         if previous is not None:
@@ -136,15 +148,18 @@ def _local_growth(
 
 
 def _largest_singular_value(
-    apply: Callable[[Vector], Vector], start: Vector, max_iterations: int, tolerance: Any
+    apply: Callable[[Vector], Vector],
+    apply_transpose: Callable[[Vector], Vector],
+    start: Vector,
+    max_iterations: int,
+    tolerance: Any,
 ) -> Dominant:
-    transpose = jax.linear_transpose(apply, start)
     # of the order of σ: its square would leave float32's range long before σ does
     scale = jnp.linalg.norm(apply(start))
     scale = jnp.where(scale == 0, 1, scale)
 
     def normal(vector: Vector) -> Float[Array, " n"]:
-        return transpose(apply(vector) / scale)[0] / scale
+        return apply_transpose(apply(vector) / scale) / scale
 
     dominant = dominant_eigenvalue(normal, start, max_iterations, tolerance)
     return replace(dominant, value=scale * jnp.sqrt(dominant.value))

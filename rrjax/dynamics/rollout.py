@@ -11,7 +11,7 @@ from jax.tree_util import Partial
 from jaxtyping import Array
 
 from rrjax.contract import Drive, Dynamics, State, run_segment
-from rrjax.dynamics.precision import exact_products
+from rrjax.dynamics.precision import check_precision, exact_products, in_precision
 from rrjax.frames import Frame, norms
 
 Observe = Callable[[Dynamics, State, State, Frame | None], Any]
@@ -52,35 +52,44 @@ class Trajectory:
 
 
 def rollout(
-    dynamics: Dynamics, num_segments: int = 16, *, initial: State | None = None
+    dynamics: Dynamics,
+    num_segments: int = 16,
+    *,
+    initial: State | None = None,
+    precision: str = "exact",
 ) -> Trajectory:
     """Runs `num_segments` segments and returns the readout after each; it never halts early.
 
-    Matrix products run at the highest precision of the device, as in `rrjax.spectrum`, so that both
-    compute the same trajectory. All readouts are kept: for thousands of segments see
-    `observe_segments`.
+    All readouts are kept: for thousands of segments see `observe_segments`.
 
     Args:
       dynamics, initial: as in `rrjax.spectrum`.
       num_segments: how many segments to run.
+      precision: how the updates' matrix products are computed; see `rrjax.dynamics.precision`. The
+        trajectory of a spectrum is that of `exact`, or of `split` where the spectrum's own
+        precision is not exact. The readout's products are exact.
 
     Raises:
-      ValueError: for no segments, a drive with fewer, or a state of another structure or shape.
+      ValueError: for no segments, a drive with fewer, a state of another structure or shape, or a
+        precision that `rrjax.spectrum` would refuse.
     """
-    with exact_products():
-        state, (readout, moved) = observe_segments(
-            dynamics, _readout_and_drift, num_segments, initial=initial
-        )
+    state, (readout, moved) = observe_segments(
+        dynamics, _readout_and_drift, num_segments, initial=initial, precision=precision
+    )
     return Trajectory(readout, moved, state)
 
 
 def observe_segments(
-    dynamics: Dynamics, observe: Observe, num_segments: int = 16, *, initial: State | None = None
+    dynamics: Dynamics,
+    observe: Observe,
+    num_segments: int = 16,
+    *,
+    initial: State | None = None,
+    precision: str = "exact",
 ) -> tuple[State, Any]:
     """Runs `num_segments` segments and keeps of each only what `observe` returns.
 
-    Memory grows with what is kept alone; states and readouts are dropped. The precision of matrix
-    products is the caller's: `rrjax.dynamics.precision.exact_products` is that of a spectrum.
+    Memory grows with what is kept alone; states and readouts are dropped.
 
     Args:
       dynamics, initial: as in `rrjax.spectrum`.
@@ -88,12 +97,15 @@ def observe_segments(
         of one with arrays for its first arguments; `frame` is None here. A new lambda at every
         call would be compiled at every call.
       num_segments: how many segments to run.
+      precision: as in `rollout`; what `observe` computes is exact.
 
     Returns:
       The end state, and what was observed, stacked along a leading axis of segments.
     """
-    drives = dynamics.drives(num_segments)
-    return _scan(dynamics, dynamics.start(initial), as_partial(observe), drives, num_segments)
+    drives, start = dynamics.drives(num_segments), dynamics.start(initial)
+    check_precision(precision, start)
+    with exact_products():
+        return _scan(dynamics, start, as_partial(observe), drives, num_segments, precision)
 
 
 def as_partial(observe: Callable) -> Partial:
@@ -134,12 +146,19 @@ def _readout_and_drift(
     return dynamics.readout(dynamics.context, after), drift(before, after)
 
 
-@partial(jax.jit, static_argnums=4)
+@partial(jax.jit, static_argnums=(4, 5))
 def _scan(
-    dynamics: Dynamics, start: State, observe: Partial, drives: Drive, num_segments: int
+    dynamics: Dynamics,
+    start: State,
+    observe: Partial,
+    drives: Drive,
+    num_segments: int,
+    precision: str,
 ) -> tuple[State, Any]:
+    running = in_precision(dynamics, precision)
+
     def segment(state: State, drive: Drive) -> tuple[State, Any]:
-        after = run_segment(dynamics, state, drive)
+        after = run_segment(running, state, drive)
         return after, observe(dynamics, state, after, None)
 
     return jax.lax.scan(segment, start, drives, length=num_segments)

@@ -68,6 +68,7 @@ def settling_time(
     threshold: float,
     initial: State | None = None,
     read_answer: ReadAnswer = argmax_tokens,
+    precision: str = "exact",
 ) -> SettlingTime:
     """Runs `num_segments` segments and returns when the answer and the state came to rest.
 
@@ -79,6 +80,7 @@ def settling_time(
       num_segments: how many segments to run.
       threshold: of the relative residual.
       read_answer: a function of a module.
+      precision: as in `rrjax.rollout`.
 
     Returns:
       A `SettlingTime`. A run that is not finite has a NaN residual and never falls below the
@@ -91,7 +93,11 @@ def settling_time(
         raise ValueError(f"threshold must be positive, got {threshold}")
     with exact_products():
         state, (changed, residuals) = observe_segments(
-            dynamics, Partial(_observe, Partial(read_answer)), num_segments, initial=initial
+            dynamics,
+            Partial(_observe, Partial(read_answer)),
+            num_segments,
+            initial=initial,
+            precision=precision,
         )
         answer = read_answer(dynamics.readout(dynamics.context, state))
     segments = jnp.arange(1, num_segments + 1, dtype=jnp.int32)

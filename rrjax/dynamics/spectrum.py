@@ -10,7 +10,12 @@ from jaxtyping import Array
 
 from rrjax.checks import check_count
 from rrjax.contract import Dynamics, State
-from rrjax.dynamics.precision import PRECISIONS, exact_products
+from rrjax.dynamics.precision import (
+    check_precision,
+    exact_products,
+    in_precision,
+    state_precision,
+)
 from rrjax.dynamics.rollout import Observe, as_partial, drift, run_segments
 from rrjax.dynamics.tangent import (
     Carry,
@@ -78,8 +83,7 @@ def spectrum(
         λᵢ = (1/T) Σ_t ln (R_t)ᵢᵢ.
 
     J_t is never formed. Each update is linearised once and its k directional derivatives are taken
-    together, at the cost of about 1 + k updates. Matrix products run at the highest precision of
-    the device, because TF32 or bfloat16 passes change exponents.
+    together, at the cost of about 1 + k updates.
 
     Args:
       dynamics: of one puzzle; `vmap` over it for many.
@@ -91,8 +95,9 @@ def spectrum(
       initial: the initial state in place of `dynamics.initial`.
       state_transient: segments that the state runs before the frame starts.
       frame_transient: segments that the frame then turns before anything is counted.
-      precision: how the tangents' matrix products are computed: `exact`, or `tf32` or `bf16` for
-        operands of 10 or 7 bits with float32 sums. The state's products are always exact.
+      precision: how matrix products are computed: `exact`, `split`, `tf32` or `bf16`; see
+        `rrjax.dynamics.precision`. With the last two the tangents' products are shortened, and the
+        state runs in `split`.
       observe: a function `(dynamics, before, after, frame) -> pytree`, called after every measured
         segment with the states before and after it and the frame there; see
         `rrjax.dynamics.rollout.observe_segments`.
@@ -102,8 +107,9 @@ def spectrum(
 
     Raises:
       ValueError: for a k beyond the state's dimension, no segments, negative transients, both or
-        neither of `key` and `frame`, an unknown precision, states that are not float32 or float64,
-        or a frame that is not orthonormal (checked where its values are known).
+        neither of `key` and `frame`, states that are not float32 or float64, a frame that is not
+        orthonormal (checked where its values are known), or a precision that is unknown, not
+        `exact` with states that are not float32, or beyond the device.
 
     References:
       Benettin et al. 1980; for recurrent networks Engelken, Wolf & Abbott 2023.
@@ -111,11 +117,10 @@ def spectrum(
     check_count("num_segments", num_segments, least=1)
     check_count("state_transient", state_transient)
     check_count("frame_transient", frame_transient)
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}; got {precision}")
     lengths = state_transient, frame_transient, num_segments
     start = dynamics.start(initial)
     first = initial_frame(start, key, frame, num_exponents)
+    check_precision(precision, start)
     return _spectrum(dynamics, start, first, observe and as_partial(observe), lengths, precision)
 
 
@@ -137,7 +142,8 @@ def _spectrum(
 
     with exact_products():
         if lengths[0]:
-            start = run_segments(dynamics, start, before, lengths[0])
+            quick = in_precision(dynamics, state_precision(precision))
+            start = run_segments(quick, start, before, lengths[0])
         carry = start, frame
         if lengths[1]:
             carry, _ = push_frame(

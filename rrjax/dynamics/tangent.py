@@ -16,7 +16,7 @@ from jaxtyping import Array, Bool, Int
 
 from rrjax.contract import Context, Drive, Dynamics, State, Update, scan_updates
 from rrjax.dynamics.horizons import mean_growth
-from rrjax.dynamics.precision import exact_products, with_precision
+from rrjax.dynamics.precision import exact_products, linearize
 from rrjax.frames import (
     Frame,
     above_round_off,
@@ -55,8 +55,8 @@ def push_forward(
     together, at the cost of about 1 + k updates.
     """
     z, V = carry
-    z, jacobian = jax.linearize(lambda z: update(context, z, drive), z)
-    return (z, jax.vmap(with_precision(jacobian, z, precision))(V)), None
+    z, jacobian = linearize(lambda z: update(context, z, drive), z, precision)
+    return (z, jax.vmap(jacobian)(V)), None
 
 
 def push_segment(
@@ -128,6 +128,7 @@ def push_frame_coarsely(
     segments_per_qr: int,
     *,
     record: Record,
+    push: Push = push_forward,
     qr: QR = orthonormalize,
     policy: Callable | None = None,
 ) -> tuple[Carry, Any]:
@@ -139,7 +140,7 @@ def push_frame_coarsely(
 
     def segment(carry: Carry, drive: Drive) -> tuple[Carry, None]:
         def step(update: Update, carry: Carry) -> tuple[Carry, None]:
-            return push_forward(dynamics.context, drive, update, carry)
+            return push(dynamics.context, drive, update, carry)[0], None
 
         return scan_updates(dynamics.schedule, step, carry)[0], None
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 
@@ -34,8 +34,9 @@ def basin(
     states: Sequence[str] = (),
     num_exponents: int = 0,
     seed: int = 0,
+    precision: Literal["exact", "split", "tf32", "bf16"] = "exact",
     folder: str | Path | None = None,
-    chunk_size: int | None = None,
+    chunk_size: int | Literal["auto"] = "auto",
     shard: str | None = None,
     progress: bool = True,
 ) -> Results:
@@ -73,7 +74,8 @@ def basin(
         raise ValueError(
             f"sigmas must hold one above 0, got {listed}; without restarts use a rollout"
         )
-    job = Job(BASIN, model, puzzles, num_segments, seed, folder, chunk_size, shard, progress)
+    place = folder, chunk_size, shard
+    job = Job(BASIN, model, puzzles, num_segments, seed, precision, *place, progress)
     scale = float(start_scale(job.dynamics.initial))
     if scale == 0:
         raise ValueError(

@@ -1,7 +1,7 @@
 """What all experiments share: sweeping a model over puzzles, the record, tables and figures."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -13,24 +13,42 @@ import numpy as np
 from rrjax.analysis.table import Table
 from rrjax.checks import check_count, check_seed, refuse
 from rrjax.contract import Dynamics, count_updates
+from rrjax.dynamics.precision import (
+    check_precision,
+    default_precision,
+    exact_products,
+    state_precision,
+)
 from rrjax.experiments import reasoner
+from rrjax.experiments.chunks import Asked, ChunkSize, choose_chunk_size, chunk_advice
 from rrjax.experiments.reasoner import Puzzles, Reasoner
 from rrjax.experiments.shown import Figures, Summary
 from rrjax.jobs.devices import ChunkProgram, Compute, use_cpu_devices
+from rrjax.jobs.memory import memory_advice
+from rrjax.jobs.numerics import numeric_settings
 from rrjax.jobs.progress import progress
 from rrjax.jobs.shares import parse_share
-from rrjax.jobs.sweep import Sweep, Unfinished, run
+from rrjax.jobs.sweep import Sweep, Unfinished, claim, run
+from rrjax.keys import fixed_generator
 from rrjax.plots.canvas import Draw
 from rrjax.puzzles.batch import Batch
 from rrjax.results.axes import ArraySpec, describe_arrays
 from rrjax.results.results import Results
 from rrjax.store import Arrays, describe_run, version
 
-_CHUNK_VALUES = {"cpu": 100_000, "accelerator": 40_000_000}
-"""How many numbers of states and tangents a chunk may hold.
 
-More of them fall out of the cache of a processor's core (measured); fewer leave an accelerator idle
-(estimated from its memory, not measured)."""
+def precision_notes(results: Results) -> list[str]:
+    """Returns what a table says of a run's matrix products; nothing for a run that has none."""
+    options = results.record["options"]
+    precision = options.get("precision")
+    if precision is None:
+        return []
+    if precision == "exact":
+        return [f"Matrix products are exact {options['dtype']}."]
+    if options.get("num_exponents"):
+        state = state_precision(precision)
+        return [f"Matrix products are {precision} in tangents and {state} in states."]
+    return [f"Matrix products are {precision}."]
 
 
 @dataclass(frozen=True)
@@ -45,6 +63,7 @@ class Experiment:
       figures: `figures(results, **view)` returns by name functions that draw.
       check: `check(options, **view)` refuses a view that runs of these options do not have; the
         view is the keywords of `numbers` and `figures`. A command asks before it runs anything.
+      notes: `notes(results)` returns what the first table says of how the numbers were computed.
     """
 
     name: str
@@ -53,6 +72,7 @@ class Experiment:
     tables: Callable[[Any], list[Table]]
     figures: Callable[..., Mapping[str, Draw]]
     check: Callable[..., None] = lambda options: None
+    notes: Callable[[Results], list[str]] = precision_notes
 
     def results(self, arrays: Arrays, record: Mapping[str, Any]) -> Results:
         """Returns arrays with their axes, units and record, and how they came to be."""
@@ -63,7 +83,9 @@ class Experiment:
         """Returns the numbers of a result, and the tables that show them."""
         self.check(results.record["options"], **view)
         numbers = self.numbers(results, **view)
-        return Summary(numbers, self.tables(numbers))
+        first, *rest = self.tables(numbers)
+        first = first._replace(notes=[*first.notes, *self.notes(results)])
+        return Summary(numbers, [first, *rest])
 
     def draw(self, results: Results, **view: Any) -> Figures:
         """Returns the figures of a result."""
@@ -71,11 +93,12 @@ class Experiment:
         return Figures({name: draw() for name, draw in self.figures(results, **view).items()})
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Job:
     """One experiment on a model and puzzles: its sweep, in a folder or in memory, and its record.
 
-    Its attributes are the arguments of `rrjax.experiments.spectrum`.
+    Its attributes are the arguments of `rrjax.experiments.spectrum`, with the precision that `auto`
+    stands for, and `chunk`, how many items of the sweep ran together and why.
     """
 
     experiment: Experiment
@@ -83,19 +106,25 @@ class Job:
     puzzles: Puzzles
     num_segments: int
     seed: int
+    precision: str
     folder: str | Path | None
-    chunk_size: int | None
+    chunk_size: Asked
     shard: str | None
     progress: bool
+    chunk: ChunkSize = field(init=False)
 
     def __post_init__(self):
         check_count("num_segments", self.num_segments, least=1)
-        check_count("chunk_size", self.chunk_size, least=1)
+        if self.chunk_size != "auto":
+            check_count("chunk_size", self.chunk_size, least=1)
         check_seed("seed", self.seed)
         reasoner.check_puzzles(self.model, self.puzzles)
         if self.shard is not None and self.folder is None:
             raise ValueError(f"shard {self.shard} needs a folder, which the jobs share")
         use_cpu_devices()  # before anything below starts JAX
+        if self.precision == "auto":
+            self.precision = default_precision() if self.dtype == "float32" else "exact"
+        check_precision(self.precision, self.dynamics.initial)
 
     @cached_property
     def first_puzzle(self) -> Batch:
@@ -122,6 +151,22 @@ class Job:
         """The type of the state's numbers."""
         return jnp.result_type(*jax.tree.leaves(self.dynamics.initial)).name
 
+    def identity(self, facts: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns all that results depend on: some facts, and what all experiments depend on."""
+        return {
+            "job": self.experiment.name,
+            "model": self.described_model["sha256"],
+            "seed": self.seed,
+            "dtype": self.dtype,
+            "precision": self.precision,
+            "num_segments": self.num_segments,
+            "device": jax.devices()[0].device_kind,
+            "numerics": numeric_settings(),
+            "jax": jax.__version__,
+            "rrjax": version(),
+            **facts,
+        }
+
     def sweep(
         self,
         compute: Compute,
@@ -145,27 +190,28 @@ class Job:
         Raises:
           Unfinished: This job's shard is done, and chunks of other jobs are missing.
         """
-        everything = {
-            "job": self.experiment.name,
-            "model": self.described_model["sha256"],
-            "seed": self.seed,
-            "dtype": self.dtype,
-            "num_segments": self.num_segments,
-            "device": jax.devices()[0].device_kind,
-            "jax": jax.__version__,
-            "rrjax": version(),
-            **identity,
-        }
         folder = None if self.folder is None else Path(self.folder)
-        chunk_size = self.chunk_size or default_chunk(self.dynamics, num_tangents)
-        sweep = Sweep(folder, num_items, chunk_size, everything)
         share = parse_share(self.shard) if folder else None
         params = getattr(self.model, "params", ())
         program = ChunkProgram(compute, params if shared is None else shared, prepare)
-        program.check(chunk_size)
-        label = f"{self.experiment.name} of {self.described_model['name']}"
-        with progress(label, sweep.num_items_of(share), self.progress) as bar:
-            arrays = run(sweep, program, bar.report, share, program.parallel)
+        name = f"{self.experiment.name} of {self.described_model['name']}"
+        # the generator and the precision of products are ours, whatever JAX's settings say
+        with fixed_generator(), exact_products():
+            self.chunk = choose_chunk_size(
+                self.chunk_size, folder, program, self.dynamics, num_tangents, num_items, share
+            )
+            size, reason = self.chunk
+            sweep = Sweep(folder, num_items, size, self.identity(identity))
+            program.check(size)
+            number = sweep.num_items_of(share)
+            with (
+                memory_advice(lambda: chunk_advice(program, size, num_tangents)),
+                progress(name, number, self.progress) as bar,
+            ):
+                claim(sweep)  # a folder that is refused is the only thing to be said
+                if self.chunk_size == "auto":
+                    bar.tell(f"{name}: chunk size {size}, because {reason}")
+                arrays = run(sweep, program, bar.report, share, program.parallel)
         if not arrays:
             raise Unfinished(sweep)
         return arrays
@@ -183,13 +229,15 @@ class Job:
             "num_segments": self.num_segments,
             "seed": self.seed,
             "dtype": self.dtype,
-            "chunk_size": self.chunk_size,
+            "precision": self.precision,
+            "chunk_size": self.chunk.size,
         }
         record = {
             "model": self.described_model,
             "answer": reasoner.answer_field(self.dynamics),
             "puzzles": self.described_puzzles,
             "options": {**options, **shared_options},
+            "chunk_size_because": self.chunk.reason,
             "updates_per_segment": count_updates(self.dynamics.schedule),
             **facts,
         }
@@ -202,13 +250,6 @@ class Job:
 def fold_keys(key: jax.Array, items: np.ndarray) -> jax.Array:
     """Returns a key for each item, which depends on the item's number alone, not on its chunk."""
     return jax.vmap(partial(jax.random.fold_in, key))(jnp.asarray(items))
-
-
-def default_chunk(dynamics: Dynamics, num_tangents: int) -> int:
-    """Returns how many items run together: as many as `_CHUNK_VALUES` allows, at most 64."""
-    largest = max(jnp.size(leaf) for leaf in jax.tree.leaves(dynamics.initial))
-    platform = "cpu" if jax.default_backend() == "cpu" else "accelerator"
-    return max(1, min(64, _CHUNK_VALUES[platform] // (largest * (1 + num_tangents))))
 
 
 def check_readout(options: Mapping[str, Any], readout_segment: int | None = None) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from rrjax.analysis.noisy import PtrmSummary, summarize_ptrm
 from rrjax.checks import check_count, check_number
@@ -31,8 +32,9 @@ def ptrm(
     states: Sequence[str] = ("z_L",),
     num_exponents: int = 1,
     seed: int = 0,
+    precision: Literal["exact", "split", "tf32", "bf16"] = "exact",
     folder: str | Path | None = None,
-    chunk_size: int | None = None,
+    chunk_size: int | Literal["auto"] = "auto",
     shard: str | None = None,
     progress: bool = True,
 ) -> Results:
@@ -60,7 +62,8 @@ def ptrm(
     """
     check_count("num_runs", num_runs, least=1)
     check_number("sigma", sigma, above=0)
-    job = Job(PTRM, model, puzzles, num_segments, seed, folder, chunk_size, shard, progress)
+    place = folder, chunk_size, shard
+    job = Job(PTRM, model, puzzles, num_segments, seed, precision, *place, progress)
     disturb = partial(with_noise, num_segments=num_segments, fields=tuple(states) or None)
     grid = restarts.run_grid((sigma,), num_runs)
     arrays = restarts.measure(job, grid, disturb, states, num_exponents)

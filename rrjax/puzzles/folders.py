@@ -6,6 +6,7 @@ of each group. ARC's folders also hold `test_puzzles.json`.
 """
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -226,11 +227,15 @@ def _read_metadata(path: Path) -> Metadata:
     if isinstance(content, dict) and "total_puzzles" not in content:
         # HRM's builders write none
         content = {**content, "total_puzzles": content.get("total_groups")}
-    if not isinstance(content, dict) or set(content) != set(names):
+    if not isinstance(content, dict) or not set(names) <= set(content):
         keys = sorted(content) if isinstance(content, dict) else type(content).__name__
         raise ValueError(f"{path}: expected the keys {names}, found {keys}")
-    _check_metadata(path, content)
-    return Metadata(**content)
+    unknown = sorted(set(content) - set(names))
+    if unknown:
+        print(f"rrjax: {path}: {', '.join(unknown)} has no effect here", file=sys.stderr)
+    known = {name: content[name] for name in names}
+    _check_metadata(path, known)
+    return Metadata(**known)
 
 
 def _check_metadata(path: Path, content: dict) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from rrjax.puzzles import text_files
+from rrjax.puzzles.csv_tables import csv_rows, first_line, is_header
 from rrjax.puzzles.dataset import PuzzleSet
 from rrjax.puzzles.folders import read_folder
 from rrjax.puzzles.maze import CHARSET, Mazes
@@ -27,14 +28,17 @@ def read(path: str | Path, split: str = "test", max_puzzles: int | None = None) 
     path = Path(path)
     if path.is_dir():
         return read_folder(path, split)[:max_puzzles]
-    _, line = next(text_files.numbered_lines(path), (0, ""))
-    if "question" in line.lower() or line.lower().startswith("source"):
-        _, row = next(text_files.csv_rows(path), (0, []))
-        question = "".join(row[1:2])  # none without a first row
-        if question and not question.strip(CHARSET):
-            listing = text_files.read_maze_csv(path, max_puzzles)
-            return build_mazes(Mazes(listing.questions, listing.answers), source=str(path))
-        listing = text_files.read_csv(path, max_puzzles=max_puzzles)
-    else:
+    _, line = first_line(path)
+    if not is_header(line):
         listing = text_files.read_list(path, max_puzzles)
+    elif _holds_mazes(path):
+        listing = text_files.read_maze_csv(path, max_puzzles)
+        return build_mazes(Mazes(listing.questions, listing.answers), source=str(path))
+    else:
+        listing = text_files.read_csv(path, max_puzzles=max_puzzles)
     return build_sudokus(text_files.fill_solutions(listing), source=str(path))
+
+
+def _holds_mazes(path: Path) -> bool:
+    row = next(csv_rows(path), None)
+    return row is not None and not row.question.strip(CHARSET)

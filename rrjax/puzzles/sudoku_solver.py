@@ -2,6 +2,11 @@
 
 One Python integer per digit holds the cells (one bit each) where the digit may still stand. Python
 integers have any width, so that sixteen rows need no other code than four.
+
+A few boards have no solution, and the search would need millions of guesses to see it. Where it
+has found no solution after many guesses, a second search decides whether there is one: it tries
+every candidate of every cell and strikes out those that singles refute. Difficulty is counted by
+the first search alone.
 """
 
 from collections.abc import Callable
@@ -12,7 +17,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rrjax.checks import check_count
-from rrjax.puzzles.sudoku import board_size, check_boards, geometry
+from rrjax.puzzles.sudoku import board_size, check_boards, compact_board, geometry
+
+# The hardest puzzles known need fewer than 4,000 guesses at 9x9. Past this many without a solution
+# (a second or two) the other search is asked.
+_PATIENCE = 20_000
+# The other search takes seconds for so many tries. It strikes out most boards within the first
+# few hundred.
+_MAX_PROBES = 50_000
+# A board that neither search decides is given up after some minutes.
+_MAX_GUESSES = 5_000_000
 
 
 class Solution(NamedTuple):
@@ -24,7 +38,8 @@ class Solution(NamedTuple):
         guesses: Values tried in cells that singles left open, over the whole search; 0 where
             singles decide everything. With one solution and limit >= 2 the search is exhaustive,
             so this is a property of the puzzle (though not quite of its symmetry class: among
-            equally good cells the search branches on the first).
+            equally good cells the search branches on the first). Without a solution it is the
+            number after which the search was given up or complete.
     """
 
     count: int
@@ -67,15 +82,34 @@ def solve_sudoku(board: ArrayLike, limit: int = 2) -> Solution:
         Count, first solution and guesses. A board whose clues clash has count 0.
 
     Raises:
-        ValueError: No single board, wrong values, or limit < 1.
+        ValueError: No single board, wrong values, or limit < 1; or no solution within millions of
+            guesses, and no proof that there is none.
     """
     board = check_boards(board)
     if board.ndim != 1:
         raise ValueError(f"board: expected one board (n * n,), found shape {board.shape}")
     check_count("limit", limit, least=1)
-    size = board_size(board)
-    states, guesses, _ = search(tables(size), start(tables(size), board.tolist()), limit)
-    return Solution(len(states), to_board(size, states[0]) if states else None, guesses)
+    masks = tables(board_size(board))
+    states, guesses, _ = _search_patiently(masks, start(masks, board.tolist()), limit, board)
+    return Solution(len(states), to_board(masks.size, states[0]) if states else None, guesses)
+
+
+def _search_patiently(masks: Tables, state: State, limit: int, board: np.ndarray) -> Outcome:
+    """Searches for up to `limit` solutions, and asks the other search where none comes up."""
+    outcome = search(masks, state, limit, _PATIENCE)
+    if outcome.complete:
+        return outcome
+    solvable = True if outcome.states else is_solvable(masks, state, _MAX_PROBES)
+    if solvable is False:
+        return outcome
+    outcome = search(masks, state, limit, None if solvable else _MAX_GUESSES)
+    if not (outcome.complete or outcome.states):
+        raise ValueError(
+            f"board: expected one that the solver decides, found no solution of "
+            f"{compact_board(board)} in {outcome.guesses:,} guesses and no proof that there is "
+            "none; leave this board out, or give its solution"
+        )
+    return outcome
 
 
 @cache
@@ -137,6 +171,48 @@ def search(
             if len(solutions) == limit:
                 break
     return Outcome(solutions, guesses, True)
+
+
+def is_solvable(masks: Tables, state: State, max_probes: int) -> bool | None:
+    """Says whether a state has a solution; None where `max_probes` tries do not decide it.
+
+    The search is depth first as `search` is, but before it branches it tries every candidate and
+    strikes out those that singles refute.
+    """
+    stack = [State(list(state.candidates), state.open_cells)]
+    probes = 0
+    while stack:
+        candidates, open_cells = stack.pop()
+        open_cells, tried = _strike_out(masks, candidates, open_cells)
+        probes += tried
+        if open_cells == 0:
+            return True
+        if probes > max_probes:
+            return None
+        if open_cells > 0:
+            stack.extend(_branches(masks, State(candidates, open_cells), None))
+    return False
+
+
+def _strike_out(masks: Tables, candidates: list[int], open_cells: int) -> tuple[int, int]:
+    """Places singles and strikes out what they refute in `candidates`, until nothing changes.
+
+    Returns:
+        The cells still open, -1 for a contradiction; and the number of candidates tried.
+    """
+    tried = 0
+    while (open_cells := propagate(masks, candidates, open_cells)) > 0:
+        before = list(candidates)
+        for cell in _bits(open_cells):
+            for digit in range(masks.size):
+                if candidates[digit] & cell:
+                    tried += 1
+                    after = _placed(masks, candidates, cell, digit)
+                    if propagate(masks, after, open_cells ^ cell) < 0:
+                        candidates[digit] ^= cell
+        if candidates == before:
+            break
+    return open_cells, tried
 
 
 def propagate(masks: Tables, candidates: list[int], open_cells: int) -> int:
@@ -213,12 +289,14 @@ def _branches(
     digits.reverse()  # the last one is popped first
     if shuffle:
         shuffle(digits)
-    branches = []
-    for digit in digits:
-        after = [cells & ~cell for cells in candidates]
-        after[digit] = candidates[digit] & masks.untouched[cell]
-        branches.append(State(after, open_cells ^ cell))
-    return branches
+    return [State(_placed(masks, candidates, cell, d), open_cells ^ cell) for d in digits]
+
+
+def _placed(masks: Tables, candidates: list[int], cell: int, digit: int) -> list[int]:
+    """Returns the candidates after a digit is placed in a cell that may hold it."""
+    after = [cells & ~cell for cells in candidates]
+    after[digit] = candidates[digit] & masks.untouched[cell]
+    return after
 
 
 def _fewest_candidates(candidates: list[int], open_cells: int) -> int:

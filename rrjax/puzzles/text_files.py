@@ -1,21 +1,21 @@
 """Reads puzzles from text: plain lists of Sudokus, and the CSV files of Sudokus and mazes."""
 
-import csv
 import re
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from rrjax.puzzles.csv_tables import csv_rows, numbered_lines
 from rrjax.puzzles.maze import Mazes, check_mazes, parse_maze
 from rrjax.puzzles.sudoku import Puzzles, compact_board, is_solved, parse_board, respects_givens
 from rrjax.puzzles.sudoku_solver import solve_sudoku
 
-HEADER = ["source", "question", "answer", "rating"]
 _BOARDS_AT_ONCE = 2**16
+# of a second column: as long as the smallest board, and of the characters of boards
+_SOLUTION = re.compile(r"[.\dA-Ga-g]{16,}")
 
 
 class Listing(NamedTuple):
@@ -42,10 +42,11 @@ _Entry = tuple[int, str, str]  # number of the line, question, answer
 
 
 def read_list(path: str | Path, max_puzzles: int | None = None) -> Listing:
-    """Reads one Sudoku per line, optionally followed by a separator and its solution.
+    """Reads one Sudoku per line, optionally followed by its solution and by further columns.
 
-    Blank lines and lines that start with `#` are skipped; a separator is a comma, a semicolon or
-    white space; characters as in `parse_board`.
+    Blank lines and lines that start with `#` are skipped. A comma, a semicolon or white space
+    separates columns; characters are those of `parse_board`. A second column of other characters
+    is no solution, and is not read either.
 
     Raises:
         ValueError: A line that holds no board of the size of the first, or a wrong solution.
@@ -59,15 +60,20 @@ def read_list(path: str | Path, max_puzzles: int | None = None) -> Listing:
 def read_csv(
     path: str | Path, min_rating: int | None = None, max_puzzles: int | None = None
 ) -> Listing:
-    """Reads Sudoku-Extreme's CSV: `source,question,answer,rating` with one header line.
+    """Reads the Sudokus of a CSV by the names in its header.
+
+    Such are Sudoku-Extreme's `source,question,answer,rating` and the headers of Kaggle's data sets,
+    `quizzes,solutions` and `id,puzzle,solution,clues,difficulty`; other columns are not read.
 
     Args:
         path: The file.
-        min_rating: Least rating (guesses of the tdoku solver) to keep; None for all.
+        min_rating: Least rating to keep (in Sudoku-Extreme guesses of the tdoku solver); None for
+            all.
         max_puzzles: Number of kept puzzles after which to stop.
 
     Raises:
-        ValueError: Another header, a row without four fields, or a wrong board or solution.
+        ValueError: An unknown header, a row with another number of fields, a rating that is no
+            number, or a wrong board or solution.
     """
     path = Path(path)
     listing = _listing(path, islice(_csv_entries(path, min_rating), max_puzzles), parse_board)
@@ -76,18 +82,17 @@ def read_csv(
 
 
 def read_maze_csv(path: str | Path, max_puzzles: int | None = None) -> Listing:
-    """Reads the official CSV: `source,question,answer,rating`, n * n characters of "# SGo" each.
+    """Reads mazes and their answers from a CSV, n * n characters of "# SGo" each.
 
-    An answer must keep walls, S and G. It need not be a shortest path (`is_shortest_path`): the
-    official labels are taken as they are.
+    The official header is `source,question,answer,rating`. An answer must keep walls, S and G. It
+    need not be a shortest path (`is_shortest_path`): the official labels are taken as they are.
 
     Raises:
-        ValueError: Another header, a row without four fields, another size than the first, or a
-            wrong maze or answer.
+        ValueError: An unknown header or one without answers, a row with another number of fields,
+            another size than the first, or a wrong maze or answer.
     """
     path = Path(path)
-    entries = ((line, row[1], row[2]) for line, row in csv_rows(path))
-    listing = _listing(path, islice(entries, max_puzzles), parse_maze)
+    listing = _listing(path, islice(_maze_entries(path), max_puzzles), parse_maze)
     check_mazes(Mazes(listing.questions, listing.answers), str(path))
     return listing
 
@@ -149,64 +154,42 @@ def fill_solutions(listing: Listing) -> Puzzles:
     return Puzzles(listing.questions.astype(np.int32), solutions.astype(np.int32))
 
 
-def csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yields the number of the line and the four fields of every row of a CSV.
-
-    Raises:
-        ValueError: No such file, no text, another header, or another number of fields.
-    """
-    with closing(numbered_lines(path)) as lines:
-        reader = csv.reader(line for _, line in lines)
-        try:
-            header = next(reader, [])
-            if header != HEADER:
-                wanted = ",".join(HEADER)
-                raise ValueError(f"{path}, line 1: expected the header {wanted}, found {header}")
-            for row in reader:
-                if len(row) != len(HEADER):
-                    raise ValueError(
-                        f"{path}, line {reader.line_num}: expected {','.join(HEADER)}, found {row}"
-                    )
-                yield reader.line_num, row
-        except csv.Error as error:
-            raise ValueError(f"{path}: expected comma-separated rows, found {error}") from None
-
-
-def numbered_lines(path: Path) -> Generator[tuple[int, str], None, None]:
-    """Yields the number and the stripped text of each line.
-
-    Raises:
-        ValueError: No such file, or no text.
-    """
-    if not path.is_file():
-        raise ValueError(f"{path}: expected a file or a data-set folder, found nothing there")
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        try:
-            for number, line in enumerate(file, start=1):
-                yield number, line.strip()
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{path}: expected a text file (UTF-8), found {error}") from None
-
-
 def _list_entries(path: Path) -> Iterator[_Entry]:
     for number, line in numbered_lines(path):
-        if not line or line.startswith("#"):
-            continue
-        board, *rest = re.split(r"\s*[,;\s]\s*", line)
-        if len(rest) > 1:
-            raise ValueError(
-                f"{path}, line {number}: expected a puzzle and at most a solution, "
-                f"found {1 + len(rest)} fields"
-            )
-        yield number, board, rest[0] if rest else ""
+        line = line.strip()
+        if line and not line.startswith("#"):
+            board, *rest = re.split(r"\s*[,;\s]\s*", line)
+            is_solution = rest and _SOLUTION.fullmatch(rest[0])
+            yield number, board, rest[0] if is_solution else ""
 
 
 def _csv_entries(path: Path, min_rating: int | None) -> Iterator[_Entry]:
-    for line, (_, question, answer, rating) in csv_rows(path):
-        if not re.fullmatch(r"-?\d+", rating):
-            raise ValueError(f"{path}, line {line}: expected an integer rating, found {rating!r}")
-        if min_rating is None or int(rating) >= min_rating:
-            yield line, question, answer
+    for line, question, answer, rating in csv_rows(path):
+        if min_rating is not None and rating is None:
+            raise ValueError(
+                f"min_rating: expected a CSV with a column rating or difficulty, found none in "
+                f"{path}"
+            )
+        is_rated = rating is not None and (rating.strip() or min_rating is not None)
+        value = _rating(path, line, rating or "") if is_rated else 0
+        if min_rating is None or value >= min_rating:
+            yield line, question.strip(), (answer or "").strip()
+
+
+def _rating(path: Path, line: int, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(
+            f"{path}, line {line}: expected a number as the rating, found {text!r}"
+        ) from None
+
+
+def _maze_entries(path: Path) -> Iterator[_Entry]:
+    for line, question, answer, _ in csv_rows(path):
+        if not answer:
+            raise ValueError(f"{path}, line {line}: expected a maze with its answer, found none")
+        yield line, question, answer
 
 
 def _listing(path: Path, entries: Iterable[_Entry], parse: Callable[[str], np.ndarray]) -> Listing:

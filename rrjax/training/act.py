@@ -13,9 +13,16 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from rrjax.cells import Config, Readout, bind_vector, initial_state
-from rrjax.cells.layers import Params
-from rrjax.contract import Dynamics, State, run_segment, run_updates, split_last
+from rrjax.cells.layers import GATED, Params
+from rrjax.contract import Dynamics, State, run_segment, run_updates, split_last, updates
 from rrjax.puzzles.batch import Batch
+
+STORED = jax.checkpoint_policies.save_from_both_policies(
+    jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+    jax.checkpoint_policies.save_only_these_names(GATED),
+)
+"""What the backward pass of an update finds stored: its products with weights, and the gated units.
+It computes norms, activations and attention again, which is faster than reading them."""
 
 Flat = dict[str, Array]
 """Parameters by their flat PyTorch names."""
@@ -69,13 +76,16 @@ def segment_with_gradient(dynamics: Dynamics, state: State) -> State:
 
     These are the last `dynamics.gradient_updates` updates. The incoming state is detached, and so
     is the context of the earlier updates: a `stop_gradient` after them would leave their tangents
-    to be computed and thrown away.
+    to be computed and thrown away. The last updates are unrolled: a scan would stack what each
+    stores for the backward pass into arrays that are filled with zeros, written and read.
     """
     assert dynamics.gradient_updates is not None
     head, tail = split_last(dynamics.schedule, dynamics.gradient_updates)
     state = jax.lax.stop_gradient(state)
     state = run_updates(head, jax.lax.stop_gradient(dynamics), state, None)
-    return run_updates(tail, dynamics, state, None)
+    for update in updates(tail):
+        state = jax.checkpoint(update, policy=STORED)(dynamics.context, state, None)
+    return state
 
 
 def run_slots(

@@ -16,6 +16,8 @@ from rrjax.checks import check_count
 from rrjax.contract import State, run_segment
 from rrjax.dynamics.rollout import run_segments
 from rrjax.dynamics.starts import perturb
+from rrjax.jobs.memory import SATURATING_VALUES, free_memory
+from rrjax.keys import make_key
 from rrjax.outcomes import VALID_PATH, has_paths, is_solved, is_valid_path
 from rrjax.puzzles import PuzzleSet
 from rrjax.puzzles.arc import Task
@@ -96,6 +98,45 @@ def evaluate(
     return means | {f"pass@{k}": value for k, value in score_arc(judged, ballot).pass_at.items()}
 
 
+def evaluation_size(
+    flat: dict[str, Any],
+    config: Config,
+    training_size: int,
+    number: int,
+    place: Place = lambda tree: tree,
+) -> int:
+    """Returns how many puzzles to evaluate together.
+
+    On a processor that is the batch size of training. An accelerator takes the largest
+    2ⁿ · `training_size` that is of use to it and for which its memory suffices: an evaluation
+    stores nothing for a backward pass. The metrics are the same up to round-off.
+
+    Args:
+      flat, config, place: As in `evaluate`.
+      training_size: The batch size of training, which fits.
+      number: How many puzzles are evaluated.
+    """
+    if jax.default_backend() == "cpu":
+        return training_size
+    useful = min(number, SATURATING_VALUES // (config.num_tokens * config.arch.hidden_size))
+    size = training_size
+    while 2 * size <= useful:
+        size *= 2
+    while size > training_size and not _fits(flat, config, size, place):
+        size //= 2
+    return int(multihost_utils.broadcast_one_to_all(np.int32(size)))
+
+
+def _fits(flat: dict[str, Any], config: Config, size: int, place: Place) -> bool:
+    """Returns whether the memory of a device suffices for the program of so many puzzles."""
+    blank = np.zeros((size, config.seq_len), np.int32)
+    batch, rows = place((Batch(blank, blank, blank[:, 0]), np.arange(size)))
+    # the compiler keeps the program: the evaluation does not compile it again
+    analysis = _outcomes.lower(config, flat, batch, rows, None).compile().memory_analysis()
+    free = free_memory(jax.local_devices()[0])
+    return analysis is None or free is None or analysis.temp_size_in_bytes <= free
+
+
 @functools.partial(jax.jit, static_argnums=0)
 def _outcomes(
     config: Config, flat: dict[str, Array], batch: Batch, rows: Array, noise: StartNoise | None
@@ -107,7 +148,7 @@ def _outcomes(
         dynamics = bind(params, config, tokens, puzzle_id)
         start = dynamics.initial
         if noise is not None:
-            key = jax.random.fold_in(jax.random.key(noise.seed), row)
+            key = jax.random.fold_in(make_key(noise.seed), row)
             start = perturb(key, start, noise.sigma)
         start, number = dynamics.start(start), config.arch.halt_max_steps
         # training computes in the precision of the device, and so does its evaluation

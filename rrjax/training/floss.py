@@ -13,6 +13,7 @@ from rrjax.flossing import losses as flossing_losses
 from rrjax.flossing.differentiable import exponents
 from rrjax.flossing.losses import answer_kl, mean_over
 from rrjax.flossing.steps import apply_gradient, check_steps, num_skipped
+from rrjax.keys import make_key
 from rrjax.outcomes import is_right
 from rrjax.puzzles.batch import Batch
 from rrjax.training.act import Flat
@@ -100,7 +101,7 @@ def floss_step(
     """
     old = state.floss
     assert old is not None
-    key = jax.random.fold_in(jax.random.key(state.seed), _FRAMES)
+    key = jax.random.fold_in(make_key(state.seed), _FRAMES)
     key = jax.random.fold_in(key, old.count)
     (value, numbers), gradient = jax.value_and_grad(batch_loss, has_aux=True)(
         state.trained, state.fixed, config, recipe.floss, batch, key, reference

@@ -14,6 +14,7 @@ import optax
 from jax.experimental import multihost_utils
 
 from rrjax.jobs.devices import Device
+from rrjax.keys import fixed_generator
 from rrjax.models import PUZZLES, save_model
 from rrjax.puzzles.arc_evaluate import Ballot, write_submission
 from rrjax.puzzles.folders import write_folder
@@ -22,7 +23,13 @@ from rrjax.training import logs
 from rrjax.training.act import Flat
 from rrjax.training.checkpoints import Checkpoints
 from rrjax.training.data import Sampler
-from rrjax.training.evaluate import StartNoise, evaluate, read_arc_test, segment_statistics
+from rrjax.training.evaluate import (
+    StartNoise,
+    evaluate,
+    evaluation_size,
+    read_arc_test,
+    segment_statistics,
+)
 from rrjax.training.floss import check_floss, floss_before, floss_step
 from rrjax.training.monitor import Monitor
 from rrjax.training.optimizers import recipe_schedule
@@ -76,7 +83,7 @@ def train(
     run_step, run_floss = placement.jit(train_step), _floss_program(task, placement)
     _claim(task, settings, folder)
     log = logs.Logs(folder)
-    with closing(Checkpoints(folder / "checkpoints")) as checkpoints:
+    with fixed_generator(), closing(Checkpoints(folder / "checkpoints")) as checkpoints:
         state = placement.state(init_train_state(config, recipe))
         state, record = checkpoints.restore(state) or (state, {"losses": ()})
         monitor = Monitor(settings.spike_factor, record["losses"])
@@ -196,9 +203,10 @@ def _evaluate(
     Metrics from the clean start come first, and then those from perturbed starts, named by σ.
     `ballot` collects the answers from the clean start.
     """
-    number = settings.eval_puzzles or len(task.test)
+    number = min(settings.eval_puzzles or len(task.test), len(task.test))
     size, params = task.recipe.global_batch_size, model_params(state, task.recipe)
-    arguments = (params, task.config, task.test, size, number, placement.rows)
+    together = evaluation_size(params, task.config, size, number, placement.rows)
+    arguments = (params, task.config, task.test, together, number, placement.rows)
     outcome = evaluate(*arguments, ballot=ballot)
     for sigma in settings.eval_sigmas:
         noisy = evaluate(*arguments, noise=StartNoise(sigma, task.recipe.seed))
@@ -206,7 +214,8 @@ def _evaluate(
         outcome |= {f"{name}@sigma={sigma:g}": value for name, value in noisy.items()}
     tables: dict[str, list[logs.Row]] = {}
     if settings.log_recursion or settings.log_latents:
-        statistics = segment_statistics(*arguments)
+        # the variance over puzzles is that of a batch, which stays the batch of training
+        statistics = segment_statistics(*arguments[:3], size, *arguments[4:])
         if settings.log_recursion:
             tables[logs.RECURSION] = statistics.metrics
         if settings.log_latents:

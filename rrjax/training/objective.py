@@ -216,9 +216,9 @@ def _cross_entropy(logits: Array, labels: Array, loss_type: LossType) -> Array:
     wide = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
     stable = loss_type == "stablemax_cross_entropy"
     log_p = log_stablemax(wide) if stable else jax.nn.log_softmax(wide, axis=-1)
-    valid = labels != IGNORE_LABEL
-    picked = jnp.take_along_axis(log_p, jnp.where(valid, labels, 0)[..., None], axis=-1)[..., 0]
-    return -jnp.where(valid, picked, 0)
+    # no entry is chosen for an ignored label; the gradient of a gather would be a scatter
+    chosen = labels[..., None] == jnp.arange(logits.shape[-1])
+    return -jnp.where(chosen, log_p, 0).sum(-1)
 
 
 def _binary_cross_entropy(logits: Array, targets: Array) -> Array:

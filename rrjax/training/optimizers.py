@@ -90,11 +90,12 @@ def sign_sgd_rows(
     Gradients of equal ids are summed before the sign is taken. Every other row keeps its bits.
     """
     learning_rate = jnp.asarray(learning_rate, table.dtype)
-    rows, inverse = jnp.unique(ids, return_inverse=True, size=len(ids), fill_value=len(table))
-    summed = jnp.zeros_like(grads).at[inverse].add(grads)
-    old = table.at[rows].get(mode="clip")
-    new = old * (1 - learning_rate * weight_decay) - learning_rate * jnp.sign(summed)
-    return table.at[rows].set(new, mode="drop")
+    # sums by a product: scattered additions take no fixed order on a GPU, and wait for each other
+    equal = ids[:, None] == ids  # (batch, batch)
+    summed = jnp.dot(equal.astype(grads.dtype), grads, precision=jax.lax.Precision.HIGHEST)
+    new = table[ids] * (1 - learning_rate * weight_decay) - learning_rate * jnp.sign(summed)
+    is_first = equal.argmax(1) == jnp.arange(len(ids))  # only the first of equal ids writes
+    return table.at[jnp.where(is_first, ids, len(table))].set(new, mode="drop")
 
 
 def main_optimizer(recipe: Recipe) -> optax.GradientTransformation:

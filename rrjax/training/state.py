@@ -8,6 +8,7 @@ import optax
 from jaxtyping import Array, Int, UInt32
 
 from rrjax.cells import Config, flatten, init_params, is_trained
+from rrjax.keys import make_key
 from rrjax.puzzles.batch import Batch
 from rrjax.training.act import Flat, Slots, empty_slots
 from rrjax.training.optimizers import floss_optimizer, main_optimizer
@@ -49,7 +50,7 @@ class TrainState(NamedTuple):
 def init_train_state(config: Config, recipe: Recipe, params: Any = None) -> TrainState:
     """Returns the state before the first step, from `params` or drawn by the recipe's seed."""
     if params is None:
-        params = init_params(jax.random.key(recipe.seed), config)
+        params = init_params(make_key(recipe.seed), config)
     trained, fixed = partition(params)
     num_slots = recipe.global_batch_size * recipe.augmentation.trajectories
     blank = jnp.zeros((num_slots, config.seq_len), jnp.int32)

@@ -6,6 +6,7 @@ import optax
 from jaxtyping import Array
 
 from rrjax.cells import Config, initial_state, unflatten
+from rrjax.keys import make_key
 from rrjax.puzzles.batch import Batch
 from rrjax.training.act import refill
 from rrjax.training.augment import starts
@@ -38,7 +39,7 @@ def train_step(
       trajectories or segments see `objective.Gradients`.
     """
     augmentation = recipe.augmentation
-    key = jax.random.fold_in(jax.random.key(state.seed), state.step)
+    key = jax.random.fold_in(make_key(state.seed), state.step)
 
     # refill: each slot that has halted gets a new puzzle, once for each of its trajectories
     start = initial_state(unflatten(state.trained | state.fixed), config)

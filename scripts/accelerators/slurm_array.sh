@@ -16,4 +16,4 @@ model=${2:?give a model}
 shift 2
 : "${SLURM_ARRAY_TASK_ID:?submit this with sbatch; rrjax takes its share from the array}"
 echo "task $SLURM_ARRAY_TASK_ID of $SLURM_ARRAY_TASK_COUNT"
-exec rrjax spectrum "$model" --out "$folder" "$@"
+exec rrjax spectrum "$model" --out "$folder" --shard slurm "$@"

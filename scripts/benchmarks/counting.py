@@ -12,6 +12,12 @@ from typing import Any
 import jax
 from jax.extend import core
 
+_ALGORITHMS = {
+    jax.lax.DotAlgorithmPreset.TF32_TF32_F32: "tf32",
+    jax.lax.DotAlgorithmPreset.TF32_TF32_F32_X3: "tf32 x 3",
+    jax.lax.DotAlgorithmPreset.BF16_BF16_F32_X9: "bf16 x 9",
+}
+
 Counted = tuple[int, Any]
 """How often a matrix product runs, and its equation."""
 
@@ -54,8 +60,9 @@ def _trips(eqn: Any) -> int:
 def flops(jaxpr: Any) -> Counter[str]:
     """Counts the floating-point operations of all matrix products by how they are computed.
 
-    The keys are `bf16`, `tf32`, `float32` and `float64` for the operands' bits, and `default` for
-    float32 operands that leave the choice to the device.
+    The keys are `bf16`, `tf32`, `float32` and `float64` for the operands' bits, `tf32 x 3` and
+    `bf16 x 9` for float32 products that several shorter ones make up, and `default` for float32
+    operands that leave the choice to the device.
     """
     total: Counter[str] = Counter()
     for times, eqn in products(jaxpr):
@@ -86,8 +93,8 @@ def kind(eqn: Any) -> str:
     dtype, precision = eqn.invars[0].aval.dtype.name, eqn.params["precision"]
     if dtype != "float32":
         return "bf16" if dtype == "bfloat16" else dtype
-    if precision == jax.lax.DotAlgorithmPreset.TF32_TF32_F32:
-        return "tf32"
+    if precision in _ALGORITHMS:
+        return _ALGORITHMS[precision]
     highest = jax.lax.Precision.HIGHEST
     return "float32" if precision in (highest, (highest, highest)) else "default"
 

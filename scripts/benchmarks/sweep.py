@@ -26,7 +26,7 @@ from rrjax.cells import Config, init_params
 from rrjax.cli import COMMANDS
 from rrjax.experiments import restarts
 from rrjax.experiments.basins import perturbed
-from rrjax.experiments.experiment import default_chunk
+from rrjax.experiments.chunks import cached_size
 from rrjax.jobs.devices import ChunkProgram, use_cpu_devices
 from rrjax.jobs.sweep import Sweep, run
 from rrjax.models import Model, load_model
@@ -69,7 +69,9 @@ def basin_work(config: Config, num_segments: int) -> ChunkProgram:
     params = init_params(jax.random.key(0), config)
     model = Model(config, params, {}, "random", "", Path())
     puzzles = load_model("trm-sudoku9").test_puzzles()
-    compute = functools.partial(restarts.measure_chunk, model, num_segments, 0, perturbed)
+    compute = functools.partial(
+        restarts.measure_chunk, model, restarts.Measurement(num_segments, 0, "exact"), perturbed
+    )
     prepare = functools.partial(restarts.prepare_runs, puzzles, restarts.run_grid((0.3,), 7), 0)
     return ChunkProgram(compute, params, prepare)
 
@@ -110,7 +112,7 @@ def compare_engine(options: Options) -> dict[str, float]:
     config = bundled("trm-sudoku9")
     work = basin_work(config, options.num_segments)
     model = load_model("trm-sudoku9")
-    size = default_chunk(model.bind(model.test_puzzles().inputs[0]), 0)
+    size = cached_size(model.bind(model.test_puzzles().inputs[0]), 0)
     rounds = -(-options.num_chunks // work.parallel)
     number = rounds * work.parallel * size
 

@@ -2,7 +2,7 @@
 
 The judge is a float64 run from the same frame. Where a trajectory is chaotic the float32 state
 leaves the float64 one, and the difference is that of two runs of the same system, not an error of
-the method; shortened products (tf32, bf16) are therefore also compared with exact float32
+the method; shortened tangents (tf32, bf16) are therefore also compared with those of split
 products, whose states are the same to the bit.
 
 Usage: python -m scripts.studies.noise_floor [--model trm-sudoku9] [--out noise_floor.json]
@@ -104,14 +104,15 @@ def measure(dynamics: Dynamics, frame: Any, num_segments: int, precision: str) -
 
 
 def variants(models: dict[str, Model], tokens: np.ndarray) -> dict[str, tuple[Dynamics, str]]:
-    """Returns by name the dynamics of a puzzle and how the tangents' products are computed."""
+    """Returns by name the dynamics of a puzzle and the precision of its spectrum."""
     bound = {dtype: model.bind(tokens) for dtype, model in models.items()}
     wide = bound["float32"]
     return {
         "float64": (bound["float64"], "exact"),
         "float32": (wide, "exact"),
-        "float32, tf32 tangent products": (wide, "tf32"),
-        "float32, bf16 tangent products": (wide, "bf16"),
+        "float32, split": (wide, "split"),
+        "float32, tf32 tangents": (wide, "tf32"),
+        "float32, bf16 tangents": (wide, "bf16"),
         "bf16 forward, float32 tangents": (
             forward_in_bfloat16(wide, bound["bfloat16"]),
             "exact",
@@ -145,9 +146,9 @@ def measure_all(options: Options) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 
 def compare(found: dict[str, tuple[np.ndarray, np.ndarray]]) -> list[dict[str, Any]]:
-    """Compares exponents, in nats per update, with those of float64 and of exact float32."""
+    """Compares exponents, in nats per update, with those of float64 and of split products."""
     pairs = [(name, "float64") for name in found if name != "float64"]
-    pairs += [(name, "float32") for name in found if name.endswith("products")]
+    pairs += [(f"float32, {name} tangents", "float32, split") for name in ("tf32", "bf16")]
     rows = []
     for name, judge in pairs:
         difference = np.abs(found[name][0].astype(np.float64) - found[judge][0])

@@ -191,7 +191,7 @@ def test_a_request_that_no_csv_answers_writes_nothing(tmp_path, csv, capsys, opt
     ("row", "message"),
     [
         ("web,{board},{answer}", "train.csv, line 3: expected source,question,answer,rating"),
-        ("web,{board},{answer},hard", "train.csv, line 3: expected an integer rating, found"),
+        ("web,{board},{answer},hard", "line 3: expected a number as the rating, found"),
         ("web,{board}.,{answer},1", "line 3: board: expected [16, 36, 81, 256] characters"),
         ("web,{board},12,1", "line 3: board: expected [16, 36, 81, 256] characters, found 2"),
         ("web,{board},{answer}{answer},1", "train.csv, line 3: board: expected [16, 36, 81"),
@@ -212,8 +212,9 @@ def test_a_bad_line_is_named(tmp_path, csv, capsys, row, message):
 
 
 def test_files_that_do_not_go_together_are_refused(tmp_path, csv, capsys):
-    (csv / "train.csv").write_text("question,answer\n")
-    assert "line 1: expected the header source," in refused(tmp_path, capsys, "--csv", str(csv))
+    (csv / "train.csv").write_text("name,answer\n")
+    error = refused(tmp_path, capsys, "--csv", str(csv))
+    assert "train.csv, line 1: unknown header 'name,answer'" in error
     (six,) = generate_sudokus(6, 1, seed=0).solutions
     text = f"source,question,answer,rating\nweb,{compact_board(six)},{compact_board(six)},0\n"
     (csv / "train.csv").write_text(text)
@@ -225,6 +226,81 @@ def test_files_that_do_not_go_together_are_refused(tmp_path, csv, capsys):
 
 def test_a_rating_without_a_csv_is_refused(tmp_path, capsys):
     assert "without a csv; clues says" in refused(tmp_path, capsys, *SMALL, "--min-rating", "3")
+
+
+@pytest.fixture
+def boards(tmp_path) -> Path:
+    """A list as people have it: comments, ratings, repeats, and boards without one solution."""
+    puzzles = generate_sudokus(4, 30, seed=3)
+    lines = [f"{compact_board(board)},7.2;hard" for board in puzzles.boards]
+    renamed = compact_board(puzzles.boards[4]).translate(str.maketrans("1234", "4321"))
+    lines += [renamed, "11" + "0" * 14, "." * 16, "1" + "." * 15, lines[0].replace(".", "0")]
+    path = tmp_path / "boards.txt"
+    path.write_text("\r\n".join(["# from somewhere", "", *lines, "  "]))
+    return path
+
+
+def rows_of(folder: Path, split: str) -> list[bytes]:
+    return [row.tobytes() for row in read_folder(folder, split).inputs]
+
+
+def test_a_list_becomes_a_folder_of_different_puzzles_with_one_solution(tmp_path, boards, capsys):
+    options = ("--list", str(boards), "--unsuitable", "skip")
+    first = make(tmp_path / "a", *options, "--num-aug", "2")
+    output = capsys.readouterr()
+    for line in ("1 puzzles with no solution", "2 puzzles with several solutions"):
+        assert f"rrjax: left out {line}\n" in output.err
+    numbers = len(rows_of(tmp_path / "a", "train")) // 3, len(rows_of(tmp_path / "a", "test"))
+    puzzles = [from_tokens(read_folder(tmp_path / "a", s).inputs) for s in ("train", "test")]
+    assert distinct(puzzles[1], puzzles[0]).all()
+    repeated = 35 - 3 - sum(numbers)
+    assert f"rrjax: left out {repeated} puzzles with the board of another" in output.err
+    assert f"{numbers[0]} training ({3 * numbers[0]} examples) and 3 test puzzles" in output.out
+    for split in ("train", "test"):
+        part = read_folder(tmp_path / "a", split)
+        for board, labels in zip(part.inputs, part.labels, strict=True):
+            solution = solve_sudoku(from_tokens(board))
+            assert solution.count == 1
+            np.testing.assert_array_equal(solution.solution, from_tokens(labels))
+    assert make(tmp_path / "b", *options, "--num-aug", "2") == first
+    assert make(tmp_path / "c", *options, "--num-aug", "2", "--seed", "1") != first
+
+
+def test_of_a_list_as_many_are_taken_as_are_wanted(tmp_path, boards):
+    few = ("--list", str(boards), "--unsuitable", "skip", "--num-train", "7", "--num-test", "4")
+    make(tmp_path / "data", *few)
+    train, test = (rows_of(tmp_path / "data", split) for split in ("train", "test"))
+    assert (len(set(train)), len(set(test)), len({*train, *test})) == (7, 4, 11)
+
+
+def test_unsuitable_puzzles_of_a_list_are_refused_with_their_numbers(tmp_path, boards, capsys):
+    error = refused(tmp_path, capsys, "--list", str(boards))
+    numbers = "1 with no solution and 2 with several solutions"
+    assert f"found {numbers}, the first of them in line 34" in error
+    assert "--unsuitable skip leaves them out" in error
+    skip = ("--list", str(boards), "--unsuitable", "skip")
+    error = refused(tmp_path, capsys, *skip, "--num-train", "40")
+    assert "boards.txt: expected 40 training and 3 test puzzles, found" in error
+    boards.write_text(boards.read_text().splitlines()[2])
+    error = refused(tmp_path, capsys, *skip)
+    assert "expected some training and 1 test puzzles, found 1 different puzzles" in error
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--clues", "4", "8"), "--clues cannot be given with --list"),
+        (("--csv", "folder"), "--csv cannot be given with --list"),
+        (("--min-rating", "2"), "--min-rating cannot be given with --list"),
+        (("--num-test", "0"), "num_test must be at least 1, got 0"),
+    ],
+)
+def test_a_list_goes_with_no_other_source(tmp_path, boards, capsys, options, message):
+    assert message in refused(tmp_path, capsys, "--list", str(boards), *options)
+
+
+def test_skipping_is_for_lists(tmp_path, capsys):
+    assert "give --list FILE as well" in refused(tmp_path, capsys, *SMALL, "--unsuitable", "skip")
 
 
 def test_the_help_of_the_makers_of_puzzles_needs_no_jax():

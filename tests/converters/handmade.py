@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from converters.records import CheckpointError
-from converters.torch_file import read_state_dict
+from converters.records import STORAGE_DTYPES, CheckpointError
+from converters.torch_file import read_torch_file
 from converters.torch_writer import write_state_dict
 
 BASE = np.arange(24, dtype=np.float32)
@@ -54,7 +54,32 @@ def write(path: Path, value: bytes, **records: bytes) -> Path:
     return path
 
 
+def nested(content: Any, arrays: list[np.ndarray]) -> bytes:
+    """Opcodes of nested dicts of plain values and arrays, which are appended to the list."""
+    if isinstance(content, dict):
+        items = [push(key) + nested(value, arrays) for key, value in content.items()]
+        return b"}(" + b"".join(items) + b"u"
+    if not isinstance(content, np.ndarray):
+        return content if isinstance(content, bytes) else push(content)
+    kind = next(name for name, dtype in STORAGE_DTYPES.items() if dtype == content.dtype)
+    arrays.append(content)
+    strides = tuple(stride // content.itemsize for stride in np.array(content, order="C").strides)
+    return tensor(storage(kind, str(len(arrays)), content.size), content.shape, strides)
+
+
+def write_nested(path: Path, content: Any) -> Path:
+    """What `torch.save` makes of nested dicts; bytes stand for opcodes."""
+    arrays: list[np.ndarray] = []
+    value = nested(content, arrays)
+    records = {f"data__{key}": array.tobytes() for key, array in enumerate(arrays, start=1)}
+    return write(path, value, **records)
+
+
 WHOLE = tensor(storage(), (24,), (1,))
+
+
+def read_state_dict(path: Path) -> dict[str, np.ndarray]:
+    return read_torch_file(path).tensors
 
 
 def read_or_refusal(path: Path) -> dict[str, np.ndarray] | str:

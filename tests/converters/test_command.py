@@ -9,9 +9,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from converters.torch_file import read_state_dict
 from rrjax.models import read_model
-from tests.converters.handmade import rewrite
+from tests.converters.handmade import read_state_dict, rewrite
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 CASES = sorted(folder.name for folder in GOLDEN.iterdir())

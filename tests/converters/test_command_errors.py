@@ -114,7 +114,9 @@ def test_nothing_is_overwritten(run: Callable, source: Path, tmp_path: Path, cap
 def test_wrong_folders_and_options_are_refused(run: Callable, source: Path, tmp_path: Path, capsys):
     empty = tmp_path / "empty"
     empty.mkdir()
-    assert "neither weights.pt nor" in refused(capsys, run, empty, tmp_path / "model")
+    assert "empty has no file of weights; found nothing" in refused(
+        capsys, run, empty, tmp_path / "model"
+    )
     error = refused(capsys, run, tmp_path / "nowhere", tmp_path / "model")
     assert "there is no folder or file" in error
     error = refused(capsys, run, "--to-torch", source, tmp_path / "back.pt")

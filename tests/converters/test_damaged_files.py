@@ -9,13 +9,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from converters.records import CheckpointError
-from converters.torch_file import read_state_dict
 from tests.converters.handmade import (
     BASE,
     WHOLE,
     check_outcome,
     mapping,
     read_or_refusal,
+    read_state_dict,
     storage,
     tensor,
     write,

@@ -8,7 +8,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from converters.records import CheckpointError
-from converters.torch_file import read_state_dict
 from tests.converters.handmade import (
     ORDERED_DICT,
     WHOLE,
@@ -18,6 +17,7 @@ from tests.converters.handmade import (
     named,
     push,
     read_or_refusal,
+    read_state_dict,
     storage,
     tensor,
     write,
@@ -113,7 +113,9 @@ def test_impossible_shapes_are_refused(path: Path, shape, strides, offset):
     [
         (WHOLE, "expected a state dict, found"),
         (b"}", "expected a state dict, found"),
-        (mapping(model=mapping(w=WHOLE)), "found dict under 'model'; of a training checkpoint"),
+        (mapping(model=mapping()), "found dict under 'model'; of a training checkpoint"),
+        (mapping(model=mapping(w=WHOLE, n=push(3))), "found dict under 'model'; of a training"),
+        (b"}q\x05(" + push("model") + b"h\x05u", "found dict under 'model'"),  # it holds itself
         (mapping(w=WHOLE, step=push(3)), "found int under 'step'"),
         (mapping(w=WHOLE, losses=b"](" + pickle.BINFLOAT + bytes(8) + b"e"), "found list"),
         (b"}" + push(3) + WHOLE + b"s", "under 3"),

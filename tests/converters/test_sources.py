@@ -55,16 +55,24 @@ def test_one_step_file_is_taken_and_several_are_asked_about(repository: Path):
     (folder / "step_100").write_bytes(b"")
     with pytest.raises(ValueError, match="several weights files; name one of step_100, step_58590"):
         find_source(str(folder))
+    with pytest.raises(ValueError, match=r"such as .*/trm_sudoku/step_58590"):
+        find_source(str(folder))
     assert find_source(str(folder / "step_100")).weights == folder / "step_100"
 
 
 def test_missing_files_are_named_with_what_was_found(repository: Path):
     folder = repository / "trm_sudoku"
-    with pytest.raises(ValueError, match=r"neither weights\.pt nor .* found data, hrm_sudoku, trm"):
-        find_source(str(repository))
+    with pytest.raises(ValueError, match=r"data has no file of weights; found sudoku_meta\.json"):
+        find_source(str(repository / "data"))
     (folder / "all_config.yaml").unlink()
-    with pytest.raises(ValueError, match=r"has no all_config\.yaml; found weights\.pt"):
+    with pytest.raises(ValueError, match=r"has no all_config\.yaml; found weights\.pt\. Give --co"):
         find_source(str(folder))
+    assert find_source(str(folder), "trm_mlp_sudoku_extreme").config.name.startswith("trm_mlp")
+    other = folder.with_name("mine.yaml")
+    other.write_text("arch: {}")
+    assert find_source(str(folder), str(other)).config == other
+    with pytest.raises(ValueError, match=r"no config file 'trm_mlp_sudoku': .* did you mean"):
+        find_source(str(folder), "trm_mlp_sudoku")
 
 
 def test_an_own_meta_file_goes_before_the_repositorys(repository: Path):
@@ -130,10 +138,15 @@ def hub(repository: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """A Hub whose only repository is `repository`; the list records what was asked of it."""
     asked: list[Any] = []
 
+    def list_repo_files(repo_id: str) -> list[str]:
+        files = (path for path in repository.rglob("*") if path.is_file())
+        return [path.relative_to(repository).as_posix() for path in files]
+
     def snapshot_download(repo_id: str, *, allow_patterns: list[str]) -> str:
         asked.append((repo_id, set(allow_patterns)))
         return str(repository)
 
+    monkeypatch.setattr(huggingface_hub, "list_repo_files", list_repo_files)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
     return asked
 
@@ -161,7 +174,7 @@ def test_a_hub_id_can_name_a_step_file(repository: Path, hub: list[Any]):
 def test_a_repository_without_the_folder_is_refused(hub: list[Any]):
     with pytest.raises(ValueError, match="user/repo has no checkpoint at 'trm_arc'"):
         find_source("user/repo/trm_arc")
-    assert len(hub) == 1
+    assert hub == []
 
 
 @pytest.mark.parametrize(
@@ -183,10 +196,11 @@ def test_what_is_neither_on_disk_nor_a_hub_id_never_asks_the_hub(
 def test_without_a_network_the_message_says_what_to_put_where(
     monkeypatch: pytest.MonkeyPatch, text: str, file: str
 ):
-    def snapshot_download(repo_id: str, *, allow_patterns: list[str]) -> str:
+    def unreachable(repo_id: str, **_: object) -> str:
         raise huggingface_hub.errors.LocalEntryNotFoundError("outgoing traffic is disabled")
 
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    monkeypatch.setattr(huggingface_hub, "list_repo_files", unreachable)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", unreachable)
     with pytest.raises(ValueError, match="outgoing traffic is disabled") as caught:
         find_source(text)
     message = str(caught.value)

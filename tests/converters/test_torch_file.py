@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from converters.records import CheckpointError
-from converters.torch_file import read_state_dict
 from tests.converters.handmade import (
     BASE,
     ORDERED_DICT,
@@ -19,6 +18,7 @@ from tests.converters.handmade import (
     mapping,
     named,
     push,
+    read_state_dict,
     storage,
     tensor,
     write,

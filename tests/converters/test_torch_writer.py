@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from converters.records import STORAGE_DTYPES, CheckpointError
-from converters.torch_file import read_state_dict
 from converters.torch_writer import write_state_dict
+from tests.converters.handmade import read_state_dict
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 CASES = sorted(folder.name for folder in GOLDEN.iterdir())

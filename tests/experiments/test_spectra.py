@@ -61,6 +61,7 @@ def test_the_record_says_how_it_was_made(run, model, labelled):
         "num_segments": SEGMENTS,
         "seed": 0,
         "dtype": "float32",
+        "precision": "exact",
         "chunk_size": CHUNK,
     }
     assert (run.record["clock"], run.answer_drift) == ("update", "drift_z_H")

@@ -284,20 +284,37 @@ def test_a_shard_counts_from_zero_and_stays_below_the_number(text):
 @pytest.mark.parametrize(("numbers", "index"), [((0, 0, 3), 0), ((3, 0, 3), 3), ((7, 5, 8), 2)])
 def test_the_share_of_a_task_of_a_slurm_array(environment, numbers, index):
     in_array(environment, *numbers)
-    assert parse_share(None) == Share(index, 4)
-    assert parse_share("1/2") == Share(1, 2)  # what is asked for wins
+    assert parse_share("slurm") == Share(index, 4)
+    assert parse_share("1/2") == Share(1, 2)
+    assert parse_share(None) is None  # an array over seeds, say: sharing is asked for
 
 
 def test_an_array_of_one_task_does_all(environment):
     in_array(environment, 5, 5, 5)
-    assert parse_share(None) is None
+    assert parse_share("slurm") is None
+
+
+@pytest.mark.parametrize("name", ["ID", "MIN", "MAX", "COUNT"])
+@pytest.mark.parametrize("value", [None, "", "many", "-1"])
+def test_an_array_without_a_number_is_refused(environment, name, value):
+    in_array(environment, 1, 0, 3)
+    variable = f"SLURM_ARRAY_TASK_{name}"
+    environment.delenv(variable) if value is None else environment.setenv(variable, value)
+    with pytest.raises(ValueError, match=rf"shard slurm needs .* {variable}={value or ''}: sub"):
+        parse_share("slurm")
+
+
+@pytest.mark.usefixtures("environment")
+def test_outside_of_an_array_there_is_no_share():
+    with pytest.raises(ValueError, match="SLURM_ARRAY_TASK_COUNT=: submit the job with sbatch"):
+        parse_share("slurm")
 
 
 @pytest.mark.parametrize("task", [0, 2, 4])
 def test_an_array_with_gaps_is_refused_by_every_task(environment, task):
     in_array(environment, task, 0, 4, 3)
-    with pytest.raises(ValueError, match=r"without gaps; it has 3 tasks in 0\.\.4; number .* 0-2"):
-        parse_share(None)
+    with pytest.raises(ValueError, match=rf"gaps; this is task {task} of 3 in 0\.\.4: num.* 0-2"):
+        parse_share("slurm")
 
 
 @pytest.mark.parametrize(("text", "share"), [(None, Share(0, 1, 1, 4)), ("2/3", Share(2, 3, 1, 4))])

@@ -132,6 +132,23 @@ def test_a_damaged_chunk_is_computed_anew(tmp_path, damage):
     assert snapshot(tmp_path) == before
 
 
+def test_a_chunk_of_another_sweep_or_place_is_computed_anew(tmp_path):
+    job, other = make(tmp_path / "mine"), make(tmp_path / "other")
+    seeded = Sweep(other.folder, 10, 4, IDENTITY | {"seed": 2})
+    sweep.run(job, Work(), ignore)
+    sweep.run(seeded, Work(), ignore)
+    before = snapshot(tmp_path / "mine")
+    seeded.path(0).rename(job.path(0))
+    first, second = job.path(1).read_bytes(), job.path(2).read_bytes()
+    job.path(1).write_bytes(second)
+    job.path(2).write_bytes(first)
+    assert sweep.missing(job) == [0, 1, 2]
+    work = Work()
+    assert_values(sweep.run(job, work, ignore))
+    assert work.calls == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 9, 9]]
+    assert snapshot(tmp_path / "mine") == before
+
+
 @pytest.mark.parametrize(
     ("other", "difference"),
     [

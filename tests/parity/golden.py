@@ -16,7 +16,6 @@ import pytest
 import yaml
 
 from converters.matching import check_match, strip_prefix
-from converters.torch_file import read_state_dict
 from rrjax.cells import Config, Readout, bind, flatten, param_shapes, parse_arch, unflatten
 from rrjax.cells import initial_state as cell_initial_state
 from rrjax.contract import State, run_segment
@@ -88,7 +87,7 @@ def load_case(name: str, dtype: str = "float32") -> Case:
     arch = parse_arch(yaml.safe_load((folder / "all_config.yaml").read_text())["arch"])
     sizes = json.loads((folder / "meta.json").read_text())
     config = Config(dataclasses.replace(arch, forward_dtype=dtype), **sizes)
-    flat = strip_prefix(read_state_dict(folder / "weights.pt"))[1]
+    flat = strip_prefix(read_torch_file(folder / "weights.pt").tensors)[1]
     check_match(flat, param_shapes(config))
     with precision(dtype):
         params = unflatten({key: jnp.asarray(leaf.astype(dtype)) for key, leaf in flat.items()})

@@ -194,6 +194,43 @@ def test_hidden_outputs_are_made_up_for_tasks_to_be_evaluated_alone(source):
         read_tasks(source, "training")
 
 
+@pytest.mark.parametrize(
+    ("challenges", "solutions"),
+    [
+        ("arc-agi_training-challenges", "arc-agi_training-solutions"),
+        ("arc-agi-training-challenges", "arc-agi-training-solutions"),
+        ("arc-agi_training-challenges", "arc-agi_training_solutions"),
+        ("training_challenges", "training_solutions"),
+    ],
+)
+def test_hyphens_may_stand_for_underscores(source, challenges, solutions):
+    for kind, name in (("challenges", challenges), ("solutions", solutions)):
+        (source / f"arc-agi_training_{kind}.json").rename(source / f"{name}.json")
+    assert [as_json(task) for task in read_tasks(source, "training")] == [TASK, TASK]
+    if challenges.startswith("arc"):
+        assert [as_json(task) for task in read_tasks(source / "arc-agi", "training")] == [TASK] * 2
+
+
+def test_the_beginning_of_a_name_is_not_that_of_another(source):
+    (source / "arc-agi2_training_challenges.json").write_text("{}")
+    assert len(read_tasks(source / "arc-agi", "training")) == 2
+
+
+def test_an_output_of_null_is_an_absent_one(source):
+    path = source / "arc-agi_training_challenges.json"
+    edit(path, lambda c: [pair.update(output=None) for t in c.values() for pair in t["test"]])
+    assert [as_json(task) for task in read_tasks(source, "training")] == [TASK, TASK]
+    solutions = source / "arc-agi_training_solutions.json"
+    edit(solutions, lambda c: c["a"].__setitem__(0, None))
+    (_, task) = read_unsolved_tasks(source, "training")
+    assert [pair["output"] for pair in as_json(task)["test"]] == [[[0]], [[4]]]
+    solutions.unlink()
+    for task in read_unsolved_tasks(source, "training"):
+        assert [pair["output"] for pair in as_json(task)["test"]] == [[[0]], [[0]]]
+    with pytest.raises(ValueError, match=r"b: test 0: .*output, found the keys \['input'\]"):
+        read_tasks(source, "training")
+
+
 def test_given_outputs_stay_where_others_would_be_made_up(source):
     assert [as_json(t) for t in read_unsolved_tasks(source / "files", "concept")] == [TASK, TASK]
 

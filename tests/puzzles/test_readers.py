@@ -47,6 +47,51 @@ def test_a_list_holds_puzzles_with_or_without_solutions(write, separator):
     np.testing.assert_array_equal(fill_solutions(listing).solutions, PUZZLES.solutions)
 
 
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("quizzes,solutions", "{board},{answer}"),
+        ("puzzle,solution", "{board},{answer}"),
+        ("id,puzzle,solution,clues,difficulty", "7,{board},{answer},6,2.3"),
+        ("id,puzzle,solution,clues,difficulty", "7,{board},{answer},6,"),
+        ("source,question,answer,rating", "web,{board},{answer},0"),
+        ("question,answer", "{board},{answer}"),
+        ("Solution,Puzzle", "{answer},{board}"),
+        (",quizzes,solutions", "0,{board},{answer}"),
+        ("Unnamed: 0,quizzes,solutions", "0,{board},{answer}"),
+        ('"puzzle";"solution"', '"{board}";"{answer}"'),
+        ("puzzle\tsolution", "{board}\t{answer}"),
+        (" puzzle , solution ", " {board} , {answer} "),
+        ("puzzle", "{board}"),
+        ("puzzle,difficulty", "{board},1"),
+    ],
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n"])
+def test_columns_are_known_by_their_names(write, header, row, end):
+    pairs = zip(BOARDS, SOLUTIONS, strict=True)
+    rows = [row.format(board=board, answer=answer) for board, answer in pairs]
+    path = write("\ufeff" + end.join([header, *rows, ""]), "puzzles.csv")
+    puzzles = read(path)
+    np.testing.assert_array_equal(from_tokens(puzzles.inputs), PUZZLES.boards)
+    np.testing.assert_array_equal(from_tokens(puzzles.labels), PUZZLES.solutions)
+
+
+def test_a_difficulty_may_be_chosen_by(write):
+    rows = [f"{b},{a},{d}" for b, a, d in zip(BOARDS, SOLUTIONS, ("0.5", "2.3", "2"), strict=True)]
+    path = write("\n".join(["puzzle,solution,difficulty", *rows]))
+    np.testing.assert_array_equal(read_csv(path, min_rating=2).lines, [3, 4])
+    with pytest.raises(ValueError, match="expected a CSV with a column rating or difficulty"):
+        read_csv(write(f"puzzle\n{BOARDS[0]}\n"), min_rating=2)
+
+
+@pytest.mark.parametrize("rest", [",9.0", ";Arto Inkala;ER=11.9", "\t# easy", " -", ",12,,"])
+def test_further_columns_of_a_list_are_not_read(write, rest):
+    text = f"{BOARDS[0]}{rest}\n{BOARDS[1]},{SOLUTIONS[1]}{rest}\n{BOARDS[2]}"
+    listing = read_list(write(text))
+    np.testing.assert_array_equal(listing.questions, PUZZLES.boards)
+    np.testing.assert_array_equal(listing.answers.any(axis=1), [False, True, False])
+
+
 def test_zeros_and_dots_are_blanks(write):
     listing = read_list(write("\n".join([BOARDS[0], BOARDS[0].replace(".", "0")])))
     np.testing.assert_array_equal(listing.questions[0], listing.questions[1])
@@ -98,7 +143,6 @@ def test_reading_stops_before_later_lines(write):
             f"{BOARDS[0]},{'.' * 36}\n",
             "line 1: expected 16 .* in the answer 36",
         ),
-        (f"{BOARDS[0]},{SOLUTIONS[0]},7\n", "line 1: .* at most a solution, found 3 fields"),
         (f"#\n{BOARDS[0]},{SOLUTIONS[1]}\n", "line 2: expected a solution of the puzzle"),
         ("." * 16, r"line 1: expected a puzzle with one solution, found several for \.{16}"),
         ("11" + "." * 14, "line 1: expected a puzzle with one solution, found none"),
@@ -115,8 +159,13 @@ def test_wrong_lists_are_refused(write, text, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("source,question,answer\n", "line 1: expected the header source,question,answer,rating"),
-        ("quizzes,question\n", "line 1: expected the header"),
+        ("board,answer\n", "line 1: unknown header 'board,answer'; expected one of the names ques"),
+        ("\n# made here\nname,level\n", "line 3: unknown header 'name,level'"),
+        ("quizzes,question\n", "line 1: unknown header 'quizzes,question'"),
+        ("puzzle,answer,solution\n", "line 1: unknown header 'puzzle,answer,solution'"),
+        ("source,question,answer\n", "expected at least one puzzle, found none"),
+        (f"\nquizzes,solutions\n\n{BOARDS[0]},{SOLUTIONS[1]}\n", "line 4: expected a solution of"),
+        (f"quizzes,solutions\n{BOARDS[0]}\n", "line 2: expected quizzes,solutions, found"),
         (HEADER, "expected at least one puzzle, found none"),
         (
             HEADER + f"a,{BOARDS[0]},{SOLUTIONS[0]}\n",
@@ -149,12 +198,13 @@ def test_solutions_from_the_solver_are_the_only_ones(write):
 
 
 def test_a_csv_of_mazes_is_told_from_one_of_sudokus(write):
-    answer = "S####" + "o####" * 3 + "G####"
+    answer = " S###" + " o###" * 3 + " G###"  # the first cell is free: a blank
     row = f"maze,{answer.replace('o', ' ')},{answer},0\n"
     path = write(HEADER + row * 2, "mazes.csv")
     mazes = read(path)
+    assert read(write(f"question,answer\r\n{row[5:-3]}\r\n")).digest() == mazes[:1].digest()
     assert (len(mazes), mazes.metadata.vocab_size) == (2, 6)
-    assert format_maze(mazes.labels[0]).splitlines()[1] == "o####"
+    assert format_maze(mazes.labels[0]).splitlines()[1] == " o###"
     assert len(read(path, max_puzzles=1)) == 1
 
 

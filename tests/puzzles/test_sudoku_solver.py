@@ -1,18 +1,21 @@
 """The solver against exhaustive enumeration and puzzles whose counts are known."""
 
 from itertools import permutations, product
+from math import isqrt
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rrjax.puzzles import generate_sudokus, is_solved, parse_board, solve_sudoku
+from rrjax.puzzles import generate_sudokus, is_solved, parse_board, solve_sudoku, sudoku_solver
 from rrjax.puzzles.sudoku import geometry, respects_givens
 
 # Made by this project's hill climb: 25 clues, far from decided by singles.
 HARD = ".7..5......319..4......3..9...6......9...7.1815....4......28......3...9..48.6..35"
 HARD_SOLUTION = "972456381583192647461783259824615973396247518157839426739528164615374892248961735"
+# The board without a solution of Norvig's essay: 5.2 million guesses of the plain search.
+UNSOLVABLE = ".....5.8....6.1.43..........1.5........1.6...3.......553.....61........4........."
 EMPTY_4 = np.zeros(16, dtype=int)
 
 
@@ -153,3 +156,42 @@ def test_contradictions_have_no_solution(board):
 def test_wrong_arguments_are_refused(board, limit, message):
     with pytest.raises(ValueError, match=message):
         solve_sudoku(board, limit)
+
+
+def test_a_board_that_no_one_can_solve_is_told_after_some_guesses(monkeypatch):
+    monkeypatch.setattr(sudoku_solver, "_PATIENCE", 200)
+    found = solve_sudoku(parse_board(UNSOLVABLE))
+    assert (found.count, found.solution, found.guesses) == (0, None, 200)
+
+
+def is_solvable(board, max_probes: int) -> bool | None:
+    masks = sudoku_solver.tables(isqrt(len(board)))
+    return sudoku_solver.is_solvable(masks, sudoku_solver.start(masks, list(board)), max_probes)
+
+
+@given(board=st.lists(st.sampled_from([0, 0, 0, 1, 2, 3, 4]), min_size=16, max_size=16))
+@settings(max_examples=60)
+def test_the_second_search_agrees_with_enumeration(board):
+    expected = bool(respects_givens(np.tile(board, (288, 1)), GRIDS_4).any())
+    assert is_solvable(board, 10**6) is expected
+
+
+def test_the_second_search_decides_hard_boards_or_gives_up():
+    assert is_solvable(parse_board(HARD).tolist(), 10**5) is True
+    assert is_solvable(parse_board(UNSOLVABLE).tolist(), 10**5) is False
+    assert is_solvable([0] * 81, 100) is None
+
+
+def test_patience_leaves_the_guesses_of_solvable_boards_as_they_are(monkeypatch):
+    expected = solve_sudoku(parse_board(HARD))
+    monkeypatch.setattr(sudoku_solver, "_PATIENCE", 1)
+    found = solve_sudoku(parse_board(HARD))
+    assert (found.count, found.guesses) == (expected.count, expected.guesses)
+    np.testing.assert_array_equal(found.solution, expected.solution)
+
+
+def test_a_board_that_neither_search_decides_is_refused(monkeypatch):
+    for name, value in (("_PATIENCE", 10), ("_MAX_PROBES", 0), ("_MAX_GUESSES", 50)):
+        monkeypatch.setattr(sudoku_solver, name, value)
+    with pytest.raises(ValueError, match=r"no solution of \.{5}5\.8.* in 50 guesses and no proof"):
+        solve_sudoku(parse_board(UNSOLVABLE))

@@ -57,12 +57,14 @@ def test_the_network_in_torch_is_the_same():
 
 
 @IN_TORCH
-def test_the_spectrum_in_torch_is_the_same():
+@pytest.mark.parametrize("qr", ["householder_qr", "cholesky_qr2"])
+def test_the_spectrum_in_torch_is_the_same(qr):
     torch = pytest.importorskip("torch")
+    reference = benchmark.torch_reference
     config = tiny(benchmark.bundled("trm-sudoku9"))
     params, tokens = init_params(jax.random.key(1), config), benchmark.make_tokens(2)
     torch.manual_seed(0)
-    run = benchmark.torch_reference.spectrum(torch, config, 60, 2, params, tokens)
+    run = reference.spectrum(torch, config, 60, 2, params, tokens, getattr(reference, qr))
     found = run().numpy().sum(0)
     ours = benchmark.tangents(config, 60, 2, "exact", params, jnp.asarray(tokens))["log_growth"]
     # other random frames: the sums differ by what the first updates forget of them

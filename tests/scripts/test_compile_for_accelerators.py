@@ -19,18 +19,19 @@ from dataclasses import asdict
 import jax
 from jax.sharding import AxisType
 
+from rrjax.jobs.devices import AXIS
 from scripts.accelerators import compile_for_accelerators as script
 from tests.tools.tiny_training import CONFIG
 
-mesh = jax.make_mesh((2,), (script.AXIS,), axis_types=(AxisType.Auto,))
-options = script.Options(
+mesh = jax.make_mesh((2,), (AXIS,), axis_types=(AxisType.Auto,))
+load = script.Load(
     num_exponents=2, num_segments=2, puzzles_per_chip=2, points_per_chip=2, slots_per_chip=2
 )
-found = {}
-for name in ("spectrum", "basins", "training"):
-    traced = script.TRACES[name](CONFIG, mesh, options)
-    found[name] = asdict(script.compile_traced(traced, mesh.size, "cpu"))
-json.dump(found, sys.stdout)
+programs = {}
+for name in ("spectrum-exact", "rollout", "basins", "training"):
+    traced = script.TRACES[name](CONFIG, mesh, load)
+    programs[name] = asdict(script.compile_traced(traced, mesh.size, "cpu", {}))
+json.dump(programs, sys.stdout)
 """
 
 
@@ -46,11 +47,13 @@ def script():
 @pytest.mark.slow
 def test_puzzles_and_points_are_apart_and_gradients_are_summed():
     flags = "--xla_force_host_platform_device_count=2"
-    found = json.loads(finish(begin([sys.executable, "-c", ON_TWO_DEVICES], flags)))
-    assert found["spectrum"]["collectives"] == found["basins"]["collectives"] == {}
-    assert "all-reduce" in found["training"]["collectives"]
-    assert all(row["host_calls"] == 0 and row["temporaries"] > 0 for row in found.values())
-    assert set(found["spectrum"]["flops"]) == {"float32"}
+    programs = json.loads(finish(begin([sys.executable, "-c", ON_TWO_DEVICES], flags)))
+    training = programs.pop("training")
+    assert "all-reduce" in training["collectives"]
+    assert [row["collectives"] for row in programs.values()] == [{}, {}, {}]
+    assert all(row["host_calls"] == 0 for row in (training, *programs.values()))
+    assert all(row["temporaries"] > 0 for row in (training, *programs.values()))
+    assert set(programs["spectrum-exact"]["flops"]) == {"float32"}
 
 
 def test_collectives_and_host_calls_are_found_in_a_program(script):
@@ -66,16 +69,37 @@ def test_collectives_and_host_calls_are_found_in_a_program(script):
     assert len(script.HOST_CALLS.findall(text)) == 2
 
 
-def test_a_missing_compiler_is_named(script, monkeypatch, capsys, tmp_path):
+@pytest.mark.parametrize(("topology", "extra"), [("v5e:2x2", "tpu"), ("h100", "cuda13")])
+def test_a_missing_compiler_is_named(script, topology, extra, monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(SystemExit) as stopped:
-        script.main(script.Options(out=tmp_path / "compiled.json"))
+        script.main(script.Options(topology, out=tmp_path / "compiled.json"))
     assert stopped.value.code == 2
-    assert "pip install 'rrjax[tpu]'" in capsys.readouterr().err
+    assert f"pip install 'rrjax[{extra}]'" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.skipif(importlib.util.find_spec("libtpu") is None, reason="needs the libtpu wheel")
 def test_an_unknown_topology_is_named(script):
     with pytest.raises(ValueError, match="v5e:7x9"):
-        script.describe("v5e:7x9")
+        script.targets.describe("v5e:7x9")
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("jax_cuda13_plugin") is None, reason="needs JAX's CUDA plugin"
+)
+@pytest.mark.slow
+def test_the_table_of_an_h100_has_memory_kernels_and_times(tmp_path):
+    options = ("--topology", "h100", "--sizes", "bundled", "--programs", "spectrum-exact")
+    load = ("--load.num-segments", "1", "--load.puzzles-per-chip", "2", "--num-kernels", "2")
+    out = tmp_path / "compiled.json"
+    module = "scripts.accelerators.compile_for_accelerators"
+    printed = finish(begin([sys.executable, "-m", module, *options, *load, "--out", str(out)]))
+    assert "bundled spectrum-exact" in printed
+    (row,) = json.loads(out.read_text())["programs"]
+    assert 0 < row["least ms"] < row["modelled ms"]
+    assert row["modelled ms each"] == row["modelled ms"] / 2
+    # what the kernels of the compiled program multiply is what the traced program asks for
+    compiled = row["compiled"]
+    work = sum(kernel["trips"] * kernel["work"] for kernel in compiled["kernels"])
+    assert work == pytest.approx(sum(compiled["flops"].values()), rel=0.02)

@@ -6,12 +6,13 @@ from dataclasses import replace
 import jax
 import jax.numpy as jnp
 import pytest
+from jax.sharding import AxisType
 
 from rrjax.cells import bind, init_params, initial_state
 from rrjax.contract import Update, run_segment
 from rrjax.dynamics.spectrum import spectrum
-from rrjax.store import read_json
-from scripts.accelerators import roofline
+from rrjax.jobs.devices import AXIS
+from scripts.accelerators import programs
 from scripts.benchmarks import counting, sizes
 
 SQUARE = jax.ShapeDtypeStruct((4, 4), jnp.float32)
@@ -20,7 +21,6 @@ OFFICIAL = sizes.official_mlp()
 # a block: SwiGLUs of three products each, over 97 tokens (inner 512) and 512 channels (1536);
 # two blocks an update, 21 updates a segment
 SEGMENT = 21 * 2 * 2 * 3 * (512 * 97 * 512 + 97 * 512 * 1536)
-OPTIONS = roofline.Options(puzzles=2)
 
 
 def count(function, *arguments):
@@ -65,6 +65,7 @@ def test_a_loop_of_unknown_length_is_refused():
         ("float32", "highest", "float32"),
         ("float32", "bfloat16", "default"),
         ("float32", "TF32_TF32_F32", "tf32"),
+        ("float32", "TF32_TF32_F32_X3", "tf32 x 3"),
         ("bfloat16", None, "bf16"),
     ],
 )
@@ -79,18 +80,16 @@ def test_traffic_of_a_product():
     assert counting.traffic(jaxpr) == 2 * (2 * 3 + 3 * 5 + 2 * 5)
 
 
-def test_forward_of_the_official_size_is_what_the_formula_says():
-    work = counting.flops(roofline.trace_forward(OFFICIAL, OPTIONS))
-    assert work == {"float32": 2 * SEGMENT}
-
-
-@pytest.mark.parametrize(("k", "products"), [(8, "exact"), (32, "exact"), (8, "bf16")])
-def test_spectrum_of_the_official_size_costs_little_more_than_its_tangents(k, products):
-    options = replace(OPTIONS, num_exponents=k)
-    work = counting.flops(roofline.trace_spectrum(OFFICIAL, options, products))
+@pytest.mark.parametrize(("k", "precision"), [(8, "exact"), (32, "exact"), (8, "bf16")])
+def test_spectrum_of_the_official_size_costs_little_more_than_its_tangents(k, precision):
+    mesh = jax.make_mesh((1,), (AXIS,), (AxisType.Auto,), devices=jax.devices()[:1])
+    load = programs.Load(num_exponents=k, num_segments=1, puzzles_per_chip=2)
+    traced = programs.trace_spectrum(precision, OFFICIAL, mesh, load)
+    assert traced.number == 2
+    work = counting.flops(traced.program.jaxpr)
     forward = 2 * SEGMENT
     assert (1 + k) * forward < work.total() <= 1.05 * (1 + k) * forward
-    assert work["bf16"] == (k * forward if products == "bf16" else 0)
+    assert work["bf16"] == (k * forward if precision == "bf16" else 0)
     assert work.total() == work["bf16"] + work["float32"]
 
 
@@ -120,27 +119,3 @@ def test_compiled_spectrum_costs_little_more_than_its_tangents():
     full = jax.jit(tangents).lower(params, tokens, frame).compile()
     cost = full.cost_analysis()["flops"] / plain.cost_analysis()["flops"]
     assert 0.95 * (1 + k) < cost <= 1.05 * (1 + k)
-
-
-def test_bound_is_the_longer_of_computing_and_moving():
-    chip = roofline.Chip("a chip", {"float32": 2e12, "bf16": 8e12}, 1e11)
-    found = roofline.bound(chip, {"float32": 4 * 10**9, "bf16": 8 * 10**9}, 10**8, puzzles=2)
-    assert found.gigaflop == 6
-    assert found.megabytes == 50
-    assert found.compute == pytest.approx(1.5)
-    assert found.memory == pytest.approx(0.5)
-    assert found.milliseconds == found.compute
-    with pytest.raises(ValueError, match="no rate of a chip for products of kind tf32"):
-        roofline.bound(chip, {"tf32": 1}, 1, puzzles=1)
-
-
-@pytest.mark.slow
-def test_roofline_prints_and_writes_its_table(tmp_path, capsys, monkeypatch):
-    small = replace(OFFICIAL, arch=replace(OFFICIAL.arch, H_cycles=1, L_cycles=1))
-    monkeypatch.setattr(roofline, "official_mlp", lambda: small)
-    roofline.main(replace(OPTIONS, out=tmp_path / "roofline.json"))
-    assert "Computed, not measured" in capsys.readouterr().out
-    record = read_json(tmp_path / "roofline.json")
-    assert record["status"] == "computed, not measured"
-    assert len(record["rows"]) == 2 * 3 * 2
-    assert all(row["milliseconds"] > 0 for row in record["rows"])

@@ -1,19 +1,21 @@
 """ACT streaming: which slots halt, which are refilled, and the bootstrap target by hand."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rrjax.cells import Arch, Config, Readout, init_params, initial_state
+from rrjax.cells import Arch, Config, Readout, bind, init_params, initial_state, param_shapes
 from rrjax.puzzles.batch import Batch
-from rrjax.training.act import Slots, _halts, refill, run_slots
+from rrjax.training.act import Slots, _halts, refill, run_slots, segment_with_gradient
 from rrjax.training.state import init_train_state
 from tests.tools import tiny_training as tiny
 from tests.tools.tiny_training import compiled_step, one_segment
 
+PARTS = ("mlp_t", "mlp")
 PLAIN = Arch(halt_max_steps=4, halt_exploration_prob=0.0)
 ON_SIGN = Config(PLAIN)
 COMPARING = (
@@ -175,3 +177,23 @@ def test_bootstrap_target_by_hand():
     np.testing.assert_allclose(jax.jit(target)(params), 1 / (1 + np.exp(-best)), rtol=1e-4)
     slopes = jax.jit(jax.grad(lambda params: target(params).sum()))(params)
     assert all(not np.any(leaf) for leaf in jax.tree.leaves(slopes))
+
+
+def test_an_update_stores_its_products_and_gated_units_alone():
+    """The cell has one block, whose two SwiGLU store 3·inner + outer numbers for each row."""
+    config, params = tiny.CONFIG, init_params(jax.random.key(0), tiny.CONFIG)
+    dynamics = bind(params, config, jnp.ones(config.seq_len, jnp.int32))
+
+    def stored(context):
+        run = functools.partial(segment_with_gradient, state=dynamics.initial)
+        pulled = jax.vjp(lambda c: run(dataclasses.replace(dynamics, context=c)), context)[1]
+        return [leaf for leaf in jax.tree.leaves(pulled) if hasattr(leaf, "shape")]
+
+    sizes = [leaf.size for leaf in jax.eval_shape(stored, dynamics.context)]
+    width, tokens = config.arch.hidden_size, config.num_tokens
+    shapes = param_shapes(config)
+    inner = {part: shapes[f"L_level.layers.0.{part}.down_proj.weight"][1] for part in PARTS}
+    of_update = width * 3 * inner["mlp_t"] + tokens * (3 * inner["mlp"] + 2 * width)
+    weights = sum(leaf.size for leaf in jax.tree.leaves(dynamics.context))
+    expected = weights + (config.arch.L_cycles + 1) * of_update
+    assert expected <= sum(sizes) <= 1.05 * expected

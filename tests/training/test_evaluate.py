@@ -11,7 +11,9 @@ import pytest
 from rrjax.cells import flatten, init_params, initial_state
 from rrjax.dynamics.starts import perturb
 from rrjax.puzzles import PuzzleSet
-from rrjax.training.evaluate import StartNoise, evaluate
+from rrjax.puzzles.batch import Batch
+from rrjax.training import evaluate as evaluation
+from rrjax.training.evaluate import StartNoise, evaluate, evaluation_size
 from tests.tools import tiny_training as tiny
 from tests.tools.tiny_training import CONFIG, one_segment
 
@@ -76,6 +78,40 @@ def test_evaluation_is_the_plain_loop(number):
     assert set(found) == set(expected)
     for name, value in expected.items():
         assert found[name] == pytest.approx(value, rel=1e-6), name
+
+
+@pytest.mark.parametrize(
+    ("number", "saturating", "free", "size"),
+    [
+        (1000, 100, None, 64),  # powers of two times the batch of training, up to what is of use
+        (63, 100, None, 32),
+        (15, 100, None, 8),
+        (1000, 1, None, 8),
+        (1000, 100, 10**12, 64),
+        (1000, 100, 0, 8),
+        (1000, 100, "of 16", 16),
+    ],
+)
+def test_an_accelerator_evaluates_as_many_as_it_holds(monkeypatch, number, saturating, free, size):
+    flat = flatten(params())
+    assert evaluation_size(flat, CONFIG, BATCH, number) == BATCH  # a processor
+    if free == "of 16":
+        blank = np.zeros((16, CONFIG.seq_len), np.int32)
+        batch = Batch(blank, blank, blank[:, 0])
+        program = evaluation._outcomes.lower(CONFIG, flat, batch, np.arange(16), None).compile()
+        free = program.memory_analysis().temp_size_in_bytes
+    values = CONFIG.num_tokens * CONFIG.arch.hidden_size
+    monkeypatch.setattr(evaluation, "SATURATING_VALUES", saturating * values)
+    monkeypatch.setattr(evaluation, "free_memory", lambda device: free)
+    monkeypatch.setattr(evaluation.jax, "default_backend", lambda: "gpu")
+    assert evaluation_size(flat, CONFIG, BATCH, number) == size
+
+
+def test_metrics_do_not_depend_on_the_size_of_a_batch():
+    expected = evaluate(flatten(params()), CONFIG, puzzles(), BATCH, 12)
+    for size in (5, 12, 64):
+        found = evaluate(flatten(params()), CONFIG, puzzles(), size, 12)
+        assert found == pytest.approx(expected, rel=1e-6), size
 
 
 def test_the_example_tells_solved_from_failed():

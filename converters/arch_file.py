@@ -1,0 +1,53 @@
+"""Reads the network that a configuration of the official code or of a fork describes."""
+
+import re
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+
+from rrjax.cells import Arch, parse_arch
+from rrjax.cells.config import LossType
+
+# Hydra replaces such a text by the value of another key of the block
+_REFERENCE = re.compile(r"\$\{(?:\.|arch\.)?(\w+)\}")
+
+
+def read_arch(path: Path) -> tuple[Arch, list[str]]:
+    """Returns the architecture in a YAML file, and notes about what was not read.
+
+    The file has an `arch:` block, or is such a block itself, as in the official `config/arch`. Of
+    the loss, which is no part of the network, only a known `loss_type` is kept.
+
+    Raises:
+      ValueError: if it is no YAML or has no such block, or the network differs from those of rrjax.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"{path} is no YAML: {error}") from error
+    block = content.get("arch", content) if isinstance(content, dict) else None
+    if not isinstance(block, dict) or (block is content and "name" not in block):
+        raise ValueError(f"{path}: expected an `arch:` block, as official checkpoints have it")
+    block = {key: _referred(value, block) for key, value in block.items()}
+    loss, unread = _known_loss(block.pop("loss", {}))
+    try:
+        arch = parse_arch({**block, "loss": loss})
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    if not unread:
+        return arch, []
+    return arch, [f"not read, as the loss is no part of the network: {', '.join(unread)}"]
+
+
+def _referred(value: Any, block: dict[Any, Any]) -> Any:
+    match = _REFERENCE.fullmatch(value) if isinstance(value, str) else None
+    return value if match is None else block.get(match[1], value)
+
+
+def _known_loss(loss: Any) -> tuple[dict[str, Any], list[str]]:
+    if not isinstance(loss, dict):
+        return {}, ["arch.loss"]
+    known = {key: loss[key] for key in ("loss_type",) if loss.get(key) in get_args(LossType)}
+    official = {**known, "name": "losses@ACTLossHead"}
+    return known, [f"arch.loss.{key}" for key, value in loss.items() if official.get(key) != value]
