@@ -92,8 +92,8 @@ def interval_of_pairs(kinds: Sequence[Pairs], positive: np.ndarray) -> Interval:
       logit A ± t √v / (A (1 − A)),   v = Σ_g n_g/(n_g − 1) Σ_{i ∈ g} ((w_i − A p_i) / P)²
 
     where run i of group g wins w_i of its p_i pairs, P is the number of all pairs, and t is
-    Student's quantile for the degrees of freedom of Welch. The second is Newcombe's score interval,
-    all θ with
+    Student's quantile for half of Welch's degrees of freedom. The second is Newcombe's score
+    interval, all θ with
 
       (A − θ)² ≤ z² θ (1 − θ)/P · (1 + (N − 1) ((1 − θ)/(2 − θ) + θ/(1 + θ)))
 
@@ -142,7 +142,8 @@ def _delong(value: float, influences: list[np.ndarray]) -> tuple[float, float]:
     if not 0 < value < 1 or squares.sum() == 0:
         return 1.0, 0.0
     variances = squares * sizes / (sizes - 1)
-    freedom = variances.sum() ** 2 / np.sum(variances**2 / (sizes - 1))
+    # half of them: with all, groups of 10 of a wide spread are covered in 92 % of simulations
+    freedom = variances.sum() ** 2 / np.sum(variances**2 / (sizes - 1)) / 2
     t = scipy.special.stdtrit(freedom, 1 - TAIL)
     reach = t * np.sqrt(variances.sum()) / (value * (1 - value))
     low, high = scipy.special.expit(scipy.special.logit(value) + np.array([-reach, reach]))

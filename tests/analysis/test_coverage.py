@@ -27,6 +27,9 @@ from rrjax.analysis.survival import kaplan_meier
 
 LEAST = 0.93
 
+NUMBERS = pytest.mark.parametrize("number", [150, pytest.param(1500, marks=pytest.mark.slow)])
+"""Simulated cases of a test: enough to see a wrong method, and enough to measure a right one."""
+
 
 def covers(interval: Interval, truth: float) -> bool:
     return bool(interval.low <= truth <= interval.high)
@@ -52,10 +55,11 @@ def test_rates():
         assert poisson.pmf(counts, events)[inside].sum() > 0.95 - 1e-9
 
 
+@NUMBERS
 @pytest.mark.parametrize(("first", "second"), [(1, 7), (0.5, 0.5), (30, 20)])
-def test_ratios_of_rates(first, second):
+def test_ratios_of_rates(first, second, number):
     rng = np.random.default_rng(0)
-    counts = rng.poisson((first, second), (1000, 2)).tolist()
+    counts = rng.poisson((first, second), (number, 2)).tolist()
     intervals = [rate_ratio_interval(a, 15_145, b, 9_219) for a, b in counts if a + b]
     assert share_covered(intervals, (first / 15_145) / (second / 9_219)) >= LEAST
 
@@ -69,37 +73,40 @@ def test_medians():
             assert np.mean((interval.low <= truth) & (truth <= interval.high)) >= LEAST
 
 
-def fractions_of_runs(rng, n, K, mean, alike):
-    """Returns (500, n) the fraction of K runs that solve a puzzle; all or none for `alike` 1."""
+def fractions_of_runs(rng, number, n, K, mean, alike):
+    """Returns (number, n) the fraction of K runs that solve a puzzle; all or none for `alike` 1."""
     size = 1 / alike - 1
-    return rng.binomial(K, rng.beta(mean * size, (1 - mean) * size, (500, n))) / K
+    return rng.binomial(K, rng.beta(mean * size, (1 - mean) * size, (number, n))) / K
 
 
+@NUMBERS
 @pytest.mark.parametrize("n", [9, 64])
-@pytest.mark.parametrize("mean", [0.02, 0.5, 0.9])
-@pytest.mark.parametrize(("K", "alike"), [(4, 0.05), (16, 0.4), (16, 0.9)])
-def test_means_of_fractions(n, mean, K, alike):
-    rows = fractions_of_runs(np.random.default_rng(2), n, K, mean, alike)
+@pytest.mark.parametrize("mean", [0.02, 0.5])
+@pytest.mark.parametrize(("K", "alike"), [(4, 0.05), (16, 0.4)])
+def test_means_of_fractions(n, mean, K, alike, number):
+    rows = fractions_of_runs(np.random.default_rng(2), number, n, K, mean, alike)
     assert share_covered(map(mean_interval, rows), mean) >= LEAST
 
 
+@NUMBERS
 @pytest.mark.parametrize("rho", [0.0, 0.7, 0.95])
-def test_means_of_rank_correlations(rho):
+def test_means_of_rank_correlations(rho, number):
     rng = np.random.default_rng(3)
     x = rng.normal(size=(20_000, 4))
     y = rho * x + np.sqrt(1 - rho**2) * rng.normal(size=x.shape)
     distance = x.argsort(axis=1).argsort(axis=1) - y.argsort(axis=1).argsort(axis=1)
     spearman = 1 - 6 * (distance**2).sum(axis=1) / (4 * 15)
     for n in (3, 9):
-        rows = rng.choice(spearman, (500, n))
+        rows = rng.choice(spearman, (number, n))
         intervals = [mean_interval(row, -1, 1) for row in rows]
         assert share_covered(intervals, spearman.mean()) >= LEAST
 
 
-def test_means_over_seeds():
+@NUMBERS
+def test_means_over_seeds(number):
     rng = np.random.default_rng(4)
-    rows = rng.normal(size=(2000, 3))
-    assert share_covered(map(student_interval, rows), 0) >= LEAST
+    rows = rng.normal(size=(number, 3))
+    assert share_covered(map(student_interval, rows.tolist()), 0) >= LEAST
 
 
 SHIFT = {a: np.sqrt(2) * NormalDist().inv_cdf(a) for a in (0.5, 0.8, 0.93, 0.99)}
@@ -133,7 +140,7 @@ def auc_coverage(kind, truth, groups, number):
     ],
 )
 def test_aucs(kind, truth, groups):
-    assert auc_coverage(kind, truth, groups, 300) >= LEAST
+    assert auc_coverage(kind, truth, groups, 400) >= LEAST
 
 
 @pytest.mark.slow
@@ -163,44 +170,47 @@ def planted_null(rng, n, slope):
     return -value - 0.3 * rng.normal(size=n), solved, value
 
 
+@NUMBERS
 @pytest.mark.parametrize("slope", [3, 8])
-def test_aucs_among_runs_near_in_a_value_under_the_planted_null(slope):
+def test_aucs_among_runs_near_in_a_value_under_the_planted_null(slope, number):
     rng = np.random.default_rng(7)
-    cases = [planted_null(rng, 128, slope) for _ in range(200)]
+    cases = [planted_null(rng, 128, slope) for _ in range(number // 2)]
     intervals = [auc_near(*case) for case in cases]
     assert np.mean([auc_interval(score, solved).value for score, solved, _ in cases]) > 0.88
-    assert np.nanmean([interval.value for interval in intervals]) == pytest.approx(0.5, abs=0.02)
+    assert np.nanmean([interval.value for interval in intervals]) == pytest.approx(0.5, abs=0.03)
     assert share_covered(intervals, 0.5) >= LEAST
 
 
-def test_aucs_among_runs_of_equal_value_under_the_planted_null():
+@NUMBERS
+def test_aucs_among_runs_of_equal_value_under_the_planted_null(number):
     """Six bins of these leave .53 where ½ is right: within a bin the value still tells."""
     rng, intervals = np.random.default_rng(8), []
-    for _ in range(200):
-        score, solved, value = planted_null(rng, 128, 3)
+    for _ in range(number // 2):
+        _, solved, value = planted_null(rng, 128, 3)
         clues = np.round(3 * value)
         intervals.append(auc_given(-clues - 0.3 * rng.normal(size=128), solved, clues))
-        assert score.shape == clues.shape
     assert np.mean([i.value for i in intervals]) == pytest.approx(0.5, abs=0.02)
     assert share_covered(intervals, 0.5) >= LEAST
 
 
+@NUMBERS
 @pytest.mark.parametrize(
     "shares", [[0.1, 0.3, 0.3, 0.3], [0.5, 0.01, 0.0, 0.49], [0.45, 0.05, 0.05, 0.45]]
 )
 @pytest.mark.parametrize("n", [9, 64])
-def test_paired_differences(shares, n):
+def test_paired_differences(shares, n, number):
     """Shares of puzzles that both solve, only the second, only the first, and none."""
-    kinds = np.random.default_rng(9).choice(4, (400, n), p=shares)
+    kinds = np.random.default_rng(9).choice(4, (number, n), p=shares)
     intervals = [paired_difference((k == 0) | (k == 2), (k == 0) | (k == 1)) for k in kinds]
     assert share_covered(intervals, shares[1] - shares[2]) >= LEAST
 
 
+@NUMBERS
 @pytest.mark.parametrize(("n", "hazard"), [(9, 0.05), (45, 0.001), (45, 0.2)])
-def test_survival_curves(n, hazard):
+def test_survival_curves(n, hazard, number):
     """Half of the runs are watched for 20 segments, the others for random times."""
     rng, intervals = np.random.default_rng(10), []
-    for _ in range(400):
+    for _ in range(number):
         events = rng.geometric(hazard, n)
         ends = np.where(np.arange(n) < n // 2, 20, rng.integers(5, 20, n))
         curve = kaplan_meier(np.minimum(events, ends), events <= ends)

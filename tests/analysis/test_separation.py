@@ -120,7 +120,7 @@ def test_the_interval_is_delongs_on_the_logit_scale_where_that_is_the_wider():
     value, rows, columns = wins.mean(), wins.mean(axis=1), wins.mean(axis=0)
     parts = np.array([rows.var(ddof=1) / 20, columns.var(ddof=1) / 60])
     freedom = parts.sum() ** 2 / (parts[0] ** 2 / 19 + parts[1] ** 2 / 59)
-    reach = t.ppf(0.975, freedom) * np.sqrt(parts.sum()) / (value * (1 - value))
+    reach = t.ppf(0.975, freedom / 2) * np.sqrt(parts.sum()) / (value * (1 - value))
     logit = np.log(value / (1 - value))
     expected = [1 / (1 + np.exp(-logit - side * reach)) for side in (-1, 1)]
     estimate = auc_interval(scores, positive)

@@ -63,7 +63,7 @@ def test_noisy_runs_of_mixed_puzzles_are_drawn_by_outcome():
         expected = np.stack([data["exponents"][:, 1:, 0][group], data["q_halt"][:, 1:][group]], 1)
         np.testing.assert_allclose(np.asarray(points.get_offsets(), float), expected)
         assert str(points.get_label()).endswith(f"(n = {group.sum()})")
-    legend, found = ax.get_legend(), summarize_ptrm(data, 0).correlation
+    legend, found = ax.get_legend(), summarize_ptrm(data).correlation
     assert legend is not None
     assert found is not None
     assert legend.get_title().get_text() == "4 without a finite λ1 or q left out"
