@@ -105,7 +105,7 @@ def _differential(qr: Callable, primals: tuple[Frame], tangents: tuple[Frame]) -
     q, r = as_matrix(out[0]), out[1]
     resolved = above_round_off(r)
     dV = jnp.where(resolved[:, None], as_matrix(*tangents), 0)  # also where the tangent is NaN
-    both = resolved[:, None] & resolved
+    both = resolved[:, None] & resolved[None]
     safe = jnp.where(both, r, jnp.eye(len(r), dtype=r.dtype))
     with jax.default_matmul_precision("highest"):
         slopes = jax.lax.linalg.triangular_solve(
@@ -226,7 +226,8 @@ def _cholesky_qr(rows: Rows) -> tuple[Rows, Array, Float[Array, " batch"]]:
     """Returns Q, R, and how far the Gram matrix was from the identity."""
     products = _gram_of_rows(rows)
     r, inverse = _cholesky(products)
-    skew = jnp.abs(products - jnp.eye(products.shape[-1], dtype=products.dtype)).max((1, 2))
+    identity = jnp.eye(products.shape[-1], dtype=products.dtype)
+    skew = jnp.abs(products - identity[None]).max((1, 2))
     return [inverse @ row for row in rows], r, skew
 
 
@@ -270,7 +271,7 @@ def _reflections(
 ) -> tuple[Float[Array, "batch k n"], Float[Array, "batch k k"]]:
     """Returns Q's vectors and R with diag(R) ≥ 0, by k Householder reflections 1 − 2vvᵀ."""
     k, n = vectors.shape[1:]
-    axes = jnp.arange(n)
+    axes = jnp.arange(n)[None]
 
     def reflect(v: Array, work: Array) -> Array:
         # a sum, not a matrix product: no choice of precision, no rearranged copy
@@ -294,7 +295,7 @@ def _reflections(
     _, normals, lower = jax.lax.fori_loop(0, k, eliminate, start)
     r = jnp.triu(lower.mT)
     signs = jnp.where(jnp.diagonal(r, axis1=1, axis2=2) < 0, -1, 1).astype(r.dtype)
-    units = signs[..., None] * jnp.eye(k, n, dtype=vectors.dtype)
+    units = signs[..., None] * jnp.eye(k, n, dtype=vectors.dtype)[None]
 
     def restore(i: Array, work: Array) -> Array:
         return reflect(jax.lax.dynamic_index_in_dim(normals, k - 1 - i, 1, keepdims=False), work)
