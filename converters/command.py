@@ -23,7 +23,7 @@ class Options:
       config: the configuration, or the name of a recipe with the same network, if no
         all_config.yaml lies beside the weights.
       to_torch: write a PyTorch state dict from a model folder.
-      seq_len: number of tokens of a puzzle, if no meta.json states it.
+      seq_len: number of tokens of a puzzle, if neither a meta.json nor the tensors show it.
       vocab_size: number of token values, if no meta.json states it.
       num_puzzle_identifiers: rows of the puzzle-embedding table, if no meta.json states them.
       resize_puzzle_embeddings: replace the puzzle embeddings by this many copies of their mean.

@@ -87,7 +87,7 @@ def convert(
         that an average lacks come from the weights that were averaged.
       config: a file with an `arch:` block, or the name of a recipe, where no `all_config.yaml`
         lies beside the weights.
-      seq_len: number of tokens of a puzzle, if no `meta.json` states it.
+      seq_len: number of tokens of a puzzle, if neither a `meta.json` nor the tensors show it.
       vocab_size: number of token values, if no `meta.json` states it.
       num_puzzle_identifiers: rows of the puzzle-embedding table, if no `meta.json` states them.
       resize_puzzle_embeddings: replace the puzzle embeddings by this many copies of their mean.
@@ -108,6 +108,11 @@ def convert(
     tensors, caches = drop_caches(state.tensors)
     prefix, params = strip_prefix(tensors)
     arch, notes = read_arch(files.config)
+    if config is not None:
+        notes.append(
+            f"H_cycles {arch.H_cycles} and L_cycles {arch.L_cycles} are those of "
+            f"{files.config.name}, as no weight shows them"
+        )
     provenance = _provenance(files, prefix, state.entry)
     if resize_puzzle_embeddings is not None:
         provenance["resize_puzzle_embeddings"] = resize_puzzle_embeddings
@@ -119,7 +124,7 @@ def convert(
         "vocab_size": vocab_size,
         "num_puzzle_identifiers": num_puzzle_identifiers,
     }
-    cell = Config(arch, **find_sizes(sizes, files, params))
+    cell = Config(arch, **find_sizes(sizes, files, params, Config(arch).puzzle_tokens))
     check_match(params, param_shapes(cell))
     check_rotary(caches, cell)
     params = {name: params[name] for name in param_shapes(cell)}

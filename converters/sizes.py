@@ -15,15 +15,30 @@ _TABLES = {
     "vocab_size": "embed_tokens.embedding_weight",
     "num_puzzle_identifiers": "puzzle_emb.weights",
 }
+_TOKEN_AXES = {
+    "L_level.layers.0.mlp_t.gate_up_proj.weight": 1,
+    "embed_pos.embedding_weight": 0,
+}
+"""Tensors of which one axis is that of the tokens."""
 _RESIZE_HINT = " (--resize-puzzle-embeddings N makes it N copies of their mean)"
 
 
 def find_sizes(
-    given: Mapping[str, int | None], source: Source, tensors: Mapping[str, np.ndarray]
+    given: Mapping[str, int | None],
+    source: Source,
+    tensors: Mapping[str, np.ndarray],
+    puzzle_tokens: int = 0,
 ) -> dict[str, int]:
     """Returns each of `SIZES`, from the options, else from a meta file, else from the tensors.
 
-    The tensors do not always show the sequence length, so an option or a meta file must state it.
+    The tensors show the sequence length where a network mixes tokens without attention or learns
+    their positions. For others an option or a meta file must state it.
+
+    Args:
+      given: the options, None where one is not given.
+      source: the files of the checkpoint.
+      tensors: the weights by name.
+      puzzle_tokens: number of tokens in front of the puzzle.
 
     Raises:
       ValueError: if a size is stated nowhere, or contradicts the rows of its table.
@@ -42,6 +57,10 @@ def find_sizes(
                 f"{name} is {value!r} by {origin}, but {_TABLES[name]} has {rows} rows"
                 f"{_RESIZE_HINT if name == 'num_puzzle_identifiers' else ''}"
             )
+    for key, axis in _TOKEN_AXES.items():
+        if key in tensors and tensors[key].ndim == 2:
+            seq_len = tensors[key].shape[axis] - puzzle_tokens
+            stated.setdefault("seq_len", (seq_len, "the tensors"))
     if missing := [name for name in SIZES if name not in stated]:
         options = " ".join(f"--{name.replace('_', '-')} N" for name in missing)
         raise ValueError(

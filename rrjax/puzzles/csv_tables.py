@@ -13,6 +13,7 @@ _ANSWER = ("answer", "solutions", "solution")
 _RATING = ("rating", "difficulty")
 _SEPARATORS = ",;\t"
 _LONGEST_NAME = 40
+_BOARD = re.compile(r"[.\dA-Ga-g]{16,}")
 
 
 class Row(NamedTuple):
@@ -26,8 +27,8 @@ class Row(NamedTuple):
 
 def is_header(line: str) -> bool:
     """Says whether a line names columns rather than holding a puzzle."""
-    fields = [field.strip().strip('"') for field in re.split(f"[{_SEPARATORS}]", line)]
-    are_names = all(re.fullmatch(r"[\w :-]*", f) and len(f) <= _LONGEST_NAME for f in fields)
+    fields = re.split(f"[{_SEPARATORS}]", line)
+    are_names = all(len(f) <= _LONGEST_NAME and not _BOARD.fullmatch(f.strip()) for f in fields)
     return are_names and any(re.search(r"[A-Za-z]{3}", field) for field in fields)
 
 
@@ -92,7 +93,7 @@ def _find_columns(path: Path, line: int, header: list[str]) -> tuple[int, int | 
     """Returns the places of question, answer and rating in a header; None for what it lacks."""
     names = [name.strip().lower() for name in header]
     questions, answers, ratings = (
-        [names.index(name) for name in known if name in names]
+        [place for place, name in enumerate(names) if name in known]
         for known in (_QUESTION, _ANSWER, _RATING)
     )
     if len(questions) != 1 or len(answers) > 1:

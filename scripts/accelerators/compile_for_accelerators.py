@@ -132,8 +132,8 @@ def compile_traced(
         aliased=memory.alias_size_in_bytes,
         collectives=find_collectives(text),
         host_calls=len(HOST_CALLS.findall(text)),
-        flops={kind: number // chips for kind, number in flops(jaxpr).items()},
-        traffic=traffic(jaxpr) // chips,
+        flops={kind: number // chips for kind, number in flops(jaxpr, platform).items()},
+        traffic=traffic(jaxpr, platform) // chips,
         kernels=kernels(text) if platform == "cuda" else [],
         seconds=elapsed,
     )

@@ -17,7 +17,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jax.tree_util import Partial
 
 from rrjax.cells import Config, bind
-from rrjax.dynamics.precision import PRECISIONS, exact_products
+from rrjax.dynamics.precision import PRECISIONS
 from rrjax.dynamics.rollout import observe_segments
 from rrjax.dynamics.spectrum import spectrum
 from rrjax.experiments import restarts
@@ -76,15 +76,14 @@ def trace_spectrum(precision: str, config: Config, mesh: Mesh, load: Load) -> Tr
     return Traced(program, load.puzzles_per_chip * load.num_segments)
 
 
-def trace_rollout(config: Config, mesh: Mesh, load: Load) -> Traced:
+def trace_rollout(precision: str, config: Config, mesh: Mesh, load: Load) -> Traced:
     """Traces the rollouts of puzzles, with what `rrjax rollout` keeps of every segment."""
     model = _model(config)
 
     def one(params: Any, puzzle: Batch) -> dict[str, jax.Array]:
         dynamics = bind(params, config, puzzle.inputs)
         observe = Partial(functools.partial(observe_segment, model, False), puzzle, None)
-        with exact_products():
-            return observe_segments(dynamics, observe, load.num_segments)[1]
+        return observe_segments(dynamics, observe, load.num_segments, precision=precision)[1]
 
     items = _puzzles(config, load.points_per_chip * mesh.size)
     program = _trace_chunks(jax.vmap(one, in_axes=(None, 0)), mesh, parameters(config), items)
@@ -120,7 +119,7 @@ def trace_training(config: Config, mesh: Mesh, load: Load) -> Traced:
 
 TRACES: Mapping[str, Callable[[Config, Mesh, Load], Traced]] = {
     **{f"spectrum-{name}": functools.partial(trace_spectrum, name) for name in PRECISIONS},
-    "rollout": trace_rollout,
+    **{f"rollout-{name}": functools.partial(trace_rollout, name) for name in PRECISIONS},
     "basins": trace_basins,
     "training": trace_training,
 }

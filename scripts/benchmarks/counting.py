@@ -22,10 +22,11 @@ Counted = tuple[int, Any]
 """How often a matrix product runs, and its equation."""
 
 
-def products(jaxpr: Any) -> Iterator[Counted]:
+def products(jaxpr: Any, platform: str = "cpu") -> Iterator[Counted]:
     """Yields every matrix product of a jaxpr, also inside loops and calls, with its number of runs.
 
-    Only the branch of a `cond` with the most operations counts, as in XLA's own analysis.
+    Of a choice between platforms the branch of this platform counts. Of another choice the branch
+    with the most operations counts, as in XLA's own analysis.
 
     Raises:
       ValueError: For a product inside a `while`, whose number of trips is not known.
@@ -34,17 +35,28 @@ def products(jaxpr: Any) -> Iterator[Counted]:
         if eqn.primitive.name == "dot_general":
             yield 1, eqn
         elif eqn.primitive.name == "cond":
-            yield from max((list(products(b)) for b in eqn.params["branches"]), key=_operations)
+            branches = [list(products(b, platform)) for b in _branches(eqn, platform)]
+            yield from max(branches, key=_operations)
         else:
-            for times, product in _inside(eqn):
+            for times, product in _inside(eqn, platform):
                 yield _trips(eqn) * times, product
 
 
-def _inside(eqn: Any) -> Iterator[Counted]:
+def _branches(eqn: Any, platform: str) -> list[Any]:
+    """Returns the branches of a choice that may run on a platform."""
+    branches, platforms = eqn.params["branches"], eqn.params.get("branches_platforms")
+    if platforms is None:
+        return list(branches)
+    pairs = zip(branches, platforms, strict=True)
+    # the default stands last, and has no names
+    return [branch for branch, names in pairs if names is None or platform in names][:1]
+
+
+def _inside(eqn: Any, platform: str) -> Iterator[Counted]:
     inner = [
         leaf for leaf in eqn.params.values() if isinstance(leaf, core.ClosedJaxpr | core.Jaxpr)
     ]
-    found = [counted for jaxpr in inner for counted in products(jaxpr)]
+    found = [counted for jaxpr in inner for counted in products(jaxpr, platform)]
     if found and eqn.primitive.name == "while":
         raise ValueError("a matrix product inside a while loop runs an unknown number of times")
     yield from found
@@ -57,7 +69,7 @@ def _trips(eqn: Any) -> int:
     return eqn.params["mesh"].size if eqn.primitive.name == "shard_map" else 1
 
 
-def flops(jaxpr: Any) -> Counter[str]:
+def flops(jaxpr: Any, platform: str = "cpu") -> Counter[str]:
     """Counts the floating-point operations of all matrix products by how they are computed.
 
     The keys are `bf16`, `tf32`, `float32` and `float64` for the operands' bits, `tf32 x 3` and
@@ -65,19 +77,19 @@ def flops(jaxpr: Any) -> Counter[str]:
     operands that leave the choice to the device.
     """
     total: Counter[str] = Counter()
-    for times, eqn in products(jaxpr):
+    for times, eqn in products(jaxpr, platform):
         total[kind(eqn)] += times * operations(eqn)
     return total
 
 
-def traffic(jaxpr: Any) -> int:
+def traffic(jaxpr: Any, platform: str = "cpu") -> int:
     """Counts the bytes that move if products read operands from memory and write results there.
 
     Everything between two products counts as fused into them.
     """
     return sum(
         times * sum(var.aval.size * var.aval.dtype.itemsize for var in (*eqn.invars, *eqn.outvars))
-        for times, eqn in products(jaxpr)
+        for times, eqn in products(jaxpr, platform)
     )
 
 

@@ -266,6 +266,14 @@ def test_a_list_becomes_a_folder_of_different_puzzles_with_one_solution(tmp_path
     assert make(tmp_path / "c", *options, "--num-aug", "2", "--seed", "1") != first
 
 
+def test_one_csv_is_a_list_too(tmp_path, csv):
+    make(tmp_path / "data", "--list", str(csv / "train.csv"), "--num-train", "6", "--num-test", "2")
+    whole = rows_of(tmp_path / "made", "train")
+    assert set(rows_of(tmp_path / "data", "train") + rows_of(tmp_path / "data", "test")) < set(
+        whole
+    )
+
+
 def test_of_a_list_as_many_are_taken_as_are_wanted(tmp_path, boards):
     few = ("--list", str(boards), "--unsuitable", "skip", "--num-train", "7", "--num-test", "4")
     make(tmp_path / "data", *few)
@@ -281,9 +289,10 @@ def test_unsuitable_puzzles_of_a_list_are_refused_with_their_numbers(tmp_path, b
     skip = ("--list", str(boards), "--unsuitable", "skip")
     error = refused(tmp_path, capsys, *skip, "--num-train", "40")
     assert "boards.txt: expected 40 training and 3 test puzzles, found" in error
+    assert "1 with no solution and 29 with one solution and 2 with several solutions" in error
     boards.write_text(boards.read_text().splitlines()[2])
     error = refused(tmp_path, capsys, *skip)
-    assert "expected some training and 1 test puzzles, found 1 different puzzles" in error
+    assert "expected some training and 1 test puzzles, found 1 with one solution" in error
 
 
 @pytest.mark.parametrize(

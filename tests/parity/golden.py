@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from converters.matching import check_match, strip_prefix
+from converters.torch_file import read_torch_file
 from rrjax.cells import Config, Readout, bind, flatten, param_shapes, parse_arch, unflatten
 from rrjax.cells import initial_state as cell_initial_state
 from rrjax.contract import State, run_segment

@@ -63,6 +63,7 @@ def test_a_list_holds_puzzles_with_or_without_solutions(write, separator):
         ("puzzle\tsolution", "{board}\t{answer}"),
         (" puzzle , solution ", " {board} , {answer} "),
         ("puzzle", "{board}"),
+        ("no.,puzzle,solution (4x4)?,answer", "1,{board},abc,{answer}"),
         ("puzzle,difficulty", "{board},1"),
     ],
 )
@@ -162,6 +163,8 @@ def test_wrong_lists_are_refused(write, text, message):
         ("board,answer\n", "line 1: unknown header 'board,answer'; expected one of the names ques"),
         ("\n# made here\nname,level\n", "line 3: unknown header 'name,level'"),
         ("quizzes,question\n", "line 1: unknown header 'quizzes,question'"),
+        ("puzzle,Puzzle\n", "line 1: unknown header 'puzzle,Puzzle'"),
+        ("no. (of 9),board?\n", r"line 1: unknown header 'no\. \(of 9\),board\?'"),
         ("puzzle,answer,solution\n", "line 1: unknown header 'puzzle,answer,solution'"),
         ("source,question,answer\n", "expected at least one puzzle, found none"),
         (f"\nquizzes,solutions\n\n{BOARDS[0]},{SOLUTIONS[1]}\n", "line 4: expected a solution of"),

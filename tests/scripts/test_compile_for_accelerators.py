@@ -28,7 +28,7 @@ load = script.Load(
     num_exponents=2, num_segments=2, puzzles_per_chip=2, points_per_chip=2, slots_per_chip=2
 )
 programs = {}
-for name in ("spectrum-exact", "rollout", "basins", "training"):
+for name in ("spectrum-exact", "rollout-exact", "basins", "training"):
     traced = script.TRACES[name](CONFIG, mesh, load)
     programs[name] = asdict(script.compile_traced(traced, mesh.size, "cpu", {}))
 json.dump(programs, sys.stdout)

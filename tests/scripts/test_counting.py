@@ -50,6 +50,16 @@ def test_of_a_choice_the_dearer_branch_counts():
     assert count(choose, True, SQUARE) == {"default": 2 * PRODUCT}
 
 
+@pytest.mark.parametrize(("platform", "times"), [("cpu", 3), ("cuda", 1), ("tpu", 2)])
+def test_of_a_choice_between_platforms_the_branch_of_the_platform_counts(platform, times):
+    def choose(x):
+        branches = {"cpu": lambda x: x @ x @ x @ x, "cuda": lambda x: x @ x}
+        return jax.lax.platform_dependent(x, **branches, default=lambda x: x @ x @ x)
+
+    work = counting.flops(jax.make_jaxpr(choose)(SQUARE), platform)
+    assert work == {"default": times * PRODUCT}
+
+
 def test_a_loop_of_unknown_length_is_refused():
     def endless(x):
         return jax.lax.while_loop(lambda x: x.sum() < 1, lambda x: x @ x, x)
@@ -86,11 +96,12 @@ def test_spectrum_of_the_official_size_costs_little_more_than_its_tangents(k, pr
     load = programs.Load(num_exponents=k, num_segments=1, puzzles_per_chip=2)
     traced = programs.trace_spectrum(precision, OFFICIAL, mesh, load)
     assert traced.number == 2
-    work = counting.flops(traced.program.jaxpr)
+    work = counting.flops(traced.program.jaxpr, "cuda")
     forward = 2 * SEGMENT
     assert (1 + k) * forward < work.total() <= 1.05 * (1 + k) * forward
     assert work["bf16"] == (k * forward if precision == "bf16" else 0)
-    assert work.total() == work["bf16"] + work["float32"]
+    assert work["tf32 x 3"] == (forward if precision == "bf16" else 0)
+    assert work.total() == work["bf16"] + work["tf32 x 3"] + work["float32"]
 
 
 def test_compiled_spectrum_costs_little_more_than_its_tangents():
