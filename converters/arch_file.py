@@ -34,7 +34,10 @@ def read_arch(path: Path) -> tuple[Arch, list[str]]:
     try:
         arch = parse_arch({**block, "loss": loss})
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise ValueError(
+            f"{path}: {error}. Should the network be the same in spite of it, correct a copy of "
+            "the file and give --config COPY"
+        ) from error
     if not unread:
         return arch, []
     return arch, [f"not read, as the loss is no part of the network: {', '.join(unread)}"]

@@ -101,19 +101,27 @@ def _resolve(states: dict[str, dict[str, Any]], entry: str) -> str:
 def _complete(states: dict[str, dict[str, Any]], entry: str) -> State:
     """Returns a state with the buffers that an average lacks, from the weights averaged."""
     tensors = states[entry]
-    donors = [name for name in states if name not in ("", entry) and _is_model(states[name])]
+    # an average is one of parameters, and these are buffers upstream
+    own = _untrained(tensors)
+    lacking = {
+        name: {key: value for key, value in _untrained(state).items() if key not in own}
+        for name, state in states.items()
+        if name not in ("", entry) and _is_model(state)
+    }
+    donors = [name for name, buffers in lacking.items() if buffers]
     if not _is_model(tensors) or len(donors) != 1:
         return State(entry, tensors)
-    donor = states[donors[0]]
-    (prefix, *_), (donors_prefix, *_) = prefixes_of_models(tensors), prefixes_of_models(donor)
-    # an average is one of parameters; these are buffers upstream
-    lacking = {
-        prefix + name: value
-        for key, value in donor.items()
-        if not is_trained(name := key.removeprefix(donors_prefix)) and prefix + name not in tensors
-    }
-    filled = tuple(key.removeprefix(prefix) for key in lacking)
-    return State(entry, {**tensors, **lacking}, filled, donors[0])
+    (donor,) = donors
+    prefix = prefixes_of_models(tensors)[0]
+    added = {prefix + name: value for name, value in lacking[donor].items()}
+    return State(entry, {**tensors, **added}, tuple(lacking[donor]), donor)
+
+
+def _untrained(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the buffers of a model's state by their names without the prefix."""
+    prefix = next(iter(prefixes_of_models(state)), "")
+    named = {key.removeprefix(prefix): value for key, value in state.items()}
+    return {name: value for name, value in named.items() if not is_trained(name)}
 
 
 def _without_state(content: Any, kind: type) -> str:

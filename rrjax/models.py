@@ -272,6 +272,11 @@ def _locate(source: str) -> Path:
         return best_of_run
     if folder.is_dir():
         return folder
+    if folder.is_file():
+        raise ValueError(
+            f"{source} is a file, where a model is a folder; weights of PyTorch go through: "
+            f"rrjax convert {source} NEW_FOLDER"
+        )
     raise ValueError(
         f"no model {source!r}: neither a folder nor bundled ({', '.join(bundled_names())}); "
         "a hub folder is written hf://user/repo/sub/folder"

@@ -24,6 +24,7 @@ def is_right(
     answers: Integer[Array, "... seq"], labels: Integer[Array, "... seq"]
 ) -> Bool[Array, " ..."]:
     """Returns whether every labelled token is its label; true where no token is labelled."""
+    answers, labels = jnp.broadcast_arrays(answers, labels)
     return ((answers == labels) | (labels == IGNORE_LABEL)).all(-1)
 
 
@@ -45,7 +46,7 @@ def violations(
     """
     number, size = units.shape
     digits = _FIRST_DIGIT + jnp.arange(size)
-    present = (answers[units][:, :, None] == digits).any(axis=1)
+    present = (answers[units][:, :, None] == digits[None, None]).any(axis=1)
     return (number * size - present.sum()).astype(jnp.int16)
 
 

@@ -12,7 +12,7 @@ from rrjax.puzzles import PuzzleSet, build_sudokus
 from rrjax.puzzles.folders import write_folder
 from rrjax.puzzles.sudoku_build import sudoku_sets
 from rrjax.puzzles.sudoku_list import Unsuitable, choose_from_list
-from rrjax.puzzles.text_files import read_list
+from rrjax.puzzles.text_files import read_sudokus
 from rrjax.store import check_new_folder
 
 
@@ -30,9 +30,9 @@ class Options:
       clues: fewest and most clues. By default no clue can be removed from a puzzle.
       num_aug: random symmetric copies of each training puzzle, in one group with it.
       seed: the same seed gives the same bytes.
-      list: file with one puzzle a line, whose puzzles are taken instead. A dot or 0 is a blank;
-        comments, and columns after the puzzle, are not read. If it has more puzzles than are
-        wanted, a random choice is taken. Each is solved, and repeated boards are left out.
+      list: file with one puzzle a line, or one CSV, whose puzzles are taken instead. A dot or 0 is
+        a blank; comments, and columns after the puzzle, are not read. If it has more puzzles than
+        are wanted, a random choice is taken. Each is solved, and repeated boards are left out.
       unsuitable: what becomes of puzzles of a list with several or no solutions: they are
         refused, or skipped and counted.
       csv: folder with train.csv and test.csv, as sudoku-extreme has them or with a header of
@@ -78,7 +78,7 @@ def _sets_of_list(path: Path, options: Options) -> tuple[PuzzleSet, PuzzleSet]:
     for name in ("csv", "clues", "min_rating"):
         if getattr(options, name) is not None:
             raise ValueError(f"--{name.replace('_', '-')} cannot be given with --list")
-    listing = read_list(path)
+    listing = read_sudokus(path)
     numbers = options.num_train, options.num_test
     total = len(listing.lines) if options.num_train is None else sum(n or 0 for n in numbers)
     with progress("sudokus", total) as bar:

@@ -9,11 +9,11 @@ import numpy as np
 from rrjax.checks import check_count
 from rrjax.dynamics.certificate import Certificate, certify
 from rrjax.experiments import reasoner
-from rrjax.experiments.experiment import Job, fold_keys
+from rrjax.experiments.experiment import Job, fold_keys, own_settings
 from rrjax.jobs.memory import memory_advice
 from rrjax.jobs.progress import progress
 from rrjax.jobs.sweep import Sweep, run
-from rrjax.keys import fixed_generator, make_key
+from rrjax.keys import make_key
 from rrjax.puzzles.batch import Batch
 from rrjax.results.axes import ArraySpec
 from rrjax.results.results import Results
@@ -68,7 +68,7 @@ def certificate(job: Job, num_exponents: int, puzzles: np.ndarray) -> Arrays:
     sweep = Sweep(folder, len(puzzles), len(puzzles), identity)
     advice = "--num-certified 0 leaves out the certificate"
     with (
-        fixed_generator(),
+        own_settings(),
         memory_advice(lambda: advice),
         progress("certificate", len(puzzles), job.progress) as bar,
     ):

@@ -1,6 +1,7 @@
 """What all experiments share: sweeping a model over puzzles, the record, tables and figures."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -195,8 +196,7 @@ class Job:
         params = getattr(self.model, "params", ())
         program = ChunkProgram(compute, params if shared is None else shared, prepare)
         name = f"{self.experiment.name} of {self.described_model['name']}"
-        # the generator and the precision of products are ours, whatever JAX's settings say
-        with fixed_generator(), exact_products():
+        with own_settings():
             self.chunk = choose_chunk_size(
                 self.chunk_size, folder, program, self.dynamics, num_tangents, num_items, share
             )
@@ -245,6 +245,17 @@ class Job:
         if self.folder is not None:
             results.save(self.folder)
         return results
+
+
+@contextmanager
+def own_settings() -> Iterator[None]:
+    """The settings of JAX under which everything is computed, whatever the user's are.
+
+    The generator and the precision of products belong to a result. NaN is a result too, of a run
+    that is not finite or where there is nothing to be known.
+    """
+    with fixed_generator(), exact_products(), jax.debug_nans(False):
+        yield
 
 
 def fold_keys(key: jax.Array, items: np.ndarray) -> jax.Array:

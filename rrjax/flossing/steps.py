@@ -51,7 +51,7 @@ def skip_nonfinite(optimizer: optax.GradientTransformation) -> optax.GradientTra
     return optax.apply_if_finite(optimizer, max_consecutive_errors=2**31 - 1)
 
 
-def num_skipped(state: optax.OptState) -> tuple[Array, Array]:
+def num_skipped(state: optax.OptState) -> tuple[Any, Any]:
     """Returns the skipped steps of a `skip_nonfinite` optimizer: the last in a row, and all.
 
     Raises:

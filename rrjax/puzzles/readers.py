@@ -29,13 +29,10 @@ def read(path: str | Path, split: str = "test", max_puzzles: int | None = None) 
     if path.is_dir():
         return read_folder(path, split)[:max_puzzles]
     _, line = first_line(path)
-    if not is_header(line):
-        listing = text_files.read_list(path, max_puzzles)
-    elif _holds_mazes(path):
+    if is_header(line) and _holds_mazes(path):
         listing = text_files.read_maze_csv(path, max_puzzles)
         return build_mazes(Mazes(listing.questions, listing.answers), source=str(path))
-    else:
-        listing = text_files.read_csv(path, max_puzzles=max_puzzles)
+    listing = text_files.read_sudokus(path, max_puzzles)
     return build_sudokus(text_files.fill_solutions(listing), source=str(path))
 
 

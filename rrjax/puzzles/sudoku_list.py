@@ -8,7 +8,7 @@ import numpy as np
 
 from rrjax.checks import check_count, check_seed
 from rrjax.puzzles.sudoku import Puzzles
-from rrjax.puzzles.sudoku_generate import distinct
+from rrjax.puzzles.sudoku_generate import relabel
 from rrjax.puzzles.sudoku_solver import solve_sudoku
 from rrjax.puzzles.text_files import Listing
 
@@ -40,11 +40,11 @@ def choose_from_list(
 ) -> Choice:
     """Returns a seeded random choice of the puzzles of a list that have exactly one solution.
 
-    Boards that an earlier line repeats, up to the names of digits, are left out. Puzzles are solved
-    in random order until there are enough.
+    Puzzles are solved in random order until there are enough. Boards that repeat one that came
+    before, up to the names of digits, are left out.
 
     Args:
-        listing: The list, as `read_list` reads it.
+        listing: The list, as `read_sudokus` reads it.
         num_train: Number of training puzzles; None for all that are not test puzzles.
         num_test: Number of test puzzles; None for a tenth of the list.
         seed: The choice depends on it and the list alone.
@@ -57,11 +57,10 @@ def choose_from_list(
     check_count("num_train", num_train, least=1)
     check_count("num_test", num_test, least=1)
     check_seed("seed", seed)
-    is_new = distinct(listing.questions, listing.questions[:0])
-    order = np.random.default_rng(seed).permutation(np.flatnonzero(is_new))
+    order = np.random.default_rng(seed).permutation(len(listing.lines))
     num_test = max(1, len(order) // 10) if num_test is None else num_test
     wanted = len(order) if num_train is None else num_train + num_test
-    solutions, refused = _solve(listing, order, wanted, report)
+    solutions, refused, num_repeats = _solve(listing, order, wanted, report)
     left_out = Counter(refused.values())
     if refused and unsuitable == "refuse":
         _refuse(listing, refused, left_out)
@@ -72,19 +71,29 @@ def choose_from_list(
         )
     chosen = list(solutions)
     train, test = sorted(chosen[num_test:]), sorted(chosen[:num_test])
-    if not is_new.all():
-        left_out["the board of another"] = int((~is_new).sum())
+    if num_repeats:
+        left_out["the board of another"] = num_repeats
     puzzles = [_puzzles(listing, part, solutions) for part in (train, test)]
     return Choice(puzzles[0], puzzles[1], dict(left_out))
 
 
 def _solve(
     listing: Listing, order: np.ndarray, wanted: int, report: Callable[[int], None]
-) -> tuple[dict[int, np.ndarray], dict[int, str]]:
-    """Returns the first `wanted` solutions by place in the list, and why others have none."""
+) -> tuple[dict[int, np.ndarray], dict[int, str], int]:
+    """Returns the first `wanted` solutions by place in the list, and why others have none.
+
+    The third value is the number of boards that repeat one that came before.
+    """
     solutions: dict[int, np.ndarray] = {}
     refused: dict[int, str] = {}
+    known: set[bytes] = set()
+    num_repeats = 0
     for index in order.tolist():
+        board = relabel(listing.questions[index : index + 1]).tobytes()
+        if board in known:
+            num_repeats += 1
+            continue
+        known.add(board)
         count, solution, _ = solve_sudoku(listing.questions[index])
         if solution is not None and count == 1:
             solutions[index] = solution
@@ -93,7 +102,7 @@ def _solve(
             refused[index] = "several solutions" if count else "no solution"
         if len(solutions) == wanted:
             break
-    return solutions, refused
+    return solutions, refused, num_repeats
 
 
 def _refuse(listing: Listing, refused: dict[int, str], counts: Counter[str]) -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rrjax.puzzles.csv_tables import csv_rows, numbered_lines
+from rrjax.puzzles.csv_tables import csv_rows, first_line, is_header, numbered_lines
 from rrjax.puzzles.maze import Mazes, check_mazes, parse_maze
 from rrjax.puzzles.sudoku import Puzzles, compact_board, is_solved, parse_board, respects_givens
 from rrjax.puzzles.sudoku_solver import solve_sudoku
@@ -79,6 +79,18 @@ def read_csv(
     listing = _listing(path, islice(_csv_entries(path, min_rating), max_puzzles), parse_board)
     _check_solutions(listing)
     return listing
+
+
+def read_sudokus(path: str | Path, max_puzzles: int | None = None) -> Listing:
+    """Reads the Sudokus of a CSV, which begins with names of columns, or else of a plain list.
+
+    Raises:
+        ValueError: As `read_csv` or `read_list`.
+    """
+    _, line = first_line(Path(path))
+    if is_header(line):
+        return read_csv(path, max_puzzles=max_puzzles)
+    return read_list(path, max_puzzles)
 
 
 def read_maze_csv(path: str | Path, max_puzzles: int | None = None) -> Listing:

@@ -31,14 +31,19 @@ def find_recipe(name: str) -> Path:
     """
     if Path(name).is_file():
         return Path(name)
-    folders = (_PACKAGE / "recipes", _PACKAGE.parent / "recipes")  # installed; in a checkout
-    recipes = {path.stem: path for folder in folders for path in folder.glob("*.yaml")}
+    recipes = bundled_recipes()
     if name not in recipes:
         raise ValueError(
             f"no config file {name!r}: it is neither a file nor a recipe of rrjax"
             f"{nearest(name, recipes)}"
         )
     return recipes[name]
+
+
+def bundled_recipes() -> dict[str, Path]:
+    """Returns the config files that come with rrjax, by their names."""
+    folders = (_PACKAGE / "recipes", _PACKAGE.parent / "recipes")  # installed; in a checkout
+    return {path.stem: path for folder in folders for path in sorted(folder.glob("*.yaml"))}
 
 
 def read_config_file(path: Path) -> tuple[Arch, Recipe]:

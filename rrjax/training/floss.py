@@ -1,6 +1,7 @@
 """Gradient flossing within a training run: its loss, its steps, and which of them are due."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -49,14 +50,33 @@ def floss_before(
     if not number:
         return state
     reference = jax.tree.map(jnp.copy, state.trained)  # a step donates the state's own buffers
+    late = None
     for _ in range(number):
         state, metrics = run(state, reference)
-        assert state.floss is not None
-        check_steps(state.floss.optimizer, floss.limit)
-        numbers = {name: float(value) for name, value in jax.device_get(metrics).items()}
-        write({"step": step, "floss_step": int(state.floss.count)} | numbers)
+        if late is not None:  # those of the step before: the device is at this one now
+            write(_row(step, floss.limit, late))
+        late = metrics, _copied_counts(state)
+    write(_row(step, floss.limit, late))
     # an average of weights before preflossing would long outweigh those that it made
     return state._replace(average=jax.tree.map(jnp.copy, state.trained)) if step == 1 else state
+
+
+def _copied_counts(state: TrainState) -> tuple[Any, Array]:
+    """Returns the counts of skipped steps and of all steps, which outlive the state's buffers."""
+    assert state.floss is not None
+    optimizer: Any = state.floss.optimizer
+    return jax.tree.map(jnp.copy, (optimizer._replace(inner_state=()), state.floss.count))
+
+
+def _row(step: int, limit: int, late: Any) -> Row:
+    """Returns the row of a flossing step, or raises if the steps before it were all skipped too."""
+    metrics, (skips, count) = jax.device_get(late)
+    try:
+        check_steps(skips, limit)
+    except FloatingPointError as error:
+        raise FloatingPointError(f"{error} at step {step}") from None
+    numbers = {name: float(value) for name, value in metrics.items()}
+    return {"step": step, "floss_step": int(count)} | numbers
 
 
 def check_floss(config: Config, recipe: Recipe, batch: Batch) -> None:

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -132,34 +131,3 @@ def _encoded(columns: list[str], rows: Iterable[Mapping[str, float | int | str]]
 def _cell(value: float | int | str) -> str:
     """Returns the same for 5 and 5.0, so that a table read and written again keeps its bytes."""
     return value if isinstance(value, str) else repr(float(value)).removesuffix(".0")
-
-
-class Window:
-    """Metrics summed since the last logged row."""
-
-    def __init__(self):
-        self._sums: list[dict[str, jax.Array]] = []
-        self._start = time.monotonic()
-
-    def add(self, metrics: dict[str, jax.Array]) -> None:
-        """Keeps one step's sums on the device, and does not wait for them."""
-        self._sums.append(metrics)
-
-    def close(self, batch_size: int) -> Row:
-        """Returns means (losses per slot, norms per step, others per halted slot) and the speed.
-
-        Before any slot has halted the others are left out.
-        """
-        steps = len(self._sums)
-        host = jax.device_get(self._sums)
-        totals = {name: float(np.sum([m[name] for m in host])) for name in host[0]}
-        halted = totals.pop("count")
-        divisors = {"loss": steps * batch_size, "norm": steps}
-        kinds = {name: name.rpartition("_")[2] for name in totals}
-        means = {
-            name: total / divisors.get(kinds[name], halted)
-            for name, total in totals.items()
-            if halted or kinds[name] in divisors
-        }
-        seconds = (time.monotonic() - self._start) / steps
-        return means | {"seconds_per_step": seconds, "examples_per_second": batch_size / seconds}

@@ -1,9 +1,9 @@
 """The training loop, which logs, evaluates, saves checkpoints and resumes from them."""
 
-import math
-from collections.abc import Callable, Sequence
-from contextlib import closing
-from dataclasses import asdict, replace
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,14 @@ import numpy as np
 import optax
 from jax.experimental import multihost_utils
 
+from rrjax.checks import check_number
 from rrjax.jobs.devices import Device
 from rrjax.keys import fixed_generator
-from rrjax.models import PUZZLES, save_model
+from rrjax.models import save_model
 from rrjax.puzzles.arc_evaluate import Ballot, write_submission
-from rrjax.puzzles.folders import write_folder
-from rrjax.store import check_format, claim_folder, describe_run, format_entry, read_json
 from rrjax.training import logs
 from rrjax.training.act import Flat
+from rrjax.training.ahead import Moved, Pace, made_ahead, wait_for
 from rrjax.training.checkpoints import Checkpoints
 from rrjax.training.data import Sampler
 from rrjax.training.evaluate import (
@@ -34,13 +34,12 @@ from rrjax.training.floss import check_floss, floss_before, floss_step
 from rrjax.training.monitor import Monitor
 from rrjax.training.optimizers import recipe_schedule
 from rrjax.training.placement import Placement, training_devices
+from rrjax.training.rows import Report, Rows
+from rrjax.training.run_folder import held_by_job
 from rrjax.training.settings import LoopSettings
 from rrjax.training.state import TrainState, init_train_state, model_params
 from rrjax.training.step import train_step
 from rrjax.training.task import TrainingTask
-
-Report = Callable[[int, dict[str, float]], None]
-"""Called with the step and its metrics after each logged row, in the process that writes."""
 
 
 def train(
@@ -49,6 +48,8 @@ def train(
     folder: Path,
     report: Report,
     devices: Sequence[Device] | None = None,
+    moved: Moved = lambda step, seconds: None,
+    max_minutes: float | None = None,
 ) -> dict[str, float]:
     """Trains a cell, resuming where an earlier run of the same task in `folder` stopped.
 
@@ -58,71 +59,109 @@ def train(
     folder can be loaded as a model (`rrjax.load_model`). Under `jax.distributed` all processes
     call this, and the first writes; they share the folder.
 
+    Batches are made ahead, and metrics are fetched when the next step runs already, so that the
+    device does not wait for the host.
+
     Args:
       task: what is trained; with the folder it says whether a run is the same.
-      settings: when to report, save and stop.
+      settings: when to report and save.
       folder: new, empty, or that of the same run.
       report: called after each logged row.
       devices: those of all processes that share the batch; None: `training_devices()`. A run may
         go on with another number of them: its values are then equal up to round-off.
+      moved: called with the number of steps done and the seconds that the last of them took: before
+        the first one, with 0 seconds, and after each program. The first includes the compilation.
+      max_minutes: stop with a checkpoint at the first logged row after so many minutes; None: at
+        the recipe's last step.
 
     Returns:
       The last evaluation; nothing in the processes that do not write.
 
     Raises:
       ValueError: if `folder` holds another run, one of another version of rrjax, or anything else,
-        no checkpoint in it is whole, a set that is not of Sudokus is to be augmented, or the
-        devices cannot share the batch.
+        another job is training in it, no checkpoint in it is whole, a set that is not of Sudokus is
+        to be augmented, or the devices cannot share the batch.
       FloatingPointError: if a loss, gradient or weight is no longer finite, or the loss jumps; the
         message names the last good checkpoint.
     """
+    if max_minutes is not None:
+        check_number("max_minutes", max_minutes, above=0)
+    deadline = time.monotonic() + 60 * (max_minutes or float("inf"))
+    devices = devices or training_devices()
     config, recipe = task.config, task.recipe
-    placement = Placement(devices or training_devices(), recipe.global_batch_size)
+    placement = Placement(devices, recipe.global_batch_size)
     sampler = Sampler(task.train, recipe.global_batch_size, recipe.seed, task.augment)
     program_recipe = replace(recipe, seed=0)  # the state has the seed: one program for all seeds
     run_step, run_floss = placement.jit(train_step), _floss_program(task, placement)
-    _claim(task, settings, folder)
-    log = logs.Logs(folder)
-    with fixed_generator(), closing(Checkpoints(folder / "checkpoints")) as checkpoints:
+    with (
+        fixed_generator(),
+        held_by_job(task, settings, folder),
+        closing(Checkpoints(folder / "checkpoints")) as checkpoints,
+        _naming_the_last(checkpoints, folder),
+    ):
         state = placement.state(init_train_state(config, recipe))
         state, record = checkpoints.restore(state) or (state, {"losses": ()})
-        monitor = Monitor(settings.spike_factor, record["losses"])
-        log.keep(int(state.step))
+        done = int(state.step)
+        log = logs.Logs(folder)
+        log.keep(done)
         log_floss = partial(log.write, logs.FLOSS)
-        window, rate = logs.Window(), recipe_schedule(recipe, recipe.lr)
-        for step in range(int(state.step) + 1, recipe.steps + 1):
-            try:
+        monitor = Monitor(settings.spike_factor, record["losses"])
+        rows = Rows(log, monitor, report, recipe.global_batch_size)
+        rate = recipe_schedule(recipe, recipe.lr)
+        steps = range(done + 1, recipe.steps + 1)
+        drawn = made_ahead(lambda step: placement.rows(sampler.batch(step - 1)), steps)
+        with closing(drawn) as batches:
+            pace = Pace(moved, done)
+            for step, batch in zip(steps, batches, strict=True):
+                if recipe.floss.steps_before(step - 1):
+                    rows.write_closed()  # flossing may take long, and may stop the run
                 state = floss_before(step, state, recipe.floss, run_floss, log_floss)
-            except FloatingPointError as error:
-                complaint = _stopped(str(error), step, folder, checkpoints)
-                raise FloatingPointError(complaint) from error
-            batch = placement.rows(sampler.batch(step - 1))
-            state, metrics = run_step(config, program_recipe, state, batch)
-            window.add(metrics)
-            is_last = step == recipe.steps
-            if not (is_last or step % settings.log_every == 0):
-                continue
-            means = window.close(recipe.global_batch_size) | {
-                "parameter_norm": float(optax.tree.norm(state.trained)),
-                "learning_rate": float(np.asarray(rate(step - 1))),
-            }
-            if complaint := monitor.complaint(means):
-                raise FloatingPointError(_stopped(complaint, step, folder, checkpoints))
-            if is_last or step % settings.eval_every == 0:
-                ballot = Ballot()
-                outcome, tables = _evaluate(task, settings, state, placement, ballot)
-                for name, rows in tables.items():
-                    log.write(name, *({"step": step, **row} for row in rows))
-                if logs.writes():
-                    _save(task, folder, state, step, outcome, log.best(), ballot)
-                means |= {f"{logs.EVALUATED}{name}": value for name, value in outcome.items()}
-            log.write(logs.METRICS, {"step": step, **means})
-            if logs.writes():
-                report(step, means)
-            if is_last or step % settings.checkpoint_every == 0:
-                checkpoints.save(step, state, {"losses": monitor.losses})
-            window = logs.Window()
-    return log.last_evaluation() if logs.writes() else {}
+                state, metrics = run_step(config, program_recipe, state, batch)
+                pace.keep(step, metrics["loss"])
+                rows.write_closed()  # that of the step before: the device is at this one now
+                rows.add(metrics)
+                is_last = step == recipe.steps
+                if not (is_last or step % settings.log_every == 0):
+                    continue
+                norm = optax.tree.norm(state.trained)
+                rows.close(step, {"parameter_norm": norm, "learning_rate": rate(step - 1)})
+                is_over = is_last or _agreed(time.monotonic() >= deadline)
+                is_evaluated = is_last or step % settings.eval_every == 0
+                is_saved = is_over or step % settings.checkpoint_every == 0
+                if not (is_evaluated or is_saved):
+                    continue
+                wait_for(norm)
+                row = rows.take()[1]
+                if is_evaluated:
+                    row |= _judge(task, settings, folder, state, placement, step, log)
+                rows.write(step, row)
+                if is_saved:
+                    checkpoints.save(step, state, {"losses": monitor.losses})
+                rows.restart_clock()
+                if is_over:
+                    break
+        return log.last_evaluation() if logs.writes() else {}
+
+
+@contextmanager
+def _naming_the_last(checkpoints: Checkpoints, folder: Path) -> Iterator[None]:
+    """Adds to the message of a run that cannot go on which checkpoint is good, and advice."""
+    try:
+        yield
+    except FloatingPointError as error:
+        last = checkpoints.last()
+        good = f"there is none yet in {folder / 'checkpoints'}" if last is None else f"it is {last}"
+        raise FloatingPointError(
+            f"{error}; the last good checkpoint: {good}; start again elsewhere with a lower lr or "
+            "a longer warm-up"
+        ) from error
+
+
+def _agreed(is_over: bool) -> bool:
+    """Returns what the first process says, in all processes."""
+    if jax.process_count() == 1:
+        return is_over
+    return bool(multihost_utils.broadcast_one_to_all(np.bool_(is_over)))
 
 
 def _floss_program(
@@ -134,61 +173,35 @@ def _floss_program(
     if recipe.floss.active:
         placement.check("floss.puzzles", recipe.floss.puzzles)
         check_floss(config, recipe, sampler.batch(0))
-    program = placement.jit(floss_step)
+    program, count = placement.jit(floss_step), -1
 
     def run(state: TrainState, reference: Flat) -> tuple[TrainState, dict[str, jax.Array]]:
+        nonlocal count  # on the host as well, which need not wait for the device's
         assert state.floss is not None
-        batch = placement.rows(sampler.batch(int(state.floss.count)))
+        count = int(state.floss.count) if count < 0 else count + 1
+        batch = placement.rows(sampler.batch(count))
         return program(config, replace(recipe, seed=0), state, batch, reference)
 
     return run
 
 
-def _claim(task: TrainingTask, settings: LoopSettings, folder: Path) -> None:
-    """Takes the folder, in the first process; the others wait, and stop where it was refused."""
-    refusal = None
+def _judge(
+    task: TrainingTask,
+    settings: LoopSettings,
+    folder: Path,
+    state: TrainState,
+    placement: Placement,
+    step: int,
+    log: logs.Logs,
+) -> dict[str, float]:
+    """Evaluates and saves the model after a step; returns test metrics by their logged names."""
+    ballot = Ballot()
+    outcome, tables = _evaluate(task, settings, state, placement, ballot)
+    for name, lines in tables.items():
+        log.write(name, *({"step": step, **line} for line in lines))
     if logs.writes():
-        try:
-            _claim_here(task, settings, folder)
-        except (OSError, ValueError) as error:
-            refusal = error
-    if jax.process_count() > 1:
-        refused = multihost_utils.broadcast_one_to_all(np.int32(refusal is not None))
-        if refused and not logs.writes():
-            raise ValueError(f"process 0 was refused {folder}; it says why")
-    if refusal is not None:
-        raise refusal
-
-
-def _claim_here(task: TrainingTask, settings: LoopSettings, folder: Path) -> None:
-    record = folder / "config.json"
-    if record.is_file():
-        check_format(read_json(record), *logs.RUN_FORMAT, record)
-    state = jax.eval_shape(partial(init_train_state, task.config, task.recipe))
-    description = {
-        **format_entry(*logs.RUN_FORMAT),
-        "loop": asdict(settings),
-        "num_weights": {
-            kind: sum(math.prod(leaf.shape) for leaf in getattr(state, kind).values())
-            for kind in ("trained", "fixed")
-        },
-        "made_by": describe_run(),
-    }
-    claim_folder(folder, record.name, task.identity(), description)
-    meta = task.test.metadata
-    # `write_folder` does not write the sets of ARC, which may be huge
-    is_plain = meta.num_puzzle_identifiers == 1 and meta.vocab_size <= 256 and meta.sets == ["all"]
-    if is_plain and not (folder / PUZZLES).exists():
-        write_folder(folder / PUZZLES, {"test": task.test})
-
-
-def _stopped(complaint: str, step: int, folder: Path, checkpoints: Checkpoints) -> str:
-    last = checkpoints.last()
-    good = f"there is none yet in {folder / 'checkpoints'}" if last is None else f"it is {last}"
-    return (
-        f"{complaint} at step {step}; the last good checkpoint: {good}; start again elsewhere "
-        "with a lower lr or a longer warm-up"
-    )
+        _save(task, folder, state, step, outcome, log.best(), ballot)
+    return {f"{logs.EVALUATED}{name}": value for name, value in outcome.items()}
 
 
 def _evaluate(

@@ -183,7 +183,8 @@ def score(
     correct = valid & (answers == labels)
     solved = is_right(answers, labels)
 
-    lm_loss = (_cross_entropy(readout.logits, labels, loss_type).sum(-1) / divisor).sum()
+    by_puzzle = _cross_entropy(readout.logits, labels, loss_type).sum(-1)
+    lm_loss = (by_puzzle / divisor.astype(by_puzzle.dtype)).sum()
     q_halt_loss = _binary_cross_entropy(readout.q_halt, solved).sum()
     counted = halted & (counts > 0)
     metrics = {
@@ -217,7 +218,7 @@ def _cross_entropy(logits: Array, labels: Array, loss_type: LossType) -> Array:
     stable = loss_type == "stablemax_cross_entropy"
     log_p = log_stablemax(wide) if stable else jax.nn.log_softmax(wide, axis=-1)
     # no entry is chosen for an ignored label; the gradient of a gather would be a scatter
-    chosen = labels[..., None] == jnp.arange(logits.shape[-1])
+    chosen = jax.nn.one_hot(labels, logits.shape[-1], dtype=bool)
     return -jnp.where(chosen, log_p, 0).sum(-1)
 
 

@@ -91,7 +91,7 @@ def sign_sgd_rows(
     """
     learning_rate = jnp.asarray(learning_rate, table.dtype)
     # sums by a product: scattered additions take no fixed order on a GPU, and wait for each other
-    equal = ids[:, None] == ids  # (batch, batch)
+    equal = ids[:, None] == ids[None]  # (batch, batch)
     summed = jnp.dot(equal.astype(grads.dtype), grads, precision=jax.lax.Precision.HIGHEST)
     new = table[ids] * (1 - learning_rate * weight_decay) - learning_rate * jnp.sign(summed)
     is_first = equal.argmax(1) == jnp.arange(len(ids))  # only the first of equal ids writes

@@ -66,8 +66,8 @@ class Placement:
         return weights._replace(slots=self.rows(state.slots))
 
     def rows(self, tree: Any) -> Any:
-        """Returns arrays with a leading batch axis, split along it."""
-        return tree if self._number == 1 else _place(tree, self._split)
+        """Returns arrays with a leading batch axis, on the devices and split along it."""
+        return jax.device_put(tree) if self._number == 1 else _place(tree, self._split)
 
     def jit(self, step: Callable) -> Callable:
         """Returns the program of a step on all devices.

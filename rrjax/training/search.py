@@ -77,9 +77,7 @@ def search(
         store.check_format(store.read_json(record), *SEARCH_FORMAT, record)
     description = {**store.format_entry(*SEARCH_FORMAT), "made_by": store.describe_run()}
     store.claim_folder(folder, record.name, job, description)
-    with store.hold_lock(folder / "lock") as is_alone:
-        if not is_alone:  # this one would continue the trial that the other is at
-            raise ValueError(f"{folder} is being searched by another process; let it end")
+    with store.hold_folder(folder, "searched"):  # two would continue the same trial
         study = _study(settings, folder)
         while trial := _next_trial(study, settings):
             _run(study, trial, task, space, settings, loop, folder)

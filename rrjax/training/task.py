@@ -1,17 +1,22 @@
 """The task of a training run: a cell, its recipe, and the puzzles to train and to test on."""
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
-from rrjax.cells import Arch, Config, config_to_dict
+from rrjax.cells import Arch, Config, bind, config_to_dict, init_params
 from rrjax.cells.params import INITIAL_VECTORS
+from rrjax.contract import count_updates
+from rrjax.keys import make_key
 from rrjax.puzzles.dataset import PuzzleSet
 from rrjax.puzzles.folders import read_folder
 from rrjax.training.augment import perturbed_fields
 from rrjax.training.settings import Recipe
+from rrjax.training.state import partition
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,28 @@ class TrainingTask:
             "train_set": self.train.digest(),
             "test_set": self.test.digest(),
         }
+
+    def num_weights(self) -> dict[str, int]:
+        """Returns the number of weights that are trained by the main optimizer, and of the others.
+
+        The others are the initial states and the puzzle embeddings.
+        """
+        parts = jax.eval_shape(lambda: partition(init_params(make_key(0), self.config)))
+        counts = (sum(math.prod(leaf.shape) for leaf in part.values()) for part in parts)
+        return dict(zip(("trained", "fixed"), counts, strict=True))
+
+    def updates_per_step(self) -> int:
+        """Returns the number of module evaluations of one slot in one optimizer step."""
+        config, count = self.config, 0
+
+        def segment(tokens: jax.Array) -> None:
+            nonlocal count
+            params = init_params(make_key(0), config)
+            count = count_updates(bind(params, config, tokens).schedule)
+
+        jax.eval_shape(segment, jax.ShapeDtypeStruct((config.seq_len,), np.int32))
+        is_segment = self.recipe.augmentation.rollout == "serial_act"
+        return count * (1 if is_segment else config.arch.halt_max_steps)
 
 
 def read_task(data: Path, arch: Arch, recipe: Recipe, augment: bool) -> TrainingTask:

@@ -1,9 +1,9 @@
 """`rrjax search`: spaces, what a trial is worth, going on after a kill, the best as a YAML file."""
 
 import csv
-import fcntl
 import json
 import math
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -14,6 +14,7 @@ from rrjax.cells import Arch
 from rrjax.commands import search as command
 from rrjax.commands import train as train_command
 from rrjax.puzzles import write_folder
+from rrjax.store import hold_folder
 from rrjax.training import search as training
 from rrjax.training.config_file import dump_config, read_config_file
 from rrjax.training.search_space import FIELDS, Choices, Range, read_space, with_values
@@ -259,10 +260,9 @@ def test_a_search_of_another_version_is_refused_by_name(data, tmp_path, runs):
 def test_only_one_process_searches_a_folder(data, tmp_path, runs):
     out = tmp_path / "out"
     command.main(arguments(data, out, "--num-trials", "1"))
-    with (out / "lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(ValueError, match="being searched by another process"):
-            command.main(arguments(data, out, "--num-trials", "2"))
+    message = rf"is being searched by another process \(process {os.getpid()} on .* since .* UTC\)"
+    with hold_folder(out, "searched"), pytest.raises(ValueError, match=message):
+        command.main(arguments(data, out, "--num-trials", "2"))
     assert len(rows(out)) == 1
 
 

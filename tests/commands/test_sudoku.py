@@ -266,6 +266,14 @@ def test_a_list_becomes_a_folder_of_different_puzzles_with_one_solution(tmp_path
     assert make(tmp_path / "c", *options, "--num-aug", "2", "--seed", "1") != first
 
 
+def test_one_csv_is_a_list_too(tmp_path, csv):
+    make(tmp_path / "data", "--list", str(csv / "train.csv"), "--num-train", "6", "--num-test", "2")
+    whole = rows_of(tmp_path / "made", "train")
+    assert set(rows_of(tmp_path / "data", "train") + rows_of(tmp_path / "data", "test")) < set(
+        whole
+    )
+
+
 def test_of_a_list_as_many_are_taken_as_are_wanted(tmp_path, boards):
     few = ("--list", str(boards), "--unsuitable", "skip", "--num-train", "7", "--num-test", "4")
     make(tmp_path / "data", *few)

@@ -1,6 +1,7 @@
 """`rrjax train`: options, YAML files of defaults, and data sets that do not fit."""
 
 import dataclasses
+import shlex
 import shutil
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def tasks(monkeypatch) -> list[TrainingTask]:
     """The tasks that the command would train."""
     found = []
 
-    def record(task, settings, folder, report, devices):
+    def record(task, *_):
         found.append(task)
         return {"count": 1.0}
 
@@ -252,9 +253,24 @@ def test_a_wrong_yaml_file_is_refused(text, message, data, tmp_path, capsys):
 
 
 def test_a_finished_run_whose_log_is_gone_says_so(data, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(loop, "train", lambda *arguments: {})
+    monkeypatch.setattr(loop, "train", lambda *_: {})
     assert main(["train", "--data", str(data), "--out", str(tmp_path / "run")]) == 0
     assert "finished, but its metrics.csv has no evaluation" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [("768", "a batch of 384 (--global-batch-size 384)"), ("1", "not even one puzzle fits")],
+)
+def test_too_little_memory_names_a_batch_size(data, tmp_path, capsys, monkeypatch, size, words):
+    def run_out(*arguments):
+        raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 8 bytes.")
+
+    monkeypatch.setattr(loop, "train", run_out)
+    arguments = ["--data", str(data), "--out", str(tmp_path), "--global-batch-size", size]
+    message = refusal(arguments, capsys)
+    assert message.startswith("rrjax: out of memory: allocating 8 bytes; ")
+    assert words in message
 
 
 def test_a_file_that_is_no_text_is_named(data, tmp_path, capsys):
@@ -367,3 +383,52 @@ def test_augmenting_what_is_no_sudoku_is_refused_before_anything_is_written(tmp_
     error = refusal(["--data", str(tmp_path / "data"), "--out", str(out), "--augment"], capsys)
     assert "augment moves only Sudokus" in error
     assert not out.exists()
+
+
+def test_a_training_says_its_size_what_a_step_takes_and_how_to_go_on(
+    data, tmp_path, monkeypatch, capsys
+):
+    def stopped(task, settings, folder, report, devices, moved, max_minutes):
+        assert max_minutes == 2.5
+        for done, seconds in ((4, 0.0), (5, 30.0), (6, 0.5)):
+            moved(done, seconds)
+        report(10, {"loss": 1.0})
+        return {"exact_accuracy": 0.25}
+
+    monkeypatch.setattr(loop, "train", stopped)
+    arguments = ["train", "--data", str(data), "--out", str(tmp_path / "my run")]
+    assert main([*arguments, "--max-minutes", "2.5", "--arch.mlp-t"]) == 0
+    captured = capsys.readouterr()
+    size, recipes, *lines = captured.err.splitlines()
+    # two SwiGLUs a layer: over 16 tokens (inner width 256) and over 512 features (1536); 6 tokens
+    # in and out, two outputs of the q head with their biases, two initial states
+    num_weights = 2 * (3 * 256 * 16 + 3 * 1536 * 512) + 2 * 6 * 512 + 2 * 513 + 2 * 512
+    assert size == (
+        f"trm of width 512, {num_weights:,} weights; 10,000 steps, each of 21 updates of 768 "
+        "puzzles with 16 tokens; on 1 device (cpu)"
+    )
+    assert "recipes for a processor are cpu_arc1, cpu_hrm_sudoku6, cpu_maze10, " in recipes
+    assert lines[:2] == [
+        "going on after step 4; compiling the step…",
+        "compiled; the first step was done after 30 s",
+    ]
+    assert lines[2].startswith("training: 5/10000")
+    assert "a step takes 0.5 s: 83 min for the other 9,994 steps" in lines
+    last = captured.out.splitlines()[-1]
+    assert "stopped after 10 of 10,000 steps" in last
+    assert "(exact_accuracy 0.25)" in last
+    command = shlex.split(last.partition("to go on: ")[2])
+    assert command == ["rrjax", *arguments, "--max-minutes", "2.5", "--arch.mlp-t"]
+
+
+def test_a_named_recipe_needs_no_other_to_be_named(data, tasks, tmp_path, capsys):
+    arguments = ["--data", str(data), "--out", str(tmp_path / "run"), "--config", "cpu_sudoku4"]
+    assert main(["train", *arguments]) == 0
+    assert "recipes for a processor" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("minutes", ["0", "-1", "nan", "inf"])
+def test_a_time_that_is_no_time_is_refused(data, tmp_path, capsys, minutes):
+    arguments = ["--data", str(data), "--out", str(tmp_path / "run"), "--max-minutes", minutes]
+    assert "max_minutes must be finite and above 0, got" in refusal(arguments, capsys)
+    assert not (tmp_path / "run").exists()

@@ -324,6 +324,12 @@ def test_a_damaged_config_is_named(folder, text, words):
     assert "config.json" in str(caught.value)
 
 
+def test_a_file_is_no_model(tmp_path):
+    (tmp_path / "trm.pth").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"trm\.pth is a file, .*: rrjax convert .*trm\.pth NEW"):
+        load_model(tmp_path / "trm.pth")
+
+
 def test_a_hub_folder_is_downloaded_and_loaded(tmp_path, monkeypatch):
     write_model(tmp_path / "some" / "folder")
     asked = []

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from rrjax.store import hold_lock, locks
+from rrjax.store import hold_folder, hold_lock, locks
 
 CHILD = """
 import sys
@@ -28,10 +28,27 @@ def test_a_lock_dies_with_its_holder(tmp_path: Path):
         assert child.stdout.readline() == b"True\n"
         with hold_lock(path) as is_mine:
             assert not is_mine
+        assert path.read_text().startswith(f"process {child.pid} on ")
         child.kill()
     with hold_lock(path) as is_mine:
         assert is_mine
+        assert path.read_text().startswith(f"process {os.getpid()} on ")
     assert not path.exists()
+
+
+def test_the_holder_of_a_folder_is_named(tmp_path: Path):
+    expected = (
+        rf"{tmp_path} is being swept by another process \(process {os.getpid()} on .+, since "
+    )
+    with hold_folder(tmp_path, "swept"):
+        with pytest.raises(ValueError, match=expected + r"2\d{3}-.+ UTC\); wait until"):
+            hold_folder(tmp_path, "swept").__enter__()
+        (tmp_path / ".lock").write_text("")  # as at the moment before the holder has written it
+        with pytest.raises(ValueError, match=r"by another process; wait until"):
+            hold_folder(tmp_path, "swept").__enter__()
+    with hold_folder(tmp_path, "swept"):
+        pass
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_lock_on_a_file_that_its_earlier_holder_removed_is_void(tmp_path: Path):
@@ -67,11 +84,12 @@ def test_without_fcntl_everybody_holds_it(tmp_path, monkeypatch):
         assert second
 
 
-def test_on_windows_the_first_byte_is_locked(tmp_path, monkeypatch):
+def test_on_windows_a_byte_behind_the_content_is_locked(tmp_path, monkeypatch):
     locked: set[int] = set()
 
     def locking(descriptor: int, mode: int, number_of_bytes: int) -> None:
         assert (mode, number_of_bytes) == (2, 1)
+        assert os.lseek(descriptor, 0, os.SEEK_CUR) > 1000  # the first bytes can still be read
         inode = os.fstat(descriptor).st_ino
         if inode in locked:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))

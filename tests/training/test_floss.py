@@ -57,14 +57,13 @@ def test_flossing_steps_come_when_they_are_due_and_are_logged(run):
 
 @pytest.mark.slow
 def test_a_run_that_was_cut_short_goes_on_to_the_same_bits(run, tmp_path, monkeypatch):
-    batch = Sampler.batch
-
-    def cut_short(sampler, step):
-        if sampler.stream == 0 and step == 2:
+    def cut_short(step, *arguments):
+        after = floss_before(step, *arguments)
+        if step == 3:
             raise KeyboardInterrupt
-        return batch(sampler, step)
+        return after
 
-    monkeypatch.setattr(Sampler, "batch", cut_short)
+    monkeypatch.setattr(loop, "floss_before", cut_short)
     with pytest.raises(KeyboardInterrupt):
         train(TASK, LOOP, tmp_path / "run", lambda step, numbers: None)
     monkeypatch.undo()

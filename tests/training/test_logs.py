@@ -1,15 +1,13 @@
 """The tables of a run: exact numbers, columns that come late, lines that a kill cut short."""
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rrjax.training import logs
-from rrjax.training.logs import METRICS, CsvLog, Logs, Window, read_table
+from rrjax.training.logs import METRICS, CsvLog, Logs, read_table
 
-EIGHT = jnp.asarray(8.0)
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 
 
@@ -65,16 +63,6 @@ def test_a_table_without_steps_is_named(tmp_path):
     (tmp_path / "metrics.csv").write_text("loss\n1\n")
     with pytest.raises(ValueError, match=r"metrics.csv is damaged: it has no column step"):
         CsvLog(tmp_path / "metrics.csv").keep(3)
-
-
-def test_before_any_slot_has_halted_there_is_only_its_loss():
-    window = Window()
-    window.add({name: jnp.asarray(0.0) for name in ("count", "accuracy")} | {"loss": EIGHT})
-    assert window.close(4).keys() == {"loss", "seconds_per_step", "examples_per_second"}
-    window = Window()
-    window.add({"count": jnp.asarray(2.0), "accuracy": jnp.asarray(1.0), "loss": EIGHT})
-    row = window.close(4)
-    assert (row["accuracy"], row["loss"]) == (0.5, 2.0)
 
 
 def test_best_and_last_evaluation_are_read_from_the_file(tmp_path):

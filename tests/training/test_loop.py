@@ -11,39 +11,44 @@ from contextlib import closing
 from pathlib import Path
 
 import chex
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax._src.array import ArrayImpl
 
 from rrjax.cells import flatten
 from rrjax.cli import main
 from rrjax.models import load_model
+from rrjax.store import hold_folder
 from rrjax.training import loop
 from rrjax.training.checkpoints import Checkpoints
+from rrjax.training.data import Sampler
 from rrjax.training.evaluate import evaluate
 from rrjax.training.history import load_run
 from rrjax.training.logs import LATENTS, RECURSION, read_table
 from rrjax.training.loop import train
-from rrjax.training.settings import Augmentation, Recipe
+from rrjax.training.placement import Placement
+from rrjax.training.settings import Augmentation, LoopSettings, Recipe
 from rrjax.training.state import TrainState, init_train_state
 from rrjax.training.step import train_step
 from tests.tools import tiny_training as tiny
 
 ROOT = Path(__file__).parents[2]
-# `rrjax train`, killed before it takes the batch of a step.
+# `rrjax train`, killed after so many steps.
 KILLED = """
 import os, signal, sys
 from rrjax.cli import main
-from rrjax.training.data import Sampler
+from rrjax.training import loop
 
-batch = Sampler.batch
+before = loop.floss_before
 
-def batch_or_die(sampler, step):
-    if step == int(sys.argv[1]):
+def die_before(step, *arguments):
+    if step == int(sys.argv[1]) + 1:
         os.kill(os.getpid(), signal.SIGKILL)
-    return batch(sampler, step)
+    return before(step, *arguments)
 
-Sampler.batch = batch_or_die
+loop.floss_before = die_before
 main(sys.argv[2:])
 """
 KILLS = sorted(np.random.default_rng(8).choice(np.arange(2, 30), 3, replace=False).tolist())
@@ -213,6 +218,90 @@ def test_an_interrupted_run_goes_on_to_the_same_bits_and_compiles_once(
     train(tiny.task(), tiny.LOOP, tmp_path / "run", lambda step, means: seen.append(step))
     assert seen == [20, 25, 30]  # stopped before the checkpoint of step 20
     assert_same_run(tmp_path / "run", whole)
+
+
+def test_rows_that_are_written_late_are_the_same_rows(whole, tmp_path):
+    settings = dataclasses.replace(tiny.LOOP, checkpoint_every=30)  # others wait for their row
+    train(tiny.task(), settings, tmp_path / "run", lambda step, means: None)
+    assert_same_run(tmp_path / "run", whole)
+
+
+def test_a_run_that_is_spread_over_several_is_the_same_run(whole, tmp_path):
+    seen = []
+    for _ in range(6):
+        train(
+            tiny.task(),
+            dataclasses.replace(tiny.LOOP, checkpoint_every=20),
+            tmp_path / "run",
+            lambda step, means: seen.append(step),
+            max_minutes=1e-9,
+        )
+    assert seen == [5, 10, 15, 20, 25, 30]
+    assert_same_run(tmp_path / "run", whole)
+
+
+def test_between_rows_nothing_moves_between_host_and_device_and_states_reuse_their_memory(
+    tmp_path, monkeypatch
+):
+    programs, fetches = Placement.jit, []
+
+    def guarded(placement, step):
+        program = programs(placement, step)
+
+        def run(config, recipe, state, batch):
+            with jax.transfer_guard("disallow"):
+                after = program(config, recipe, state, batch)
+            assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state))
+            return after
+
+        return run
+
+    def counted(tree):
+        fetches.append("row")
+        with monkeypatch.context() as patch:
+            patch.setattr(ArrayImpl, "_value", value)
+            return device_get(tree)
+
+    def uncounted(array):
+        fetches.append("array")
+        return value.fget(array)
+
+    def stop(step: int, means: dict[str, float]):
+        if step == 20:
+            raise _StopError
+
+    value, device_get = ArrayImpl._value, jax.device_get
+    monkeypatch.setattr(Placement, "jit", guarded)
+    monkeypatch.setattr(ArrayImpl, "_value", property(uncounted))
+    monkeypatch.setattr(jax, "device_get", counted)
+    settings = LoopSettings(log_every=5, eval_every=100, checkpoint_every=100)
+    with pytest.raises(_StopError):
+        train(tiny.task(), settings, tmp_path / "run", stop)
+    assert fetches == ["array", "row", "row", "row", "row"]  # the number of steps done, then rows
+
+
+def test_what_stops_the_batches_stops_the_run(tmp_path, monkeypatch):
+    batch = Sampler.batch
+
+    def fail(sampler, step):
+        if step == 7:
+            raise OSError("the disk of the data is gone")
+        return batch(sampler, step)
+
+    monkeypatch.setattr(Sampler, "batch", fail)
+    seen = []
+    with pytest.raises(OSError, match="the disk of the data is gone"):
+        train(tiny.task(), tiny.LOOP, tmp_path / "run", lambda step, means: seen.append(step))
+    assert seen == [5]
+
+
+def test_a_folder_that_another_job_trains_in_is_refused(data, whole, capsys):
+    before = (whole / "metrics.csv").read_bytes()
+    with hold_folder(whole, "trained"):
+        assert main(command(data, whole)) == 2
+    error = capsys.readouterr().err
+    assert f"{whole} is being trained by another process (process {os.getpid()} on " in error
+    assert (whole / "metrics.csv").read_bytes() == before
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from rrjax.jobs import progress as module
-from rrjax.jobs.progress import progress
+from rrjax.jobs.progress import duration, progress
 
 
 @pytest.fixture(autouse=True)
@@ -46,3 +46,28 @@ def test_a_terminal_shows_a_bar(monkeypatch, capsys):
 def test_a_job_that_fails_leaves_the_bar_and_raises():
     with pytest.raises(ZeroDivisionError), progress("training", 10) as bar:
         bar.report(1 // 0, {})
+
+
+def test_numbers_stay_until_others_come_and_lines_are_said_beside_them(capsys):
+    with progress("training", 3) as bar:
+        bar.start(1)
+        bar.tell("[compiling] the step…")
+        bar.report(2, {"loss": 0.5})
+        bar.report(3, {})
+    first, *_, last = capsys.readouterr().err.splitlines()
+    assert first == "[compiling] the step…"
+    assert last.endswith("3/3  loss 0.5")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.0123, "0.012 s"),
+        (48, "48 s"),
+        (720, "12 min"),
+        (7500, "2 h 5 min"),
+        (864000, "10.0 days"),
+    ],
+)
+def test_durations_have_a_unit_that_fits(seconds, words):
+    assert duration(seconds) == words
