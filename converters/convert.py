@@ -108,6 +108,11 @@ def convert(
     tensors, caches = drop_caches(state.tensors)
     prefix, params = strip_prefix(tensors)
     arch, notes = read_arch(files.config)
+    if config is not None:
+        notes.append(
+            f"H_cycles {arch.H_cycles} and L_cycles {arch.L_cycles} are those of "
+            f"{files.config.name}, as no weight shows them"
+        )
     provenance = _provenance(files, prefix, state.entry)
     if resize_puzzle_embeddings is not None:
         provenance["resize_puzzle_embeddings"] = resize_puzzle_embeddings

@@ -14,8 +14,8 @@ from .entries import State, find_state
 from .pickle_reader import read_pickle
 from .records import CheckpointError, Storage, TensorRecord, TrainerStateError
 
-# A state dict takes some 120 bytes of pickle a tensor.
-_LARGEST_PICKLE = 4 * 2**20
+# A state dict takes some 120 bytes of pickle a tensor, and trainers add their histories.
+_LARGEST_PICKLE = 16 * 2**20
 _LEGACY_MAGIC = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 
 
@@ -117,7 +117,7 @@ def _read_archive(archive: zipfile.ZipFile, path: Path, entry: str | None) -> St
     if order != b"little":
         raise CheckpointError(f"expected byte order b'little', found {order[:16]!r}")
     if archive.getinfo(pickles[0]).file_size > _LARGEST_PICKLE:
-        raise CheckpointError(f"refused: a pickle of more than {_LARGEST_PICKLE} bytes")
+        raise TrainerStateError(f"refused: a pickle of more than {_LARGEST_PICKLE} bytes")
     content = read_pickle(archive.read(pickles[0]))
     if isinstance(content, dict) and "pytorch-lightning_version" in content:
         raise CheckpointError(

@@ -67,8 +67,22 @@ def orthonormalize(frame: Frame) -> tuple[Frame, Float[Array, "k k"]]:
       Yamamoto et al. 2015, "Roundoff error analysis of the CholeskyQR2 algorithm"; for the
       differential Walter & Lehmann 2013, "Algorithmic differentiation of linear algebra functions".
     """
+    return _on_rows(_batched_qr, frame)
+
+
+def orthonormalize_once(frame: Frame) -> tuple[Frame, Float[Array, "k k"]]:
+    """Returns the QR of `orthonormalize` by a single pass where the frame's condition allows it.
+
+    It moves half as much through memory. It leaves Q orthonormal up to κ²u, at most 1e-4 for 8
+    vectors in float32 (`ONE_PASS`). R is right for that Q, so that what is missing enters the R of
+    the next QR, and sums of ln R along a run are right. It cannot be differentiated.
+    """
+    return _on_rows(_batched_qr_once, frame)
+
+
+def _on_rows(qr: Callable, frame: Frame) -> tuple[Frame, Float[Array, "k k"]]:
     leaves, treedef = jax.tree.flatten(frame)
-    rows, r = _batched_qr([leaf.reshape(1, leaf.shape[0], -1) for leaf in leaves])
+    rows, r = qr([leaf.reshape(1, leaf.shape[0], -1) for leaf in leaves])
     shaped = [row.reshape(leaf.shape) for row, leaf in zip(rows, leaves, strict=True)]
     return jax.tree.unflatten(treedef, shaped), r[0]
 
@@ -143,30 +157,59 @@ def norms(state: State) -> State:
     return jax.tree.map(lambda leaf: jnp.sqrt(jnp.sum(jnp.square(leaf))), state)
 
 
-@jax.custom_batching.custom_vmap
-def _batched_qr(rows: Rows) -> tuple[Rows, Float[Array, "batch k k"]]:
+ONE_PASS = 4
+"""One pass of Cholesky-QR will do for k vectors with ‖R‖ ‖R⁻¹‖ below this times k, its least value,
+in the Frobenius norm."""
+
+
+def _qr_of_rows(rows: Rows) -> tuple[Rows, Float[Array, "batch k k"]]:
     q, r, sound = _cholesky_qr2(rows)
+    return _mended((q, r), sound, _householder, rows)
+
+
+def _qr_of_rows_once(rows: Rows) -> tuple[Rows, Float[Array, "batch k k"]]:
+    with jax.default_matmul_precision("highest"):
+        r, inverse = _cholesky(_gram_of_rows(rows))
+        q = [inverse @ row for row in rows]
+    condition = jnp.linalg.norm(r, axis=(1, 2)) * jnp.linalg.norm(inverse, axis=(1, 2))
+    return _mended((q, r), condition < ONE_PASS * r.shape[-1], _qr_of_rows, rows)
+
+
+def _mended(fast: tuple[Rows, Array], sound: Array, method: Callable, rows: Rows) -> tuple:
+    """Returns Q and R, by the slower method for frames that are not sound, if there are any."""
 
     def mended() -> tuple[Rows, Array]:
         def choose(fast: Array, slow: Array) -> Array:
             return jnp.where(sound[:, None, None], fast, slow)
 
-        return jax.tree.map(choose, (q, r), _householder(rows))
+        return jax.tree.map(choose, fast, method(rows))
 
-    return jax.lax.cond(sound.all(), lambda: (q, r), mended)
+    return jax.lax.cond(sound.all(), lambda: fast, mended)
 
 
-@_batched_qr.def_vmap
-def _merge_batches(axis_size: int, in_batched: list, rows: list) -> tuple:
-    # one branch for the whole batch: vmap of `cond` would run both for every frame
-    (batched,) = in_batched
-    full = [
-        row if flag else jnp.broadcast_to(row, (axis_size, *row.shape))
-        for row, flag in zip(rows, batched, strict=True)
-    ]
-    q, r = _batched_qr([row.reshape(-1, *row.shape[2:]) for row in full])
-    out = [new.reshape(old.shape) for new, old in zip(q, full, strict=True)]
-    return (out, r.reshape(axis_size, -1, *r.shape[1:])), ([True] * len(out), True)
+def _for_batches(qr: Callable) -> Callable:
+    """Returns a QR that decides for a whole batch; `cond` under vmap would run both branches."""
+    batched_qr = jax.custom_batching.custom_vmap(qr)
+
+    @batched_qr.def_vmap
+    def merge_batches(axis_size: int, in_batched: list, rows: list) -> tuple:
+        (batched,) = in_batched
+        full = [
+            row if flag else jnp.broadcast_to(row, (axis_size, *row.shape))
+            for row, flag in zip(rows, batched, strict=True)
+        ]
+        q, r = batched_qr([row.reshape(-1, *row.shape[2:]) for row in full])
+        out = [new.reshape(old.shape) for new, old in zip(q, full, strict=True)]
+        return (out, r.reshape(axis_size, -1, *r.shape[1:])), ([True] * len(out), True)
+
+    return batched_qr
+
+
+_batched_qr, _batched_qr_once = _for_batches(_qr_of_rows), _for_batches(_qr_of_rows_once)
+
+
+def _gram_of_rows(rows: Rows) -> Float[Array, "batch k k"]:
+    return reduce(operator.add, [row @ row.mT for row in rows])
 
 
 def _cholesky_qr2(rows: Rows) -> tuple[Rows, Array, Bool[Array, " batch"]]:
@@ -181,7 +224,7 @@ def _cholesky_qr2(rows: Rows) -> tuple[Rows, Array, Bool[Array, " batch"]]:
 
 def _cholesky_qr(rows: Rows) -> tuple[Rows, Array, Float[Array, " batch"]]:
     """Returns Q, R, and how far the Gram matrix was from the identity."""
-    products = reduce(operator.add, [row @ row.mT for row in rows])
+    products = _gram_of_rows(rows)
     r, inverse = _cholesky(products)
     identity = jnp.eye(products.shape[-1], dtype=products.dtype)
     skew = jnp.abs(products - identity[None]).max((1, 2))

@@ -14,6 +14,7 @@ from rrjax.frames import (
     norms,
     orthonormalize,
     orthonormalize_dense,
+    orthonormalize_once,
     random_frame,
 )
 
@@ -47,6 +48,21 @@ def test_equals_dense_qr_with_positive_diagonal(seed, k):
     np.testing.assert_allclose(r, signs[:, None] * r_dense, atol=1e-5 * condition)
     np.testing.assert_allclose(dense(q), q_dense * signs, atol=1e-5 * condition)
     np.testing.assert_allclose(gram(q), np.eye(k), atol=3e-6)
+
+
+def test_one_pass_serves_a_frame_that_is_nearly_orthonormal_and_others_are_mended():
+    k, rng = 6, np.random.default_rng(0)
+    near = random_frame(jax.random.key(0), jnp.zeros(40), k) * jnp.linspace(1, 0.3, k)[:, None]
+    flat = near.at[5].set(near[4] + 1e-5 * jnp.asarray(rng.normal(size=40), jnp.float32))
+    frames = jnp.stack([near, flat])
+    q, r = jax.vmap(orthonormalize_once)(frames)
+    expected, exact_r = jax.vmap(orthonormalize)(frames)
+    np.testing.assert_array_equal(q[1], expected[1])
+    np.testing.assert_array_equal(r[1], exact_r[1])
+    np.testing.assert_allclose(q[0], expected[0], atol=3e-6)
+    np.testing.assert_allclose(r[0], exact_r[0], atol=3e-6)
+    assert not np.array_equal(q[0], expected[0])
+    np.testing.assert_allclose(orthonormalize_once(near)[0], q[0], atol=1e-6)
 
 
 @pytest.mark.parametrize("smallest", [1e-2, 1e-4, 1e-6, 1e-12])

@@ -1,8 +1,9 @@
 """Statistics of finished results, on NumPy arrays; each name is imported when it is first used.
 
 - `compare`: what changes between two results of the same puzzles.
-- `auc`, `bootstrap_auc`: how well a score tells solved from failed puzzles.
-- `bootstrap_median`, `wilson_interval`: medians and fractions as an `Interval`.
+- `auc`, `auc_interval`: how well a score tells solved from failed puzzles.
+- `fraction_interval`, `mean_interval`, `median_interval`, `rate_interval`: an `Interval` each.
+- `rate_ratio_interval`: two rates compared by the exact conditional test.
 - `kaplan_yorke`, `entropy_rate`: what follows from a spectrum.
 - `block_standard_error`: how uncertain one exponent is along time.
 - `kaplan_meier`: how long failures last.
@@ -20,12 +21,15 @@ if TYPE_CHECKING:
     from rrjax.analysis.derived import kaplan_yorke as kaplan_yorke
     from rrjax.analysis.errorbars import block_standard_error as block_standard_error
     from rrjax.analysis.intervals import Interval as Interval
-    from rrjax.analysis.intervals import bootstrap_median as bootstrap_median
-    from rrjax.analysis.intervals import wilson_interval as wilson_interval
+    from rrjax.analysis.intervals import fraction_interval as fraction_interval
+    from rrjax.analysis.intervals import mean_interval as mean_interval
+    from rrjax.analysis.intervals import median_interval as median_interval
+    from rrjax.analysis.intervals import rate_interval as rate_interval
+    from rrjax.analysis.intervals import rate_ratio_interval as rate_ratio_interval
     from rrjax.analysis.paired import Comparison as Comparison
     from rrjax.analysis.paired import compare as compare
     from rrjax.analysis.separation import auc as auc
-    from rrjax.analysis.separation import bootstrap_auc as bootstrap_auc
+    from rrjax.analysis.separation import auc_interval as auc_interval
     from rrjax.analysis.survival import kaplan_meier as kaplan_meier
 
 __getattr__, __dir__, __all__ = lazy_names(  # pyright: ignore[reportUnsupportedDunderAll]
@@ -34,9 +38,16 @@ __getattr__, __dir__, __all__ = lazy_names(  # pyright: ignore[reportUnsupported
         "basins": ("basin_entropy", "uncertainty_exponent"),
         "derived": ("entropy_rate", "kaplan_yorke"),
         "errorbars": ("block_standard_error",),
-        "intervals": ("Interval", "bootstrap_median", "wilson_interval"),
+        "intervals": (
+            "Interval",
+            "fraction_interval",
+            "mean_interval",
+            "median_interval",
+            "rate_interval",
+            "rate_ratio_interval",
+        ),
         "paired": ("Comparison", "compare"),
-        "separation": ("auc", "bootstrap_auc"),
+        "separation": ("auc", "auc_interval"),
         "survival": ("kaplan_meier",),
     },
 )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rrjax.analysis.intervals import Interval, bootstrap_median
+from rrjax.analysis.intervals import Interval, median_interval
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Attribution:
     wrong_to_right: Interval
 
 
-def attribute(shares: Mapping[str, np.ndarray], cells: Cells, seed: int = 0) -> Attribution:
+def attribute(shares: Mapping[str, np.ndarray], cells: Cells) -> Attribution:
     """Returns medians over puzzles of where vectors lie.
 
     The shares (N, tokens) of each state are those of one vector's squared norm; all add up to 1.
@@ -94,7 +94,7 @@ def attribute(shares: Mapping[str, np.ndarray], cells: Cells, seed: int = 0) -> 
         num_failed=int(both.sum()),
         wrong_share=_median(wrong_share),
         wrong_fraction=_median(num_wrong / (num_wrong + num_right)),
-        wrong_to_right=bootstrap_median(ratio[~np.isnan(ratio)], seed).map(float),
+        wrong_to_right=median_interval(ratio[~np.isnan(ratio)]).map(float),
     )
 
 

@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rrjax.analysis.arrays import as_array
-from rrjax.analysis.intervals import Interval, wilson_interval
+from rrjax.analysis.intervals import Interval, fraction_interval
 
 
 @dataclass(frozen=True)
 class AccuracyCurve:
-    """Fractions of puzzles with their Wilson intervals, arrays (segments,).
+    """Fractions of puzzles with their intervals, arrays (segments,).
 
     A trajectory can find the answer and lose it again. What is solved at some segment can be used
     only if the right moment is known; a readout at a segment gives what is solved there.
@@ -65,7 +65,7 @@ def early_halting(name: str, solved: ArrayLike, halts: ArrayLike) -> Halting:
     return Halting(
         name=name,
         num_halted=int(np.sum(at < last)),
-        accuracy=wilson_interval(int(right.sum()), len(solved)),
+        accuracy=fraction_interval(int(right.sum()), len(solved)),
         mean_segments=mean,
         saved=1 - mean / (last + 1),
     )
@@ -77,6 +77,5 @@ def check_solved(solved: ArrayLike) -> np.ndarray:
 
 
 def _fractions(solved: np.ndarray) -> Interval:
-    """Returns the Wilson intervals of the columns."""
-    counts = solved.sum(axis=0).tolist()
-    return Interval(*np.array([wilson_interval(count, len(solved)).ends for count in counts]).T)
+    """Returns the fraction of each column with its interval."""
+    return fraction_interval(solved.sum(axis=0), len(solved))

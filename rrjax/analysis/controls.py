@@ -1,4 +1,4 @@
-"""Does an exponent say more than drift or difficulty do? AUC among runs that are alike in these."""
+"""Does a score say more than drift or difficulty do? AUC among runs that are alike in these."""
 
 from dataclasses import dataclass
 
@@ -6,18 +6,22 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rrjax.analysis.arrays import as_array, check_no_nan
-from rrjax.analysis.intervals import UNDEFINED, Interval, percentile_interval
+from rrjax.analysis.intervals import UNDEFINED, Interval
 from rrjax.analysis.separation import (
-    auc,
-    auc_of_resamples,
-    bootstrap_auc,
+    Pairs,
+    auc_interval,
+    check_scores,
+    interval_of_pairs,
     middle_ranks,
-    resample_counts,
+    pairs_within,
 )
 
 MIN_GROUP = 5
 """A stratum with fewer solved or fewer failed runs is counted in the pooled AUC, and gets none of
 its own: an interval from so few says nothing."""
+
+NEAR = 0.05
+"""Runs are near each other within this fraction of the ranks, and within at least 3 ranks."""
 
 
 def quantile_bins(values: ArrayLike, num_bins: int) -> np.ndarray:
@@ -59,35 +63,32 @@ class Controlled:
       num_solved: Runs that are positive, in all bins.
       num_failed: Runs that are not.
       plain: The AUC of the same runs with nothing held fixed.
-      pooled: The AUC over all pairs within one bin.
-      num_pairs: How many pairs that is; without any the pooled AUC is NaN.
+      fixed: The AUC with the quantity held fixed, by `auc_given` or `auc_near`.
     """
 
     strata: list[Stratum]
     num_solved: int
     num_failed: int
     plain: Interval
-    pooled: Interval
-    num_pairs: int
+    fixed: Interval
 
 
 def controlled_auc(
-    scores: ArrayLike, positive: ArrayLike, values: ArrayLike, num_bins: int, seed: int = 0
+    scores: np.ndarray, positive: np.ndarray, values: np.ndarray, num_bins: int, fixed: Interval
 ) -> Controlled:
-    """Returns the AUC of a score inside the bins of another quantity, and pooled over them.
+    """Returns the AUC of a score inside the bins of another quantity, beside that given it.
 
     The scores, the booleans and the values that are held fixed are (N,), one for each run. The
-    bins are those of `quantile_bins`; `seed` is that of the bootstraps.
+    bins are those of `quantile_bins`.
     """
-    scores, positive = np.asarray(scores, np.float64), np.asarray(positive)
-    values, index = np.asarray(values), quantile_bins(values, num_bins)
+    index = quantile_bins(values, num_bins)
     strata = [
         Stratum(
             low=float(values[here].min()),
             high=float(values[here].max()),
             num_solved=int(positive[here].sum()),
             num_failed=int(np.sum(~positive[here])),
-            auc=enough_or_nan(scores[here], positive[here], seed),
+            auc=enough_or_nan(scores[here], positive[here]),
         )
         for here in (index == i for i in range(index.max() + 1))
     ]
@@ -95,68 +96,91 @@ def controlled_auc(
         strata=strata,
         num_solved=int(positive.sum()),
         num_failed=int(np.sum(~positive)),
-        plain=bootstrap_auc(scores, positive, seed),
-        pooled=stratified_auc(scores, positive, index, seed),
-        num_pairs=sum(s.num_solved * s.num_failed for s in strata),
+        plain=auc_interval(scores, positive),
+        fixed=fixed,
     )
 
 
-def enough_or_nan(scores: np.ndarray, positive: np.ndarray, seed: int) -> Interval:
+def enough_or_nan(scores: np.ndarray, positive: np.ndarray) -> Interval:
     """Returns the AUC with its interval; NaN where a group has fewer than `MIN_GROUP`."""
     if min(positive.sum(), np.sum(~positive)) < MIN_GROUP:
         return UNDEFINED
-    return bootstrap_auc(scores, positive, seed)
+    return auc_interval(scores, positive)
 
 
-def stratified_auc(
-    scores: ArrayLike,
-    positive: ArrayLike,
-    strata: ArrayLike,
-    seed: int = 0,
-    num_resamples: int = 2000,
-) -> Interval:
-    """Returns the AUC over the pairs of a positive and a negative that lie in one stratum.
+def auc_given(scores: ArrayLike, positive: ArrayLike, values: ArrayLike) -> Interval:
+    """Returns the AUC over the pairs of a positive and a negative with the same value.
 
-      AUC = Σ_s n⁺_s n⁻_s AUC_s / Σ_s n⁺_s n⁻_s
+      AUC = Σ_s n⁺_s n⁻_s AUC_s / Σ_s n⁺_s n⁻_s   over the strata s of equal values
 
-    The weights are the pairs: the chance that, of a pair drawn from all pairs within strata, the
-    positive scores higher (van Elteren's rank sum with weights of 1, not his 1/(n_s + 1)). ½ where
-    the score says nothing beyond the stratum.
+    It is ½ where the score says nothing beyond the value. Bins of several values do not have this
+    property: within a bin a score that follows the value still tells the groups apart.
 
     Args:
       scores: (N,) one for each run; −inf and inf are ordered like other numbers.
       positive: (N,) booleans.
-      strata: (N,) integers, the stratum of each run.
-      seed: Seed of the resampling.
-      num_resamples: Number of resamples of the percentile bootstrap, which draws runs with
-        replacement, whatever their stratum or group.
+      values: (N,) what is held fixed, such as a number of clues.
 
     Returns:
-      The pooled AUC with its interval; NaN where no stratum holds both groups.
-      A resample without a pair is left out.
+      The AUC with the ends of `interval_of_pairs`; NaN where no value is shared by both groups.
 
-    Source: van Elteren 1960, Bull. Inst. Int. Stat. 37, 351.
+    Raises:
+      ValueError: There is NaN among the numbers, or the shapes or types are others.
+
+    References:
+      van Elteren 1960, Bull. Inst. Int. Stat. 37, 351, whose strata are weighted differently.
     """
-    auc(scores, positive)  # which refuses what has no AUC
-    positive = np.asarray(positive)
-    scores = as_array("scores", scores, positive.shape)
-    strata = as_array("strata", strata, positive.shape)
-    members = [np.flatnonzero(strata == s) for s in np.unique(strata)]
-    draws = resample_counts(len(positive), seed, num_resamples)
-    resampled = np.concatenate([_pooled(scores, positive, members, counts) for counts in draws])
-    value = _pooled(scores, positive, members, np.ones((1, len(positive)), dtype=np.int64))[0]
-    return Interval(value, *percentile_interval(resampled[~np.isnan(resampled)]))
+    scores, positive, values = _checked(scores, positive, values)
+    return interval_of_pairs([pairs_within(scores, positive, values)], positive)
 
 
-def _pooled(
-    scores: np.ndarray, positive: np.ndarray, members: list[np.ndarray], counts: np.ndarray
-) -> np.ndarray:
-    """Returns the pooled AUC of each resample (B, n); NaN without a pair."""
-    won, pairs = np.zeros(len(counts)), np.zeros(len(counts))
-    for here in members:
-        drawn, right = counts[:, here], positive[here]
-        number = drawn[:, right].sum(axis=1) * drawn[:, ~right].sum(axis=1)
-        share = auc_of_resamples(scores[here], right, drawn)[:, 0]
-        won += np.where(number > 0, share, 0) * number
-        pairs += number
-    return np.divide(won, pairs, out=np.full(len(counts), np.nan), where=pairs > 0)
+def auc_near(scores: ArrayLike, positive: ArrayLike, values: ArrayLike) -> Interval:
+    """Returns the AUC over the pairs of a positive and a negative that are near in a value.
+
+      AUC = ½ (A₊ + A₋)
+
+    Pairs are those within a twentieth of the ranks of the value. A₊ is the share that the positive
+    wins of the pairs in which it has the larger value, A₋ that of the others; both count every
+    distance in ranks alike. Where the score follows the value and nothing else, A₊ and A₋ lie on
+    either side of ½ by the same amount, and their mean is ½. The mean over all pairs or within bins
+    is not, since the group that tends to have the larger value has it in most of the pairs.
+
+    Args:
+      scores: (N,) one for each run; −inf and inf are ordered like other numbers.
+      positive: (N,) booleans.
+      values: (N,) what is held fixed, such as a drift.
+
+    Returns:
+      The AUC with the ends of `interval_of_pairs`; NaN where there are no pairs of either kind.
+
+    Raises:
+      ValueError: There is NaN among the numbers, or the shapes or types are others.
+    """
+    scores, positive, values = _checked(scores, positive, values)
+    order = np.argsort(values, kind="stable")
+    s, p = scores[order], positive[order]
+    won, number = np.zeros((2, len(s))), np.zeros((2, len(s)))
+    for distance in range(1, min(len(s), max(3, int(NEAR * len(s)))) + 1):
+        lower, upper = np.arange(len(s) - distance), np.arange(distance, len(s))
+        upper_wins = (s[upper] > s[lower]) + 0.5 * (s[upper] == s[lower])
+        kinds = (p[upper] & ~p[lower], p[lower] & ~p[upper])
+        sizes = [pair.sum() for pair in kinds]
+        if min(sizes) == 0:
+            continue
+        for kind, (pair, size, wins) in enumerate(
+            zip(kinds, sizes, (upper_wins, 1 - upper_wins), strict=True)
+        ):
+            weight = pair * min(sizes) / size
+            for run in (lower, upper):
+                number[kind, run] += weight
+                won[kind, run] += weight * wins
+    return interval_of_pairs([Pairs(*kind) for kind in zip(won, number, strict=True)], p)
+
+
+def _checked(
+    scores: ArrayLike, positive: ArrayLike, values: ArrayLike
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    scores, positive = check_scores(scores, positive)
+    values = as_array("values", values, positive.shape)
+    check_no_nan("values", values)
+    return as_array("scores", scores, positive.shape), positive, values

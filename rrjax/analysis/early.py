@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from rrjax.analysis.arrays import as_array, updates_per_segment
 from rrjax.analysis.controls import enough_or_nan
-from rrjax.analysis.intervals import Interval, bootstrap_median
+from rrjax.analysis.intervals import Interval, median_interval
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class EarlyWindow:
 
 
 def early_windows(
-    growth: ArrayLike, drift: ArrayLike, solved_by_segment: ArrayLike, seed: int = 0
+    growth: ArrayLike, drift: ArrayLike, solved_by_segment: ArrayLike
 ) -> list[EarlyWindow]:
     """Returns for each s < S how well segments 1..s tell which runs unsolved at s get solved.
 
@@ -42,7 +42,6 @@ def early_windows(
       growth: (N, updates) ln R₁₁ of each update, in nats; whole segments.
       drift: (N, S) ‖Δz‖ over each segment.
       solved_by_segment: (N, S) booleans, whether the answer read out there is right.
-      seed: Seed of the bootstraps.
 
     Returns:
       S − 1 of them, in order. They share runs: of many intervals one in twenty misses ½ by chance.
@@ -56,7 +55,7 @@ def early_windows(
     for column in range(num_segments - 1):
         unsolved = ~solved[:, column]
         later = solved[unsolved, -1]
-        aucs = [enough_or_nan(-s[unsolved, column], later, seed) for s in (at_ends, mean_drift)]
+        aucs = [enough_or_nan(-s[unsolved, column], later) for s in (at_ends, mean_drift)]
         windows.append(EarlyWindow(column + 1, int(later.sum()), int(np.sum(~later)), *aucs))
     return windows
 
@@ -80,7 +79,7 @@ class HorizonCurve:
     num_failed: int
 
 
-def horizon_curve(growth: ArrayLike, solved: ArrayLike, seed: int = 0) -> HorizonCurve:
+def horizon_curve(growth: ArrayLike, solved: ArrayLike) -> HorizonCurve:
     """Returns the median λ₁ of every horizon by the final outcome, from one pass.
 
       λ₁(t) = (1/t) Σ_{u ≤ t} ln R₁₁(u)
@@ -92,8 +91,8 @@ def horizon_curve(growth: ArrayLike, solved: ArrayLike, seed: int = 0) -> Horizo
     solved = as_array("solved", solved, running.shape[:1], bool)
     return HorizonCurve(
         updates=np.arange(1, running.shape[1] + 1),
-        solved=bootstrap_median(running[solved], seed),
-        failed=bootstrap_median(running[~solved], seed),
+        solved=median_interval(running[solved]),
+        failed=median_interval(running[~solved]),
         num_solved=int(solved.sum()),
         num_failed=int(np.sum(~solved)),
     )

@@ -3,8 +3,10 @@
 import math
 
 from rrjax.analysis.intervals import Interval
+from rrjax.analysis.separation import MIN_GROUP
 
 UNDEFINED_WORD = "undefined"
+NO_INTERVAL = "no interval"
 
 
 def number(value: float, form: str = ".3g") -> str:
@@ -13,16 +15,22 @@ def number(value: float, form: str = ".3g") -> str:
 
 
 def interval(estimate: Interval, form: str = ".3f") -> str:
-    """Returns an estimate with the ends of its interval, as in "0.850 (0.750 to 0.930)"."""
+    """Returns an estimate with the ends of its interval, as in "0.850 (0.750 to 0.930)".
+
+    NaN is "undefined", and an estimate without ends, of too few values, has "(no interval)".
+    """
     if math.isnan(estimate.value):
         return UNDEFINED_WORD
     value, low, high = (number(end, form) for end in estimate.ends)
+    if math.isnan(estimate.low):
+        return f"{value} ({NO_INTERVAL})"
     return f"{value} ({low} to {high})"
 
 
 def interval_in_words(estimate: Interval, form: str = ".3f") -> str:
     """Returns an estimate as a sentence has it: "0.850 (95 % interval 0.750 to 0.930)"."""
-    return interval(estimate, form).replace("(", "(95 % interval ", 1)
+    text = interval(estimate, form)
+    return text if NO_INTERVAL in text else text.replace("(", "(95 % interval ", 1)
 
 
 def percent(fraction: float, digits: int = 1) -> str:
@@ -40,14 +48,8 @@ def value_range(low: float, high: float, form: str = ".3g") -> str:
     return f"{low:{form}}" if low == high else f"{low:{form}} to {high:{form}}"
 
 
-def few_runs(num_solved: int, num_failed: int, small: int) -> list[str]:
-    """Returns a note on groups that are empty or smaller than `small`; none where both are large.
-
-    Args:
-      num_solved: Size of the solved group.
-      num_failed: Size of the failed group.
-      small: Groups below this size have intervals that are too narrow.
-    """
+def few_runs(num_solved: int, num_failed: int) -> list[str]:
+    """Returns a note on groups that are empty or too small for an interval; none elsewhere."""
     total = num_solved + num_failed
     if total == 0:
         return ["No run could be measured: medians and AUC are undefined."]
@@ -56,15 +58,11 @@ def few_runs(num_solved: int, num_failed: int, small: int) -> list[str]:
     if num_solved == 0:
         return [f"None of the {total} puzzles was solved: the AUC is undefined."]
     smaller, name = min((num_solved, "solved"), (num_failed, "failed"))
-    if smaller >= small:
+    if smaller >= MIN_GROUP:
         return []
-    return [f"There are only {smaller} {name} runs: below {small} the intervals are too narrow."]
-
-
-def few_failures(number: int, small: int) -> list[str]:
-    """Returns a note on fewer than `small` failures; none otherwise."""
-    note = f"There are only {number} failures: below {small} the intervals are too narrow."
-    return [note] if number < small else []
+    few = "There is only 1" if smaller == 1 else f"There are only {smaller}"
+    runs = "run" if smaller == 1 else "runs"
+    return [f"{few} {name} {runs}: an AUC needs {MIN_GROUP} in each group for an interval."]
 
 
 def not_finite(number_of_runs: int, total: int, consequence: str) -> list[str]:

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rrjax.analysis.intervals import Interval
+from rrjax.analysis.intervals import Interval, mean_interval
 from rrjax.analysis.selection import (
     Selection,
     chosen,
     fraction_of_puzzles,
-    mean_over_puzzles,
     runs_at_end,
     select,
 )
@@ -40,7 +39,7 @@ class Correlation:
       num_mixed: Number of such puzzles.
       num_used: Number of those that have at least 3 runs where both are known, and neither always
         the same.
-      spearman: Mean of `rank_correlation` over those, bootstrap interval over puzzles. Both may
+      spearman: Mean of `rank_correlation` over those, with its interval over puzzles. Both may
         differ between right and wrong runs: it is not a correlation at equal outcome.
     """
 
@@ -58,11 +57,10 @@ class PtrmSummary:
       num_segments: Number of segments of each rollout.
       sigma: Standard deviation of the noise, in the unit of the state.
       num_not_finite: Noisy runs that blew up; they count as not solved.
-      noiseless: Fraction of puzzles solved without noise, with Wilson's interval.
+      noiseless: Fraction of puzzles solved without noise.
       selection: What the noisy runs are worth together.
       changes: For each rule, and for `some_run`, which is pass@K, the change against no noise.
       correlation: q_halt against λ1; None without exponents.
-      seed: Seed of the bootstrap.
     """
 
     num_puzzles: int
@@ -73,17 +71,15 @@ class PtrmSummary:
     selection: Selection
     changes: dict[str, Change]
     correlation: Correlation | None
-    seed: int
 
 
-def summarize_ptrm(arrays: Mapping[str, np.ndarray], seed: int) -> PtrmSummary:
+def summarize_ptrm(arrays: Mapping[str, np.ndarray]) -> PtrmSummary:
     """Returns all numbers of noisy rollouts.
 
     Args:
       arrays: `sigma` (runs,), 0 for the first run alone; `solved` (N, runs, segments) booleans;
         `answers` (N, runs, seq); `q_halt`, `residual` (N, runs); if measured, `exponents`
         (N, runs, k).
-      seed: Seed of the bootstrap.
     """
     sigma = arrays["sigma"]
     if len(sigma) < 2 or sigma[0] != 0 or len(set(sigma[1:])) != 1 or sigma[1] == 0:
@@ -98,13 +94,12 @@ def summarize_ptrm(arrays: Mapping[str, np.ndarray], seed: int) -> PtrmSummary:
         sigma=float(sigma[1]),
         num_not_finite=int(np.sum(~np.isfinite(runs["residual"]))),
         noiseless=fraction_of_puzzles(quiet),
-        selection=select(runs, seed),
+        selection=select(runs),
         changes={
             name: Change(int(np.sum(right & ~quiet)), int(np.sum(quiet & ~right)))
             for name, right in rules.items()
         },
-        correlation=_correlation(runs, seed) if "lambda1" in runs else None,
-        seed=seed,
+        correlation=_correlation(runs) if "lambda1" in runs else None,
     )
 
 
@@ -131,9 +126,9 @@ def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.corrcoef(middle_ranks(a), middle_ranks(b))[0, 1])
 
 
-def _correlation(runs: Mapping[str, np.ndarray], seed: int) -> Correlation:
+def _correlation(runs: Mapping[str, np.ndarray]) -> Correlation:
     mixed = mixed_outcome(runs["solved"])
     pairs = zip(runs["q_halt"][mixed], runs["lambda1"][mixed], strict=True)
     spearman = np.array([rank_correlation(q, lambda1) for q, lambda1 in pairs])
     num_used = int(np.sum(~np.isnan(spearman)))
-    return Correlation(int(mixed.sum()), num_used, mean_over_puzzles(spearman, seed))
+    return Correlation(int(mixed.sum()), num_used, mean_interval(spearman, -1, 1))

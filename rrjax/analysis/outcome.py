@@ -7,8 +7,8 @@ from numpy.typing import ArrayLike
 
 from rrjax.analysis.arrays import as_array
 from rrjax.analysis.derived import Quantity, error_quantity, spectrum_quantities
-from rrjax.analysis.intervals import UNDEFINED, Interval, bootstrap_median, wilson_interval
-from rrjax.analysis.separation import bootstrap_auc
+from rrjax.analysis.intervals import UNDEFINED, Interval, fraction_interval, median_interval
+from rrjax.analysis.separation import auc_interval
 from rrjax.analysis.settling import late_drift
 
 DRIFT_WINDOW = 4
@@ -48,7 +48,7 @@ class Summary:
       num_excluded: Number of runs that were not finite; they are in no group.
       num_solved: Size of the solved group.
       num_failed: Size of the failed group.
-      solved_fraction: Fraction of all puzzles, excluded ones too, with its Wilson interval.
+      solved_fraction: Fraction of all puzzles, excluded ones too.
       exponent_auc: AUC of −λ_i for "solved", for each i.
       solved_exponents: Median λ_i of the solved group, for each i.
       failed_exponents: Median λ_i of the failed group, for each i.
@@ -61,7 +61,6 @@ class Summary:
       solved_drift: Median late drift of the solved group.
       failed_drift: Median late drift of the failed group.
       unit: Unit of the exponents.
-      seed: Seed of the bootstrap.
     """
 
     num_puzzles: int
@@ -80,7 +79,6 @@ class Summary:
     solved_drift: Interval
     failed_drift: Interval
     unit: str
-    seed: int
 
 
 def usable_runs(exponents: ArrayLike, drift: ArrayLike, finite: ArrayLike) -> np.ndarray:
@@ -103,7 +101,6 @@ def summarize(
     log_growth: ArrayLike | None = None,
     dimension: int | None = None,
     unit: str = "nats per update",
-    seed: int = 0,
 ) -> Summary:
     """Returns the solved puzzles compared with the failed ones.
 
@@ -118,7 +115,6 @@ def summarize(
         if there is one segment only.
       dimension: Dimension n of the state, which makes k = n known as the whole spectrum.
       unit: Unit of the exponents.
-      seed: Seed of the bootstrap.
 
     Returns:
       The summary; NaN where a group is empty.
@@ -133,9 +129,9 @@ def summarize(
     ranked = np.where(unresolved, -np.inf, exponents)
     rows = np.column_stack([ranked, late_drift(drift, window)])[usable]
     positive = solved[usable]
-    *exponent_auc, drift_auc = bootstrap_auc(-rows, positive, seed).each()
-    *solved_exponents, solved_drift = bootstrap_median(rows[positive], seed).each()
-    *failed_exponents, failed_drift = bootstrap_median(rows[~positive], seed).each()
+    *exponent_auc, drift_auc = auc_interval(-rows, positive).each()
+    *solved_exponents, solved_drift = median_interval(rows[positive]).each()
+    *failed_exponents, failed_drift = median_interval(rows[~positive]).each()
     quantities = list(spectrum_quantities(exponents[usable], dimension))
     num_blocks = 0 if log_growth is None else min(NUM_BLOCKS, num_segments)
     if log_growth is not None and num_blocks > 1:
@@ -146,23 +142,22 @@ def summarize(
         num_excluded=int(np.sum(~usable)),
         num_solved=int(np.sum(positive)),
         num_failed=int(np.sum(~positive)),
-        solved_fraction=wilson_interval(int(solved.sum()), len(solved)),
+        solved_fraction=fraction_interval(int(solved.sum()), len(solved)),
         exponent_auc=exponent_auc,
         solved_exponents=solved_exponents,
         failed_exponents=failed_exponents,
         num_unresolved=unresolved[usable].sum(axis=0).tolist(),
-        derived=[_compare(quantity, positive, seed) for quantity in quantities],
+        derived=[_compare(quantity, positive) for quantity in quantities],
         num_blocks=num_blocks,
         drift_window=window,
         drift_auc=drift_auc,
         solved_drift=solved_drift,
         failed_drift=failed_drift,
         unit=unit,
-        seed=seed,
     )
 
 
-def _compare(quantity: Quantity, solved: np.ndarray, seed: int) -> Derived:
+def _compare(quantity: Quantity, solved: np.ndarray) -> Derived:
     defined = ~np.isnan(quantity.values)
     values = quantity.values[:, None]
     undefined = {
@@ -172,9 +167,9 @@ def _compare(quantity: Quantity, solved: np.ndarray, seed: int) -> Derived:
     }
     return Derived(
         name=quantity.name,
-        solved=bootstrap_median(values[defined & solved], seed).at(0),
-        failed=bootstrap_median(values[defined & ~solved], seed).at(0),
-        auc=bootstrap_auc(-values, solved, seed).at(0) if defined.all() else UNDEFINED,
+        solved=median_interval(values[defined & solved]).at(0),
+        failed=median_interval(values[defined & ~solved]).at(0),
+        auc=auc_interval(-values, solved).at(0) if defined.all() else UNDEFINED,
         num_bounds=int(np.sum(quantity.is_bound)),
         undefined=undefined,
     )

@@ -8,7 +8,7 @@ import numpy as np
 import scipy
 
 from rrjax.analysis.arrays import as_array
-from rrjax.analysis.intervals import Interval, bootstrap_median, wilson_interval
+from rrjax.analysis.intervals import Interval, fraction_interval, median_interval
 
 
 @runtime_checkable
@@ -29,7 +29,7 @@ class Comparison:
 
     Attributes:
       num_puzzles: Number of puzzles, N.
-      before: Fraction of the puzzles that the first result solves, with Wilson's interval.
+      before: Fraction of the puzzles that the first result solves, with its interval.
       after: The same of the second.
       difference: after − before with the interval of `paired_difference`.
       p_value: Of McNemar's exact test: the probability of counts as uneven as these if gains and
@@ -38,7 +38,7 @@ class Comparison:
       lost: Puzzles that only the first one solves.
       num_ranked: Number of puzzles with a finite λ₁ in both; None where one has no exponents.
       lambda1_change: Median over these of λ₁ after − before, in nats per update, with its
-        percentile bootstrap interval; NaN without any such puzzle, None without exponents.
+        interval; NaN without any such puzzle, None without exponents.
     """
 
     num_puzzles: int
@@ -52,13 +52,12 @@ class Comparison:
     lambda1_change: Interval | None
 
 
-def compare(before: Result, after: Result, seed: int = 0) -> Comparison:
+def compare(before: Result, after: Result) -> Comparison:
     """Returns what changes between two results of the same puzzles, with 95 % intervals.
 
     Args:
       before: Results of a spectrum or a rollout. A rollout counts by its last segment.
       after: Others of the same puzzles in the same order.
-      seed: Seed of the bootstrap.
 
     Raises:
       ValueError: The results are of other puzzles, or do not say which puzzles each run solved.
@@ -79,11 +78,11 @@ def compare(before: Result, after: Result, seed: int = 0) -> Comparison:
     if "exponents" in before and "exponents" in after:
         difference = _lambda1(after) - _lambda1(before)
         ranked = difference[np.isfinite(difference)]
-        num_ranked, lambda1_change = len(ranked), bootstrap_median(ranked, seed).map(float)
+        num_ranked, lambda1_change = len(ranked), median_interval(ranked).map(float)
     return Comparison(
         num_puzzles=len(first),
-        before=wilson_interval(int(first.sum()), len(first)),
-        after=wilson_interval(int(second.sum()), len(second)),
+        before=fraction_interval(int(first.sum()), len(first)),
+        after=fraction_interval(int(second.sum()), len(second)),
         difference=paired_difference(first, second),
         p_value=float(scipy.stats.binomtest(int(gained.sum()), changes).pvalue) if changes else 1.0,
         gained=np.flatnonzero(gained).tolist(),
@@ -94,11 +93,11 @@ def compare(before: Result, after: Result, seed: int = 0) -> Comparison:
 
 
 def paired_difference(before: np.ndarray, after: np.ndarray) -> Interval:
-    r"""Returns the difference of two paired fractions with Newcombe's score interval.
+    r"""Returns the difference of two paired fractions with the interval of Newcombe's method 10.
 
       p₂ − p₁ − √(δ₂² − 2φ δ₂ ε₁ + ε₁²) … p₂ − p₁ + √(ε₂² − 2φ ε₂ δ₁ + δ₁²)
 
-    δ and ε are the distances from a fraction to the lower and upper end of its Wilson interval, and
+    δ and ε are the distances from a fraction to the ends of its Clopper–Pearson interval, and
     φ is the correlation of the two outcomes, with Newcombe's correction for continuity where it is
     positive. The interval keeps a width where no puzzle changes.
 
@@ -110,11 +109,12 @@ def paired_difference(before: np.ndarray, after: np.ndarray) -> Interval:
       Three numbers in −1..1; NaN without a puzzle.
 
     References:
-      Newcombe 1998, Stat. Med. 17, 2635, method 10.
+      Newcombe 1998, Stat. Med. 17, 2635, with Wilson's intervals of both fractions, which make it
+      too narrow for few puzzles.
     """
     n = len(before)
-    p1, low1, high1 = wilson_interval(int(before.sum()), n).ends
-    p2, low2, high2 = wilson_interval(int(after.sum()), n).ends
+    p1, low1, high1 = fraction_interval(int(before.sum()), n).ends
+    p2, low2, high2 = fraction_interval(int(after.sum()), n).ends
     phi = _correlation(before, after)
     difference = p2 - p1
     below = (p2 - low2) ** 2 - 2 * phi * (p2 - low2) * (high1 - p1) + (high1 - p1) ** 2

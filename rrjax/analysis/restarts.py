@@ -5,11 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rrjax.analysis.intervals import Interval
+from rrjax.analysis.intervals import Interval, mean_interval
 from rrjax.analysis.selection import (
     Selection,
     fraction_of_puzzles,
-    mean_fraction,
     runs_at_end,
     select,
 )
@@ -23,13 +22,12 @@ class Outcomes:
     Attributes:
       num_puzzles: Number of puzzles.
       at_readout: Fraction of runs solved at the readout segment. Fractions of runs are
-        `rrjax.analysis.selection.mean_fraction`, with intervals over puzzles.
+        `rrjax.analysis.intervals.mean_interval`, over puzzles.
       at_end: Fraction of runs solved after the last segment.
       at_some: Fraction of runs solved after any segment; where all puzzles fail from z0, this is
         the fraction of runs that escaped.
       settled: Fraction of runs whose late drift is not above the threshold.
-      some_run: Fraction of puzzles that any of their runs solved after any segment, with Wilson's
-        interval.
+      some_run: Fraction of puzzles that any of their runs solved after any segment.
     """
 
     num_puzzles: int
@@ -81,7 +79,6 @@ class BasinSummary:
       always_solved: Input-determined: every start solves them.
       start_determined: The others: whether they are solved depends on the start.
       by_sigma: Ascending, the first of z0.
-      seed: Seed of the bootstrap.
     """
 
     num_puzzles: int
@@ -95,12 +92,9 @@ class BasinSummary:
     always_solved: list[int]
     start_determined: list[int]
     by_sigma: list[Restarts]
-    seed: int
 
 
-def summarize_basin(
-    arrays: Mapping[str, np.ndarray], readout_segment: int, seed: int
-) -> BasinSummary:
+def summarize_basin(arrays: Mapping[str, np.ndarray], readout_segment: int) -> BasinSummary:
     """Returns all numbers of a sweep of starts.
 
     Args:
@@ -108,7 +102,6 @@ def summarize_basin(
         (N, runs, segments) booleans; `answers` (N, runs, seq); `q_halt`, `residual`, `late_drift`
         (N, runs); if measured, `exponents` (N, runs, k).
       readout_segment: Counted from 1.
-      seed: Seed of the bootstrap.
     """
     solved, sigma = arrays["solved"], np.asarray(arrays["sigma"], np.float64)
     if not 1 <= readout_segment <= solved.shape[2]:
@@ -135,8 +128,7 @@ def summarize_basin(
         never_solved=_places(~ever),
         always_solved=_places(always),
         start_determined=_places(ever & ~always),
-        by_sigma=[_restarts(runs, sigma, size, failed, seed) for size in np.unique(sigma).tolist()],
-        seed=seed,
+        by_sigma=[_restarts(runs, sigma, size, failed) for size in np.unique(sigma).tolist()],
     )
 
 
@@ -152,23 +144,23 @@ def _settled(late_drift: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def _restarts(
-    runs: Mapping[str, np.ndarray], sigma: np.ndarray, size: float, failed: np.ndarray, seed: int
+    runs: Mapping[str, np.ndarray], sigma: np.ndarray, size: float, failed: np.ndarray
 ) -> Restarts:
     mine = {name: array[:, sigma == size] for name, array in runs.items()}
     failing = {name: array[failed] for name, array in mine.items()}
     return Restarts(
         sigma=size,
         num_runs=int(np.sum(sigma == size)),
-        outcomes=_outcomes(mine, seed),
-        failures=_outcomes(failing, seed),
-        selection=select(mine, seed),
-        selection_of_failures=select(failing, seed),
+        outcomes=_outcomes(mine),
+        failures=_outcomes(failing),
+        selection=select(mine),
+        selection_of_failures=select(failing),
     )
 
 
-def _outcomes(runs: Mapping[str, np.ndarray], seed: int) -> Outcomes:
+def _outcomes(runs: Mapping[str, np.ndarray]) -> Outcomes:
     at_readout, at_end, at_some, settled = (
-        mean_fraction(runs[name].mean(axis=1), seed)
+        mean_interval(runs[name].mean(axis=1))
         for name in ("at_readout", "solved", "at_some", "settled")
     )
     some_run = fraction_of_puzzles(runs["at_some"].any(axis=1))

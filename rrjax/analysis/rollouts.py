@@ -6,8 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from rrjax.analysis.compute import Halting, accuracy_curve, early_halting
-from rrjax.analysis.intervals import Interval, wilson_interval
-from rrjax.analysis.survival import escapes, exponential_rate, kaplan_meier
+from rrjax.analysis.intervals import (
+    Interval,
+    fraction_interval,
+    rate_interval,
+    rate_ratio_interval,
+)
+from rrjax.analysis.survival import Waits, escapes, kaplan_meier, rest_segments, while_moving
 
 
 @dataclass(frozen=True)
@@ -42,24 +47,32 @@ class Escape:
       num_solved_before: Number of these that were solved at an earlier segment.
       num_escaped: Number of these that are solved at a later segment.
       num_kept: Number of the escaped that are solved after the last segment too.
+      num_at_rest: Number of those that did not escape whose residual is round-off by the end: they
+        stand still at a wrong answer.
+      last_escape: Segments from the readout to the last escape; None without one.
       segments_watched: Number of segments after the readout.
+      segments_failing: Sum over the failures of the segments waited for each.
+      segments_moving: The part of these in which the run was not at rest.
       still_failing: Kaplan–Meier estimate at the end.
-      rate_per_segment: Escapes over segments waited; NaN where nothing was.
-      rate_per_update: Escapes over module evaluations waited.
-      early_rate: Per segment, in the first half of the segments watched, rounded down.
-      late_rate: Per segment, in the others.
+      rate_per_segment: Escapes over `segments_moving`; NaN where there are none.
+      rate_per_update: The same per module evaluation.
+      late_over_early: Ratio of the rate in the second half of the segments watched to that in the
+        first half, rounded down.
     """
 
     num_failures: int
     num_solved_before: int
     num_escaped: int
     num_kept: int
+    num_at_rest: int
+    last_escape: int | None
     segments_watched: int
+    segments_failing: int
+    segments_moving: int
     still_failing: Interval
     rate_per_segment: Interval
     rate_per_update: Interval
-    early_rate: Interval
-    late_rate: Interval
+    late_over_early: Interval
 
 
 @dataclass(frozen=True)
@@ -94,6 +107,7 @@ def summarize_rollout(
     updates_per_segment: int,
     readout_segment: int,
     halts: Mapping[str, np.ndarray],
+    tolerance: float,
 ) -> RolloutSummary:
     """Returns all numbers of a long rollout.
 
@@ -103,10 +117,12 @@ def summarize_rollout(
       updates_per_segment: Module evaluations in a segment.
       readout_segment: Counted from 1.
       halts: For each rule (N, segments) booleans, where it would halt.
+      tolerance: Residual up to which a run is at rest.
     """
     solved = arrays["solved"]
     curve = accuracy_curve(solved)
-    escape = _escape(solved, readout_segment, updates_per_segment)
+    rest = rest_segments(arrays["residual"], tolerance)
+    escape = _escape(solved, rest, readout_segment, updates_per_segment)
     last = solved.shape[1]
     return RolloutSummary(
         num_puzzles=len(solved),
@@ -133,7 +149,7 @@ def _readout(
         violations = float(np.median(failed)) if len(failed) else np.nan
     if "valid_path" in arrays:
         valid = arrays["valid_path"][:, column]
-        valid_path = wilson_interval(int(valid.sum()), len(valid))
+        valid_path = fraction_interval(int(valid.sum()), len(valid))
     return AccuracyAt(
         segment=segment,
         evaluations=segment * updates,
@@ -144,24 +160,37 @@ def _readout(
     )
 
 
-def _escape(solved: np.ndarray, readout_segment: int, updates: int) -> Escape:
+def _escape(solved: np.ndarray, rest: np.ndarray, readout_segment: int, updates: int) -> Escape:
     waits = escapes(solved, readout_segment)
     failed = ~solved[:, readout_segment - 1]
+    moving = while_moving(waits, failed, rest, readout_segment)
     watched = solved.shape[1] - readout_segment
-    middle = float(watched // 2)  # escapes come at whole segments
-    rate, early, late = (
-        exponential_rate(*waits, start=start, stop=stop)
-        for start, stop in ((0.0, np.inf), (0.0, middle), (middle, np.inf))
-    )
+    num_escaped, segments_moving = int(waits.observed.sum()), int(moving.durations.sum())
+    early, late = _halves(moving, watched // 2)  # escapes come at whole segments
+    rate = rate_interval(num_escaped, segments_moving)
+    at_rest = ~waits.observed & (rest[failed] < solved.shape[1])
     return Escape(
         num_failures=int(failed.sum()),
         num_solved_before=int(solved[failed, :readout_segment].any(axis=1).sum()),
-        num_escaped=int(waits.observed.sum()),
+        num_escaped=num_escaped,
         num_kept=int(np.sum(waits.observed & solved[failed, -1])),
+        num_at_rest=int(at_rest.sum()),
+        last_escape=int(waits.durations[waits.observed].max()) if num_escaped else None,
         segments_watched=watched,
+        segments_failing=int(waits.durations.sum()),
+        segments_moving=segments_moving,
         still_failing=kaplan_meier(*waits).survival.at(-1),
         rate_per_segment=rate,
         rate_per_update=rate.map(lambda end: end / updates),
-        early_rate=early,
-        late_rate=late,
+        late_over_early=rate_ratio_interval(*late, *early),
     )
+
+
+def _halves(waits: Waits, middle: int) -> list[tuple[int, float]]:
+    """Returns the escapes and the segments waited, up to the middle and after it."""
+    early = waits.observed & (waits.durations <= middle)
+    before = float(np.minimum(waits.durations, middle).sum())
+    return [
+        (int(early.sum()), before),
+        (int(waits.observed.sum() - early.sum()), float(waits.durations.sum()) - before),
+    ]

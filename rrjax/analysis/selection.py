@@ -1,7 +1,7 @@
 """Several runs of each puzzle: what one solves, what any solves, and which one to believe.
 
 Arrays have a row per puzzle and a column per run. Runs of one puzzle are not independent of each
-other: intervals resample puzzles, or count each puzzle once.
+other: intervals count each puzzle once.
 """
 
 from collections.abc import Mapping
@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rrjax.analysis.arrays import as_array
-from rrjax.analysis.intervals import UNDEFINED, Interval, percentile_interval, wilson_interval
-from rrjax.analysis.separation import BLOCK
+from rrjax.analysis.intervals import Interval, fraction_interval, mean_interval
 
 
 @dataclass(frozen=True)
@@ -22,12 +21,12 @@ class Selection:
     Attributes:
       num_puzzles: N.
       num_runs: K.
-      pass_at: The `mean_fraction` of `pass_at_k` for k = 1, 2, 4, …, K in digits; for k = 1 it is
+      pass_at: The `mean_interval` of `pass_at_k` for k = 1, 2, 4, …, K in digits; for k = 1 it is
         the fraction of all runs that are right. That of K, where each puzzle counts as solved or
-        not, has Wilson's interval.
+        not, has the interval of a fraction.
       rules: Fraction of puzzles whose chosen run is right, for each rule of `chosen`, with
         Wilson's interval.
-      agreement: The `mean_fraction` of `agreement`; NaN for K = 1.
+      agreement: The `mean_interval` of `agreement`; NaN for K = 1.
     """
 
     num_puzzles: int
@@ -37,24 +36,23 @@ class Selection:
     agreement: Interval
 
 
-def select(runs: Mapping[str, np.ndarray], seed: int) -> Selection:
+def select(runs: Mapping[str, np.ndarray]) -> Selection:
     """Returns what several runs of each puzzle are worth together.
 
     Args:
       runs: `solved` (N, K) booleans, `answers` (N, K, seq), `q_halt`, `residual` and, if measured,
         `lambda1` (N, K), all at the ends of the runs.
-      seed: Seed of the bootstrap.
     """
     solved = check_runs(runs["solved"])
     number, K = solved.shape
-    passed = {str(k): mean_fraction(pass_at_k(solved, k), seed) for k in powers_of_two(K)[:-1]}
+    passed = {str(k): mean_interval(pass_at_k(solved, k)) for k in powers_of_two(K)[:-1]}
     passed[str(K)] = fraction_of_puzzles(solved.any(axis=1))
     return Selection(
         num_puzzles=number,
         num_runs=K,
         pass_at=passed,
         rules={name: fraction_of_puzzles(right) for name, right in chosen(runs).items()},
-        agreement=mean_fraction(agreement(runs["answers"]), seed),
+        agreement=mean_interval(agreement(runs["answers"])),
     )
 
 
@@ -132,50 +130,10 @@ def highest(scores: ArrayLike) -> np.ndarray:
     return (scores == best).argmax(axis=1)
 
 
-def mean_over_puzzles(values: ArrayLike, seed: int, num_resamples: int = 2000) -> Interval:
-    """Returns the mean of one number per puzzle (N,), with its bootstrap interval over puzzles.
-
-    NaN among the values is left out. The mean is NaN without a value; its interval has no width
-    where all are equal.
-    """
-    values = np.asarray(values, dtype=np.float64)
-    values = values[~np.isnan(values)]
-    n = len(values)
-    if n == 0:
-        return UNDEFINED
-    rng, size = np.random.default_rng(seed), max(1, BLOCK // n)
-    means = [
-        values[rng.integers(n, size=(min(size, num_resamples - start), n))].mean(axis=1)
-        for start in range(0, num_resamples, size)
-    ]
-    low, high = percentile_interval(np.concatenate(means))
-    return Interval(values.mean(), low, high).map(float)
-
-
-def mean_fraction(fractions: ArrayLike, seed: int) -> Interval:
-    """Returns the mean over puzzles of a fraction (N,) that each has, such as of its runs.
-
-    Whole puzzles are resampled (a cluster bootstrap), since the runs of one are alike. Where all
-    puzzles have the same fraction that would give no width: the ends are then Wilson's of as many
-    trials as puzzles, too far apart rather than too close. NaN is left out as undefined, and what
-    is returned is NaN without a fraction.
-
-    Source: Davison and Hinkley 1997, Bootstrap Methods and their Application, section 3.8.
-    """
-    fractions = np.asarray(fractions, dtype=np.float64)
-    fractions = fractions[~np.isnan(fractions)]
-    if len(fractions) == 0 or np.ptp(fractions) > 0:
-        return mean_over_puzzles(fractions, seed)
-    n, fraction = len(fractions), float(fractions[0])
-    low = wilson_interval(int(np.floor(fraction * n)), n).low
-    high = wilson_interval(int(np.ceil(fraction * n)), n).high
-    return Interval(fraction, low, high)
-
-
 def fraction_of_puzzles(flags: ArrayLike) -> Interval:
-    """Returns the fraction of puzzles (N,) that are flagged, with Wilson's interval."""
+    """Returns the fraction of puzzles (N,) that are flagged, with its interval."""
     flags = np.asarray(flags, dtype=bool)
-    return wilson_interval(int(flags.sum()), len(flags))
+    return fraction_interval(int(flags.sum()), len(flags))
 
 
 def powers_of_two(last: int) -> list[int]:

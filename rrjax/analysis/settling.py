@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rrjax.analysis.arrays import as_array
-from rrjax.analysis.intervals import Interval, exact_interval
-from rrjax.analysis.separation import bootstrap_auc
+from rrjax.analysis.intervals import Interval, fraction_interval
+from rrjax.analysis.separation import auc_interval
 
 ROUND_OFF = float(np.finfo(np.float32).eps)
 """What a drift of exactly 0 counts as at most: one unit in the last place of a float32 near 1, the
@@ -120,7 +120,7 @@ def settled_counts(log10_drift: ArrayLike, solved: ArrayLike, threshold: float) 
     settled, solved = np.asarray(log10_drift) <= threshold, np.asarray(solved)
     groups = (settled & solved, settled & ~solved, ~settled & solved, ~settled & ~solved)
     a, b, c, d = (int(group.sum()) for group in groups)
-    return Counts(threshold, a, b, c, d, exact_interval(a, a + b), exact_interval(c, c + d))
+    return Counts(threshold, a, b, c, d, fraction_interval(a, a + b), fraction_interval(c, c + d))
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class Settling:
       otsu: Counts at Otsu's threshold.
       percentiles: Percentiles of the sweep.
       sweep: Counts with each of these percentiles of all runs settled.
-      drift_auc: AUC of −(late drift) for "solved", with its bootstrap interval.
+      drift_auc: AUC of −(late drift) for "solved", with its interval.
       failed_below: Share of the failed runs whose drift is not above the q-th percentile of the
         solved ones, for each q of `BELOW`, with its exact interval (the percentile taken as given).
     """
@@ -143,13 +143,12 @@ class Settling:
     failed_below: dict[int, Interval]
 
 
-def settling(drift: ArrayLike, solved: ArrayLike, seed: int = 0) -> Settling:
+def settling(drift: ArrayLike, solved: ArrayLike) -> Settling:
     """Returns whether the settled runs have the right answer, and only they.
 
     Args:
       drift: (N,) late drift, at least 0.
       solved: (N,) booleans, some of each.
-      seed: Seed of the bootstrap.
     """
     logs, solved = log10_drift(drift), np.asarray(solved)
     check_outcomes(solved, len(logs))
@@ -160,9 +159,9 @@ def settling(drift: ArrayLike, solved: ArrayLike, seed: int = 0) -> Settling:
         otsu=settled_counts(logs, solved, otsu_threshold(logs)),
         percentiles=PERCENTILES,
         sweep=[settled_counts(logs, solved, float(cut)) for cut in cuts],
-        drift_auc=bootstrap_auc(-logs, solved, seed),
+        drift_auc=auc_interval(-logs, solved),
         failed_below={
-            q: exact_interval(int(np.sum(failed <= limit)), len(failed))
+            q: fraction_interval(int(np.sum(failed <= limit)), len(failed))
             for q, limit in zip(BELOW, limits, strict=True)
         },
     )

@@ -5,8 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rrjax.analysis.basins import LN_2, MOVING, basin_entropy, uncertainty_exponent
-from rrjax.analysis.intervals import Interval
+from rrjax.analysis.basins import (
+    LN_2,
+    MOVING,
+    SharedBoundaries,
+    basin_entropy,
+    shared_boundaries,
+    uncertainty_exponent,
+)
 
 LARGEST = 5
 """Answers that have a row of their own."""
@@ -23,11 +29,11 @@ class Mixing:
       box_size: Points along the edge of a box.
       num_boxes: Number of boxes on the grid.
       num_boundary: Boxes with more than one basin.
-      exceeds_ln_2: Whether S_bb lies above ln 2 with its whole interval, which shows a fractal
+      shared: How often three basins or more meet, on the grid and on every other point of it.
+      fractal: Whether S_bb lies above ln 2 and `shared` is persistent, which shows a fractal
         boundary; its absence shows nothing.
       entropy_by_box: S_b by the points along the edge of a box: 2, 4, 8, …, while four boxes fit.
       exponent: α.
-      standard_error: Standard error of α from the regression.
       dimension: D = 2 − α.
       distances: Distances ε in grid steps.
       uncertain: Fractions f(ε) of uncertain points.
@@ -36,16 +42,16 @@ class Mixing:
     """
 
     num_classes: int
-    entropy: Interval
-    boundary_entropy: Interval
+    entropy: float
+    boundary_entropy: float
     box_size: int
     num_boxes: int
     num_boundary: int
-    exceeds_ln_2: bool
+    shared: SharedBoundaries
+    fractal: bool
     entropy_by_box: dict[str, float]
-    exponent: Interval
-    standard_error: float
-    dimension: Interval
+    exponent: float
+    dimension: float
     distances: list[int]
     uncertain: list[float]
     used: list[bool]
@@ -95,7 +101,6 @@ def summarize_slice(
     rest_segments: int,
     threshold: float,
     box_size: int,
-    seed: int,
 ) -> SliceSummary:
     """Returns all numbers of a slice.
 
@@ -106,7 +111,6 @@ def summarize_slice(
       rest_segments: An answer that stays over so many last segments is settled.
       threshold: Threshold of the relative residual.
       box_size: Points along the edge of a box.
-      seed: Seed of the bootstrap.
     """
     index = arrays["answer_index"]
     moving = index == MOVING
@@ -126,29 +130,30 @@ def summarize_slice(
         num_answers=len(counts),
         largest=counts[:LARGEST].tolist(),
         largest_solved=None if solved is None else arrays["answer_solved"][:LARGEST].tolist(),
-        answers=mixing(index, box_size, seed),
-        outcome=None if solved is None else mixing(solved, box_size, seed),
+        answers=mixing(index, box_size),
+        outcome=None if solved is None else mixing(solved, box_size),
     )
 
 
-def mixing(classes: np.ndarray, box_size: int, seed: int) -> Mixing:
+def mixing(classes: np.ndarray, box_size: int) -> Mixing:
     """Returns basin entropies and uncertainty exponent of one colouring (G, G)."""
-    entropy, scaling = basin_entropy(classes, box_size, seed), uncertainty_exponent(classes)
+    entropy, scaling = basin_entropy(classes, box_size), uncertainty_exponent(classes)
+    shared = shared_boundaries(classes)
     return Mixing(
         num_classes=len(np.unique(classes)),
-        entropy=entropy.whole.map(float),
-        boundary_entropy=entropy.boundary.map(float),
+        entropy=entropy.whole,
+        boundary_entropy=entropy.boundary,
         box_size=entropy.box_size,
         num_boxes=entropy.num_boxes,
         num_boundary=entropy.num_boundary,
-        exceeds_ln_2=bool(entropy.boundary.low > LN_2),
+        shared=shared,
+        fractal=entropy.boundary > LN_2 and shared.persistent,
         entropy_by_box={
-            str(size): basin_entropy(classes, size, num_resamples=1).whole.value
+            str(size): basin_entropy(classes, size).whole
             for size in (2**power for power in range(1, 20))
             if 4 * size <= len(classes)
         },
         exponent=scaling.exponent,
-        standard_error=scaling.standard_error,
         dimension=scaling.dimension,
         distances=scaling.distances.tolist(),
         uncertain=scaling.fractions.tolist(),

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rrjax.analysis.controls import Controlled, controlled_auc
+from rrjax.analysis.controls import Controlled, auc_given, auc_near, controlled_auc
 from rrjax.analysis.early import EarlyWindow, HorizonCurve, early_windows, horizon_curve
-from rrjax.analysis.intervals import Interval, bootstrap_median
+from rrjax.analysis.intervals import Interval, median_interval
 from rrjax.analysis.outcome import DRIFT_WINDOW, usable_runs
-from rrjax.analysis.separation import bootstrap_auc
+from rrjax.analysis.separation import auc_interval
 from rrjax.analysis.settling import Settling, check_outcomes, late_drift, log10_drift, settling
 
 DRIFT_BINS = 10
@@ -84,13 +84,14 @@ class Analysis:
       num_solved: Number of solved runs.
       num_failed: Number of failed runs.
       num_excluded: Number of runs in neither group.
-      solved_lambda1: Median λ₁ with its bootstrap interval, in nats per update.
+      solved_lambda1: Median λ₁ with its interval, in nats per update.
       failed_lambda1: Median λ₁ of the failed runs.
       lambda1_auc: AUC of −λ₁ for "solved".
       settling: Settled against solved.
-      within_drift: AUC of −λ₁ inside deciles of the unsettled runs' late drift; None if there are
-        none.
-      within_difficulty: AUC of −λ₁ inside bins of equally hard puzzles, by the name of the number.
+      within_drift: AUC of −λ₁ inside deciles of the unsettled runs' late drift, and of runs near in
+        it; None if there are none.
+      within_difficulty: AUC of −λ₁ inside bins of puzzles of like difficulty, and of puzzles of
+        equal difficulty, by the name of the number.
       early: Windows from the first segment; None where the solved segments are not known.
       horizon: λ₁ of the first t updates.
       num_segments: Number of segments of a run.
@@ -110,32 +111,33 @@ class Analysis:
     num_segments: int
 
 
-def analyse(runs: RankedRuns, seed: int = 0) -> Analysis:
+def analyse(runs: RankedRuns) -> Analysis:
     """Returns all statistics of one run."""
     lambda1, drift, solved = runs.lambda1, runs.late_drift, runs.solved
-    settled = settling(drift, solved, seed)
+    settled = settling(drift, solved)
     unsettled = log10_drift(drift) > settled.otsu.threshold
     within_drift = early = None
     if unsettled.any():
-        within_drift = controlled_auc(
-            -lambda1[unsettled], solved[unsettled], drift[unsettled], DRIFT_BINS, seed
-        )
+        among = (-lambda1[unsettled], solved[unsettled], drift[unsettled])
+        within_drift = controlled_auc(*among, DRIFT_BINS, auc_near(*among))
     if runs.solved_by_segment is not None:
-        early = early_windows(runs.growth, runs.drift, runs.solved_by_segment, seed)
+        early = early_windows(runs.growth, runs.drift, runs.solved_by_segment)
     return Analysis(
         num_solved=int(solved.sum()),
         num_failed=int(np.sum(~solved)),
         num_excluded=runs.num_excluded,
-        solved_lambda1=bootstrap_median(lambda1[solved], seed),
-        failed_lambda1=bootstrap_median(lambda1[~solved], seed),
-        lambda1_auc=bootstrap_auc(-lambda1, solved, seed),
+        solved_lambda1=median_interval(lambda1[solved]),
+        failed_lambda1=median_interval(lambda1[~solved]),
+        lambda1_auc=auc_interval(-lambda1, solved),
         settling=settled,
         within_drift=within_drift,
         within_difficulty={
-            name: controlled_auc(-lambda1, solved, values, DIFFICULTY_BINS, seed)
+            name: controlled_auc(
+                -lambda1, solved, values, DIFFICULTY_BINS, auc_given(-lambda1, solved, values)
+            )
             for name, values in runs.difficulty.items()
         },
         early=early,
-        horizon=horizon_curve(runs.growth, solved, seed),
+        horizon=horizon_curve(runs.growth, solved),
         num_segments=runs.drift.shape[1],
     )

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from rrjax.analysis.arrays import as_array
 from rrjax.analysis.compute import check_solved
-from rrjax.analysis.intervals import TAIL, UNDEFINED, Interval, Z
+from rrjax.analysis.intervals import TAIL, Interval
 
 
 class Waits(NamedTuple):
@@ -46,6 +46,36 @@ def escapes(solved: ArrayLike, readout_segment: int) -> Waits:
     return Waits(np.where(observed, first, left), observed)
 
 
+def rest_segments(residual: ArrayLike, tolerance: float) -> np.ndarray:
+    """Returns (N,) the segments after which each run is at rest to the end of the run.
+
+    A run is at rest where its residual (N, segments), the step of a segment over the size of the
+    state, is at most the tolerance. A run that is not at rest after the last segment has the
+    number of segments, which says that it moves throughout. NaN is no rest.
+    """
+    residual = as_array("residual", residual, ("N", "segments"))
+    moving = ~(residual <= tolerance)
+    return np.where(moving.any(axis=1), moving.shape[1] - moving[:, ::-1].argmax(axis=1), 0)
+
+
+def while_moving(waits: Waits, failed: np.ndarray, rest: np.ndarray, readout_segment: int) -> Waits:
+    """Returns the waits of failures, censored where a run comes to rest and cannot escape any more.
+
+    Args:
+      waits: Those of `escapes`.
+      failed: (N,) booleans, the failures at the readout.
+      rest: (N,) from `rest_segments`.
+      readout_segment: Counted from 1.
+
+    Returns:
+      Waits for a rate. A survival curve needs those of `escapes`: runs at rest go on failing.
+    """
+    left = np.maximum(0, rest[failed] - readout_segment)
+    return Waits(
+        np.minimum(waits.durations, np.where(waits.observed, np.inf, left)), waits.observed
+    )
+
+
 @dataclass(frozen=True)
 class SurvivalCurve:
     """A Kaplan–Meier estimate: constant from each of its times to the next.
@@ -71,21 +101,25 @@ def kaplan_meier(durations: ArrayLike, observed: ArrayLike) -> SurvivalCurve:
       S(t) = Π_{tᵢ ≤ t} (1 − dᵢ/nᵢ),  V(t) = Σ_{tᵢ ≤ t} dᵢ / (nᵢ (nᵢ − dᵢ))
 
     with dᵢ events among the nᵢ still waited for at tᵢ; censored at tᵢ itself counts as waited for.
-    The intervals are S^exp(±z √V / ln S): Greenwood's variance V of ln S on the scale of
-    ln(−ln S), which keeps them inside 0..1. They hold at each time, not for the curve as a whole.
+    The intervals are those of the beta product: the upper end at t is the 97.5 % quantile of
+    Π B(nᵢ − dᵢ + 1, dᵢ), the lower one the 2.5 % quantile of that times B(n₊, 1), where n₊ are
+    still waited for after t. A product of beta variables has the beta law of its first two moments.
+    Without censoring this is the interval of Clopper and Pearson. Greenwood's has no width before
+    the first event and covers too little where events are few. The intervals hold at each time,
+    not for the curve as a whole.
 
     Args:
       durations: (n,) non-negative times to event or censoring, in any unit.
       observed: (n,) booleans, False where censored.
 
     Returns:
-      A `SurvivalCurve`. Before the first event the interval is 1..1, which knows no spread; where
-      S = 0 its ends are NaN. Without anything to wait for, S is NaN at time 0.
+      A `SurvivalCurve`. Without anything to wait for, S is NaN at time 0.
 
     Raises:
       ValueError: The shapes do not fit, or a time is negative or not finite.
 
-    Source: Kaplan and Meier 1958, J. Am. Stat. Assoc. 53, 457; Kalbfleisch and Prentice 1980.
+    Source: Kaplan and Meier 1958, J. Am. Stat. Assoc. 53, 457; Fay, Brittain and Proschan 2013,
+    Biostatistics 14, 723.
     """
     durations, observed = _checked(durations, observed)
     times = np.unique(np.append(durations[observed], 0))
@@ -93,54 +127,35 @@ def kaplan_meier(durations: ArrayLike, observed: ArrayLike) -> SurvivalCurve:
     at_risk = len(durations) - np.searchsorted(ascending, times)
     happened = np.searchsorted(events, times, "right") - np.searchsorted(events, times)
     end = float(ascending[-1]) if len(ascending) else 0.0
-    return SurvivalCurve(times, at_risk, happened, _product_limit(at_risk, happened), end)
+    left = len(durations) - np.searchsorted(ascending, times, "right")
+    return SurvivalCurve(times, at_risk, happened, _product_limit(at_risk, happened, left), end)
 
 
-def exponential_rate(
-    durations: ArrayLike, observed: ArrayLike, start: float = 0.0, stop: float = np.inf
-) -> Interval:
-    """Returns the rate of a memoryless event by maximum likelihood: events over time waited.
-
-      r = d / E,  E = Σ (time waited in start..stop),  d events at start < t ≤ stop
-
-    of S(t) = exp(−r t). The ends are those of a Poisson count (Garwood): χ²(2d)/2E and
-    χ²(2d + 2)/2E at the tails. Waiting times in whole steps give the probability per step of a
-    geometric law by the same formula. Rates of two windows tell whether one rate fits both.
-
-    Args:
-      durations: (n,) non-negative times to event or censoring.
-      observed: (n,) booleans, False where censored.
-      start: Start of the window, at least 0.
-      stop: End of the window.
-
-    Returns:
-      Numbers per unit of `durations`. Without an event 0 with an upper end; NaN, all three,
-      where nothing was waited for.
-
-    Source: Garwood 1936, Biometrika 28, 437.
-    """
-    durations, observed = _checked(durations, observed)
-    exposure = float((np.clip(durations, start, stop) - start).sum())
-    if exposure <= 0:
-        return UNDEFINED
-    num_events = int(np.sum(observed & (durations > start) & (durations <= stop)))
-    low = float(scipy.special.gammaincinv(num_events, TAIL)) if num_events else 0.0
-    high = float(scipy.special.gammaincinv(num_events + 1, 1 - TAIL))
-    return Interval(num_events / exposure, low / exposure, high / exposure)
-
-
-def _product_limit(at_risk: np.ndarray, happened: np.ndarray) -> Interval:
+def _product_limit(at_risk: np.ndarray, happened: np.ndarray, left: np.ndarray) -> Interval:
+    """Returns S after each time, `left` being how many are still waited for after it."""
     if at_risk[0] == 0:
         undefined = np.full(1, np.nan)
         return Interval(undefined, undefined, undefined)
-    survival = np.cumprod(1 - happened / at_risk)
-    # At S = 1 and S = 0 the formula is 0/0 and ∞/∞.
-    with np.errstate(divide="ignore", invalid="ignore"):
-        variance = np.cumsum(happened / (at_risk * (at_risk - happened)))
-        reach = Z * np.sqrt(variance) / np.log(survival)
-        low, high = survival ** np.exp(-reach), survival ** np.exp(reach)
-    ends = [np.where(survival == 1, 1.0, np.where(survival == 0, np.nan, x)) for x in (low, high)]
-    return Interval(survival, *ends)
+    mean, square = map(np.cumprod, _moments(at_risk - happened + 1, happened))
+    next_mean, next_square = _moments(left, np.ones(len(left)))
+    low = _quantile(mean * next_mean, square * next_square, TAIL)
+    high = _quantile(mean, square, 1 - TAIL)
+    return Interval(np.cumprod(1 - happened / at_risk), low, high)
+
+
+def _moments(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the first two moments of beta variables."""
+    mean = a / (a + b)
+    return mean, mean * (a + 1) / (a + b + 1)
+
+
+def _quantile(mean: np.ndarray, square: np.ndarray, probability: float) -> np.ndarray:
+    """Returns a quantile of the beta variables with these two moments; of a constant itself."""
+    variance = square - mean**2
+    fixed = variance <= 1e-15
+    size = mean * (1 - mean) / np.where(fixed, 1, variance) - 1
+    a, b = (np.where(fixed, 1, part * size) for part in (mean, 1 - mean))
+    return np.where(fixed, mean, scipy.special.betaincinv(a, b, probability))
 
 
 def _checked(durations: ArrayLike, observed: ArrayLike) -> tuple[np.ndarray, np.ndarray]:

@@ -7,8 +7,6 @@ from typing import Annotated
 
 import tyro
 
-from rrjax.checks import check_seed
-
 
 @dataclass(frozen=True)
 class Options:
@@ -18,12 +16,10 @@ class Options:
       runs: Folders (or results.npz files) that `rrjax spectrum` wrote.
       out: Folder for figures and analysis.json; without it each run's own. Each of several runs
         gets a folder of its name in it.
-      seed: Seed of the bootstraps.
     """
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
     out: Path | None = None
-    seed: int = 0
 
 
 def parse(arguments: list[str]) -> Options:
@@ -36,7 +32,6 @@ def main(arguments: list[str]) -> None:
     options = parse(arguments)
     if not options.runs:
         raise ValueError("no run to analyse: give the folders that rrjax spectrum wrote")
-    check_seed("seed", options.seed)
     named = dict(_named(options.runs))
     from rrjax.experiments.analyses import analyse, save_analyses
     from rrjax.experiments.loading import load_results
@@ -44,7 +39,7 @@ def main(arguments: list[str]) -> None:
     from rrjax.reports.terminal import draw_results, print_table
 
     loaded = {name: load_results(path) for name, path in named.items()}
-    analysed = {name: analyse(results, seed=options.seed) for name, results in loaded.items()}
+    analysed = {name: analyse(results) for name, results in loaded.items()}
     for name, run in analysed.items():
         folder = _folder(options, name, named[name])
         for table in run.summary().tables:

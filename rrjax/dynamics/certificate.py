@@ -11,8 +11,9 @@ from jaxtyping import Array
 from rrjax.checks import check_count
 from rrjax.contract import Context, Drive, Dynamics, State, Update
 from rrjax.dynamics.precision import check_precision, exact_products, state_precision
-from rrjax.dynamics.spectrum import spectrum
+from rrjax.dynamics.spectrum import qr_for, spectrum
 from rrjax.dynamics.tangent import (
+    QR,
     Carry,
     initial_frame,
     push_forward,
@@ -20,7 +21,7 @@ from rrjax.dynamics.tangent import (
     raw_growth,
     read_growth,
 )
-from rrjax.frames import Frame
+from rrjax.frames import Frame, orthonormalize
 
 
 @jax.tree_util.register_dataclass
@@ -108,7 +109,7 @@ def _run(
     def push(context: Context, drive: Drive, update: Update, carry: Carry) -> tuple[Carry, State]:
         return push_forward(context, drive, update, carry, precision)[0], carry[0]
 
-    return _exponents(dynamics, (start, frame), num_segments, push)
+    return _exponents(dynamics, (start, frame), num_segments, push, qr_for(precision))
 
 
 @partial(jax.jit, static_argnums=3)
@@ -124,16 +125,17 @@ def _run_along(dynamics: Dynamics, states: State, frame: Frame, num_segments: in
         (_, V), _ = push_forward(context, drive, update, (z, V))
         return (index + 1, V), None
 
-    exponents, _ = _exponents(dynamics, (jnp.zeros((), jnp.int32), frame), num_segments, push)
+    carry = jnp.zeros((), jnp.int32), frame
+    exponents, _ = _exponents(dynamics, carry, num_segments, push, orthonormalize)
     return exponents.astype(jnp.float32)  # the caller may not have float64
 
 
 def _exponents(
-    dynamics: Dynamics, carry: Carry, num_segments: int, push: Any
+    dynamics: Dynamics, carry: Carry, num_segments: int, push: Any, qr: QR
 ) -> tuple[Array, State]:
     run = dynamics, carry, dynamics.drives(num_segments), num_segments
     with exact_products():
-        _, records = push_frame(*run, record=raw_growth, push=push)
+        _, records = push_frame(*run, record=raw_growth, push=push, qr=qr)
     growth, extra = read_growth(records)
     return growth["exponents"], extra
 

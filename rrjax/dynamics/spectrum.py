@@ -18,6 +18,7 @@ from rrjax.dynamics.precision import (
 )
 from rrjax.dynamics.rollout import Observe, as_partial, drift, run_segments
 from rrjax.dynamics.tangent import (
+    QR,
     Carry,
     GrowthAlongRun,
     initial_frame,
@@ -27,7 +28,7 @@ from rrjax.dynamics.tangent import (
     read_growth,
     split_drives,
 )
-from rrjax.frames import Frame
+from rrjax.frames import Frame, orthonormalize, orthonormalize_once
 
 
 @jax.tree_util.register_dataclass
@@ -124,6 +125,11 @@ def spectrum(
     return _spectrum(dynamics, start, first, observe and as_partial(observe), lengths, precision)
 
 
+def qr_for(precision: str) -> QR:
+    """Returns the QR of a spectrum: a single pass is accurate enough for shortened tangents."""
+    return orthonormalize if precision == "exact" else orthonormalize_once
+
+
 @partial(jax.jit, static_argnums=(4, 5))
 def _spectrum(
     dynamics: Dynamics,
@@ -135,6 +141,7 @@ def _spectrum(
 ) -> Spectrum:
     before, turning, measured = split_drives(dynamics.drives(sum(lengths)), *lengths)
     push = partial(push_forward, precision=precision)
+    qr = qr_for(precision)
 
     def keep(before: Carry, after: Carry, records: Any) -> Any:
         observed = observe(dynamics, before[0], *after) if observe else None
@@ -147,10 +154,10 @@ def _spectrum(
         carry = start, frame
         if lengths[1]:
             carry, _ = push_frame(
-                dynamics, carry, turning, lengths[1], record=lambda *_: None, push=push
+                dynamics, carry, turning, lengths[1], record=lambda *_: None, push=push, qr=qr
             )
         (state, frame), (records, moved, observed) = push_frame(
-            dynamics, carry, measured, lengths[2], record=raw_growth, push=push, keep=keep
+            dynamics, carry, measured, lengths[2], record=raw_growth, push=push, qr=qr, keep=keep
         )
     growth, _ = read_growth(records)
     return Spectrum(**growth, drift=moved, state=state, frame=frame, observed=observed)

@@ -9,7 +9,6 @@ import numpy as np
 
 from rrjax.analysis.spectra import Analysis, RankedRuns, usable
 from rrjax.analysis.spectra import analyse as analyse_runs
-from rrjax.checks import check_seed
 from rrjax.experiments.shown import Figures, Summary
 from rrjax.plots import spectra as plots
 from rrjax.plots.canvas import Draw
@@ -71,17 +70,15 @@ class AnalysedSpectrum:
         }
 
 
-def analyse(results: Results, *, seed: int = 0) -> AnalysedSpectrum:
+def analyse(results: Results) -> AnalysedSpectrum:
     """Returns who settled, early signs of the outcome, and what drift and difficulty explain.
 
     Args:
       results: What `spectrum` returned.
-      seed: Seed of the bootstraps.
 
     Raises:
       ValueError: The results are no spectrum, no run can be ranked, or all have one outcome.
     """
-    check_seed("seed", seed)
     where = results.path or "these results"
     if results.record["experiment"] != "spectrum":
         raise ValueError(
@@ -92,7 +89,7 @@ def analyse(results: Results, *, seed: int = 0) -> AnalysedSpectrum:
         runs = usable(results, results.answer_drift, _difficulty(results))
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
-    return AnalysedSpectrum(results, runs, analyse_runs(runs, seed))
+    return AnalysedSpectrum(results, runs, analyse_runs(runs))
 
 
 def save_analyses(folder: Path, runs: dict[str, AnalysedSpectrum]) -> None:

@@ -42,7 +42,7 @@ def summarize_attribution(results: Results) -> attribution.Attribution:
     finite = results["finite"][:, None]
     last = {name: np.where(finite, share, np.nan) for name, share in last.items()}
     cells = _classes(results, slice(None), results["answers_by_segment"][:, -1])
-    return attribution.attribute(last, cells, results.record["options"]["seed"])
+    return attribution.attribute(last, cells)
 
 
 def choose_boards(results: Results, board: int | None) -> list[Board]:

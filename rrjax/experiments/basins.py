@@ -111,7 +111,7 @@ def numbers(results: Results, readout_segment: int | None = None) -> BasinSummar
         at which models are trained to answer, or the last.
     """
     segment = chosen_readout(results, readout_segment)
-    return summarize_basin(results, segment, results.record["options"]["seed"])
+    return summarize_basin(results, segment)
 
 
 def figures(results: Results, readout_segment: int | None = None) -> Mapping[str, Draw]:

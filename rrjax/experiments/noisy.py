@@ -78,15 +78,14 @@ def ptrm(
 
 def numbers(results: Results) -> PtrmSummary:
     """Returns what the noisy runs solve together, which to believe, and q against λ1."""
-    return summarize_ptrm(results, results.record["options"]["seed"])
+    return summarize_ptrm(results)
 
 
 def figures(results: Results) -> Mapping[str, Draw]:
     """Returns the figure of q against λ1; without exponents there is none."""
     if "exponents" not in results:
         return {}
-    seed = results.record["options"]["seed"]
-    return {"q_against_lambda1": partial(q_against_lambda1, results, seed)}
+    return {"q_against_lambda1": partial(q_against_lambda1, results)}
 
 
 PTRM = Experiment("ptrm", ARRAYS, numbers, report.tables, figures)

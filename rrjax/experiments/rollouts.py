@@ -12,6 +12,7 @@ from jax import Array
 from jax.tree_util import Partial
 
 from rrjax.analysis.rollouts import RolloutSummary, summarize_rollout
+from rrjax.analysis.survival import rest_segments
 from rrjax.checks import check_number
 from rrjax.contract import Dynamics, State, named_fields
 from rrjax.dynamics.rollout import drift, observe_segments, residual
@@ -178,7 +179,8 @@ def numbers(
         rules[f"q_halt > {halt_q:g}"] = results["q_halt"] > halt_q
     if halt_residual is not None:
         rules[f"residual < {halt_residual:g}"] = results["residual"] < halt_residual
-    return summarize_rollout(results, results.record["updates_per_segment"], segment, rules)
+    updates = results.record["updates_per_segment"]
+    return summarize_rollout(results, updates, segment, rules, _round_off(results))
 
 
 def figures(results: Results, readout_segment: int | None = None) -> Mapping[str, Draw]:
@@ -190,10 +192,22 @@ def figures(results: Results, readout_segment: int | None = None) -> Mapping[str
     """
     segment = chosen_readout(results, readout_segment)
     arguments = (results["solved"], results.record["updates_per_segment"], segment)
+    rest = rest_segments(results["residual"], _round_off(results))
     return {
         "accuracy_against_compute": partial(accuracy_against_compute, *arguments),
-        "survival_of_failures": partial(survival_of_failures, *arguments),
+        "survival_of_failures": partial(survival_of_failures, *arguments, rest),
     }
+
+
+def _round_off(results: Results) -> float:
+    """Returns the residual up to which a run is at rest.
+
+    The residuals of runs of the bundled models at rest are 2 to 4 units of round-off. In types
+    narrower than float32 that many units are a large step, and runs are at rest that repeat to the
+    bit.
+    """
+    unit = float(jnp.finfo(results.record["options"]["dtype"]).eps)
+    return 8 * unit if unit <= jnp.finfo(jnp.float32).eps else 0.0
 
 
 ROLLOUT = Experiment("rollout", ARRAYS, numbers, report.tables, figures, check)

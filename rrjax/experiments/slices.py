@@ -270,7 +270,6 @@ def numbers(results: Results, box_size: int = 5) -> SliceSummary:
         options["rest_segments"],
         options["residual"],
         box_size,
-        options["seed"],
     )
 
 

@@ -214,7 +214,6 @@ def numbers(results: Results) -> outcome.Summary:
         results["finite"],
         log_growth=results["log_growth"],
         dimension=results.record["dimension"],
-        seed=results.record["options"]["seed"],
     )
     if not results.record["options"]["attribution"]:
         return summary

@@ -13,12 +13,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def q_against_lambda1(arrays: Mapping[str, np.ndarray], seed: int = 0) -> "Figure":
+def q_against_lambda1(arrays: Mapping[str, np.ndarray]) -> "Figure":
     """Draws q_halt against λ1 of the noisy runs of all puzzles with right and wrong runs.
 
     Args:
       arrays: Arrays of a result of `rrjax ptrm` with exponents.
-      seed: Seed of the bootstrap behind the correlation's interval.
 
     Returns:
       The figure; it says so where no puzzle has a mixed outcome.
@@ -26,7 +25,7 @@ def q_against_lambda1(arrays: Mapping[str, np.ndarray], seed: int = 0) -> "Figur
     Raises:
       ValueError: The arrays are of another result, or without exponents.
     """
-    correlation = summarize_ptrm(arrays, seed).correlation
+    correlation = summarize_ptrm(arrays).correlation
     if correlation is None:
         raise ValueError("arrays must hold exponents: run rrjax ptrm with --num-exponents 1")
     runs = noisy_runs(arrays)

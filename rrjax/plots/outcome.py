@@ -7,8 +7,8 @@ from numpy.typing import ArrayLike
 
 from rrjax.analysis import format as words
 from rrjax.analysis.arrays import as_array
-from rrjax.analysis.intervals import SMALL_GROUP, Interval
-from rrjax.analysis.separation import bootstrap_auc
+from rrjax.analysis.intervals import Interval
+from rrjax.analysis.separation import auc_interval
 from rrjax.plots.canvas import (
     FAILED,
     SOLVED,
@@ -110,8 +110,8 @@ def _split(exponents: ArrayLike, solved: ArrayLike) -> _Groups:
 
 def _histogram_message(groups: _Groups) -> str:
     lambda1 = groups.exponents[:, 0]
-    auc = bootstrap_auc(-lambda1, groups.solved, seed=0)
-    if groups.smaller < SMALL_GROUP:
+    auc = auc_interval(-lambda1, groups.solved)
+    if np.isnan(auc.low):
         finding = "Too few puzzles in a group to conclude"
     elif auc.low > 0.5:
         chaotic = np.median(lambda1[~groups.solved]) > 0
@@ -124,10 +124,10 @@ def _histogram_message(groups: _Groups) -> str:
 
 
 def _spectrum_message(groups: _Groups) -> str:
-    auc = bootstrap_auc(-groups.exponents, groups.solved, seed=0)
+    auc = auc_interval(-groups.exponents, groups.solved)
     k, larger = groups.exponents.shape[1], int(np.sum(auc.low > 0.5))
     finding = f"Failed puzzles have the larger exponent at {larger} of {k} indices"
-    if groups.smaller < SMALL_GROUP:
+    if np.isnan(auc.low).all():
         finding = "Too few puzzles in a group to conclude"
     best = int(np.argmax(auc.value))
     return f"{finding}\nLargest AUC of −λᵢ for solved: {auc.value[best]:.3f} at i = {best + 1}"

@@ -7,7 +7,8 @@ from numpy.typing import ArrayLike
 
 from rrjax.analysis import format as words
 from rrjax.analysis.compute import accuracy_curve
-from rrjax.analysis.survival import escapes, exponential_rate, kaplan_meier
+from rrjax.analysis.intervals import rate_interval
+from rrjax.analysis.survival import escapes, kaplan_meier, while_moving
 from rrjax.plots.canvas import FAILED, SOLVED, Look, new_axes, titled, upper_axis
 
 if TYPE_CHECKING:
@@ -63,14 +64,15 @@ def accuracy_against_compute(
 
 
 def survival_of_failures(
-    solved: ArrayLike, updates_per_segment: int, readout_segment: int
+    solved: ArrayLike, updates_per_segment: int, readout_segment: int, rest: ArrayLike
 ) -> "Figure":
-    """Draws the Kaplan–Meier curve of the failures at the readout, with the fitted rate.
+    """Draws the Kaplan–Meier curve of the failures at the readout, and who comes to rest.
 
     Args:
       solved: (N, segments) booleans.
       updates_per_segment: Module evaluations in a segment, for the upper axis.
       readout_segment: Counted from 1.
+      rest: (N,) segments after which each run is at rest (`rest_segments`).
 
     Returns:
       The figure; it says so where there is no failure, or no segment after the readout.
@@ -87,14 +89,19 @@ def survival_of_failures(
     if waits.durations.sum() == 0:
         missing = "segment after it" if number else "failure"
         return titled(ax, f"Nothing to follow: no {missing} at the readout")
-    curve, rate = kaplan_meier(*waits), exponential_rate(*waits)
+    failed, rest = ~np.asarray(solved)[:, readout_segment - 1], np.asarray(rest)
+    moving = while_moving(waits, failed, rest, readout_segment)
+    curve = kaplan_meier(*waits)
+    rate = rate_interval(int(waits.observed.sum()), float(moving.durations.sum()))
     times = np.append(curve.times, curve.end)
     value, low, high = (np.append(end, end[-1]) for end in curve.survival.ends)
     label = f"Kaplan–Meier (n = {number} failures), 95 % intervals"
     ax.step(times, value, where="post", color=FAILED.color, label=label)
     ax.fill_between(times, low, high, step="post", facecolor=(FAILED.color, 0.25), linewidth=0.0)
-    time, label = np.linspace(0, curve.end, 200), "exponential of the fitted rate"
-    ax.plot(time, np.exp(-rate.value * time), color="black", linestyle="--", label=label)
+    still = np.arange(int(curve.end) + 1)
+    stuck = rest[failed][~waits.observed] - readout_segment
+    share = (stuck[:, None] <= still).sum(axis=0) / number
+    ax.step(still, share, where="post", color="black", linestyle="--", label="at rest, and wrong")
     ax.set_xlim(0, curve.end)
     upper_axis(ax, updates_per_segment, "module evaluations")
     ax.legend(frameon=False, loc="lower left" if value[-1] > 0.5 else "upper right")
@@ -102,6 +109,6 @@ def survival_of_failures(
     return titled(
         ax,
         f"{waits.observed.sum()} of {number} failures escape within {curve.end:g} segments\n"
-        f"rate per segment {words.interval_in_words(rate, '.2g')},\n"
+        f"rate per moving segment {words.interval_in_words(rate, '.2g')},\n"
         f"per module evaluation {words.interval(per_update, '.2g')}",
     )

@@ -70,7 +70,7 @@ def late_drift_histogram(drift: np.ndarray, solved: np.ndarray, settling: Settli
 
 
 def auc_within_bins(controls: dict[str, Controlled]) -> "Figure":
-    """Draws the AUC of −λ₁ inside each bin and pooled, a panel for each quantity held fixed."""
+    """Draws the AUC of −λ₁ inside each bin and over runs alike, a panel for each quantity."""
     number = len(controls)
     panels = new_panels(max(6.4, 4.2 * number), 4.6, 1, number, sharex=True)[0]
     for ax, (name, controlled) in zip(panels, controls.items(), strict=True):
@@ -86,7 +86,7 @@ def _draw_bins(ax: "Axes", name: str, controlled: Controlled) -> None:
         (words.value_range(s.low, s.high, ".2g"), s.auc, s.num_solved, s.num_failed)
         for s in controlled.strata
     ]
-    rows += [("pooled", controlled.pooled, *sizes), ("not held fixed", controlled.plain, *sizes)]
+    rows += [("held fixed", controlled.fixed, *sizes), ("not held fixed", controlled.plain, *sizes)]
     last = len(controlled.strata)
     places = [place + 0.5 * (place >= last) for place in range(len(rows))]  # apart from the bins
     ax.axvline(0.5, color="black", linewidth=0.8, linestyle=":")

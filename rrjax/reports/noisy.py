@@ -1,7 +1,6 @@
 """Noisy rollouts in words: what they solve together, which to believe, and q against λ1."""
 
 from rrjax.analysis import format as words
-from rrjax.analysis.intervals import SMALL_GROUP
 from rrjax.analysis.noisy import Correlation, PtrmSummary
 from rrjax.analysis.table import Table
 from rrjax.reports.selection import PASSED, RULES, passed
@@ -37,7 +36,4 @@ def _correlation_notes(correlation: Correlation) -> list[str]:
     if not used:
         return [f"q against λ1: none of {mixed} puzzles with right and wrong runs can be ranked."]
     rho = words.interval_in_words(correlation.spearman, ".2f")
-    notes = [f"q against λ1 within {used} of {mixed} mixed puzzles: mean Spearman ρ is {rho}."]
-    if used < SMALL_GROUP:
-        notes.append(f"There are only {used} such puzzles: the interval of ρ is too narrow.")
-    return notes
+    return [f"q against λ1 within {used} of {mixed} mixed puzzles: mean Spearman ρ is {rho}."]

@@ -3,7 +3,7 @@
 import math
 
 from rrjax.analysis import format as words
-from rrjax.analysis.intervals import SMALL_GROUP, Interval
+from rrjax.analysis.intervals import Interval
 from rrjax.analysis.outcome import Derived, Summary
 from rrjax.analysis.table import Table
 
@@ -46,7 +46,7 @@ def _shown(summary: Summary) -> list[Derived]:
 def _notes(summary: Summary) -> list[str]:
     grouped = summary.num_solved + summary.num_failed
     notes = words.not_finite(summary.num_excluded, summary.num_puzzles, "they are in neither group")
-    notes += words.few_runs(summary.num_solved, summary.num_failed, SMALL_GROUP)
+    notes += words.few_runs(summary.num_solved, summary.num_failed)
     unresolved = [f"λ{i} in {n}" for i, n in enumerate(summary.num_unresolved, 1) if n]
     if unresolved:
         notes.append(

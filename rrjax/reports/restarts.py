@@ -1,7 +1,6 @@
 """Restarts in words: what perturbed starts solve, and which puzzles the start decides."""
 
 from rrjax.analysis import format as words
-from rrjax.analysis.intervals import SMALL_GROUP
 from rrjax.analysis.restarts import BasinSummary
 from rrjax.analysis.table import Table
 from rrjax.reports.selection import PASSED, RULES, passed
@@ -30,7 +29,6 @@ def _outcome_table(summary: BasinSummary) -> Table:
         "of the failures:\npuzzles that escape",
     )
     notes = words.not_finite(summary.num_not_finite, total, "they count as failed")
-    notes += words.few_failures(number, SMALL_GROUP)
     legend = (
         f"Failures: the {number} puzzles that z0 (σ = 0) fails at segment "
         f"{summary.readout_segment}. Escape: solved after some segment. 95 % intervals; σ is the "

@@ -1,7 +1,6 @@
 """Long rollouts in words: accuracy against compute, escape of the failures, early halting."""
 
 from rrjax.analysis import format as words
-from rrjax.analysis.intervals import SMALL_GROUP
 from rrjax.analysis.rollouts import RolloutSummary
 from rrjax.analysis.table import Table
 
@@ -46,37 +45,45 @@ def _accuracy_table(summary: RolloutSummary) -> Table:
 
 
 def _escape_table(summary: RolloutSummary) -> Table:
-    escape = summary.escape
+    escape, left = summary.escape, summary.escape.still_failing
     headline = (
         f"Of {escape.num_failures} failures at segment {summary.at_readout.segment}, "
         f"{escape.num_escaped} escaped in {escape.segments_watched} more segments"
     )
     rows = [
-        ("still failing at the end", words.percent_interval(escape.still_failing)),
-        ("escapes per segment", words.interval(escape.rate_per_segment, ".3g")),
+        (f"still failing at segment {summary.at_end.segment}", words.percent_interval(left)),
+        ("escapes per moving segment", words.interval(escape.rate_per_segment, ".3g")),
         ("escapes per module evaluation", words.interval(escape.rate_per_update, ".3g")),
     ]
     return Table(headline, ("failures", "95 % interval"), rows, _escape_notes(summary))
 
 
 def _escape_notes(summary: RolloutSummary) -> list[str]:
-    escape, readout = summary.escape, summary.at_readout.segment
+    escape, readout, end = summary.escape, summary.at_readout.segment, summary.at_end.segment
     notes = []
-    if escape.segments_watched == 0:
-        notes.append(f"There is no segment after {readout}: nothing is known of escapes.")
-    else:
-        notes += words.few_failures(escape.num_failures, SMALL_GROUP)
     if escape.num_solved_before:
         notes.append(
             f"{escape.num_solved_before} of the failures had been solved before segment {readout}."
         )
+    if escape.segments_watched == 0:
+        return [*notes, f"There is no segment after {readout}: nothing is known of escapes."]
     if lost := escape.num_escaped - escape.num_kept:
         notes.append(f"{lost} of {escape.num_escaped} escaped lost the answer again by the end.")
-    early, late = escape.early_rate, escape.late_rate
-    if late.high < early.low or late.low > early.high:  # neither holds for NaN
-        change = "falls" if late.value < early.value else "rises"
-        notes.append(f"The rate {change} with time: one exponential does not describe it.")
-    return [*notes, "Kaplan–Meier estimate; rates are escapes over the time waited."]
+    notes.append(
+        f"{escape.num_at_rest} of {escape.num_failures} failures are at rest at a wrong answer by "
+        f"segment {end}: their residual is round-off, and they cannot escape."
+    )
+    if escape.late_over_early.high < 1 or escape.late_over_early.low > 1:  # neither holds for NaN
+        change = "falls" if escape.late_over_early.high < 1 else "rises"
+        ratio = words.interval_in_words(escape.late_over_early, ".2g")
+        notes.append(f"The rate {change} with time: late over early half, {ratio}.")
+    if escape.last_escape is not None:
+        notes.append(f"The last escape is at segment {readout + escape.last_escape}.")
+    return [
+        *notes,
+        f"Rates are of segments {readout + 1} to {end}, and of the {escape.segments_moving} of "
+        f"{escape.segments_failing} failing ones in which a run moves.",
+    ]
 
 
 def _halting_table(summary: RolloutSummary) -> Table:

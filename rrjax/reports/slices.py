@@ -4,7 +4,7 @@ import math
 
 from rrjax.analysis import format as words
 from rrjax.analysis.basins import LN_2
-from rrjax.analysis.slices import SliceSummary
+from rrjax.analysis.slices import Mixing, SliceSummary
 from rrjax.analysis.table import Table
 
 
@@ -41,18 +41,36 @@ def _basin_table(summary: SliceSummary) -> Table:
     shown = mixings.values()
     rows = [
         ("basins", *(str(m.num_classes) for m in shown)),
-        ("basin entropy S_b", *(words.interval(m.entropy) for m in shown)),
-        ("of the boundary, S_bb", *(words.interval(m.boundary_entropy) for m in shown)),
-        ("uncertainty exponent α", *(words.interval(m.exponent) for m in shown)),
-        ("box dimension 2 − α", *(words.interval(m.dimension) for m in shown)),
+        ("basin entropy S_b", *(words.number(m.entropy, ".3f") for m in shown)),
+        ("of the boundary, S_bb", *(words.number(m.boundary_entropy, ".3f") for m in shown)),
+        ("uncertainty exponent α", *(words.number(m.exponent, ".3f") for m in shown)),
+        ("box dimension 2 − α", *(words.number(m.dimension, ".3f") for m in shown)),
     ]
     notes = [f"α by {name}: {mixing.remark}." for name, mixing in mixings.items() if mixing.remark]
+    for name, mixing in mixings.items():
+        notes += _verdict(name, mixing)
     notes += [
-        f"By {name}, S_bb > ln 2 = {LN_2:.3f}: the boundary is fractal at this resolution."
-        for name, mixing in mixings.items()
-        if mixing.exceeds_ln_2
+        "Entropies are in nats; α = 1 for a smooth boundary, but comes out lower where basins are "
+        "few grid steps wide.",
+        "No number has an interval: neighbouring boxes are alike, and the grid biases α.",
     ]
-    legend = "Entropies are in nats, with 95 % intervals over boxes; α = 1 for a smooth boundary."
     box = summary.answers.box_size
     headline = f"Basins, in boxes of {box} × {box} starts"
-    return Table(headline, ("95 % interval", *mixings), rows, [*notes, legend])
+    return Table(headline, ("", *mixings), rows, notes)
+
+
+def _verdict(name: str, mixing: Mixing) -> list[str]:
+    """Returns what S_bb > ln 2 shows; nothing where it is smaller."""
+    if not mixing.boundary_entropy > LN_2:
+        return []
+    fine, coarse = (words.percent(share, 0) for share in mixing.shared[:2])
+    shares = f"three basins or more share {fine} of the boundary squares, at double step {coarse}"
+    if mixing.fractal:
+        return [
+            f"By {name}, S_bb > ln 2 = {LN_2:.3f} and {shares}: the boundary is fractal at this "
+            "resolution."
+        ]
+    return [
+        f"By {name}, S_bb > ln 2 = {LN_2:.3f} shows no fractal boundary: {shares}, as with "
+        "straight boundaries or a grid that is too coarse."
+    ]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from rrjax.analysis import format as words
 from rrjax.analysis.controls import Controlled
 from rrjax.analysis.early import EarlyWindow
-from rrjax.analysis.intervals import SMALL_GROUP, Interval
+from rrjax.analysis.intervals import Interval
 from rrjax.analysis.spectra import Analysis
 from rrjax.analysis.table import Table
 
@@ -15,8 +15,10 @@ def tables(analysis: Analysis) -> list[Table]:
     """Returns who settled, λ1 among runs that are alike, and what the first segments tell."""
     settled = [_settled_table(analysis)]
     if analysis.within_drift:
-        settled.append(_controlled_table("late drift, unsettled runs", analysis.within_drift))
-    settled += [_controlled_table(name, c) for name, c in analysis.within_difficulty.items()]
+        note = "Held fixed: over pairs of a solved and a failed run near each other in drift."
+        settled.append(_controlled_table("late drift, unsettled runs", analysis.within_drift, note))
+    note = "Held fixed: over pairs of a solved and a failed run with the same number."
+    settled += [_controlled_table(name, c, note) for name, c in analysis.within_difficulty.items()]
     return [*settled, _early_table(analysis.early)] if analysis.early else settled
 
 
@@ -48,7 +50,7 @@ def _settled_table(analysis: Analysis) -> Table:
     drift_auc = words.interval_in_words(settling.drift_auc)
     notes = [
         *words.not_finite(analysis.num_excluded, total, "they are left out"),
-        *words.few_runs(analysis.num_solved, analysis.num_failed, SMALL_GROUP),
+        *words.few_runs(analysis.num_solved, analysis.num_failed),
         f"Without a threshold, the AUC of −(late drift) for solved is {drift_auc}.",
         "Otsu's threshold always cuts, also where there is one group only.",
     ]
@@ -56,16 +58,15 @@ def _settled_table(analysis: Analysis) -> Table:
     return Table(headline, ("runs", "solved", "failed", "solved (95 % interval)"), rows, notes)
 
 
-def _controlled_table(name: str, controlled: Controlled) -> Table:
+def _controlled_table(name: str, controlled: Controlled, note: str) -> Table:
     rows = [
         (words.value_range(s.low, s.high), str(s.num_solved), str(s.num_failed), _auc(s.auc))
         for s in controlled.strata
     ]
     sizes = str(controlled.num_solved), str(controlled.num_failed)
-    rows.append(("pooled", *sizes, words.interval(controlled.pooled)))
+    rows.append(("held fixed", *sizes, words.interval(controlled.fixed)))
     rows.append(("not held fixed", *sizes, words.interval(controlled.plain)))
     headers = (name.partition(",")[0], "solved", "failed", "AUC of −λ1 (95 % interval)")
-    note = f"Pooled: over {controlled.num_pairs} pairs of a solved and a failed run in one bin."
     return Table(f"λ1 among runs that are alike in {name}", headers, rows, [note])
 
 

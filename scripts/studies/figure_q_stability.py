@@ -44,7 +44,7 @@ def main(options: Options) -> None:
         *("--sigma", options.sigma),
     )
     path = options.folder / "q_against_stability.png"
-    save_figure(q_against_lambda1(dict(results), seed=0), path)
+    save_figure(q_against_lambda1(dict(results)), path)
     print(f"drawn: {path}")
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rrjax.analysis.compute import accuracy_curve, early_halting
-from rrjax.analysis.intervals import wilson_interval
+from rrjax.analysis.intervals import fraction_interval
 
 SOLVED = np.array([[0, 1, 0, 1], [0, 0, 0, 0], [1, 1, 1, 1], [0, 1, 0, 0]], dtype=bool)
 
@@ -19,19 +19,19 @@ def test_the_two_accuracies_are_kept_apart():
     assert curve.so_far.value.tolist() == [0.25, 0.75, 0.75, 0.75]
 
 
-def test_each_segment_has_its_wilson_interval():
+def test_each_segment_has_its_fraction_interval():
     solved = random_flags(0)
     curve = accuracy_curve(solved)
     for segment, count in enumerate(solved.sum(axis=0)):
         at_segment = curve.at_segment.at(segment).ends
-        np.testing.assert_allclose(at_segment, wilson_interval(int(count), 30).ends)
+        np.testing.assert_allclose(at_segment, fraction_interval(int(count), 30).ends)
 
 
 def test_halting_reads_out_where_the_rule_first_holds():
     halts = np.array([[0, 1, 1, 1], [0, 0, 1, 0], [1, 0, 0, 0], [0, 0, 0, 0]], dtype=bool)
     halting = early_halting("rule", SOLVED, halts)  # at segments 2, 3, 1 and, never halted, 4
     assert (halting.name, halting.num_halted) == ("rule", 3)
-    assert halting.accuracy == wilson_interval(2, 4)
+    assert halting.accuracy == fraction_interval(2, 4)
     assert halting.mean_segments == 2.5
     assert halting.saved == pytest.approx(1 - 10 / 16)
 

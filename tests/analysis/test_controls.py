@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rrjax.analysis.controls import MIN_GROUP, controlled_auc, quantile_bins, stratified_auc
-from rrjax.analysis.separation import bootstrap_auc
+from rrjax.analysis.controls import MIN_GROUP, auc_given, auc_near, controlled_auc, quantile_bins
+from rrjax.analysis.separation import auc_interval
 
 
 def by_pairs(scores: np.ndarray, positive: np.ndarray, strata: np.ndarray) -> float:
@@ -25,7 +25,7 @@ def test_the_pooled_auc_counts_pairs_within_strata(seed):
     n = int(rng.integers(5, 40))
     scores = rng.integers(0, 6, n).astype(float)  # with ties
     positive, strata = rng.random(n) < 0.5, rng.integers(0, 4, n)
-    found = stratified_auc(scores, positive, strata, num_resamples=20)
+    found = auc_given(scores, positive, strata)
     assert found.value == pytest.approx(by_pairs(scores, positive, strata), nan_ok=True)
 
 
@@ -34,47 +34,60 @@ def test_strata_made_by_hand():
     strata = np.array([0, 0, 0, 1, 1, 2, 2])
     positive = np.array([True, False, False, True, False, True, True])
     scores = np.array([2.0, 1.0, 3.0, 0.0, 5.0, 100.0, 100.0])
-    assert stratified_auc(scores, positive, strata).value == pytest.approx(1 / 3)
+    assert auc_given(scores, positive, strata).value == pytest.approx(1 / 3)
 
 
 def test_a_score_that_says_no_more_than_the_stratum_has_one_half():
     strata = np.repeat([0, 1, 2], 20)
     positive = np.concatenate([np.arange(20) < share for share in (4, 10, 16)])
     scores = strata.astype(float)
-    assert bootstrap_auc(scores, positive, 0).low > 0.6
-    assert stratified_auc(scores, positive, strata).ends == (0.5, 0.5, 0.5)
+    assert auc_interval(scores, positive).low > 0.6
+    found = auc_given(scores, positive, strata)
+    assert found.value == 0.5
+    assert found.low < 0.5 < found.high
 
 
 def test_one_stratum_is_the_plain_auc():
     rng = np.random.default_rng(0)
     scores, positive = rng.normal(size=50), rng.random(50) < 0.4
-    pooled = stratified_auc(scores, positive, np.zeros(50), seed=4)
-    assert pooled.ends == pytest.approx(bootstrap_auc(scores, positive, seed=4).ends)
+    pooled = auc_given(scores, positive, np.zeros(50))
+    assert pooled.ends == pytest.approx(auc_interval(scores, positive).ends)
 
 
-def test_the_interval_is_that_of_resampled_puzzles():
-    rng = np.random.default_rng(0)
-    n, seed, tail = 30, 7, (1 - 0.95) / 2
-    strata, positive = rng.integers(0, 3, n), rng.random(n) < 0.5
-    scores = rng.normal(size=n) + positive
-    drawn = np.random.default_rng(seed).integers(n, size=(200, n))
-    values = [by_pairs(scores[d], positive[d], strata[d]) for d in drawn]
-    low, high = np.quantile(values, (tail, 1 - tail), method="inverted_cdf")
-    found = stratified_auc(scores, positive, strata, seed, num_resamples=200)
-    assert (found.low, found.high) == pytest.approx((low, high))
+def test_near_runs_win_alike_on_both_sides():
+    """Pairs by hand: of each distance in ranks, those with the positive above and below."""
+    rng = np.random.default_rng(1)
+    scores, values = rng.normal(size=40), rng.permutation(40).astype(float)
+    positive = rng.random(40) < 0.5
+    won, pairs = np.zeros(2), np.zeros(2)
+    for distance in (1, 2, 3):
+        wins = [[], []]
+        for i, j in np.ndindex(40, 40):
+            if positive[i] and not positive[j] and abs(values[i] - values[j]) == distance:
+                wins[int(values[i] > values[j])].append(scores[i] > scores[j])
+        weight = min(map(len, wins))
+        won += [weight * np.mean(side) for side in wins]
+        pairs += weight
+    assert auc_near(scores, positive, values).value == pytest.approx(np.mean(won / pairs))
+
+
+def test_near_runs_without_both_kinds_of_pairs_have_no_auc():
+    values = np.arange(30.0)
+    assert np.isnan(auc_near(values, values > 14, values).ends).all()
+    assert np.isnan(auc_near(values, values > -1, values).ends).all()
 
 
 def test_no_pair_within_a_stratum_is_nan():
-    found = stratified_auc([1.0, 2.0], [True, False], [0, 1])
+    found = auc_given([1.0, 2.0], [True, False], [0, 1])
     assert np.isnan(found.ends).all()
-    assert np.isnan(stratified_auc([1.0], [True], [0]).ends).all()
+    assert np.isnan(auc_given([1.0], [True], [0]).ends).all()
 
 
 def test_bad_strata_and_scores_are_refused():
     with pytest.raises(ValueError, match="scores must hold no NaN"):
-        stratified_auc([np.nan, 1.0], [True, False], [0, 0])
-    with pytest.raises(ValueError, match=r"strata must be numbers of shape \(2,\)"):
-        stratified_auc([0.0, 1.0], [True, False], [0])
+        auc_given([np.nan, 1.0], [True, False], [0, 0])
+    with pytest.raises(ValueError, match=r"values must be numbers of shape \(2,\)"):
+        auc_given([0.0, 1.0], [True, False], [0])
 
 
 @given(st.lists(st.integers(-5, 5), min_size=1, max_size=60), st.integers(1, 12))
@@ -117,12 +130,12 @@ def test_a_stratum_with_few_runs_is_counted_but_has_no_auc_of_its_own():
     positive = np.array([True] * few + [False] * many + [True] * many + [False] * many)
     values = np.array([0] * (few + many) + [1] * (2 * many))
     scores = np.random.default_rng(0).normal(size=len(values))
-    found = controlled_auc(scores, positive, values, 2)
+    fixed = auc_given(scores, positive, values)
+    found = controlled_auc(scores, positive, values, 2, fixed)
     first, second = found.strata
     assert np.isnan(first.auc.ends).all()
     assert (first.num_solved, first.num_failed) == (few, many)
     here = values == 1
     assert second.auc.value == pytest.approx(by_pairs(scores[here], positive[here], values[here]))
-    assert found.num_pairs == few * many + many * many
-    assert found.pooled.value == pytest.approx(by_pairs(scores, positive, values))
+    assert found.fixed.value == pytest.approx(by_pairs(scores, positive, values))
     assert found.plain.value == pytest.approx(by_pairs(scores, positive, np.zeros(len(values))))

@@ -1,4 +1,4 @@
-"""Intervals against SciPy, plain resampling and exact order statistics."""
+"""Intervals against SciPy, exact tails and each other. That they cover is in test_coverage."""
 
 import math
 
@@ -7,83 +7,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from scipy.stats import binom, binomtest, ttest_1samp
+from scipy.stats import binom, chi2, ttest_1samp
 
 from rrjax.analysis.intervals import (
     UNDEFINED,
     Interval,
-    bootstrap_median,
-    exact_interval,
+    fraction_interval,
+    mean_interval,
+    median_interval,
+    rate_interval,
+    rate_ratio_interval,
     student_interval,
-    wilson_interval,
 )
-
-
-@given(st.data(), st.integers(1, 10_000))
-@settings(deadline=None)
-def test_wilson_interval_agrees_with_scipy(data, num_trials):
-    num_successes = data.draw(st.integers(0, num_trials))
-    expected = binomtest(num_successes, num_trials).proportion_ci(0.95, method="wilson")
-    interval = wilson_interval(num_successes, num_trials)
-    assert interval.value == num_successes / num_trials
-    np.testing.assert_allclose(interval.ends[1:], expected, rtol=1e-9, atol=1e-12)
-    assert 0 <= interval.low <= interval.value <= interval.high <= 1
-
-
-def test_no_trials_have_no_fraction():
-    assert np.isnan(wilson_interval(0, 0).ends).all()
 
 
 @pytest.mark.parametrize(("num_successes", "num_trials"), [(-1, 3), (4, 3), (1, 0)])
 def test_impossible_counts_are_refused(num_successes, num_trials):
     with pytest.raises(ValueError, match="num_successes must lie in"):
-        wilson_interval(num_successes, num_trials)
-
-
-@given(hnp.arrays(np.float64, (7, 2), elements=st.floats(-1e300, 1e300)), st.integers(1, 7))
-@settings(deadline=None)
-def test_median_is_numpys_and_lies_in_its_interval(values, n):
-    interval = bootstrap_median(values[:n], seed=0, num_resamples=200)
-    np.testing.assert_allclose(interval.value, np.median(values[:n] / 2, axis=0) * 2, rtol=1e-12)
-    assert np.all(interval.low <= interval.value)
-    assert np.all(interval.value <= interval.high)
-
-
-@pytest.mark.parametrize("n", [25, 24])
-def test_the_interval_is_that_of_plain_resampling(n):
-    values = np.random.default_rng(0).normal(size=n)
-    rows = np.random.default_rng(1).integers(n, size=(20_000, n))
-    expected = np.quantile(np.median(values[rows], axis=1), (0.025, 0.975))
-    interval = bootstrap_median(values, seed=2, num_resamples=20_000)
-    np.testing.assert_allclose(interval.ends[1:], expected, atol=0.03)
-
-
-def test_the_interval_ends_at_the_exact_order_statistics():
-    # The resampled median is at most the r-th of n values if n/2 or more draws fall among the r
-    # lowest: a binomial tail.
-    n = 101
-    tail = binom.sf(n // 2, n, np.arange(1, n + 1) / n)
-    low, high = (1 + np.searchsorted(tail, level) for level in (0.025, 0.975))
-    interval = bootstrap_median(np.arange(1, n + 1), seed=0, num_resamples=50_000)
-    assert abs(interval.low - low) <= 1
-    assert abs(interval.high - high) <= 1
-
-
-def test_infinities_are_ordered_like_other_numbers():
-    interval = bootstrap_median([[-np.inf], [-np.inf], [0.0]], seed=0)
-    assert (interval.value, interval.low, interval.high) == (-np.inf, -np.inf, 0.0)
-
-
-def test_medians_of_none_and_of_one():
-    none = bootstrap_median(np.zeros((0, 3)), seed=0)
-    assert none.value.shape == none.low.shape == none.high.shape == (3,)
-    assert np.isnan(none.ends).all()
-    assert bootstrap_median([4.0], seed=0) == Interval(4.0, 4.0, 4.0)
-
-
-def test_nan_is_refused():
-    with pytest.raises(ValueError, match="1 of 2 rows"):
-        bootstrap_median([[0.0, np.nan], [1.0, 2.0]], seed=0)
+        fraction_interval(num_successes, num_trials)
 
 
 def tail(k: int, n: int, p: float) -> float:
@@ -92,19 +33,104 @@ def tail(k: int, n: int, p: float) -> float:
 
 
 @given(st.integers(1, 30).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
-def test_the_exact_interval_leaves_out_half_the_rest_on_each_side(counts):
+def test_the_interval_of_a_fraction_leaves_out_half_the_rest_on_each_side(counts):
     k, n = counts
-    value, low, high = exact_interval(k, n).ends
+    value, low, high = fraction_interval(k, n).ends
     assert 0 <= low <= value == k / n <= high <= 1
     assert low == 0 if k == 0 else tail(k, n, low) == pytest.approx(0.025)
     assert high == 1 if k == n else 1 - tail(k + 1, n, high) == pytest.approx(0.025)
 
 
-def test_the_exact_interval_of_no_trials_and_of_bad_counts():
-    assert np.isnan(exact_interval(0, 0).ends).all()
-    assert exact_interval(0, 10).high == pytest.approx(1 - 0.025 ** (1 / 10))
-    with pytest.raises(ValueError, match=r"num_successes must lie in 0\.\.3"):
-        exact_interval(4, 3)
+def test_fractions_of_no_trials_and_of_many_columns():
+    assert np.isnan(fraction_interval(0, 0).ends).all()
+    assert fraction_interval(0, 10).high == pytest.approx(1 - 0.025 ** (1 / 10))
+    columns = fraction_interval(np.array([0, 3, 10]), 10)
+    assert columns.each() == [fraction_interval(k, 10) for k in (0, 3, 10)]
+
+
+@given(hnp.arrays(np.float64, (12, 2), elements=st.floats(-1e300, 1e300)), st.integers(6, 12))
+@settings(deadline=None)
+def test_median_is_numpys_and_lies_in_its_interval(values, n):
+    interval = median_interval(values[:n])
+    np.testing.assert_allclose(interval.value, np.median(values[:n] / 2, axis=0) * 2, rtol=1e-12)
+    assert np.all(interval.low <= interval.value)
+    assert np.all(interval.value <= interval.high)
+
+
+@pytest.mark.parametrize("n", [6, 25, 24, 101, 1000])
+def test_the_interval_of_a_median_ends_at_the_exact_order_statistics(n):
+    interval = median_interval(np.arange(1, n + 1))
+    assert interval.high == n + 1 - interval.low
+    assert binom.cdf(interval.low - 1, n, 0.5) <= 0.025 < binom.cdf(interval.low, n, 0.5)
+
+
+def test_infinities_are_ordered_like_other_numbers():
+    interval = median_interval(np.array([-np.inf] * 5 + [0.0, 1.0])[:, None])
+    assert (interval.value, interval.low, interval.high) == (-np.inf, -np.inf, 1.0)
+
+
+def test_medians_of_few():
+    none = median_interval(np.zeros((0, 3)))
+    assert none.value.shape == none.low.shape == none.high.shape == (3,)
+    assert np.isnan(none.ends).all()
+    five = median_interval([4.0, 1.0, 2.0, 3.0, 5.0])
+    assert five.value == 3
+    assert np.isnan([five.low, five.high]).all()  # 1 to 5 covers 93.75 %
+
+
+def test_nan_is_refused():
+    with pytest.raises(ValueError, match="1 of 2 rows"):
+        median_interval([[0.0, np.nan], [1.0, 2.0]])
+
+
+@pytest.mark.parametrize(("share", "number"), [(0.0, 12), (1.0, 12), (0.0, 1), (1.0, 1)])
+def test_means_at_a_bound_are_fractions_of_as_many_trials(share, number):
+    expected = fraction_interval(int(share * number), number)
+    assert mean_interval(np.full(number, share)) == expected
+
+
+def test_means_of_yes_and_no_are_fractions_and_more_runs_say_more():
+    flags = np.arange(60) % 3 == 0
+    mean, fraction = mean_interval(flags), fraction_interval(20, 60)
+    assert mean.ends == pytest.approx(fraction.ends, abs=0.02)
+    rates = np.full(60, 1 / 3) + np.tile([-0.1, 0.1], 30)
+    assert mean_interval(rates).high - mean_interval(rates).low < 0.3 * (mean.high - mean.low)
+
+
+def test_means_have_the_unit_of_their_bounds_and_leave_out_nan():
+    values = np.array([0.2, 0.5, np.nan, 0.9])
+    scaled = mean_interval(2 * values - 1, -1, 1)
+    assert scaled.ends == pytest.approx(mean_interval(values).map(lambda x: 2 * x - 1).ends)
+    assert mean_interval(values).value == pytest.approx(1.6 / 3)
+    assert np.isnan(mean_interval([np.nan]).ends).all()
+
+
+def test_the_rate_is_events_over_time_with_garwoods_interval():
+    expected = (9 / 359, chi2.ppf(0.025, 18) / 2 / 359, chi2.ppf(0.975, 20) / 2 / 359)
+    assert rate_interval(9, 359.0).ends == pytest.approx(expected)
+    value, low, high = rate_interval(0, 10.0).ends
+    assert (value, low) == (0, 0)
+    assert high == pytest.approx(-np.log(0.025) / 10)  # P(no event) = 2.5 %
+    assert np.isnan(rate_interval(0, 0.0).ends).all()
+
+
+def test_the_ratio_of_rates_is_refuted_by_the_conditional_binomial():
+    """1 in 15,145 against 7 in 9,219: neither five times as fast, nor as fast."""
+    ratio = rate_ratio_interval(1, 15_145, 7, 9_219)
+    assert ratio.value == pytest.approx(9_219 / 15_145 / 7)
+    assert ratio.high < 1
+    p = ratio.high * 15_145 / (ratio.high * 15_145 + 9_219)
+    assert binom.cdf(1, 8, p) == pytest.approx(0.025)
+    turned = rate_ratio_interval(7, 9_219, 1, 15_145)
+    assert (turned.low, turned.high) == pytest.approx((1 / ratio.high, 1 / ratio.low))
+
+
+def test_ratios_without_events():
+    assert rate_ratio_interval(3, 10, 0, 10).high == rate_ratio_interval(3, 10, 0, 10).value
+    assert rate_ratio_interval(3, 10, 0, 10).value == np.inf
+    assert rate_ratio_interval(0, 10, 3, 10).low == 0
+    assert np.isnan(rate_ratio_interval(0, 10, 0, 10).ends).all()
+    assert np.isnan(rate_ratio_interval(1, 10, 0, 0).ends).all()
 
 
 @given(st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=8))

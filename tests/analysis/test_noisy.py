@@ -9,7 +9,7 @@ from tests.tools.reported import noisy
 
 
 def test_the_noiseless_run_is_in_no_selection():
-    found = summarize_ptrm(noisy(), seed=0)
+    found = summarize_ptrm(noisy())
     assert (found.num_puzzles, found.num_segments, found.sigma) == (4, 3, 0.3)
     assert found.noiseless.value == 2 / 4
     assert found.selection.num_runs == 4
@@ -18,7 +18,7 @@ def test_the_noiseless_run_is_in_no_selection():
 
 
 def test_rules_are_compared_with_the_noiseless_run_puzzle_by_puzzle():
-    found = summarize_ptrm(noisy(), seed=0)
+    found = summarize_ptrm(noisy())
     changes = {name: (change.gained, change.lost) for name, change in found.changes.items()}
     assert changes == {
         "majority": (0, 0),
@@ -29,18 +29,18 @@ def test_rules_are_compared_with_the_noiseless_run_puzzle_by_puzzle():
     }
     worse = noisy()
     worse["q_halt"] = -worse["q_halt"]
-    change = summarize_ptrm(worse, seed=0).changes["best_q"]
+    change = summarize_ptrm(worse).changes["best_q"]
     assert (change.gained, change.lost) == (0, 1)
 
 
 def test_q_and_lambda1_are_ranked_within_mixed_puzzles():
-    found = summarize_ptrm(noisy(), seed=0).correlation
+    found = summarize_ptrm(noisy()).correlation
     assert found is not None
     assert (found.num_mixed, found.num_used) == (2, 2)
     assert found.spearman.value == pytest.approx(-1)
     arrays = noisy()
     arrays["exponents"][2, 1:, 0] = 0.5  # always the same: no ranks
-    found = summarize_ptrm(arrays, seed=0).correlation
+    found = summarize_ptrm(arrays).correlation
     assert found is not None
     assert (found.num_mixed, found.num_used) == (2, 1)
     assert found.spearman.value == pytest.approx(-1)
@@ -60,7 +60,7 @@ def test_differences_between_puzzles_are_no_correlation_within():
         "residual": q,
         "exponents": lambda1[:, :, None],
     }
-    found = summarize_ptrm(arrays, seed=0).correlation
+    found = summarize_ptrm(arrays).correlation
     assert found is not None
     assert found.num_used == 200
     assert found.spearman.low < 0 < found.spearman.high
@@ -92,11 +92,11 @@ def test_what_has_no_ranks_has_no_correlation(a, b):
 def test_runs_that_blew_up_are_counted():
     arrays = noisy()
     arrays["residual"][1, 2:] = np.nan
-    found = summarize_ptrm(arrays, seed=0)
+    found = summarize_ptrm(arrays)
     assert found.num_not_finite == 3
 
 
 @pytest.mark.parametrize("sigma", [[0.3] * 5, [0, 0, 0, 0, 0], [0, 0.3, 0.3, 0.1, 0.3]])
 def test_another_kind_of_runs_is_refused(sigma):
     with pytest.raises(ValueError, match="sigma must be 0 for the first run and one number"):
-        summarize_ptrm(noisy() | {"sigma": np.array(sigma)}, seed=0)
+        summarize_ptrm(noisy() | {"sigma": np.array(sigma)})

@@ -9,15 +9,15 @@ import pytest
 from rrjax.analysis.derived import NOT_CROSSED, UNRESOLVED
 from rrjax.analysis.errorbars import block_standard_error
 from rrjax.analysis.outcome import summarize, usable_runs
-from rrjax.analysis.separation import auc, bootstrap_auc
+from rrjax.analysis.separation import auc, auc_interval
 from rrjax.analysis.settling import late_drift
 from tests.tools.reported import spectra
 
 
 def test_the_summary_holds_the_numbers_of_its_parts():
     exponents, solved, drift, finite = spectra(30, 20)
-    summary = summarize(exponents, solved, drift, finite, seed=7)
-    estimate = bootstrap_auc(-exponents, solved, seed=7)
+    summary = summarize(exponents, solved, drift, finite)
+    estimate = auc_interval(-exponents, solved)
     assert [e.value for e in summary.exponent_auc] == estimate.value.tolist()
     assert [e.low for e in summary.exponent_auc] == estimate.low.tolist()
     assert [e.high for e in summary.exponent_auc] == estimate.high.tolist()

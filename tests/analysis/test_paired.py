@@ -8,7 +8,7 @@ from scipy.stats import binomtest
 
 import rrjax.analysis
 from rrjax import plots
-from rrjax.analysis import bootstrap_median, compare, wilson_interval
+from rrjax.analysis import compare, fraction_interval, median_interval
 from rrjax.analysis.paired import paired_difference
 
 
@@ -34,7 +34,7 @@ BEFORE, AFTER = [1, 1, 0, 0, 0, 1], [1, 0, 1, 1, 0, 1]
 def test_the_puzzles_that_change_are_named():
     found = compare(result(BEFORE), result(AFTER))
     assert (found.gained, found.lost) == ([2, 3], [1])
-    assert (found.before, found.after) == (wilson_interval(3, 6), wilson_interval(4, 6))
+    assert (found.before, found.after) == (fraction_interval(3, 6), fraction_interval(4, 6))
     assert found.difference.value == pytest.approx(1 / 6)
     assert found.p_value == binomtest(2, 3).pvalue
     assert (found.num_ranked, found.lambda1_change) == (None, None)
@@ -46,10 +46,12 @@ def test_a_rollout_counts_by_its_last_segment():
 
 
 def test_exponents_are_paired_where_both_are_finite():
-    before, after = [0.1, 0.2, np.nan, 0.4, -np.inf, 0.3], [0.0, 0.3, 1.0, 0.1, 0.2, 0.2]
-    found = compare(result(BEFORE, before), result(AFTER, after), seed=3)
-    expected = bootstrap_median([-0.1, 0.3 - 0.2, 0.1 - 0.4, 0.2 - 0.3], 3)
-    assert found.num_ranked == 4
+    before = [0.1, 0.2, np.nan, 0.4, -np.inf, 0.3, 0.0, 0.0]
+    after = [0.0, 0.3, 1.0, 0.1, 0.2, 0.2, 0.4, 0.5]
+    solved = [*BEFORE, 1, 1]
+    found = compare(result(solved, before), result(solved, after))
+    expected = median_interval([-0.1, 0.3 - 0.2, 0.1 - 0.4, 0.2 - 0.3, 0.4, 0.5])
+    assert found.num_ranked == 6
     assert found.lambda1_change is not None
     assert found.lambda1_change.ends == pytest.approx(expected.ends)
 
@@ -68,22 +70,17 @@ def test_nothing_changed_is_no_certainty():
     assert np.isnan(compare(result([]), result([])).difference.ends).all()
 
 
-def test_the_published_example_of_the_paired_interval():
-    # Newcombe's counts: 36 both, 12 only the second, 2 only the first, none neither.
+def test_the_paired_interval_is_newcombes_with_exact_intervals_of_both_fractions():
+    """Newcombe's counts: 36 both, 12 only the second, 2 only the first, none neither; φ = −.058."""
     before = np.repeat([True, False, True], [36, 12, 2])
     after = np.repeat([True, True, False], [36, 12, 2])
-    expected = (0.2, 0.0569, 0.3404)
-    assert paired_difference(before, after).ends == pytest.approx(expected, abs=5e-5)
-
-
-def test_the_paired_interval_covers():
-    rng, covered = np.random.default_rng(0), 0
-    for _ in range(2000):
-        kind = rng.choice(4, size=60, p=[0.5, 0.15, 0.05, 0.3])
-        before, after = (kind == 0) | (kind == 2), (kind == 0) | (kind == 1)
-        interval = paired_difference(before, after)
-        covered += interval.low <= 0.1 <= interval.high
-    assert 0.93 <= covered / 2000 <= 0.985
+    first, second = fraction_interval(38, 50), fraction_interval(48, 50)
+    phi = -24 / np.sqrt(38 * 12 * 48 * 2)
+    below, above = second.value - second.low, first.high - first.value
+    low = 0.2 - np.sqrt(below**2 - 2 * phi * below * above + above**2)
+    found = paired_difference(before, after)
+    assert (found.value, found.low) == pytest.approx((0.2, low))
+    assert low < 0.0569  # with Wilson's, as published
 
 
 @pytest.mark.parametrize(

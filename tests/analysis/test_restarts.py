@@ -9,7 +9,7 @@ from tests.tools.reported import ALWAYS, BY_CHANCE, LATER, LOST, NEVER, READOUT,
 
 @pytest.fixture(scope="module")
 def summary():
-    return summarize_basin(restarts(), READOUT, seed=0)
+    return summarize_basin(restarts(), READOUT)
 
 
 def test_puzzles_are_named_by_what_starts_do(summary):
@@ -70,7 +70,7 @@ def test_the_threshold_parts_the_two_groups(summary):
 def test_lambda1_selects_where_it_is_measured():
     arrays = restarts()
     arrays["exponents"] = np.stack([arrays["late_drift"], np.zeros((5, 5))], axis=2)
-    found = summarize_basin(arrays, READOUT, seed=0).by_sigma[1].selection
+    found = summarize_basin(arrays, READOUT).by_sigma[1].selection
     assert found.rules["smallest_lambda1"].value == pytest.approx(3 / 5)
 
 
@@ -79,7 +79,7 @@ def test_orders_do_not_matter_but_for_votes_that_are_even(summary):
         name: array[::-1] if name == "sigma" else array[::-1, ::-1]
         for name, array in restarts().items()
     }
-    found = summarize_basin(turned, READOUT, seed=0)
+    found = summarize_basin(turned, READOUT)
     assert found.failures == sorted(4 - puzzle for puzzle in summary.failures)
     assert found.never_solved == [4 - NEVER]
     assert found.settled_below == summary.settled_below
@@ -92,31 +92,31 @@ def test_orders_do_not_matter_but_for_votes_that_are_even(summary):
 
 def test_without_failures_their_numbers_are_undefined():
     arrays = restarts() | {"solved": np.ones((5, 5, SEGMENTS), bool)}
-    found = summarize_basin(arrays, READOUT, seed=0)
+    found = summarize_basin(arrays, READOUT)
     assert found.failures == []
     assert np.isnan(found.by_sigma[1].failures.at_some.value)
 
 
 def test_runs_that_all_blew_up_have_no_threshold():
     arrays = restarts() | {"late_drift": np.full((5, 5), np.nan)}
-    found = summarize_basin(arrays, READOUT, seed=0)
+    found = summarize_basin(arrays, READOUT)
     assert np.isnan(found.settled_below)
     assert found.by_sigma[0].outcomes.settled.value == 0
 
 
 @pytest.mark.parametrize("drift", [0.3, 0.7, 1e-3])
 def test_runs_that_move_alike_are_all_settled(drift):
-    found = summarize_basin(restarts() | {"late_drift": np.full((5, 5), drift)}, READOUT, seed=0)
+    found = summarize_basin(restarts() | {"late_drift": np.full((5, 5), drift)}, READOUT)
     assert found.by_sigma[0].outcomes.settled.value == 1
 
 
 @pytest.mark.parametrize("readout", [0, 6])
 def test_a_readout_that_is_no_segment_is_refused(readout):
     with pytest.raises(ValueError, match=r"readout_segment must lie in 1\.\.5"):
-        summarize_basin(restarts(), readout, seed=0)
+        summarize_basin(restarts(), readout)
 
 
 @pytest.mark.parametrize("sigma", [[0, 0, 1, 1, 1], [1, 1, 1, 2, 2]])
 def test_exactly_one_run_starts_at_z0(sigma):
     with pytest.raises(ValueError, match="sigma must be 0 for exactly one run"):
-        summarize_basin(restarts() | {"sigma": np.array(sigma)}, READOUT, seed=0)
+        summarize_basin(restarts() | {"sigma": np.array(sigma)}, READOUT)

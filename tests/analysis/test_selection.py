@@ -7,15 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rrjax.analysis.intervals import wilson_interval
+from rrjax.analysis.intervals import fraction_interval
 from rrjax.analysis.selection import (
     agreement,
     chosen,
     fraction_of_puzzles,
     highest,
     majority,
-    mean_fraction,
-    mean_over_puzzles,
     pass_at_k,
     powers_of_two,
     select,
@@ -112,13 +110,13 @@ def test_rules_read_the_run_that_they_choose():
 def test_without_exponents_there_is_no_rule_for_them():
     data = runs(5, 4)
     del data["lambda1"]
-    found = select(data, seed=0)
+    found = select(data)
     assert found.rules.keys() == {"majority", "best_q", "smallest_residual"}
 
 
 def test_a_selection_is_made_of_its_parts():
     data = runs(40, 6)
-    found, solved = select(data, seed=1), data["solved"]
+    found, solved = select(data), data["solved"]
     assert list(found.pass_at) == ["1", "2", "4", "6"]
     assert found.pass_at["1"].value == pytest.approx(solved.mean())
     assert found.pass_at["6"] == fraction_of_puzzles(solved.any(axis=1))
@@ -133,7 +131,7 @@ def test_neither_order_of_puzzles_nor_names_of_tokens_matter():
     order = np.random.default_rng(3).permutation(30)
     other = {name: array[order] for name, array in data.items()}
     other["answers"] = 9 - other["answers"]
-    one, two = select(data, 0), select(other, 0)
+    one, two = select(data), select(other)
     assert one.rules == two.rules
     assert one.pass_at["5"] == two.pass_at["5"]
     for k in ("1", "2", "4"):
@@ -142,35 +140,17 @@ def test_neither_order_of_puzzles_nor_names_of_tokens_matter():
 
 def test_the_interval_of_runs_is_that_of_puzzles_and_not_of_runs():
     solved = np.repeat(np.arange(40) % 2 == 0, 50).reshape(40, 50)  # all runs of a puzzle alike
-    found = mean_fraction(solved.mean(axis=1), seed=0)
-    by_puzzle, by_run = wilson_interval(20, 40), wilson_interval(1000, 2000)
+    found = select(runs(40, 50) | {"solved": solved}).pass_at["1"]
+    by_puzzle, by_run = fraction_interval(20, 40), fraction_interval(1000, 2000)
     assert found.high - found.low == pytest.approx(by_puzzle.high - by_puzzle.low, rel=0.15)
     assert found.high - found.low > 4 * (by_run.high - by_run.low)
 
 
-@pytest.mark.parametrize(("share", "number"), [(0.0, 12), (1.0, 12), (0.5, 12)])
-def test_puzzles_that_are_all_alike_have_a_width(share, number):
-    expected = wilson_interval(int(share * number), number)
-    found = mean_fraction(np.full(number, share), seed=0)
-    assert (found.value, found.low, found.high) == pytest.approx(expected.ends)
-    between = mean_fraction(np.full(3, 0.5), seed=0)  # 1.5 of 3
-    assert (between.low, between.high) == (wilson_interval(1, 3).low, wilson_interval(2, 3).high)
-
-
-def test_the_bootstrap_of_a_mean_is_that_of_its_standard_error():
-    values = np.random.default_rng(0).normal(size=400)
-    found = mean_over_puzzles(np.append(values, np.nan), seed=0)
-    assert found.value == pytest.approx(values.mean())
-    error = values.std(ddof=1) / np.sqrt(400)
-    assert (found.high - found.low) / (2 * 1.96 * error) == pytest.approx(1, abs=0.1)
-    assert found == mean_over_puzzles(np.append(values, np.nan), seed=0)
-
-
 def test_nothing_is_undefined_and_not_zero():
-    for found in (mean_over_puzzles([], 0), mean_fraction([np.nan], 0), fraction_of_puzzles([])):
-        assert np.isnan([found.value, found.low, found.high]).all()
+    found = fraction_of_puzzles([])
+    assert np.isnan([found.value, found.low, found.high]).all()
     none = {name: array[:0] for name, array in runs(3, 4).items()}
-    assert np.isnan(select(none, 0).rules["majority"].value)
+    assert np.isnan(select(none).rules["majority"].value)
 
 
 @pytest.mark.parametrize(

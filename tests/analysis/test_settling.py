@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rrjax.analysis.intervals import exact_interval
+from rrjax.analysis.intervals import fraction_interval
 from rrjax.analysis.settling import (
     ROUND_OFF,
     log10_drift,
@@ -85,14 +85,14 @@ def test_runs_settled_to_the_bit_count_as_settled():
     counts = settling(drift, solved).otsu
     assert (counts.settled_solved, counts.settled_failed) == (5, 1)
     assert (counts.unsettled_solved, counts.unsettled_failed) == (1, 3)
-    assert counts.solved_if_settled == exact_interval(5, 6)
-    assert counts.solved_if_unsettled == exact_interval(1, 4)
+    assert counts.solved_if_settled == fraction_interval(5, 6)
+    assert counts.solved_if_unsettled == fraction_interval(1, 4)
 
 
 def test_the_sweep_and_the_statement_without_a_threshold():
     rng = np.random.default_rng(1)
     drift, solved = 10 ** rng.normal(0, 2, 200), rng.random(200) < 0.6
-    found = settling(drift, solved, seed=3)
+    found = settling(drift, solved)
     pairs = drift[solved][:, None] < drift[~solved]
     assert found.drift_auc.value == pytest.approx(pairs.mean())
     for q, counts in zip(found.percentiles, found.sweep, strict=True):

@@ -16,7 +16,7 @@ def summary_of(**changes):
         "residual_at": np.full(grid, SEGMENTS + 1),
         "finite": np.ones(grid, bool),
     }
-    return summarize_slice(arrays | changes, SEGMENTS, REST, 1e-3, box_size=4, seed=0)
+    return summarize_slice(arrays | changes, SEGMENTS, REST, 1e-3, box_size=4)
 
 
 def test_a_run_is_at_rest_whose_last_residuals_are_small():

@@ -1,12 +1,13 @@
-"""Waiting times, Kaplan-Meier curves and rates: by hand, by SciPy, by simulation."""
+"""Waiting times, Kaplan-Meier curves and rest: by hand, by SciPy, by simulation."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import CensoredData, chi2, ecdf
+from scipy.stats import CensoredData, ecdf
 
-from rrjax.analysis.survival import escapes, exponential_rate, kaplan_meier
+from rrjax.analysis.intervals import fraction_interval
+from rrjax.analysis.survival import escapes, kaplan_meier, rest_segments, while_moving
 
 # 6-MP group of Freireich et al. 1963: the textbook example of Kaplan-Meier with censoring
 TIMES = np.array([6, 6, 6, 7, 10, 13, 16, 22, 23, 6, 9, 10, 11, 17, 19, 20, 25, 32, 32, 34, 35])
@@ -28,30 +29,34 @@ def test_kaplan_meier_of_the_textbook_example():
     assert curve.end == 35
 
 
-def test_the_interval_is_greenwoods_on_the_log_log_scale():
-    # three of four by hand: S = 3/4 · 1/2 with one censored between, V = 1/(4·3) + 1/(2·1)
-    curve = kaplan_meier([1, 2, 3, 4], np.array([True, False, True, False]))
-    s, v = 3 / 8, 1 / 12 + 1 / 2
-    reach = 1.959963984540054 * np.sqrt(v) / np.log(s)
-    assert curve.survival.value[-1] == pytest.approx(s)
-    assert curve.survival.low[-1] == pytest.approx(s ** np.exp(-reach))
-    assert curve.survival.high[-1] == pytest.approx(s ** np.exp(reach))
+def test_without_censoring_the_interval_is_that_of_a_fraction():
+    durations = np.array([3, 1, 2, 2, 5, 9, 9, 9])
+    curve = kaplan_meier(durations, durations < 9)
+    left = [int(np.sum(durations > time)) for time in curve.times]
+    expected = fraction_interval(np.array(left), 8)
+    np.testing.assert_allclose(curve.survival.ends, expected.ends, atol=1e-12)
+    gone = kaplan_meier([1, 2], np.ones(2, bool)).survival
+    assert (gone.value[-1], gone.low[-1]) == (0, 0)
+    assert gone.high[-1] == pytest.approx(fraction_interval(0, 2).high)
 
 
-@pytest.mark.filterwarnings("ignore:The confidence interval is undefined")  # where S = 0
+def test_the_interval_with_censoring_is_that_of_the_product_of_betas():
+    curve = kaplan_meier([1, 2, 3, 4, 5, 6], np.array([True, False, True, False, False, False]))
+    rng = np.random.default_rng(0)
+    upper = rng.beta(6, 1, 400_000) * rng.beta(4, 1, 400_000)
+    lower = upper * rng.beta(3, 1, 400_000)
+    assert curve.survival.value[-1] == pytest.approx(5 / 6 * 3 / 4)
+    assert curve.survival.high[-1] == pytest.approx(np.quantile(upper, 0.975), abs=0.004)
+    assert curve.survival.low[-1] == pytest.approx(np.quantile(lower, 0.025), abs=0.01)
+
+
 @pytest.mark.parametrize("seed", range(5))
-def test_curve_and_interval_agree_with_scipy(seed):
+def test_the_curve_agrees_with_scipy(seed):
     durations, observed = random_waits(seed)
     data = CensoredData(uncensored=durations[observed], right=durations[~observed])
-    survival = ecdf(data).sf
     curve = kaplan_meier(durations, observed)
-    value = survival.evaluate(curve.times)
-    np.testing.assert_allclose(curve.survival.value, value, atol=1e-12)
-    ends = survival.confidence_interval(0.95, method="log-log")
-    inside = (value > 0) & (value < 1)
-    low, high = (end.evaluate(curve.times)[inside] for end in (ends.low, ends.high))
-    np.testing.assert_allclose(curve.survival.low[inside], low, atol=1e-12)
-    np.testing.assert_allclose(curve.survival.high[inside], high, atol=1e-12)
+    expected = ecdf(data).sf.evaluate(curve.times)
+    np.testing.assert_allclose(curve.survival.value, expected, atol=1e-12)
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=1, max_size=30))
@@ -59,21 +64,17 @@ def test_a_curve_falls_inside_its_interval(waits):
     durations, observed = (np.array(column) for column in zip(*waits, strict=True))
     value, low, high = kaplan_meier(durations, observed).survival.ends
     assert np.all(np.diff(value) < 0)
-    defined = value > 0
-    assert np.all((low[defined] >= 0) & (low[defined] <= value[defined]))
-    assert np.all((value[defined] <= high[defined]) & (high[defined] <= 1))
-    assert np.isnan([low[~defined], high[~defined]]).all()
+    assert np.all((low >= 0) & (low <= value) & (value <= high) & (high <= 1))
+    assert np.all(low < high)
 
 
 def test_the_order_does_not_matter_and_the_unit_scales():
     durations, observed = random_waits(7)
-    curve, rate = kaplan_meier(durations, observed), exponential_rate(durations, observed)
+    curve = kaplan_meier(durations, observed)
     order = np.random.default_rng(0).permutation(len(durations))
     other = kaplan_meier(21 * durations[order], observed[order])
     np.testing.assert_array_equal(other.survival.ends, curve.survival.ends)
     np.testing.assert_array_equal(other.times, 21 * curve.times)
-    slower = exponential_rate(21 * durations, observed)
-    np.testing.assert_allclose(slower.ends, np.array(rate.ends) / 21)
 
 
 def test_without_censoring_the_curve_counts_who_is_left():
@@ -85,48 +86,33 @@ def test_without_censoring_the_curve_counts_who_is_left():
 def test_nothing_to_wait_for_and_nothing_happening():
     nobody = kaplan_meier([], np.zeros(0, bool))
     assert np.isnan(nobody.survival.ends).all()
-    assert np.isnan(exponential_rate([], np.zeros(0, bool)).ends).all()
-    assert np.isnan(exponential_rate([0, 0], np.zeros(2, bool)).ends).all()
-    assert np.isnan(exponential_rate([3], np.ones(1, bool), start=2.0, stop=2.0).ends).all()
     still = kaplan_meier([5, 5], np.zeros(2, bool))
     assert (still.times.tolist(), still.survival.value.tolist()) == ([0], [1])
-    value, low, high = exponential_rate([5, 5], np.zeros(2, bool)).ends
-    assert (value, low) == (0, 0)
-    assert high == pytest.approx(-np.log(0.025) / 10)  # P(no event) = 2.5 %
+    assert still.survival.high.tolist() == [1]
+    assert still.survival.low[0] == pytest.approx(fraction_interval(2, 2).low)
 
 
-def test_the_rate_is_events_over_time_with_garwoods_interval():
-    rate = exponential_rate(TIMES, RELAPSED)
-    total = TIMES.sum()
-    assert total == 359
-    expected = (9, chi2.ppf(0.025, 18) / 2, chi2.ppf(0.975, 20) / 2)
-    np.testing.assert_allclose(rate.ends, np.array(expected) / total)
-
-
-def test_the_interval_of_simulated_rates_covers_the_true_one():
-    rng, true, hits = np.random.default_rng(1), 0.03, 0
-    for _ in range(400):
-        waits = rng.exponential(1 / true, 50)
-        rate = exponential_rate(np.minimum(waits, 40), waits <= 40)
-        hits += rate.low <= true <= rate.high
-    assert 0.94 * 400 <= hits <= 0.995 * 400
-
-
-def test_the_rates_of_windows_add_up_and_see_a_change():
-    rng = np.random.default_rng(2)
-    first = rng.exponential(5, 4000)
-    waits = np.where(first < 10, first, 10 + rng.exponential(50, 4000))
-    observed = waits < 60
-    durations = np.minimum(waits, 60)
-    early = exponential_rate(durations, observed, stop=10.0)
-    late = exponential_rate(durations, observed, start=10.0)
-    assert early.low < 1 / 5 < early.high
-    assert late.low < 1 / 50 < late.high
-    whole = exponential_rate(durations, observed)
-    before = np.minimum(durations, 10).sum()
-    after = durations.sum() - before
-    total = early.value * before + late.value * after
-    assert whole.value == pytest.approx(total / durations.sum())
+def test_runs_at_rest_are_waited_for_as_long_as_they_move():
+    nan, small = np.nan, 1e-7
+    residual = np.array(
+        [
+            [1.0, 1.0, small, small, small],  # at rest after segment 2
+            [1.0, small, 1.0, small, small],  # it moves again in segment 3
+            [1.0, 1.0, 1.0, 1.0, 1.0],
+            [small, small, small, small, small],
+            [small, small, small, small, nan],
+            [1.0, 1.0, 1.0, 1.0, small],
+        ]
+    )
+    rest = rest_segments(residual, 1e-6)
+    assert rest.tolist() == [2, 3, 5, 0, 5, 4]
+    solved = np.zeros((6, 5), bool)
+    solved[5, 3:] = True
+    waits = escapes(solved, 2)
+    moving = while_moving(waits, np.ones(6, bool), rest, 2)
+    assert waits.durations.tolist() == [3, 3, 3, 3, 3, 2]
+    assert moving.durations.tolist() == [0, 1, 3, 0, 3, 2]
+    assert moving.observed.tolist() == waits.observed.tolist()
 
 
 def test_escapes_of_the_failures_at_the_readout():
@@ -156,7 +142,6 @@ def test_escapes_of_the_failures_at_the_readout():
         (lambda: kaplan_meier([1, 2], np.ones(3, bool)), "observed must be booleans of shape"),
         (lambda: kaplan_meier([1], np.ones(1)), "observed must be booleans of shape"),
         (lambda: kaplan_meier([-1], np.ones(1, bool)), "not negative"),
-        (lambda: exponential_rate([np.nan], np.ones(1, bool)), "not negative"),
     ],
 )
 def test_bad_requests_are_refused(call, message):

@@ -258,6 +258,21 @@ def test_a_finished_run_whose_log_is_gone_says_so(data, tmp_path, capsys, monkey
     assert "finished, but its metrics.csv has no evaluation" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [("768", "a batch of 384 (--global-batch-size 384)"), ("1", "not even one puzzle fits")],
+)
+def test_too_little_memory_names_a_batch_size(data, tmp_path, capsys, monkeypatch, size, words):
+    def run_out(*arguments):
+        raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 8 bytes.")
+
+    monkeypatch.setattr(loop, "train", run_out)
+    arguments = ["--data", str(data), "--out", str(tmp_path), "--global-batch-size", size]
+    message = refusal(arguments, capsys)
+    assert message.startswith("rrjax: out of memory: allocating 8 bytes; ")
+    assert words in message
+
+
 def test_a_file_that_is_no_text_is_named(data, tmp_path, capsys):
     path = tmp_path / "noise.yaml"
     path.write_bytes(b"\xff\xda")

@@ -29,7 +29,7 @@ from tests.converters.handmade import (
         ({"data__0": BASE[:-1].tobytes()}, "expected 96 bytes, found 92"),
         ({"data__0": BASE.tobytes() + b"\0"}, "expected 96 bytes, found 97"),
         ({"more__data.pkl": b"."}, "exactly one data.pkl in the archive, found 2"),
-        ({"data.pkl": b"\x80\x02" + b"N0" * 2**21 + b"."}, "a pickle of more than"),
+        ({"data.pkl": b"\x80\x02" + b"N0" * 2**23 + b"."}, "a pickle of more than"),
     ],
 )
 def test_records_that_do_not_fit_are_refused(path: Path, records: dict, message: str):

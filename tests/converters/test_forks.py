@@ -305,6 +305,8 @@ def test_a_configuration_may_be_given(run: Callable, source: Path, tmp_path: Pat
     message = "Give --config FILE, the configuration that it was trained with, or --config NAME"
     assert message in capsys.readouterr().err
     assert_same(converted(source, config=bare), state)
+    note = "H_cycles 3 and L_cycles 6 are those of trm.yaml, as no weight shows them"
+    assert convert(source, tmp_path / "third", config=bare).notes == (note,)
     assert run(source, tmp_path / "other", "--config", "trm_mlp_sudoku_extreme") == 2
     assert "with another shape" in capsys.readouterr().err
     assert run("--to-torch", tmp_path / "model", tmp_path / "x.pt", "--config", "hrm_arc1") == 2

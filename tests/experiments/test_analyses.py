@@ -132,5 +132,3 @@ def test_what_cannot_be_analysed_is_refused():
     rollouts = spectrum_results(experiment="rollout")
     with pytest.raises(ValueError, match="results of rrjax rollout; an analysis needs those of"):
         analyse(rollouts)
-    with pytest.raises(ValueError, match="seed must be at least 0, got -1"):
-        analyse(spectrum_results(), seed=-1)

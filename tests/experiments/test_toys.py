@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import rrjax
-from rrjax.experiments import toy
+from rrjax.experiments import toy, toys
 from rrjax.results.results import Results
 from rrjax.systems.toy import CAPTURE_RADIUS
 
@@ -119,3 +119,12 @@ def test_a_bad_request_is_one_message_and_writes_nothing(tmp_path, options, mess
     with pytest.raises(ValueError, match=message):
         toy(folder=tmp_path / "out", **options)
     assert not (tmp_path / "out").exists()
+
+
+def test_too_little_memory_names_the_number_of_runs(monkeypatch):
+    def run_out(*arguments):
+        raise MemoryError
+
+    monkeypatch.setattr(toys, "_measure", run_out)
+    with pytest.raises(MemoryError, match=r"out of memory; fewer runs \(--num-runs\)"):
+        toy(num_runs=10)

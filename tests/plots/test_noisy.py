@@ -24,7 +24,7 @@ def arrays(sigma: list[float], number: int = 12) -> dict[str, np.ndarray]:
 
 
 def test_restarts_are_drawn_with_their_intervals():
-    summary = summarize_basin(arrays([0, 0.1, 0.1, 0.1, 1, 1, 1]), 2, seed=0)
+    summary = summarize_basin(arrays([0, 0.1, 0.1, 0.1, 1, 1, 1]), 2)
     figure = solve_rate_of_failures(summary)
     (ax,) = figure.axes
     for container, name in zip(ax.containers, ("at_some", "some_run"), strict=True):
@@ -47,7 +47,7 @@ def test_restarts_are_drawn_with_their_intervals():
 def test_without_failures_the_figure_says_so():
     data = arrays([0, 1, 1])
     data["solved"][:] = True
-    figure = solve_rate_of_failures(summarize_basin(data, 2, seed=0))
+    figure = solve_rate_of_failures(summarize_basin(data, 2))
     assert figure.axes[0].get_title(loc="left") == "Nothing to restart: all solved at segment 2"
 
 
@@ -63,7 +63,7 @@ def test_noisy_runs_of_mixed_puzzles_are_drawn_by_outcome():
         expected = np.stack([data["exponents"][:, 1:, 0][group], data["q_halt"][:, 1:][group]], 1)
         np.testing.assert_allclose(np.asarray(points.get_offsets(), float), expected)
         assert str(points.get_label()).endswith(f"(n = {group.sum()})")
-    legend, found = ax.get_legend(), summarize_ptrm(data, 0).correlation
+    legend, found = ax.get_legend(), summarize_ptrm(data).correlation
     assert legend is not None
     assert found is not None
     assert legend.get_title().get_text() == "4 without a finite λ1 or q left out"

@@ -10,7 +10,15 @@ from rrjax.analysis.survival import escapes, kaplan_meier
 from rrjax.plots.rollouts import accuracy_against_compute, survival_of_failures
 
 UPDATES, READOUT = 21, 4
-DRAWINGS = [accuracy_against_compute, survival_of_failures]
+
+
+def survival(solved, updates, readout, at_rest_after=99):
+    """Draws the failures as runs that come to rest after so many segments."""
+    rest = np.full(len(solved), min(at_rest_after, solved.shape[1]))
+    return survival_of_failures(solved, updates, readout, rest)
+
+
+DRAWINGS = [accuracy_against_compute, survival]
 
 
 def runs(number=40, segments=32, rate=0.05, seed=0):
@@ -54,22 +62,26 @@ def test_accuracy_and_its_intervals_are_drawn_against_log_segments():
     assert title_of(figure).startswith(f"Solved at segment {READOUT}: ")
 
 
-def test_the_survival_curve_and_the_fit_are_drawn():
+def test_the_survival_curve_and_who_is_at_rest_are_drawn():
     solved = runs()
-    figure = survival_of_failures(solved, UPDATES, READOUT)
+    solved[:10] = False
+    figure = survival(solved, UPDATES, READOUT, at_rest_after=30)
     waits = escapes(solved, READOUT)
     curve, number = kaplan_meier(*waits), len(waits.durations)
     steps = line_of(figure, f"Kaplan–Meier (n = {number} failures), 95 % intervals")
     np.testing.assert_allclose(steps.get_ydata()[:-1], curve.survival.value)
     assert steps.get_drawstyle() == "steps-post"
     assert steps.get_xdata()[-1] == 28
-    fit = line_of(figure, "exponential of the fitted rate")
-    rate = waits.observed.sum() / waits.durations.sum()
-    np.testing.assert_allclose(fit.get_ydata(), np.exp(-rate * fit.get_xdata()))
-    assert steps.get_linestyle() != fit.get_linestyle()
+    still = line_of(figure, "at rest, and wrong")
+    assert still.get_xdata().tolist() == list(range(29))
+    expected = 26 * [0.0] + 3 * [curve.survival.value[-1]]
+    np.testing.assert_allclose(still.get_ydata(), expected)
+    assert steps.get_linestyle() != still.get_linestyle()
     assert title_of(figure).startswith(
         f"{waits.observed.sum()} of {number} failures escape within 28 segments"
     )
+    moving = np.minimum(waits.durations, np.where(waits.observed, 99, 26)).sum()
+    rate = waits.observed.sum() / moving
     assert f"per module evaluation {rate / UPDATES:.2g}" in title_of(figure)
 
 
@@ -108,10 +120,10 @@ def test_odd_groups_can_be_laid_out(draw, solved, readout):
     [(np.ones((3, 8), bool), 2, "no failure"), (np.zeros((3, 8), bool), 8, "no segment after it")],
 )
 def test_where_there_is_nothing_to_follow_the_figure_says_why(solved, readout, words):
-    assert words in title_of(survival_of_failures(solved, UPDATES, readout))
+    assert words in title_of(survival(solved, UPDATES, readout))
 
 
 def test_without_matplotlib_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'rrjax\[viz\]'"):
-        survival_of_failures(runs(), UPDATES, READOUT)
+        survival(runs(), UPDATES, READOUT)

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from rrjax.analysis.controls import MIN_GROUP, controlled_auc
+from rrjax.analysis.controls import MIN_GROUP, auc_given, controlled_auc
 from rrjax.analysis.early import early_windows, horizon_curve
 from rrjax.analysis.settling import settling
 from rrjax.plots.spectra import (
@@ -62,18 +62,19 @@ def test_every_bin_has_its_auc_or_says_why_not():
     rng = np.random.default_rng(0)
     solved = np.arange(N) % 2 == 0
     values = np.where(np.arange(N) < 2 * MIN_GROUP - 2, 0, 1 + np.arange(N) % 3)
-    found = controlled_auc(rng.normal(size=N) + solved, solved, values, 6)
+    among = (rng.normal(size=N) + solved, solved, values)
+    found = controlled_auc(*among, 6, auc_given(*among))
     figure = auc_within_bins({"givens": found, "guesses": found})
     assert len(figure.axes) == 2
     for ax, name in zip(figure.axes, ("givens", "guesses"), strict=True):
         assert ax.get_title(loc="left").startswith(name)
         labels = [tick.get_text() for tick in ax.get_yticklabels()]
-        assert labels[-2:] == ["pooled\n40 + 40", "not held fixed\n40 + 40"]
+        assert labels[-2:] == ["held fixed\n40 + 40", "not held fixed\n40 + 40"]
         assert labels[0] == f"0\n{MIN_GROUP - 1} + {MIN_GROUP - 1}"
         assert [text.get_text() for text in ax.texts] == [f"fewer than {MIN_GROUP}"]
         drawn = [c.lines[0].get_xdata()[0] for c in ax.containers]
         expected = [s.auc.value for s in found.strata[1:]]
-        expected += [found.pooled.value, found.plain.value]
+        expected += [found.fixed.value, found.plain.value]
         np.testing.assert_allclose(drawn, expected)
         assert len({c.lines[0].get_markerfacecolor() for c in ax.containers[-2:]}) == 2
 

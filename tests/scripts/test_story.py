@@ -122,21 +122,23 @@ def evidence(number: int, high: bool):
             "exponent_auc": [yes],
             "solved_exponents": [below],
             "failed_exponents": [above if high else below],
-            "drift_window": 2,
-        },
-        drift_z_H=np.repeat([1e-3, 1.0 if high else 1e-3, 1.0], number)[:, None].repeat(3, axis=1),
-        solved=np.repeat([True, False, False], number),
-        finite=np.ones(3 * number, bool),
+        }
     )
-    rates = {
-        name: {"rate_per_segment": r, "rate_per_update": r}
-        for name, r in {"trm": yes, "hrm": no}.items()
-    }
+    more, fewer = (900, 100) if high else (100, 900)
+    escaped = {"trm": more, "hrm": fewer}
 
     def rollout(name):
-        left = no if name == "trm" else yes
-        more = {"num_failures": number, "num_escaped": 1, "segments_watched": 9}
-        return result({"escape": {**more, "still_failing": left, **rates[name]}})
+        escape = {
+            "num_failures": number,
+            "num_escaped": escaped[name],
+            "num_at_rest": 0 if high else 1,
+            "segments_watched": 9,
+            "segments_moving": 1000,
+            "still_failing": no if name == "trm" else yes,
+        }
+        made = result({"escape": escape})
+        made.record.update({"options": {"num_segments": 25}, "updates_per_segment": 6})
+        return made
 
     row = {"sigma": 0.3, "num_runs": 4, "failures": {"some_run": yes}}
     basin = result(
