@@ -15,7 +15,7 @@ from tests.tools.commandline import parsed
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-FINDINGS = (ROOT / "docs" / "findings.md").read_text()
+DOCUMENTS = (README, *((ROOT / "docs" / name).read_text() for name in ("findings.md", "gpu.md")))
 
 
 @pytest.mark.slow
@@ -48,7 +48,7 @@ def commands(text: str) -> list[str]:
     return [" ".join(line.split()) for line in [*lines, *inline]]
 
 
-GIVEN = {line for text in (README, FINDINGS) for line in commands(text)}
+GIVEN = {line for text in DOCUMENTS for line in commands(text)}
 OURS = sorted(line for line in GIVEN if re.match(r"rrjax [a-z]+ \S", line))
 SCRIPTS = sorted(line for line in GIVEN if re.search(r"python -m scripts\.[\w.]+ \S", line))
 

@@ -152,11 +152,9 @@ def row_of(compiled: Compiled, number: int, chip: Chip) -> dict[str, float]:
       number: The number of results that it computes on a chip.
       chip: The chip that it is for.
     """
-    row = {
-        "peak MB": compiled.peak / 1e6,
-        "temporary MB": compiled.temporaries / 1e6,
-        "least ms": 1e3 * bound(chip, compiled.flops, compiled.traffic),
-    }
+    row = {"peak MB": compiled.peak / 1e6, "temporary MB": compiled.temporaries / 1e6}
+    if chip.rates.keys() >= compiled.flops.keys():  # a TPU has no rate in float16
+        row["least ms"] = 1e3 * bound(chip, compiled.flops, compiled.traffic)
     if compiled.kernels:
         estimate = 1e3 * sum(seconds(chip, kernel) for kernel in compiled.kernels)
         row["modelled ms"] = estimate

@@ -45,6 +45,7 @@ H100 = Chip(
         "tf32 x 3": 494.7e12 / 3,
         "bf16 x 9": 989.4e12 / 9,
         "bf16": 989.4e12,
+        "float16": 989.4e12,
     },
     3.35e12,
     # An H200, which has the same cores, reached 49.6 TFLOP/s in float32. These rates gave spectra
@@ -57,6 +58,7 @@ H100 = Chip(
         "tf32 x 3": 133e12,
         "bf16 x 9": 89e12,
         "bf16": 800e12,
+        "float16": 800e12,
     },
     2.5e-6,
 )
@@ -214,7 +216,7 @@ def _product(product: Instruction, table: Mapping[str, Instruction]) -> str:
     """Returns how a product is computed, a key of `Chip.sustained`."""
     dtype = hlo.shape(table[product.operands[0]].type)[0]
     if dtype != "f32":
-        return {"f64": "float64"}.get(dtype, "bf16")
+        return {"f64": "float64", "f16": "float16"}.get(dtype, "bf16")
     algorithm = product.attribute(r'algorithm"?[=:]"?(?:dot|ALG_DOT)_(\w+)')
     if algorithm:
         return _ALGORITHMS[algorithm.lower()]

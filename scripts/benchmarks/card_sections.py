@@ -42,6 +42,7 @@ class Scale:
       matrix: The rows of the square matrices whose product is timed.
       width: The width of the official network.
       cycles: The `H_cycles` and `L_cycles` of the official networks.
+      precisions: The precisions of spectra, rollouts and certificates.
       num_exponents: The number of exponents k.
       puzzles: The number of puzzles whose spectra run together at official size.
       bundled: The name of the bundled model.
@@ -59,6 +60,7 @@ class Scale:
     matrix: int = 8192
     width: int = 512
     cycles: tuple[int, int] = (3, 6)
+    precisions: tuple[str, ...] = PRECISIONS
     num_exponents: int = 8
     puzzles: int = 64
     bundled: str = "trm-sudoku9"
@@ -75,6 +77,7 @@ TINY = Scale(
     matrix=64,
     width=16,
     cycles=(1, 1),
+    precisions=("exact", "bf16"),
     num_exponents=2,
     puzzles=2,
     bundled="trm-sudoku6",
@@ -146,7 +149,7 @@ def measure_spectra(recorder: Recorder, scale: Scale) -> None:
     config = network(scale, scale.width)
     params, tokens = init_params(jax.random.key(0), config), make_tokens(scale.puzzles)
     goals = {"exact": "≤ 6.0", "split": "≤ 3.3", "bf16": "≤ 1.2"}
-    for precision in PRECISIONS:
+    for precision in scale.precisions:
         title = spectrum_title("official", scale.puzzles, precision)
         _measure_spectrum(recorder, scale, title, config, params, tokens, precision, goals)
     model = load_model(scale.bundled)
@@ -194,7 +197,7 @@ def measure_certificates(recorder: Recorder, scale: Scale) -> None:
         "official": (config, params, make_tokens(2), 1, k),
     }
     for size, arguments in sizes.items():
-        for precision in reversed(PRECISIONS):
+        for precision in reversed(scale.precisions):
             title = f"certificate, {size}, {precision}"
             with recorder.attempt(title):
                 error = tangents_error(precision, *arguments)
@@ -255,7 +258,7 @@ def measure_rollouts(recorder: Recorder, scale: Scale) -> None:
         scale.bundled: (model.config, model.params, tokens),
     }
     for size, (config, params, tokens) in sizes.items():
-        for precision in PRECISIONS:
+        for precision in scale.precisions:
             title = rollout_title(size, scale.rollouts, precision)
             with recorder.attempt(title):
                 compute = functools.partial(answers, config, precision)

@@ -101,7 +101,7 @@ def test_a_spectrum_repeats_its_bits(device):
 
 
 @RARELY_ON_CPU
-@pytest.mark.parametrize("precision", ["split", "tf32"])
+@pytest.mark.parametrize("precision", ["split", "tf32", "f16"])
 def test_shortened_products_change_exponents_by_little(device, precision):
     """Half of the puzzles are solved, where runs settle, and half fail, where many do not."""
     # a processor emulates the products of a card, and slowly

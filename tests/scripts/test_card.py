@@ -31,7 +31,7 @@ def test_the_rehearsal_measures_every_section_and_prints_the_table(tmp_path, cap
         values = [row["value"] for row in rows if row["unit"] == unit and row["value"] is not None]
         assert values, unit
         assert min(values) > 0
-    for title in ("split", "bf16", "torch", "training step, width 16, batch 4, bf16"):
+    for title in ("2 puzzles, bf16", "PyTorch", "training step, width 16, batch 4, bf16"):
         assert title in printed
 
 

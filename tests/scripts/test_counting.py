@@ -77,6 +77,7 @@ def test_a_loop_of_unknown_length_is_refused():
         ("float32", "TF32_TF32_F32", "tf32"),
         ("float32", "TF32_TF32_F32_X3", "tf32 x 3"),
         ("bfloat16", None, "bf16"),
+        ("float16", None, "float16"),
     ],
 )
 def test_kinds_of_products(dtype, precision, kind):
