@@ -1,5 +1,6 @@
 """Solved and failed puzzles compared: are the failed ones the chaotic ones?"""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import ArrayLike
 from rrjax.analysis.arrays import as_array
 from rrjax.analysis.derived import Quantity, error_quantity, spectrum_quantities
 from rrjax.analysis.intervals import UNDEFINED, Interval, fraction_interval, median_interval
+from rrjax.analysis.rivals import Rival, rivals
 from rrjax.analysis.separation import auc_interval
 from rrjax.analysis.settling import late_drift
 
@@ -60,6 +62,7 @@ class Summary:
       drift_auc: AUC of −(late drift) for "solved".
       solved_drift: Median late drift of the solved group.
       failed_drift: Median late drift of the failed group.
+      rivals: Late drift and other scores beside λ1.
       unit: Unit of the exponents.
     """
 
@@ -78,6 +81,7 @@ class Summary:
     drift_auc: Interval
     solved_drift: Interval
     failed_drift: Interval
+    rivals: list[Rival]
     unit: str
 
 
@@ -100,6 +104,7 @@ def summarize(
     *,
     log_growth: ArrayLike | None = None,
     dimension: int | None = None,
+    scores: Mapping[str, np.ndarray] | None = None,
     unit: str = "nats per update",
 ) -> Summary:
     """Returns the solved puzzles compared with the failed ones.
@@ -114,6 +119,7 @@ def summarize(
       log_growth: (N, updates, k) from which λ1 gets its error along time; left out without it, or
         if there is one segment only.
       dimension: Dimension n of the state, which makes k = n known as the whole spectrum.
+      scores: Arrays (N,) by name beside which λ1 is put, larger for "solved", as in `rivals`.
       unit: Unit of the exponents.
 
     Returns:
@@ -132,6 +138,8 @@ def summarize(
     *exponent_auc, drift_auc = auc_interval(-rows, positive).each()
     *solved_exponents, solved_drift = median_interval(rows[positive]).each()
     *failed_exponents, failed_drift = median_interval(rows[~positive]).each()
+    compared = {name: values[usable] for name, values in (scores or {}).items()}
+    compared["−late drift"] = -rows[:, -1]
     quantities = list(spectrum_quantities(exponents[usable], dimension))
     num_blocks = 0 if log_growth is None else min(NUM_BLOCKS, num_segments)
     if log_growth is not None and num_blocks > 1:
@@ -153,6 +161,7 @@ def summarize(
         drift_auc=drift_auc,
         solved_drift=solved_drift,
         failed_drift=failed_drift,
+        rivals=rivals(rows[:, 0], positive, compared),
         unit=unit,
     )
 

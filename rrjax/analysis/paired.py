@@ -28,13 +28,13 @@ class Comparison:
     """What changes from one result to another of the same puzzles.
 
     Attributes:
-      num_puzzles: Number of puzzles, N.
+      num_puzzles: Number of puzzles that both results have.
       before: Fraction of the puzzles that the first result solves, with its interval.
       after: The same of the second.
       difference: after − before with the interval of `paired_difference`.
       p_value: Of McNemar's exact test: the probability of counts as uneven as these if gains and
         losses were equally likely; 1 where no puzzle changes.
-      gained: Puzzles (from 0) that only the second result solves.
+      gained: Puzzles (their places in the first result, from 0) that only the second result solves.
       lost: Puzzles that only the first one solves.
       num_ranked: Number of puzzles with a finite λ₁ in both; None where one has no exponents.
       lambda1_change: Median over these of λ₁ after − before, in nats per update, with its
@@ -57,26 +57,23 @@ def compare(before: Result, after: Result) -> Comparison:
 
     Args:
       before: Results of a spectrum or a rollout. A rollout counts by its last segment.
-      after: Others of the same puzzles in the same order.
+      after: Others. Results of one list of puzzles are paired in its order; those of different
+        lists by the inputs that both hold, each once.
 
     Raises:
-      ValueError: The results are of other puzzles, or do not say which puzzles each run solved.
+      ValueError: The results share no puzzle, or do not say which puzzles they are of or solve.
 
     References:
       McNemar 1947, Psychometrika 12, 153.
     """
-    _check_same_puzzles(before, after)
     first, second = _solved_at_end("before", before), _solved_at_end("after", after)
-    if len(first) != len(second):
-        raise ValueError(
-            f"before and after must have the same number of puzzles; got {len(first)} and "
-            f"{len(second)}"
-        )
+    here, there = _shared_puzzles(before, after, len(first), len(second))
+    first, second = first[here], second[there]
     gained, lost = second & ~first, first & ~second
     changes = int(gained.sum() + lost.sum())
     num_ranked, lambda1_change = None, None
     if "exponents" in before and "exponents" in after:
-        difference = _lambda1(after) - _lambda1(before)
+        difference = _lambda1(after)[there] - _lambda1(before)[here]
         ranked = difference[np.isfinite(difference)]
         num_ranked, lambda1_change = len(ranked), median_interval(ranked).map(float)
     return Comparison(
@@ -85,8 +82,8 @@ def compare(before: Result, after: Result) -> Comparison:
         after=fraction_interval(int(second.sum()), len(second)),
         difference=paired_difference(first, second),
         p_value=float(scipy.stats.binomtest(int(gained.sum()), changes).pvalue) if changes else 1.0,
-        gained=np.flatnonzero(gained).tolist(),
-        lost=np.flatnonzero(lost).tolist(),
+        gained=here[gained].tolist(),
+        lost=here[lost].tolist(),
         num_ranked=num_ranked,
         lambda1_change=lambda1_change,
     )
@@ -132,17 +129,35 @@ def _correlation(before: np.ndarray, after: np.ndarray) -> float:
     return excess / scale**0.5 if scale else 0.0
 
 
-def _check_same_puzzles(before: Result, after: Result) -> None:
+def _shared_puzzles(
+    before: Result, after: Result, num_before: int, num_after: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the places of the puzzles that both have, or says why there are none to compare."""
     digests = [result.record.get("puzzles", {}).get("sha256") for result in (before, after)]
     names = [str(result.record.get("model", {}).get("name")) for result in (before, after)]
     for side, digest in zip(("before", "after"), digests, strict=True):
         if digest is None:
             raise ValueError(f"{side} must say of which puzzles it is; its record has no digest")
-    if digests[0] != digests[1]:
-        raise ValueError(
-            f"before and after must be of the same puzzles; those of {names[0]} have the digest "
-            f"{digests[0]}, those of {names[1]} {digests[1]}"
-        )
+    if digests[0] == digests[1]:
+        if num_before != num_after:
+            raise ValueError(
+                f"before and after must have the same number of puzzles; got {num_before} and "
+                f"{num_after}"
+            )
+        return np.arange(num_before), np.arange(num_after)
+    differ = (
+        f"before and after must be of the same puzzles; those of {names[0]} have the digest "
+        f"{digests[0]}, those of {names[1]} {digests[1]}"
+    )
+    if "inputs" not in before or "inputs" not in after:
+        raise ValueError(f"{differ}, and not both hold the inputs to pair them by")
+    rows = [[tuple(row) for row in result["inputs"].tolist()] for result in (before, after)]
+    places = [{row: place for place, row in reversed(list(enumerate(side)))} for side in rows]
+    shared = [row for row in places[0] if row in places[1]]
+    if not shared:
+        raise ValueError(f"{differ}, and no input is in both")
+    here = np.sort([places[0][row] for row in shared])
+    return here, np.array([places[1][rows[0][place]] for place in here.tolist()])
 
 
 def _solved_at_end(side: str, result: Result) -> np.ndarray:

@@ -26,6 +26,7 @@ from rrjax.plots.canvas import Draw
 from rrjax.plots.outcome import lambda1_histogram, spectrum_by_outcome
 from rrjax.puzzles import PuzzleSet
 from rrjax.puzzles.batch import Batch
+from rrjax.puzzles.sudoku import from_tokens, size_of
 from rrjax.reports import outcome as outcome_report
 from rrjax.reports.attribution import attribution_notes
 from rrjax.results.axes import ArraySpec
@@ -214,6 +215,7 @@ def numbers(results: Results) -> outcome.Summary:
         results["finite"],
         log_growth=results["log_growth"],
         dimension=results.record["dimension"],
+        scores=_scores(results),
     )
     if not results.record["options"]["attribution"]:
         return summary
@@ -222,13 +224,23 @@ def numbers(results: Results) -> outcome.Summary:
     return AttributedSummary(**vars(summary), attribution=attribution, num_segments=number)
 
 
+def _scores(results: Results) -> dict[str, np.ndarray]:
+    """Returns what else may tell solved from failed puzzles: the clues of Sudokus, and q_halt."""
+    scores = {"q_halt": np.asarray(results["q_halt"], np.float64)}
+    size = size_of(results["inputs"].shape[1], results.record["puzzles"].get("vocab_size", 0))
+    if size is None:
+        return scores
+    boards = from_tokens(results["inputs"].astype(np.int32))
+    return {"number of clues": (boards > 0).sum(axis=1)} | scores
+
+
 def tables(summary: outcome.Summary) -> list[Table]:
-    """Returns the table of a spectrum, with where the vectors lie below it."""
-    (table,) = outcome_report.tables(summary)
+    """Returns the tables of a spectrum, with where the vectors lie below the first."""
+    table, *others = outcome_report.tables(summary)
     if isinstance(summary, AttributedSummary):
         notes = attribution_notes(summary.attribution, summary.num_segments)
         table = table._replace(notes=[*table.notes, *notes])
-    return [table]
+    return [table, *others]
 
 
 def figures(results: Results, board: int | None = None) -> Mapping[str, Draw]:

@@ -10,7 +10,6 @@ from typing import Any
 
 import jax
 import numpy as np
-import optax
 from jax.experimental import multihost_utils
 
 from rrjax.checks import check_number
@@ -117,13 +116,13 @@ def train(
                     rows.write_closed()  # flossing may take long, and may stop the run
                 state = floss_before(step, state, recipe.floss, run_floss, log_floss)
                 state, metrics = run_step(config, program_recipe, state, batch)
-                pace.keep(step, metrics["loss"])
+                norm = metrics.pop("parameter_norm")
+                pace.keep(step, norm)
                 rows.write_closed()  # that of the step before: the device is at this one now
                 rows.add(metrics)
                 is_last = step == recipe.steps
                 if not (is_last or step % settings.log_every == 0):
                     continue
-                norm = optax.tree.norm(state.trained)
                 rows.close(step, {"parameter_norm": norm, "learning_rate": rate(step - 1)})
                 is_over = is_last or _agreed(time.monotonic() >= deadline)
                 is_evaluated = is_last or step % settings.eval_every == 0

@@ -34,9 +34,10 @@ def train_step(
       batch: puzzles for the slots that have halted; the other rows are discarded.
 
     Returns:
-      The next state, and metrics: those of `objective.score` (sums over the batch), `loss`, and
-      `gradient_norm` = ‖∂loss/∂trained‖₂, which is finite only if all gradients are. For several
-      trajectories or segments see `objective.Gradients`.
+      The next state, and metrics: those of `objective.score` (sums over the batch), `loss`,
+      `gradient_norm` = ‖∂loss/∂trained‖₂, which is finite only if all gradients are, and
+      `parameter_norm` of the new weights. For several trajectories or segments see
+      `objective.Gradients`.
     """
     augmentation = recipe.augmentation
     key = jax.random.fold_in(make_key(state.seed), state.step)
@@ -81,4 +82,8 @@ def train_step(
         slots=result.slots,
         step=state.step + 1,
     )
-    return after, result.metrics | {"gradient_norm": optax.tree.norm(gradient.trained)}
+    norms = {
+        "gradient_norm": optax.tree.norm(gradient.trained),
+        "parameter_norm": optax.tree.norm(trained),
+    }
+    return after, result.metrics | norms

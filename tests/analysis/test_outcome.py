@@ -153,6 +153,7 @@ def test_short_runs_average_the_segments_they_have():
 def test_the_summary_is_plain_enough_for_json():
     exponents, *others = spectra(12, 12)
     exponents[:, 2] = -5
+    others[1] = np.random.default_rng(3).random((24, 6))  # so that near runs differ in outcome
     log_growth = np.random.default_rng(8).normal(size=(24, 12, 3)).astype(np.float32)
     record = dataclasses.asdict(summarize(exponents, *others, log_growth=log_growth))
     assert json.loads(json.dumps(record, allow_nan=False)) == record

@@ -63,6 +63,17 @@ def test_turned_around_a_comparison_changes_its_sign():
     assert one.difference.ends == pytest.approx((-value, -high, -low))
 
 
+def test_results_of_other_lists_are_paired_by_their_inputs():
+    one, two = result(BEFORE, puzzles="a"), result([1, 1, 0], puzzles="b")
+    one["inputs"] = np.arange(12).reshape(6, 2)
+    two["inputs"] = np.array([[90, 91], [4, 5], [0, 1]])
+    found = compare(one, two)
+    assert (found.num_puzzles, found.gained, found.lost) == (2, [2], [0])
+    two["inputs"] = two["inputs"] + 1
+    with pytest.raises(ValueError, match=r"of m have the digest a, .* and no input is in both"):
+        compare(one, two)
+
+
 def test_nothing_changed_is_no_certainty():
     found = compare(result(BEFORE), result(BEFORE))
     assert (found.difference.value, found.p_value) == (0, 1)

@@ -66,8 +66,6 @@ def test_other_requests_that_cannot_work(tmp_path):
         run(str(tmp_path / "absent"))
     with pytest.raises(ValueError, match="no run to analyse"):
         run()
-    with pytest.raises(ValueError, match="seed must be at least 0, got -1"):
-        run(str(tmp_path), "--seed", "-1")
 
 
 def test_without_matplotlib_the_numbers_are_there_all_the_same(tmp_path, monkeypatch, capsys):

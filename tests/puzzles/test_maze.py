@@ -322,7 +322,8 @@ def test_the_official_csv_is_read(tmp_path):
     ("text", "message"),
     [
         (csv_text(), "expected at least one puzzle, found none"),
-        ("a,b\n", "line 1: expected the header source,question,answer,rating"),
+        ("a,b\n", "line 1: unknown header 'a,b'"),
+        (f"question\n{QUESTION}\n", "line 2: expected a maze with its answer, found none"),
         (
             csv_text(("web", QUESTION, ANSWER)),
             "line 2: expected source,question,answer,r",

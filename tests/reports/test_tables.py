@@ -7,6 +7,7 @@ import pytest
 from rich.cells import cell_len
 
 from rrjax.analysis.attribution import attribute, classify
+from rrjax.analysis.controls import auc_given, auc_near
 from rrjax.analysis.noisy import summarize_ptrm
 from rrjax.analysis.outcome import summarize
 from rrjax.analysis.restarts import summarize_basin
@@ -134,7 +135,7 @@ def test_the_table_of_a_spectrum_says_its_numbers():
     exponents, solved, drift, finite = spectra(30, 20, num_exponents=2)
     exponents[:, 1] = -1
     summary = summarize(exponents, solved, drift, finite, unit="nats per segment")
-    (table,) = outcome.tables(summary)
+    table, *_ = outcome.tables(summary)
     assert table.headline == "Solved: 60.0 % (95 % interval 45.2 to 73.6) of 50 puzzles"
     assert table.headers[:3] == ("nats per segment", "median of\n30 solved", "median of\n20 failed")
     assert [row[0] for row in table.rows] == [
@@ -148,6 +149,19 @@ def test_the_table_of_a_spectrum_says_its_numbers():
     ]
 
 
+def test_rivals_of_lambda1_stand_beside_it():
+    exponents, solved, drift, finite = spectra(30, 20)
+    clues, drift = np.arange(50) % 5, np.random.default_rng(0).random(drift.shape)
+    summary = summarize(exponents, solved, drift, finite, scores={"clues": clues})
+    _, table = outcome.tables(summary)
+    assert [row[0] for row in table.rows] == ["clues", "−late drift"]
+    given = auc_given(-exponents[:, 0], solved, clues)
+    assert table.rows[0][2] == f"{given.value:.3f} ({given.low:.3f} to {given.high:.3f})"
+    near = auc_near(-exponents[:, 0], solved, -drift[:, -4:].mean(axis=1))
+    assert summary.rivals[1].lambda1_given.ends == pytest.approx(near.ends)
+    assert summary.rivals[1].auc == summary.drift_auc
+
+
 @pytest.mark.parametrize(
     ("num_solved", "num_failed", "sentence"),
     [
@@ -159,7 +173,7 @@ def test_the_table_of_a_spectrum_says_its_numbers():
     ],
 )
 def test_odd_groups_are_named(num_solved, num_failed, sentence):
-    (table,) = outcome_tables(*spectra(num_solved, num_failed))
+    table, *_ = outcome_tables(*spectra(num_solved, num_failed))
     assert sum(sentence in note for note in table.notes) == 1
     empty = min(num_solved, num_failed) == 0
     rows = {row[0]: row for row in table.rows}
@@ -169,24 +183,24 @@ def test_odd_groups_are_named(num_solved, num_failed, sentence):
 def test_what_a_spectrum_lacks_is_noted():
     exponents, solved, drift, finite = spectra(12, 12)
     exponents[:] = np.where(solved[:, None], [0.1, 0.05, -0.4], [0.3, 0.2, 0.1])
-    (table,) = outcome_tables(exponents, solved, drift, finite, dimension=1000)
+    table, *_ = outcome_tables(exponents, solved, drift, finite, dimension=1000)
     rows = {row[0]: row[1:] for row in table.rows}
     assert rows["sum of positive λ ≥"][1] == "0.6000"
     assert rows["Kaplan–Yorke"] == ("2.38", "undefined", "undefined")
     assert "all k exponents are positive in 12 puzzles" in table.notes[0]
     assert table.notes[1].startswith("Kaplan–Yorke is undefined in 0 of 12 solved and 12 of 12")
     exponents[:4, 2], finite[-1] = np.nan, False
-    (table,) = outcome_tables(exponents, solved, drift, finite)
+    table, *_ = outcome_tables(exponents, solved, drift, finite)
     assert "1 of 24 runs were not finite: they are in neither group." in table.notes
     assert "Below the round-off floor in n of 23 puzzles: λ3 in 4." in table.notes
 
 
 def test_a_dimension_that_no_puzzle_has_gets_a_note_and_no_row():
     _, solved, drift, finite = spectra(12, 12)
-    (table,) = outcome_tables(np.full((24, 2), 0.1), solved, drift, finite)
+    table, *_ = outcome_tables(np.full((24, 2), 0.1), solved, drift, finite)
     assert "Kaplan–Yorke" not in {row[0] for row in table.rows}
     assert any("undefined in 12 of 12 solved and 12 of 12 failed" in note for note in table.notes)
-    (whole,) = outcome_tables(np.full((24, 2), 0.1), solved, drift, finite, dimension=2)
+    whole, *_ = outcome_tables(np.full((24, 2), 0.1), solved, drift, finite, dimension=2)
     assert ("Kaplan–Yorke", "2.00", "2.00") in [row[:3] for row in whole.rows]
 
 

@@ -29,6 +29,7 @@ def spectrum_arrays(seed: int = 0) -> dict[str, np.ndarray]:
         "solved": solved[:, -1],
         "solved_by_segment": solved,
         "finite": np.ones(NUMBER, bool),
+        "q_halt": rng.normal(size=NUMBER).astype(np.float32),
         "inputs": to_tokens(BOARDS).astype(np.uint8),
     }
 

@@ -110,7 +110,7 @@ def temporaries(cycles: int) -> int:
     return compiled.memory_analysis().temp_size_in_bytes
 
 
-def test_the_logged_norm_is_of_the_gradients():
+def test_the_logged_norms_are_of_the_gradients_and_the_new_weights():
     state = init_train_state(tiny.CONFIG, tiny.RECIPE)
     batch = Sampler(tiny.sets()[0], tiny.RECIPE.global_batch_size, seed=1).batch(0)
     after, metrics = compiled_step(tiny.CONFIG, tiny.RECIPE, state, batch)
@@ -118,6 +118,8 @@ def test_the_logged_norm_is_of_the_gradients():
     moments = jax.tree.leaves(after.optimizer[0].mu)
     norm = np.sqrt(sum(np.sum(np.square(m)) for m in moments)) / (1 - tiny.RECIPE.beta1)
     np.testing.assert_allclose(metrics["gradient_norm"], norm, rtol=1e-5)
+    norm = np.sqrt(sum(np.sum(np.square(leaf)) for leaf in after.trained.values()))
+    np.testing.assert_allclose(metrics["parameter_norm"], norm, rtol=1e-5)
 
 
 def test_a_step_adds_no_rows_one_after_the_other():
