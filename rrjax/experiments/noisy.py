@@ -33,6 +33,7 @@ def ptrm(
     num_exponents: int = 1,
     seed: int = 0,
     precision: Literal["exact", "split", "tf32", "bf16"] = "exact",
+    outcome: Literal["auto", "exact_match", "valid_path", "shortest_path", "obeys_rules"] = "auto",
     folder: str | Path | None = None,
     chunk_size: int | Literal["auto"] = "auto",
     shard: str | None = None,
@@ -63,7 +64,7 @@ def ptrm(
     check_count("num_runs", num_runs, least=1)
     check_number("sigma", sigma, above=0)
     place = folder, chunk_size, shard
-    job = Job(PTRM, model, puzzles, num_segments, seed, precision, *place, progress)
+    job = Job(PTRM, model, puzzles, num_segments, seed, precision, *place, progress, outcome)
     disturb = partial(with_noise, num_segments=num_segments, fields=tuple(states) or None)
     grid = restarts.run_grid((sigma,), num_runs)
     arrays = restarts.measure(job, grid, disturb, states, num_exponents)

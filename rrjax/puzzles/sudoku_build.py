@@ -22,7 +22,8 @@ def build_sudokus(
     """Returns a set of Sudokus, each followed by `num_aug` random symmetric copies.
 
     Args:
-        puzzles: Boards and solutions (number, n * n).
+        puzzles: Boards and solutions (number, n * n); a solution of 0 alone is unknown, and gives
+            no label.
         num_aug: Copies per puzzle; they form one group with it.
         seed: The copies of puzzle i depend on (seed, i) alone.
         source: Where the puzzles come from, for messages.
@@ -39,12 +40,14 @@ def build_sudokus(
             f"{source}: expected boards and solutions (number >= 1, n * n), "
             f"found {boards.shape} and {solutions.shape}"
         )
-    wrong = ~(respects_givens(boards, solutions) & is_solved(solutions))
+    known = solutions.any(axis=1)
+    wrong = known & ~(respects_givens(boards, solutions) & is_solved(solutions))
     if wrong.any():
         raise ValueError(f"{source}: puzzle {wrong.argmax()} does not have the solution given")
     check_count("num_aug", num_aug)
     check_seed("seed", seed)
     tokens = np.stack([boards, solutions], axis=1).astype(np.int32) + 1
+    tokens[~known, 1] = 0
     copies = _augmented(tokens, num_aug, seed)  # (number * (1 + num_aug), 2, n * n)
     vocab_size = board_size(boards) + 2
     return set_of_groups(copies[:, 0], copies[:, 1], 1 + num_aug, vocab_size, source)
