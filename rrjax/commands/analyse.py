@@ -36,18 +36,23 @@ def main(arguments: list[str]) -> None:
     if not options.runs:
         raise ValueError("no run to analyse: give the folders that rrjax spectrum wrote")
     named = dict(_named(options.runs))
-    from rrjax.experiments.analyses import analyse, save_analyses
+    from rrjax.experiments.analyses import analyse, check_folder, save_analyses
     from rrjax.experiments.judging import with_outcome
     from rrjax.experiments.loading import load_results
     from rrjax.reports.spectra import comparison
     from rrjax.reports.terminal import draw_results, print_table
 
     loaded = {name: load_results(path) for name, path in named.items()}
-    analysed = {
-        name: analyse(with_outcome(results, options.outcome)) for name, results in loaded.items()
-    }
+    folders = {name: _folder(options, name, path) for name, path in named.items()}
+    for name, folder in folders.items():
+        if folder.resolve() != _own_folder(named[name]).resolve():
+            check_folder(folder, {name: loaded[name]})
+    if options.out and len(named) > 1:
+        check_folder(options.out, loaded)
+    judged = {name: with_outcome(results, options.outcome) for name, results in loaded.items()}
+    analysed = {name: analyse(results) for name, results in judged.items()}
     for name, run in analysed.items():
-        folder = _folder(options, name, named[name])
+        folder = folders[name]
         for table in run.summary().tables:
             print_table(table)
         save_analyses(folder, {name: run})
@@ -60,15 +65,19 @@ def main(arguments: list[str]) -> None:
 
 def _folder(options: Options, name: str, path: Path) -> Path:
     if options.out is None:
-        return path if path.is_dir() else path.parent
+        return _own_folder(path)
     return options.out / name if len(options.runs) > 1 else options.out
+
+
+def _own_folder(path: Path) -> Path:
+    return path if path.is_dir() else path.parent
 
 
 def _named(runs: tuple[Path, ...]) -> Iterator[tuple[str, Path]]:
     """Yields each run with the name of its folder, which tells the runs apart."""
     taken: dict[str, Path] = {}
     for path in runs:
-        name = (path if path.is_dir() else path.parent).resolve().name
+        name = _own_folder(path).resolve().name
         if name in taken:
             raise ValueError(
                 f"{taken[name]} and {path} have one name, {name}: rename a folder, or leave one out"

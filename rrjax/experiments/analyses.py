@@ -16,7 +16,9 @@ from rrjax.puzzles.sudoku import from_tokens, size_of
 from rrjax.puzzles.sudoku_solver import solve_sudoku
 from rrjax.reports import spectra as report
 from rrjax.results.results import Results
-from rrjax.store import describe_run, write_json
+from rrjax.store import check_claim, describe_run, write_json
+
+FILE = "analysis.json"
 
 _LARGEST_SEARCHED = 9
 """Size of the Sudokus whose search ends soon; that of 16 × 16 can take hours."""
@@ -92,16 +94,34 @@ def analyse(results: Results) -> AnalysedSpectrum:
     return AnalysedSpectrum(results, runs, analyse_runs(runs))
 
 
+def check_folder(folder: Path, runs: Mapping[str, Results]) -> None:
+    """Refuses a folder that holds anything but an analysis of the same spectra.
+
+    Raises:
+      ValueError: The folder holds something else; the message says what differs.
+    """
+    check_claim(folder, FILE, _identity(runs))
+
+
 def save_analyses(folder: Path, runs: dict[str, AnalysedSpectrum]) -> None:
     """Writes `analysis.json` with the numbers of these runs, by name."""
     folder.mkdir(parents=True, exist_ok=True)
     record = {
+        "identity": _identity({name: run.results for name, run in runs.items()}),
         "experiment": "analyse",
         "unit": "nats per update",
         "runs": {name: run.as_record() for name, run in runs.items()},
         "made_by": describe_run(),
     }
-    write_json(folder / "analysis.json", record)
+    write_json(folder / FILE, record)
+
+
+def _identity(runs: Mapping[str, Results]) -> dict[str, Any]:
+    """Returns what an analysis is of: the digest of each spectrum."""
+    return {
+        "job": "analyse",
+        "runs": {name: run.record.get("sha256") for name, run in runs.items()},
+    }
 
 
 def _difficulty(results: Results) -> dict[str, np.ndarray]:

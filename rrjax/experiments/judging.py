@@ -176,7 +176,7 @@ def with_outcome(results: Results, outcome: str) -> Results:
 
 def outcome_notes(results: Results) -> list[str]:
     """Returns what `solved` means, where answers are judged in several ways."""
-    outcome = results.record.get("outcome")
+    outcome = results.record.get("outcome", EXACT_MATCH)
     if outcome not in results:
         return []
     at_end = {name: _at_end(results, name) for name in WORDS if name in results}

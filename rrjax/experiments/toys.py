@@ -16,12 +16,13 @@ from rrjax.contract import Dynamics
 from rrjax.dynamics.spectrum import spectrum
 from rrjax.experiments.experiment import Experiment
 from rrjax.jobs.memory import memory_advice
+from rrjax.jobs.sweep import IDENTITY
 from rrjax.plots.canvas import Draw
 from rrjax.plots.toy import toy_panel
 from rrjax.reports import toys as report
 from rrjax.results.axes import ArraySpec
 from rrjax.results.results import Results
-from rrjax.store import Arrays
+from rrjax.store import Arrays, claim_folder, describe_run, version
 from rrjax.systems.toy import search_and_capture
 
 ARRAYS = {
@@ -60,7 +61,8 @@ def toy(
       (m,).
 
     Raises:
-      ValueError: A number is out of range, or the runs need more memory than there is anywhere.
+      ValueError: A number is out of range, the runs need more memory than there is anywhere, or
+        the folder holds anything but the same run.
     """
     check_count("num_runs", num_runs, least=1)
     if not readout_times:
@@ -72,19 +74,27 @@ def toy(
     # 0.15 is nearer to 0 or 1 than a solution ever is
     check_number("radius", radius, above=0, below=0.15)
     check_seed("seed", seed)
-    with memory_advice(lambda: "fewer runs (--num-runs) or earlier readout times need less memory"):
-        arrays = _measure(num_runs, readout_times, radius, seed)
     options = {
         "num_runs": num_runs,
         "readout_times": list(readout_times),
         "radius": radius,
         "seed": seed,
     }
+    if folder is not None:
+        claim_folder(folder, IDENTITY, _identity(options), {"made_by": describe_run()})
+    with memory_advice(lambda: "fewer runs (--num-runs) or earlier readout times need less memory"):
+        arrays = _measure(num_runs, readout_times, radius, seed)
     record = {"options": options, "clock": "update", "unit": "nats per update"}
     results = TOY.results(arrays, record)
     if folder is not None:
         results.save(folder)
     return results
+
+
+def _identity(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns all that the results depend on."""
+    facts = {"device": jax.devices()[0].device_kind, "jax": jax.__version__, "rrjax": version()}
+    return {"job": "toy", **options, **facts}
 
 
 def _measure(num_runs: int, readout_times: Sequence[int], radius: float, seed: int) -> Arrays:

@@ -36,7 +36,9 @@ Work = Callable[[np.ndarray], Mapping[str, Any]]
 
 Report = Callable[[int, dict[str, float]], None]
 
-_IDENTITY = "sweep.json"
+IDENTITY = "sweep.json"
+"""The file that says which run a folder belongs to."""
+
 _PLACE = "chunk_of_sweep"
 """The entry of a chunk's file that says where it belongs."""
 
@@ -104,7 +106,7 @@ class Sweep:
 
 def recorded_chunk_size(folder: Path) -> int | None:
     """Returns the chunk size of the sweep that a folder holds; None where there is none."""
-    file = folder / _IDENTITY
+    file = folder / IDENTITY
     return read_json(file).get("identity", {}).get("chunk_size") if file.is_file() else None
 
 
@@ -126,7 +128,7 @@ class Unfinished(Exception):
 def claim(sweep: Sweep) -> None:
     """Makes a folder that of a sweep, or refuses it as `run` does; nothing is computed yet."""
     if sweep.folder is not None:
-        claim_folder(sweep.folder, _IDENTITY, sweep.full_identity, {"made_by": describe_run()})
+        claim_folder(sweep.folder, IDENTITY, sweep.full_identity, {"made_by": describe_run()})
         (sweep.folder / "chunks").mkdir(exist_ok=True)
 
 

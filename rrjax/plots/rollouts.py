@@ -100,11 +100,12 @@ def survival_of_failures(
     ax.fill_between(times, low, high, step="post", facecolor=(FAILED.color, 0.25), linewidth=0.0)
     still = np.arange(int(curve.end) + 1)
     stuck = rest[failed][~waits.observed] - readout_segment
+    stuck = stuck[stuck < curve.end]  # the others move to the end
     share = (stuck[:, None] <= still).sum(axis=0) / number
     ax.step(still, share, where="post", color="black", linestyle="--", label="at rest, and wrong")
     ax.set_xlim(0, curve.end)
     upper_axis(ax, updates_per_segment, "module evaluations")
-    ax.legend(frameon=False, loc="lower left" if value[-1] > 0.5 else "upper right")
+    ax.legend(frameon=False, loc="center right" if value[-1] > 0.75 else "upper right")
     per_update = rate.map(lambda end: end / updates_per_segment)
     return titled(
         ax,

@@ -1,5 +1,6 @@
 """Files and folders that are whole or absent, and a record of how they were made."""
 
+from rrjax.store.claims import check_claim as check_claim
 from rrjax.store.claims import claim_folder as claim_folder
 from rrjax.store.files import check_new_folder as check_new_folder
 from rrjax.store.files import new_folder as new_folder

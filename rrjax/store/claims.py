@@ -37,6 +37,24 @@ def claim_folder(
         folder.mkdir(parents=True, exist_ok=True)
         # of two jobs that find it free at the same moment one is first, and the other finds it here
         write_bytes_once(folder / name, encode_json({"identity": mine, **record}))
+    check_claim(folder, name, mine)
+    _remove_strays(folder)
+
+
+def check_claim(folder: str | Path, name: str, identity: Mapping[str, Any]) -> None:
+    """Refuses a folder that a job cannot claim; nothing is written.
+
+    Args:
+      folder, name, identity: as in `claim_folder`.
+
+    Raises:
+      ValueError: if the folder holds another job, naming what differs, or anything else.
+    """
+    folder, mine = Path(folder), plain(identity)
+    if _is_free(folder, name):
+        return
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is a file, where a folder was expected: choose another --out")
     if not (folder / name).exists():
         raise ValueError(
             f"{folder} is not empty and holds no run (no {name}): choose another --out"
@@ -47,7 +65,6 @@ def claim_folder(
             f"{folder} holds another run: " + "; ".join(differences[:3]) + "; "
             "choose another --out or remove that folder"
         )
-    _remove_strays(folder)
 
 
 def _is_free(folder: Path, name: str) -> bool:

@@ -164,8 +164,7 @@ def test_a_spectrum_of_sudokus_without_labels_is_judged_by_the_rules():
 )
 def test_every_point_of_a_slice_is_judged(model, puzzles, right):
     for index in (1, 2):
-        run = RUN | {"num_segments": 5}
-        plane = experiments.slice(model, puzzles[index], grid=2, **run)
+        plane = experiments.slice(model, puzzles[index], grid=2, num_segments=5, progress=False)
         assert plane.solved.tolist() == [[right[index]] * 2] * 2
         assert plane.answer_solved.tolist() == [right[index]]
 
