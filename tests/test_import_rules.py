@@ -14,7 +14,7 @@ CONVERTERS = PACKAGE.parent / "converters"
 
 # Imports go to a lower floor; a part's own modules may import each other.
 FLOORS = (
-    {"contract", "checks", "hub", "keys", "lazy", "store"},
+    {"contract", "checks", "hub", "keys", "lazy", "store", "streams"},
     {"frames", "cells", "systems", "puzzles", "analysis", "jobs", "results"},
     {"dynamics", "outcomes", "models", "plots", "reports"},
     {"flossing"},
@@ -46,6 +46,7 @@ OTHER_PACKAGES = {
     "keys": {"jax"},
     "lazy": set(),
     "store": {"jax", "numpy"},
+    "streams": set(),
     "frames": {"jax", "jaxtyping"},
     "cells": {"flax", "jax", "jaxtyping", "numpy"},
     "systems": {"jax", "jaxtyping", "numpy"},

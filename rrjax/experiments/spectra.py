@@ -27,7 +27,7 @@ from rrjax.plots.canvas import Draw
 from rrjax.plots.outcome import lambda1_histogram, spectrum_by_outcome
 from rrjax.puzzles import PuzzleSet
 from rrjax.puzzles.batch import Batch
-from rrjax.puzzles.sudoku import from_tokens, size_of
+from rrjax.puzzles.difficulty import CLUES, difficulty
 from rrjax.reports import outcome as outcome_report
 from rrjax.reports.attribution import attribution_notes
 from rrjax.results.axes import ArraySpec
@@ -224,7 +224,7 @@ def numbers(results: Results) -> outcome.Summary:
         results["finite"],
         log_growth=results["log_growth"],
         dimension=results.record["dimension"],
-        scores=_scores(results),
+        **_scores(results),
     )
     if not results.record["options"]["attribution"]:
         return summary
@@ -233,14 +233,15 @@ def numbers(results: Results) -> outcome.Summary:
     return AttributedSummary(**vars(summary), attribution=attribution, num_segments=number)
 
 
-def _scores(results: Results) -> dict[str, np.ndarray]:
-    """Returns what else may tell solved from failed puzzles: the clues of Sudokus, and q_halt."""
-    scores = {"q_halt": np.asarray(results["q_halt"], np.float64)}
-    size = size_of(results["inputs"].shape[1], results.record["puzzles"].get("vocab_size", 0))
-    if size is None:
-        return scores
-    boards = from_tokens(results["inputs"].astype(np.int32))
-    return {"number of clues": (boards > 0).sum(axis=1)} | scores
+def _scores(results: Results) -> dict[str, Any]:
+    """Returns what else may tell solved from failed puzzles, difficulty and q_halt, with notes."""
+    measured = difficulty(results["inputs"], results.record["puzzles"].get("vocab_size", 0))
+    scores = {
+        name if name == CLUES else f"−{name}": values if name == CLUES else -values
+        for name, values in measured.numbers.items()
+    }
+    scores["q_halt"] = np.asarray(results["q_halt"], np.float64)
+    return {"scores": scores, "score_notes": measured.notes}
 
 
 def tables(summary: outcome.Summary) -> list[Table]:

@@ -295,8 +295,7 @@ def test_float64_agrees_with_float32(job, places, tmp_path):
 
 @pytest.mark.parametrize("command", [*OPTIONS, "toy", "analyse"])
 def test_help_explains_every_option(command, capsys):
-    with pytest.raises(SystemExit):
-        cli.main([command, "--help"])
+    assert cli.main([command, "--help"]) == 0
     text = " ".join(capsys.readouterr().out.split())
     words = ("--out", "Folder for", *(() if command == "analyse" else ("--seed", "Seed of")))
     for word in words:
