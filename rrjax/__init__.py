@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from rrjax.dynamics.starts import perturb as perturb
     from rrjax.experiments.loading import load_results as load_results
     from rrjax.experiments.reasoner import Reasoner as Reasoner
+    from rrjax.experiments.solving import SolvedPuzzle as SolvedPuzzle
+    from rrjax.experiments.solving import solve as solve
     from rrjax.models import Model as Model
     from rrjax.models import bundled_names as bundled_names
     from rrjax.models import load_model as load_model
@@ -77,6 +79,7 @@ _object, _, _objects = lazy_names(
         "dynamics.starts": ("perturb",),
         "experiments.loading": ("load_results",),
         "experiments.reasoner": ("Reasoner",),
+        "experiments.solving": ("SolvedPuzzle", "solve"),
         "models": ("Model", "bundled_names", "load_model"),
         "results.results": ("Results",),
         "training.history": ("aggregate_runs", "load_run"),

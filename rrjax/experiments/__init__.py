@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rrjax.experiments.reasoner import Reasoner as Reasoner
     from rrjax.experiments.rollouts import rollout as rollout
     from rrjax.experiments.slices import slice as slice
+    from rrjax.experiments.solving import solve as solve
     from rrjax.experiments.spectra import spectrum as spectrum
     from rrjax.experiments.toys import toy as toy
 
@@ -32,6 +33,7 @@ __getattr__, __dir__, __all__ = lazy_names(  # pyright: ignore[reportUnsupported
         "reasoner": ("Puzzles", "Reasoner"),
         "rollouts": ("rollout",),
         "slices": ("slice",),
+        "solving": ("solve",),
         "spectra": ("spectrum",),
         "toys": ("toy",),
     },

@@ -16,9 +16,17 @@ from rrjax.analysis.survival import rest_segments
 from rrjax.checks import check_number
 from rrjax.contract import Dynamics, State, named_fields
 from rrjax.dynamics.rollout import drift, observe_segments, residual
-from rrjax.experiments.experiment import Experiment, Job, check_readout, chosen_readout
+from rrjax.experiments import votes
+from rrjax.experiments.experiment import (
+    Experiment,
+    Job,
+    check_readout,
+    chosen_readout,
+    precision_notes,
+)
 from rrjax.experiments.judging import Judge, outcome_arrays
 from rrjax.experiments.reasoner import Puzzles, Reasoner, bind, read_answer, take
+from rrjax.experiments.votes import vote_arrays, vote_notes
 from rrjax.outcomes import changed_clues, violations
 from rrjax.plots.canvas import Draw
 from rrjax.plots.rollouts import accuracy_against_compute, survival_of_failures
@@ -40,6 +48,7 @@ _UNITS = {
 }
 _AXES = ("puzzle", "segment")
 ARRAYS = {name: ArraySpec(_AXES, unit) for name, unit in _UNITS.items()} | outcome_arrays(*_AXES)
+ARRAYS |= votes.ARRAYS
 
 
 def rollout(
@@ -49,6 +58,7 @@ def rollout(
     num_segments: int = 256,
     seed: int = 0,
     precision: Literal["exact", "split", "tf32", "bf16"] = "exact",
+    symmetries: int = 1,
     outcome: Literal["auto", "exact_match", "valid_path", "shortest_path", "obeys_rules"] = "auto",
     folder: str | Path | None = None,
     chunk_size: int | Literal["auto"] = "auto",
@@ -70,7 +80,8 @@ def rollout(
       Arrays (N, segments): `solved` booleans; float32 `token_accuracy` (NaN where no answer is
       known), `q_halt`, `residual`, and `drift_z_H` and so on. Sudokus also have int16 `violations`
       and `changed_clues`, which need no solution: both are 0 for a valid answer alone. Mazes and
-      Sudokus without labels also have the outcomes by name, in booleans.
+      Sudokus without labels also have the outcomes by name, in booleans. With symmetries also
+      `vote_solved` booleans and `vote_share` (N,).
 
     Raises:
       ValueError: The puzzles or sizes do not fit the model, or the folder holds another run.
@@ -82,7 +93,8 @@ def rollout(
     identity = {"puzzles": job.described_puzzles["sha256"]}
     prepare, number = partial(take, puzzles), len(puzzles.inputs)
     arrays = job.sweep(compute, prepare, number, 0, identity, shared)
-    return job.results(job.judge.with_solved(arrays), {}, clock="segment")
+    arrays = job.judge.with_solved(arrays) | vote_arrays(job, symmetries)
+    return job.results(arrays, {}, clock="segment", symmetries=symmetries)
 
 
 def _measure(job: Job, shared: tuple[Any, Any], chunk: Batch) -> dict[str, Array]:
@@ -204,4 +216,9 @@ def _round_off(results: Results) -> float:
     return 8 * unit if unit <= jnp.finfo(jnp.float32).eps else 0.0
 
 
-ROLLOUT = Experiment("rollout", ARRAYS, numbers, report.tables, figures, check)
+def notes(results: Results) -> list[str]:
+    """Returns what votes solve, and how exactly the rollouts were computed."""
+    return [*vote_notes(results), *precision_notes(results)]
+
+
+ROLLOUT = Experiment("rollout", ARRAYS, numbers, report.tables, figures, check, notes)

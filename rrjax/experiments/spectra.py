@@ -16,10 +16,11 @@ from rrjax.checks import check_count
 from rrjax.contract import Dynamics, State, named_fields
 from rrjax.dynamics.spectrum import spectrum as measure_spectrum
 from rrjax.experiments import attribution as vectors
-from rrjax.experiments import certificates
+from rrjax.experiments import certificates, votes
 from rrjax.experiments.experiment import Experiment, Job, fold_keys, precision_notes
 from rrjax.experiments.judging import outcome_arrays
 from rrjax.experiments.reasoner import Puzzles, Reasoner, bind, read_answer, take
+from rrjax.experiments.votes import vote_arrays, vote_notes
 from rrjax.frames import Frame, dimension
 from rrjax.keys import make_key
 from rrjax.plots.board import unstable_cells
@@ -53,6 +54,7 @@ ARRAYS = (
     | outcome_arrays("puzzle", "segment")
     | vectors.ARRAYS
     | certificates.ARRAYS
+    | votes.ARRAYS
 )
 
 
@@ -66,6 +68,7 @@ def spectrum(
     precision: Literal["auto", "exact", "split", "tf32", "bf16"] = "auto",
     attribution: bool = False,
     num_certified: int | None = None,
+    symmetries: int = 1,
     outcome: Literal["auto", "exact_match", "valid_path", "shortest_path", "obeys_rules"] = "auto",
     folder: str | Path | None = None,
     chunk_size: int | Literal["auto"] = "auto",
@@ -89,6 +92,9 @@ def spectrum(
       attribution: Also keep where the leading vectors lie, by state, token and segment.
       num_certified: Number of puzzles, solved and failed ones alike, whose exponents are held
         against float64 along the same states; without it 4, or none where products are exact.
+      symmetries: K, the number of symmetric copies of each Sudoku or maze that vote for an answer
+        after the last segment, at K more runs of each puzzle without tangents. The puzzle itself is
+        the first of them; 1 for no votes.
       outcome: Which answers count as right: the labelled one (exact_match), any valid_path or
         shortest_path through a maze, any board that obeys_rules of Sudoku. With auto it is a
         shortest path in mazes, the rules in Sudokus of which some have no label, and the label
@@ -106,7 +112,8 @@ def spectrum(
       `exponents` (N, k) in nats per update, `log_growth` (N, updates, k) in nats; `drift_z_H` and
       so on (N, segments); `inputs` and `answers` (N, seq) tokens; `solved_by_segment`
       (N, segments); `solved`, `finite`, `failed_at` and `q_halt` (N,). Mazes and Sudokus without
-      labels also have the outcomes by name, (N, segments) booleans. With attribution also
+      labels also have the outcomes by name, (N, segments) booleans. With symmetries also
+      `vote_solved` booleans and `vote_share` (N,). With attribution also
       `participation_z_H` and so on (N, segments, k, tokens), `answers_by_segment`
       (N, segments, seq) and `labels` (N, seq). With a certificate also `certified` (c,) puzzles,
       their `tangent_error` (c, k), `lambda1_of_exact_states` and `lambda1_of_states` (c,).
@@ -132,9 +139,10 @@ def spectrum(
     arrays |= {"solved": arrays["solved_by_segment"][:, -1], "inputs": _narrow_inputs(puzzles)}
     chosen = certificates.choose_puzzles(arrays["solved"], arrays["finite"], num_to_certify)
     arrays |= certificates.certificate(job, num_exponents, chosen)
+    arrays |= vote_arrays(job, symmetries)
     if attribution:
         arrays["labels"] = take(puzzles, np.arange(number)).labels
-    facts = {"clock": "update", "unit": "nats per update"}
+    facts = {"clock": "update", "unit": "nats per update", "symmetries": symmetries}
     return job.results(arrays, options, **facts, dimension=dimension(job.dynamics.initial))
 
 
@@ -275,8 +283,9 @@ def figures(results: Results, board: int | None = None) -> Mapping[str, Draw]:
 
 
 def notes(results: Results) -> list[str]:
-    """Returns how exactly a spectrum was computed."""
-    return [*precision_notes(results), *certificates.certificate_notes(results)]
+    """Returns what votes solve, and how exactly a spectrum was computed."""
+    how = *precision_notes(results), *certificates.certificate_notes(results)
+    return [*vote_notes(results), *how]
 
 
 SPECTRUM = Experiment("spectrum", ARRAYS, numbers, tables, figures, check, notes)

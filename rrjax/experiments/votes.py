@@ -1,0 +1,104 @@
+"""Votes over symmetric copies of puzzles: what the answers to all of them together are worth."""
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from rrjax.analysis import format as words
+from rrjax.analysis.selection import fraction_of_puzzles, majority
+from rrjax.contract import Dynamics, State
+from rrjax.dynamics.rollout import observe_segments
+from rrjax.experiments.experiment import Job
+from rrjax.experiments.reasoner import bind, read_answer, take
+from rrjax.frames import Frame
+from rrjax.puzzles import PuzzleSet
+from rrjax.puzzles.batch import Batch
+from rrjax.puzzles.symmetric_copies import symmetric_copies
+from rrjax.results.axes import ArraySpec
+from rrjax.results.results import Results
+from rrjax.store import Arrays
+
+ARRAYS = {
+    "vote_solved": ArraySpec(
+        ("puzzle",), "whether the answer that most symmetric copies give at the end is right"
+    ),
+    "vote_share": ArraySpec(("puzzle",), "share of the symmetric copies that give this answer"),
+}
+
+
+def vote_arrays(job: Job, number: int) -> Arrays:
+    """Returns what votes over symmetric copies solve after the last segment of a run.
+
+    The copies are run without tangents, and kept in the run's folder below `symmetries_K`.
+
+    Args:
+      job: The run.
+      number: K, the number of copies, the puzzle itself among them; 1 gives no arrays.
+
+    Raises:
+      ValueError: The puzzles have no known symmetries, or not so many.
+    """
+    if number == 1:
+        return {}
+    if not isinstance(job.puzzles, PuzzleSet):
+        raise ValueError(
+            "symmetries: expected a set of Sudokus or mazes, whose symmetries are known"
+        )
+    copies = symmetric_copies(job.puzzles, number, job.seed)
+    folder = None if job.folder is None else Path(job.folder) / f"symmetries_{number}"
+    of_copies = replace(job, puzzles=copies.puzzles, folder=folder, outcome="auto")
+    compute = partial(_last_answers, of_copies)
+    identity = {"puzzles": of_copies.described_puzzles["sha256"]}
+    prepare = partial(take, copies.puzzles)
+    answers = of_copies.sweep(compute, prepare, len(copies.puzzles), 0, identity)["answers"]
+    shape = len(job.puzzles), number, -1
+    by_puzzle = copies.map_back(answers).reshape(shape)
+    voted = by_puzzle[np.arange(shape[0]), majority(by_puzzle)]
+    share = (by_puzzle == voted[:, None]).all(axis=2).mean(axis=1)
+    return {"vote_solved": _judge_each(job, voted), "vote_share": share.astype(np.float32)}
+
+
+def _last_answers(job: Job, params: Any, chunk: Batch) -> dict[str, jax.Array]:
+    def one(puzzle: Batch) -> jax.Array:
+        dynamics = bind(job.model, params, puzzle)
+        state, _ = observe_segments(
+            dynamics, _observe_nothing, job.num_segments, precision=job.precision
+        )
+        return read_answer(dynamics, state).logits.argmax(-1)
+
+    return {"answers": jax.vmap(one)(chunk)}
+
+
+def _observe_nothing(dynamics: Dynamics, before: State, after: State, frame: Frame | None) -> None:
+    return None
+
+
+def _judge_each(job: Job, answers: np.ndarray) -> np.ndarray:
+    """Returns (N,) whether the answer (N, seq) to each puzzle is right."""
+
+    def one(puzzle: Batch, answer: jax.Array) -> dict[str, jax.Array]:
+        return job.judge(puzzle, job.judge.path_length(puzzle), answer)
+
+    right = jax.jit(jax.vmap(one))(take(job.puzzles, np.arange(len(answers))), answers)
+    arrays = {name: np.asarray(array) for name, array in right.items()}
+    return job.judge.with_solved(arrays)["solved"]
+
+
+def vote_notes(results: Results) -> list[str]:
+    """Returns the accuracy of the votes beside that of the puzzles alone, if there are votes."""
+    if "vote_solved" not in results:
+        return []
+    solved = results["solved"]
+    alone = solved if solved.ndim == 1 else solved[:, -1]
+    both = [
+        words.percent_interval(fraction_of_puzzles(right))
+        for right in (results["vote_solved"], alone)
+    ]
+    return [
+        f"Votes of {results.record['symmetries']} symmetric copies solve {both[0]} after the last "
+        f"segment, the puzzles alone {both[1]} (95 % intervals)."
+    ]
