@@ -27,6 +27,8 @@ Kind = TypeVar("Kind")
 class Options:
     """Train a cell. A killed run goes on where it stopped when the command is given again.
 
+    A finished run goes on with a larger number of steps, if lr_min_ratio is 1.
+
     Attributes:
       data: data-set folder with `train/` and `test/` (see `rrjax sudoku`).
       out: run folder: config.json, metrics.csv, checkpoints/, models/step_N/, models/best/.

@@ -85,7 +85,7 @@ def slice(
     directions: Literal["random", "lyapunov"] = "random",
     direction_segments: int = 4,
     num_segments: int = 32,
-    rest_segments: int = 4,
+    rest_segments: int | None = None,
     residual: float = 0.01,
     num_exponents: int = 0,
     seed: int = 0,
@@ -109,7 +109,8 @@ def slice(
       directions: u and v are random, or the two forward Lyapunov vectors at z0, along which the
         first segments stretch most.
       direction_segments: Number of those first segments; random directions have none.
-      rest_segments: An answer that is the same over so many last steps is settled.
+      rest_segments: An answer that is the same over so many last steps is settled; without it 4,
+        or as many as the run has.
       residual: Below this relative residual a state is at rest.
       num_exponents: k, the number of leading Lyapunov exponents of each start, which then also has
         the fast Lyapunov indicator, at 1 + k times the cost; 0 for none.
@@ -131,7 +132,10 @@ def slice(
     check_number("residual", residual, above=0)
     check_choice("directions", directions, Directions)
     check_count("direction_segments", direction_segments, least=1)
+    check_count("num_segments", num_segments, least=2)
     check_count("rest_segments", rest_segments, least=1)
+    if rest_segments is None:
+        rest_segments = min(4, num_segments - 1)
     if not rest_segments < num_segments:
         rule = f"be fewer than the {num_segments} segments of the run"
         refuse("rest_segments", rule, rest_segments)
@@ -260,19 +264,20 @@ def _describe_points(points: Arrays, right: Arrays, plane: Plane, last_change: i
     return arrays | {f"direction_{name}": np.asarray(leaf) for name, leaf in directions.items()}
 
 
-def check(options: Mapping[str, Any], box_size: int = 5) -> None:
+def check(options: Mapping[str, Any], box_size: int | None = None) -> None:
     """Refuses boxes that do not fit the grid."""
     grid = options["grid"]
-    if not 2 <= box_size <= grid:
+    if box_size is not None and not 2 <= box_size <= grid:
         refuse("box_size", f"lie in 2..{grid}, the starts along an axis", box_size)
 
 
-def numbers(results: Results, box_size: int = 5) -> SliceSummary:
+def numbers(results: Results, box_size: int | None = None) -> SliceSummary:
     """Returns who settles where, and how mixed the basins are.
 
     Args:
       results: The slice.
-      box_size: Number of starts along the edge of the boxes of the basin entropy.
+      box_size: Number of starts along the edge of the boxes of the basin entropy; without it 5, or
+        as many as the grid has.
     """
     options = results.record["options"]
     return summarize_slice(
@@ -280,7 +285,7 @@ def numbers(results: Results, box_size: int = 5) -> SliceSummary:
         options["num_segments"],
         options["rest_segments"],
         options["residual"],
-        box_size,
+        box_size or min(5, options["grid"]),
     )
 
 

@@ -13,6 +13,7 @@ from rrjax.puzzles.sudoku_symmetry import apply_to_tokens, random_symmetries
 from rrjax.puzzles.text_files import choose_from_folder, fill_solutions, read_csv
 
 NUM_TRAIN, NUM_TEST = 1000, 512
+NUM_SMALL_TRAIN, NUM_SMALL_TEST = 200, 64  # of 4x4, of which not many more differ
 _MAX_ROUNDS = 10
 
 
@@ -86,8 +87,9 @@ def sudoku_sets(
             "min_rating chooses among them"
         )
     if csv is None:
-        train = generate_sudokus(size, NUM_TRAIN if num_train is None else num_train, seed, clues)
-        wanted = NUM_TEST if num_test is None else num_test
+        usual = (NUM_SMALL_TRAIN, NUM_SMALL_TEST) if size == 4 else (NUM_TRAIN, NUM_TEST)
+        train = generate_sudokus(size, usual[0] if num_train is None else num_train, seed, clues)
+        wanted = usual[1] if num_test is None else num_test
         test = _new_puzzles(size, wanted, seed, clues, train)
     else:
         read = partial(read_csv, min_rating=min_rating)

@@ -197,6 +197,12 @@ def test_bad_requests_are_one_message(slow, puzzle, tmp_path, options, message):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_small_slice_is_not_refused_by_its_own_defaults(slow, puzzle):
+    plane = slices.slice(slow, puzzle, grid=2, num_segments=2, progress=False)
+    assert plane.summary().rest_segments == 1
+    assert plane.record["options"]["rest_segments"] == 1
+
+
 def test_a_slice_is_of_one_puzzle(slow):
     with pytest.raises(ValueError, match=r"of one puzzle, such as puzzles\[5\]; got 6"):
         slices.slice(slow, PUZZLES, **SIZES)
