@@ -11,6 +11,7 @@ from rrjax import __version__
 from rrjax.jobs.compile_cache import use_compile_cache
 from rrjax.jobs.memory import OutOfMemory, memory_advice
 from rrjax.jobs.platforms import platform_complaint, quiet_plugins
+from rrjax.process import GIVEN_AGAIN
 from rrjax.streams import patient_streams
 
 COMMANDS = {
@@ -91,7 +92,7 @@ def run_command(command: Command, arguments: Sequence[str]) -> int:
             raise
         return _refuse(complaint)
     except KeyboardInterrupt:
-        return _refuse("interrupted; given again, sweeps and training go on", code=130)
+        return _refuse(f"interrupted; {GIVEN_AGAIN}", code=130)
     return 0
 
 
@@ -133,4 +134,6 @@ def _refuse(message: str, code: int = 2) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from rrjax.process import run
+
+    run()

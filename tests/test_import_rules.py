@@ -20,7 +20,7 @@ FLOORS = (
     {"flossing"},
     {"training"},
     {"experiments", "converters"},
-    {"commands", "cli"},
+    {"commands", "cli", "process"},
 )
 # Parts that may import less of the lower floors than all.
 ONLY = {
@@ -32,6 +32,8 @@ ONLY = {
 # The only imports within a floor or upwards.
 PEERS = {
     ("cli", "commands"),
+    ("cli", "process"),
+    ("process", "cli"),
     ("cli", "__version__"),
     ("converters", "cli"),
     ("reports", "plots"),
@@ -65,6 +67,7 @@ OTHER_PACKAGES = {
     "commands": {"jax", "numpy", "rich", "tyro"},
     "converters": {"ml_dtypes", "numpy", "tyro", "yaml"},
     "cli": set(),
+    "process": set(),
     "__init__": set(),
 }
 
