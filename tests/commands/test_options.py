@@ -51,7 +51,7 @@ def test_words_become_values_of_the_functions_types():
     assert options["run"]["num_restarts"] == 8
     assert spectrum.parse(["--attribution"])["run"]["attribution"] is True
     assert slice.parse(["--directions", "lyapunov"])["run"]["directions"] == "lyapunov"
-    assert ptrm.parse([])["run"]["states"] == ("z_L",)
+    assert ptrm.parse([])["run"]["states"] is None
     assert rollout.parse([])["numbers"]["halt_q"] is None
     assert str(toy.parse([])["out"]["out"]) == "runs/toy"
 

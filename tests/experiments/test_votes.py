@@ -18,7 +18,7 @@ from tests.experiments.test_judging import hold
 from tests.experiments.test_reasoner import MyPuzzles
 from tests.tools.tiny import puzzles
 
-COPIES = 7
+COPIES = 12
 SOLUTIONS = puzzles(4).labels - 1
 FULL = build_sudokus(Puzzles(SOLUTIONS, SOLUTIONS))
 RUN = {"num_segments": 2, "progress": False}
