@@ -21,7 +21,8 @@ class RankedRuns:
     """What an analysis sees of a spectrum: the runs that can be ranked.
 
     Attributes:
-      growth: (n, updates) ln R₁₁ of each update, in nats.
+      growth: (n, rows) ln R₁₁ of each row, divided by its updates, in nats per update.
+      updates_per_row: Number of updates from one QR to the next.
       drift: (n, segments) ‖Δz‖ of the state that answers are read from.
       solved: (n,) booleans.
       solved_by_segment: (n, segments) booleans; None where it was not recorded.
@@ -30,6 +31,7 @@ class RankedRuns:
     """
 
     growth: np.ndarray
+    updates_per_row: int
     drift: np.ndarray
     solved: np.ndarray
     solved_by_segment: np.ndarray | None
@@ -48,15 +50,19 @@ class RankedRuns:
 
 
 def usable(
-    arrays: Mapping[str, np.ndarray], drift: str, difficulty: Mapping[str, np.ndarray]
+    arrays: Mapping[str, np.ndarray],
+    drift: str,
+    difficulty: Mapping[str, np.ndarray],
+    updates_per_row: int = 1,
 ) -> RankedRuns:
     """Returns the runs of a spectrum that can be ranked.
 
     Args:
-      arrays: `exponents` (N, k), `log_growth` (N, updates, k), `solved` and `finite` (N,), the
+      arrays: `exponents` (N, k), `log_growth` (N, rows, k), `solved` and `finite` (N,), the
         drift (N, segments), and `solved_by_segment` (N, segments) where it is known.
       drift: The name of that array.
       difficulty: Arrays (N,) of numbers that tell how hard each puzzle is, by name.
+      updates_per_row: Number of updates that a row of `log_growth` sums over.
     """
     moved = arrays[drift]
     keep = usable_runs(arrays["exponents"], moved, arrays["finite"])
@@ -67,7 +73,8 @@ def usable(
     check_outcomes(solved, len(solved))
     by_segment = arrays.get("solved_by_segment")
     return RankedRuns(
-        growth=arrays["log_growth"][keep, :, 0],
+        growth=arrays["log_growth"][keep, :, 0] / updates_per_row,
+        updates_per_row=updates_per_row,
         drift=moved[keep],
         solved=solved,
         solved_by_segment=None if by_segment is None else by_segment[keep],
@@ -138,6 +145,6 @@ def analyse(runs: RankedRuns) -> Analysis:
             for name, values in runs.difficulty.items()
         },
         early=early,
-        horizon=horizon_curve(runs.growth, solved),
+        horizon=horizon_curve(runs.growth, solved, runs.updates_per_row),
         num_segments=runs.drift.shape[1],
     )

@@ -10,6 +10,7 @@ import numpy as np
 from rrjax.analysis.spectra import Analysis, RankedRuns, usable
 from rrjax.analysis.spectra import analyse as analyse_runs
 from rrjax.experiments.shown import Figures, Summary
+from rrjax.experiments.spectra import updates_per_row
 from rrjax.plots import spectra as plots
 from rrjax.plots.canvas import Draw
 from rrjax.puzzles.sudoku import from_tokens, size_of
@@ -88,7 +89,7 @@ def analyse(results: Results) -> AnalysedSpectrum:
             "those of rrjax spectrum"
         )
     try:
-        runs = usable(results, results.answer_drift, _difficulty(results))
+        runs = usable(results, results.answer_drift, _difficulty(results), updates_per_row(results))
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
     return AnalysedSpectrum(results, runs, analyse_runs(runs))

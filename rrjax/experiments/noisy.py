@@ -32,7 +32,7 @@ def ptrm(
     states: Sequence[str] = ("z_L",),
     num_exponents: int = 1,
     seed: int = 0,
-    precision: Literal["exact", "split", "tf32", "bf16"] = "exact",
+    precision: Literal["exact", "split", "tf32", "f16", "bf16"] = "exact",
     folder: str | Path | None = None,
     chunk_size: int | Literal["auto"] = "auto",
     shard: str | None = None,

@@ -45,7 +45,7 @@ def figures(runs: RankedRuns, analysis: Analysis) -> dict[str, Draw]:
         draws["auc_within_bins"] = partial(auc_within_bins, controls)
     if analysis.early:
         draws["early_window"] = partial(early_window, analysis.early)
-    per_segment = len(analysis.horizon.updates) // analysis.num_segments
+    per_segment = int(analysis.horizon.updates[-1]) // analysis.num_segments
     draws["lambda1_by_horizon"] = partial(lambda1_by_horizon, analysis.horizon, per_segment)
     return draws
 
@@ -160,7 +160,7 @@ def lambda1_by_horizon(curve: HorizonCurve, updates_per_segment: int) -> "Figure
       updates_per_segment: Number of updates in a segment.
     """
     ax = new_axes()
-    shown = slice(updates_per_segment - 1, None)
+    shown = curve.updates >= updates_per_segment
     ax.axhline(0, color="black", linewidth=0.8)
     for look, median, size in (
         (SOLVED, curve.solved, curve.num_solved),
