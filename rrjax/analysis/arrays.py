@@ -52,6 +52,18 @@ def updates_per_segment(name: str, num_updates: int, num_segments: int) -> int:
     return updates
 
 
+def largest_first(exponents: ArrayLike) -> np.ndarray:
+    """Returns the exponents (..., k) of each run sorted, those before the first NaN.
+
+    A frame leaves finite-time exponents in the order of its vectors, which is not always that of
+    their sizes. Runs are compared by the i-th largest exponent. From the first NaN on, which is a
+    direction below the round-off floor, nothing is known, and NaN is returned.
+    """
+    exponents = np.asarray(exponents)
+    unknown = np.logical_or.accumulate(np.isnan(exponents), axis=-1)
+    return -np.sort(np.where(unknown, np.nan, -exponents), axis=-1)
+
+
 def check_no_nan(name: str, values: np.ndarray) -> None:
     """Refuses NaN, which has no rank."""
     missing = np.isnan(values)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rrjax.analysis.arrays import as_array, updates_per_segment
+from rrjax.analysis.arrays import as_array, largest_first, updates_per_segment
 from rrjax.analysis.errorbars import block_standard_error
 
 NONE_KNOWN = "no exponent is known"
@@ -74,7 +74,7 @@ def kaplan_yorke(exponents: ArrayLike, dimension: int | None = None) -> KaplanYo
     """
     values, known = _checked(exponents, dimension)
     k, num_known = values.shape[-1], known.sum(axis=-1)
-    ordered = -np.sort(-values, axis=-1)  # NaN stays last
+    ordered = largest_first(values)
     sums = np.cumsum(ordered, axis=-1)
     j = (sums >= 0).sum(axis=-1)
     # Where nothing is crossed the last known exponent stands in for λ_{j+1}.

@@ -3,6 +3,7 @@
 Between puzzles see `rrjax.analysis.intervals` and `rrjax.analysis.separation`.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -131,6 +132,21 @@ def frame_spread(exponents: ArrayLike) -> FrameSpread:
     freedom = len(exponents) - 1
     deviation = np.sqrt(squares / freedom) if freedom else np.full_like(squares, np.nan)[()]
     return FrameSpread(mean, deviation, exponents.min(axis=0), exponents.max(axis=0))
+
+
+def largest_frame_spread(num_steps: int) -> float:
+    r"""Returns the largest standard deviation of λ₁ over initial frames, in nats per step.
+
+      T λ₁ = ln ‖M v‖ = ½ ln Σ_i σ_i² v_i²,   sd(λ₁) ≤ sd(ln |g|) / T = π / (2 √2 T) ≈ 1.11 / T
+
+    M is the product of the T Jacobians with singular values σ_i, v the first vector of the frame,
+    uniform on the unit sphere with components v_i along the singular vectors, and g ~ N(0, 1). The
+    bound is reached where one direction has outgrown all others, of many. Where several grow alike,
+    the spread is smaller.
+
+    Every puzzle has a frame of its own: this spread is part of what intervals over puzzles cover.
+    """
+    return math.pi / (2 * math.sqrt(2) * num_steps)
 
 
 def _checked(log_growth: ArrayLike, period: int) -> tuple[np.ndarray, int]:

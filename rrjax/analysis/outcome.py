@@ -1,13 +1,14 @@
 """Solved and failed puzzles compared: are the failed ones the chaotic ones?"""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rrjax.analysis.arrays import as_array
+from rrjax.analysis.arrays import as_array, largest_first
 from rrjax.analysis.derived import Quantity, error_quantity, spectrum_quantities
+from rrjax.analysis.errorbars import largest_frame_spread
 from rrjax.analysis.intervals import UNDEFINED, Interval, fraction_interval, median_interval
 from rrjax.analysis.rivals import Rival, rivals
 from rrjax.analysis.separation import auc_interval
@@ -51,7 +52,8 @@ class Summary:
       num_solved: Size of the solved group.
       num_failed: Size of the failed group.
       solved_fraction: Fraction of all puzzles, excluded ones too.
-      exponent_auc: AUC of −λ_i for "solved", for each i.
+      exponent_auc: AUC of −λ_i for "solved", for each i; λ_i is the i-th largest exponent of a
+        puzzle.
       solved_exponents: Median λ_i of the solved group, for each i.
       failed_exponents: Median λ_i of the failed group, for each i.
       num_unresolved: Number of grouped puzzles whose λ_i is below the round-off floor, for each
@@ -63,6 +65,9 @@ class Summary:
       solved_drift: Median late drift of the solved group.
       failed_drift: Median late drift of the failed group.
       rivals: Late drift and other scores beside λ1.
+      rival_notes: What the reader must know of these scores.
+      largest_frame_spread: What the standard deviation of λ1 over initial frames cannot exceed;
+        NaN without `log_growth`.
       unit: Unit of the exponents.
     """
 
@@ -82,6 +87,8 @@ class Summary:
     solved_drift: Interval
     failed_drift: Interval
     rivals: list[Rival]
+    rival_notes: list[str]
+    largest_frame_spread: float
     unit: str
 
 
@@ -105,13 +112,15 @@ def summarize(
     log_growth: ArrayLike | None = None,
     dimension: int | None = None,
     scores: Mapping[str, np.ndarray] | None = None,
+    score_notes: Sequence[str] = (),
     unit: str = "nats per update",
 ) -> Summary:
     """Returns the solved puzzles compared with the failed ones.
 
     Args:
-      exponents: (N, k) the leading exponents of each puzzle, largest first; NaN in a finite run is
-        a direction below the round-off floor.
+      exponents: (N, k) the leading exponents of each puzzle, which are compared `largest_first`,
+        since frames leave some unsorted; NaN in a finite run is a direction below the round-off
+        floor.
       solved: (N,) booleans.
       drift: (N, segments) ‖Δz_H‖ per segment; late drift is the mean of the last four, or of all
         if there are fewer.
@@ -120,6 +129,7 @@ def summarize(
         if there is one segment only.
       dimension: Dimension n of the state, which makes k = n known as the whole spectrum.
       scores: Arrays (N,) by name beside which λ1 is put, larger for "solved", as in `rivals`.
+      score_notes: What the reader must know of these scores.
       unit: Unit of the exponents.
 
     Returns:
@@ -131,8 +141,9 @@ def summarize(
     drift = as_array("drift", drift, (len(solved), "segments"))
     usable = usable_runs(exponents, drift, finite)
     window, num_segments = min(DRIFT_WINDOW, drift.shape[1]), drift.shape[1]
-    unresolved = np.isnan(exponents)
-    ranked = np.where(unresolved, -np.inf, exponents)
+    ordered = largest_first(exponents)
+    unresolved = np.isnan(ordered)
+    ranked = np.where(unresolved, -np.inf, ordered)
     rows = np.column_stack([ranked, late_drift(drift, window)])[usable]
     positive = solved[usable]
     *exponent_auc, drift_auc = auc_interval(-rows, positive).each()
@@ -145,6 +156,7 @@ def summarize(
     if log_growth is not None and num_blocks > 1:
         growth = as_array("log_growth", log_growth, (len(solved), "updates", exponents.shape[1]))
         quantities.append(error_quantity(growth[usable, :, 0], num_segments, num_blocks))
+    frame_spread = np.nan if log_growth is None else largest_frame_spread(np.shape(log_growth)[1])
     return Summary(
         num_puzzles=len(solved),
         num_excluded=int(np.sum(~usable)),
@@ -162,6 +174,8 @@ def summarize(
         solved_drift=solved_drift,
         failed_drift=failed_drift,
         rivals=rivals(rows[:, 0], positive, compared),
+        rival_notes=list(score_notes),
+        largest_frame_spread=frame_spread,
         unit=unit,
     )
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import scipy
 
-from rrjax.analysis.arrays import as_array
+from rrjax.analysis.arrays import as_array, largest_first
 from rrjax.analysis.intervals import Interval, fraction_interval, median_interval
 
 
@@ -169,5 +169,5 @@ def _solved_at_end(side: str, result: Result) -> np.ndarray:
 
 
 def _lambda1(result: Result) -> np.ndarray:
-    lambda1 = np.asarray(result["exponents"][:, 0], np.float64)
+    lambda1 = largest_first(np.asarray(result["exponents"], np.float64))[:, 0]
     return np.where(np.isfinite(lambda1), lambda1, np.nan)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rrjax.analysis.arrays import as_array
+from rrjax.analysis.arrays import as_array, largest_first
 from rrjax.analysis.intervals import Interval, fraction_interval, mean_interval
 
 
@@ -61,7 +61,7 @@ def runs_at_end(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     runs = {name: arrays[name] for name in ("answers", "q_halt", "residual")}
     runs["solved"] = arrays["solved"][:, :, -1]
     if "exponents" in arrays:
-        runs["lambda1"] = arrays["exponents"][:, :, 0]
+        runs["lambda1"] = largest_first(arrays["exponents"])[:, :, 0]
     return runs
 
 

@@ -21,7 +21,8 @@ class RankedRuns:
     """What an analysis sees of a spectrum: the runs that can be ranked.
 
     Attributes:
-      growth: (n, rows) ln R₁₁ of each row, divided by its updates, in nats per update.
+      growth: (n, rows) by how much the largest sum of ln R grows at each update, in nats; where a row
+        of it sums over several updates, divided by their number.
       updates_per_row: Number of updates from one QR to the next.
       drift: (n, segments) ‖Δz‖ of the state that answers are read from.
       solved: (n,) booleans.
@@ -73,7 +74,8 @@ def usable(
     check_outcomes(solved, len(solved))
     by_segment = arrays.get("solved_by_segment")
     return RankedRuns(
-        growth=arrays["log_growth"][keep, :, 0] / updates_per_row,
+        growth=leading_growth(arrays["log_growth"][keep], arrays["exponents"][keep])
+        / updates_per_row,
         updates_per_row=updates_per_row,
         drift=moved[keep],
         solved=solved,
@@ -81,6 +83,24 @@ def usable(
         difficulty={name: values[keep] for name, values in difficulty.items()},
         num_excluded=int(np.sum(~keep)),
     )
+
+
+def leading_growth(log_growth: np.ndarray, exponents: np.ndarray) -> np.ndarray:
+    """Returns (n, updates) by how much the largest sum of ln R grows at each update, in nats.
+
+      max_i Σ_{u ≤ t} ln R_ii(u) − max_i Σ_{u < t} ln R_ii(u)
+
+    Its mean over the first t updates is the largest of the exponents at t, whatever their order in
+    the frame, and −∞ where all directions are annihilated.
+
+    Args:
+      log_growth: (n, updates, k) ln R_ii of each update, in nats.
+      exponents: (n, k); the directions of NaN, below the round-off floor, are left out.
+    """
+    sums = np.cumsum(log_growth, axis=1, dtype=np.float64)
+    largest = np.where(np.isnan(exponents)[:, None], -np.inf, sums).max(axis=2)
+    with np.errstate(invalid="ignore"):
+        return np.where(largest == -np.inf, largest, np.diff(largest, axis=1, prepend=0))
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ exact_products = partial(jax.default_matmul_precision, "highest")
 """The context in which every trajectory is computed. A GPU's or TPU's own choice (TF32, bfloat16)
 would change exponents, and would let a rollout and a spectrum see different trajectories."""
 
-_TENSOR_CORES = 8.0
+TENSOR_CORES = 8.0
 """The compute capability from which on NVIDIA cards multiply in TF32 and bfloat16 (Ampere)."""
 
 _DEFAULTS = {"gpu": "f16", "tpu": "tf32"}
@@ -75,7 +75,7 @@ def default_precision() -> str:
     multiply in float16. `rrjax.dynamics.certificate` measures that error.
     """
     device = jax.devices()[0]
-    return "exact" if _lacks_tensor_cores(device) else _DEFAULTS.get(device.platform, "exact")
+    return "exact" if lacks_tensor_cores(device) else _DEFAULTS.get(device.platform, "exact")
 
 
 def state_precision(precision: str) -> str:
@@ -100,17 +100,18 @@ def check_precision(precision: str, start: State) -> None:
                 f"precision {precision} shortens float32 products, but the states are {dtype}; "
                 "use precision='exact', or load the model with dtype='float32'"
             )
-    if _lacks_tensor_cores(device := jax.devices()[0]):
+    if lacks_tensor_cores(device := jax.devices()[0]):
         raise ValueError(
-            f"precision {precision} needs a card of compute capability {_TENSOR_CORES} or more, "
+            f"precision {precision} needs a card of compute capability {TENSOR_CORES} or more, "
             f"and {device.device_kind} has {device.compute_capability}; use precision='exact'"
         )
 
 
-def _lacks_tensor_cores(device: Any) -> bool:
+def lacks_tensor_cores(device: Any) -> bool:
+    """Returns whether a device is an NVIDIA card that multiplies in neither TF32 nor bfloat16."""
     capability = getattr(device, "compute_capability", None)  # of NVIDIA cards alone
     try:
-        return device.platform == "gpu" and float(str(capability)) < _TENSOR_CORES
+        return device.platform == "gpu" and float(str(capability)) < TENSOR_CORES
     except ValueError:  # another maker's name of an architecture
         return False
 

@@ -15,12 +15,14 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Int
 
 from rrjax.contract import (
+    Brief,
     Context,
     Drive,
     Dynamics,
     Schedule,
     State,
     Update,
+    check_key,
     count_updates,
     scan_updates,
 )
@@ -194,7 +196,7 @@ def split_drives(drives: Drive, *lengths: int) -> list[Drive]:
     ]
 
 
-class GrowthAlongRun:
+class GrowthAlongRun(Brief):
     """What the results share that measure growth along a run.
 
     Attributes:
@@ -273,6 +275,7 @@ def initial_frame(
     if (key is None) == (frame is None):
         raise ValueError("give exactly one of key and frame: it sets the initial tangent vectors")
     if frame is None:
+        check_key(key)
         _check_size(num_vectors, start, name)
         return _draw_frame(key, start, num_vectors)
     frame = jax.tree.map(jnp.asarray, frame)

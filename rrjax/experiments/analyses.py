@@ -5,24 +5,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from rrjax.analysis.spectra import Analysis, RankedRuns, usable
 from rrjax.analysis.spectra import analyse as analyse_runs
 from rrjax.experiments.shown import Figures, Summary
 from rrjax.experiments.spectra import updates_per_row
 from rrjax.plots import spectra as plots
 from rrjax.plots.canvas import Draw
-from rrjax.puzzles.sudoku import from_tokens, size_of
-from rrjax.puzzles.sudoku_solver import solve_sudoku
+from rrjax.puzzles.difficulty import difficulty
 from rrjax.reports import spectra as report
 from rrjax.results.results import Results
 from rrjax.store import check_claim, describe_run, write_json
 
 FILE = "analysis.json"
 
-_LARGEST_SEARCHED = 9
-"""Size of the Sudokus whose search ends soon; that of 16 × 16 can take hours."""
+_NO_DIFFICULTY = "There are no bins of difficulty, which is known of Sudokus and mazes only."
 
 
 @dataclass(frozen=True)
@@ -33,18 +29,13 @@ class AnalysedSpectrum:
       results: The spectrum.
       runs: The runs that can be ranked.
       analysis: All numbers.
+      notes: What could not be analysed.
     """
 
     results: Results
     runs: RankedRuns
     analysis: Analysis
-
-    @property
-    def notes(self) -> list[str]:
-        """What could not be analysed."""
-        if self.runs.difficulty:
-            return []
-        return ["no bins of difficulty, which is known of Sudokus only"]
+    notes: list[str]
 
     def summary(self) -> Summary:
         """Returns the numbers and their tables; prints as these."""
@@ -88,11 +79,13 @@ def analyse(results: Results) -> AnalysedSpectrum:
             f"{where} holds results of rrjax {results.record['experiment']}; an analysis needs "
             "those of rrjax spectrum"
         )
+    measured = difficulty(results["inputs"], results.record["puzzles"].get("vocab_size", 0))
     try:
-        runs = usable(results, results.answer_drift, _difficulty(results), updates_per_row(results))
+        runs = usable(results, results.answer_drift, measured.numbers, updates_per_row(results))
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
-    return AnalysedSpectrum(results, runs, analyse_runs(runs))
+    notes = measured.notes if measured.numbers else [_NO_DIFFICULTY]
+    return AnalysedSpectrum(results, runs, analyse_runs(runs), notes)
 
 
 def check_folder(folder: Path, runs: Mapping[str, Results]) -> None:
@@ -123,16 +116,3 @@ def _identity(runs: Mapping[str, Results]) -> dict[str, Any]:
         "job": "analyse",
         "runs": {name: run.record.get("sha256") for name, run in runs.items()},
     }
-
-
-def _difficulty(results: Results) -> dict[str, np.ndarray]:
-    """Returns by name (N,) numbers of each Sudoku, of which larger is not always harder."""
-    vocab_size = results.record["puzzles"].get("vocab_size", 0)
-    size = size_of(results["inputs"].shape[1], vocab_size)
-    if size is None:
-        return {}
-    boards = from_tokens(results["inputs"].astype(np.int32))
-    known = {"givens": (boards > 0).sum(axis=1)}
-    if size > _LARGEST_SEARCHED:
-        return known
-    return known | {"solver guesses": np.array([solve_sudoku(board).guesses for board in boards])}

@@ -18,7 +18,8 @@ from rrjax.dynamics.spectrum import spectrum as measure_spectrum
 from rrjax.experiments import attribution as vectors
 from rrjax.experiments import certificates
 from rrjax.experiments.experiment import Experiment, Job, fold_keys, precision_notes
-from rrjax.experiments.reasoner import Puzzles, Reasoner, bind, is_solved, read_answer, take
+from rrjax.experiments.judging import outcome_arrays
+from rrjax.experiments.reasoner import Puzzles, Reasoner, bind, read_answer, take
 from rrjax.frames import Frame, dimension
 from rrjax.keys import make_key
 from rrjax.plots.board import unstable_cells
@@ -26,7 +27,7 @@ from rrjax.plots.canvas import Draw
 from rrjax.plots.outcome import lambda1_histogram, spectrum_by_outcome
 from rrjax.puzzles import PuzzleSet
 from rrjax.puzzles.batch import Batch
-from rrjax.puzzles.sudoku import from_tokens, size_of
+from rrjax.puzzles.difficulty import CLUES, difficulty
 from rrjax.reports import outcome as outcome_report
 from rrjax.reports.attribution import attribution_notes
 from rrjax.results.axes import ArraySpec
@@ -52,6 +53,7 @@ ARRAYS = (
             ("puzzle",), "sine of the least angle between a tangent vector and those before it"
         ),
     }
+    | outcome_arrays("puzzle", "segment")
     | vectors.ARRAYS
     | certificates.ARRAYS
 )
@@ -71,6 +73,7 @@ def spectrum(
     segments_per_qr: int | None = None,
     attribution: bool = False,
     num_certified: int | None = None,
+    outcome: Literal["auto", "exact_match", "valid_path", "shortest_path", "obeys_rules"] = "auto",
     folder: str | Path | None = None,
     chunk_size: int | Literal["auto"] = "auto",
     shard: str | None = None,
@@ -99,6 +102,10 @@ def spectrum(
       num_certified: Number of puzzles, solved and failed ones alike, whose exponents are held
         against float64 along the same states; without it 4, or none where products are exact and
         each update has its QR.
+      outcome: Which answers count as right: the labelled one (exact_match), any valid_path or
+        shortest_path through a maze, any board that obeys_rules of Sudoku. With auto it is a
+        shortest path in mazes, the rules in Sudokus of which some have no label, and the label
+        elsewhere. Results of mazes hold all three, and another choice runs nothing again.
       folder: Folder for chunks and results; None keeps all in memory.
       chunk_size: Number of runs that are computed together, at most all of them. With auto a folder
         goes on with the number it began with; a new run takes what fits the cache of a processor,
@@ -111,7 +118,8 @@ def spectrum(
     Returns:
       `exponents` (N, k) in nats per update, `log_growth` (N, updates, k) in nats; `drift_z_H` and
       so on (N, segments); `inputs` and `answers` (N, seq) tokens; `solved_by_segment`
-      (N, segments); `solved`, `finite`, `failed_at` and `q_halt` (N,). With attribution also
+      (N, segments); `solved`, `finite`, `failed_at` and `q_halt` (N,). Mazes and Sudokus without
+      labels also have the outcomes by name, (N, segments) booleans. With attribution also
       `participation_z_H` and so on (N, segments, k, tokens), `answers_by_segment`
       (N, segments, seq) and `labels` (N, seq). With a certificate also `certified` (c,) puzzles,
       their `tangent_error` (c, k), `lambda1_of_exact_states` and `lambda1_of_states` (c,). With
@@ -126,7 +134,7 @@ def spectrum(
         refuse("segments_per_qr", "be 1 or None: results are kept by segment", segments_per_qr)
     kind = SPECTRUM if segments_per_qr is None else replace(SPECTRUM, arrays=ARRAYS | BY_SEGMENT)
     place = folder, chunk_size, shard
-    job = Job(kind, model, puzzles, num_segments, seed, precision, *place, progress)
+    job = Job(kind, model, puzzles, num_segments, seed, precision, *place, progress, outcome)
     num_to_certify = certificates.number_to_certify(job, segments_per_qr, num_certified)
     key = make_key(seed)
 
@@ -142,6 +150,7 @@ def spectrum(
     number = len(puzzles.inputs)
     identity = {"puzzles": job.described_puzzles["sha256"], **options}
     arrays = job.sweep(compute, prepare, number, num_exponents, identity)
+    arrays = job.judge.with_solved(arrays, "solved_by_segment")
     arrays |= {"solved": arrays["solved_by_segment"][:, -1], "inputs": _narrow_inputs(puzzles)}
     chosen = certificates.choose_puzzles(arrays["solved"], arrays["finite"], num_to_certify)
     arrays |= certificates.certificate(job, num_exponents, segments_per_qr, chosen)
@@ -175,7 +184,7 @@ def _measure(
         last = read_answer(dynamics, result.state)
         answers = result.observed["answers_by_segment"]
         kept = {
-            "solved_by_segment": is_solved(job.model, answers, puzzle.labels),
+            **job.judge(puzzle, job.judge.path_length(puzzle), answers),
             "exponents": result.exponents,
             "log_growth": result.log_growth,
             "answers": last.logits.argmax(-1),
@@ -242,7 +251,7 @@ def numbers(results: Results) -> outcome.Summary:
         results["finite"],
         log_growth=results["log_growth"] / updates_per_row(results),
         dimension=results.record["dimension"],
-        scores=_scores(results),
+        **_scores(results),
     )
     if not results.record["options"]["attribution"]:
         return summary
@@ -257,14 +266,15 @@ def updates_per_row(results: Results) -> int:
     return results.record["updates_per_segment"] if by_segment else 1
 
 
-def _scores(results: Results) -> dict[str, np.ndarray]:
-    """Returns what else may tell solved from failed puzzles: the clues of Sudokus, and q_halt."""
-    scores = {"q_halt": np.asarray(results["q_halt"], np.float64)}
-    size = size_of(results["inputs"].shape[1], results.record["puzzles"].get("vocab_size", 0))
-    if size is None:
-        return scores
-    boards = from_tokens(results["inputs"].astype(np.int32))
-    return {"number of clues": (boards > 0).sum(axis=1)} | scores
+def _scores(results: Results) -> dict[str, Any]:
+    """Returns what else may tell solved from failed puzzles, difficulty and q_halt, with notes."""
+    measured = difficulty(results["inputs"], results.record["puzzles"].get("vocab_size", 0))
+    scores = {
+        name if name == CLUES else f"−{name}": values if name == CLUES else -values
+        for name, values in measured.numbers.items()
+    }
+    scores["q_halt"] = np.asarray(results["q_halt"], np.float64)
+    return {"scores": scores, "score_notes": measured.notes}
 
 
 def tables(summary: outcome.Summary) -> list[Table]:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rrjax.analysis import format as words
-from rrjax.analysis.arrays import as_array
+from rrjax.analysis.arrays import as_array, largest_first
 from rrjax.analysis.intervals import Interval
 from rrjax.analysis.separation import auc_interval
 from rrjax.plots.canvas import (
@@ -31,8 +31,8 @@ def lambda1_histogram(
     """Draws histograms of λ₁ for solved and for failed puzzles, each adding up to 1.
 
     Args:
-      exponents: (N, k), largest first, in nats per update. Puzzles without a finite λ₁ are
-        left out, and counted in the figure.
+      exponents: (N, k) in nats per update, which are drawn `largest_first`. Puzzles without a
+        finite λ₁ are left out, and counted in the figure.
       solved: (N,) booleans.
       ax: Where to draw; None: a new figure.
       title: None: what the numbers say, with the AUC of −λ₁ and its 95 % interval.
@@ -97,7 +97,7 @@ class _Groups(NamedTuple):
 
 
 def _split(exponents: ArrayLike, solved: ArrayLike) -> _Groups:
-    exponents = as_array("exponents", exponents, ("N", "k"))
+    exponents = largest_first(as_array("exponents", exponents, ("N", "k")))
     solved = as_array("solved", solved, exponents.shape[:1], bool)
     known = np.isfinite(exponents[:, 0])
     exponents, missing = exponents[known], int(np.sum(~known))

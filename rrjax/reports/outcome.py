@@ -42,11 +42,16 @@ def _rivals_table(summary: Summary) -> Table:
     ]
     headers = ("score", "AUC for solved\n(95 % interval)", "AUC of −λ1 given it\n(95 % interval)")
     notes = [
-        "Given it: over pairs of a solved and a failed puzzle with the same number of clues, or "
+        "Given it: over pairs of a solved and a failed puzzle that are equal in a whole number, or "
         "near each other in drift or q; 0.5 where λ1 adds nothing, undefined without such pairs.",
-        "Other initial frames move λ1 too (in the bundled demo by 0.006 nats per update in a "
-        "puzzle, and its AUC by 0.01); these intervals are over puzzles alone.",
+        *summary.rival_notes,
     ]
+    if not math.isnan(summary.largest_frame_spread):
+        notes.append(
+            "λ1 depends on the initial frame, by a standard deviation of at most "
+            f"{summary.largest_frame_spread:.2g} {summary.unit}. Each puzzle has a frame of its "
+            "own, so that the intervals include it."
+        )
     return Table("λ1 and its rivals", headers, rows, notes)
 
 

@@ -32,7 +32,7 @@ from rrjax.training.evaluate import (
 from rrjax.training.floss import check_floss, floss_before, floss_step
 from rrjax.training.monitor import Monitor
 from rrjax.training.optimizers import recipe_schedule
-from rrjax.training.placement import Placement, training_devices
+from rrjax.training.placement import Placement, check_dtype, training_devices
 from rrjax.training.rows import Report, Rows
 from rrjax.training.run_folder import held_by_job
 from rrjax.training.settings import LoopSettings
@@ -51,6 +51,8 @@ def train(
     max_minutes: float | None = None,
 ) -> dict[str, float]:
     """Trains a cell, resuming where an earlier run of the same task in `folder` stopped.
+
+    A run of fewer steps goes on if its learning rate does not depend on their number.
 
     Writes `config.json`, `metrics.csv`, `checkpoints/`, `models/step_N/` and `models/best/` (of ARC
     with their `submission.json`), `puzzles/` with the test set where it is small enough in kind
@@ -79,7 +81,7 @@ def train(
     Raises:
       ValueError: if `folder` holds another run, one of another version of rrjax, or anything else,
         another job is training in it, no checkpoint in it is whole, a set that is not of Sudokus is
-        to be augmented, or the devices cannot share the batch.
+        to be augmented, or the devices cannot share the batch or multiply in bfloat16.
       FloatingPointError: if a loss, gradient or weight is no longer finite, or the loss jumps; the
         message names the last good checkpoint.
     """
@@ -88,6 +90,7 @@ def train(
     deadline = time.monotonic() + 60 * (max_minutes or float("inf"))
     devices = devices or training_devices()
     config, recipe = task.config, task.recipe
+    check_dtype(config.arch.forward_dtype, devices[0])
     placement = Placement(devices, recipe.global_batch_size)
     sampler = Sampler(task.train, recipe.global_batch_size, recipe.seed, task.augment)
     program_recipe = replace(recipe, seed=0)  # the state has the seed: one program for all seeds

@@ -12,6 +12,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from rrjax.checks import refuse
+from rrjax.dynamics.precision import TENSOR_CORES, lacks_tensor_cores
 from rrjax.jobs.devices import Device
 from rrjax.training.state import TrainState
 
@@ -37,6 +38,16 @@ def training_devices(number: int | None = None) -> list[Device]:
         raise ValueError(f"{number} devices asked for, JAX has {jax.local_device_count()}")
     of_processes = (jax.local_devices(process_index=index) for index in range(jax.process_count()))
     return [device for devices in of_processes for device in devices[:number]]
+
+
+def check_dtype(forward_dtype: str, device: Device) -> None:
+    """Refuses to train in bfloat16 on a card that cannot multiply in it."""
+    if forward_dtype == "bfloat16" and lacks_tensor_cores(device):
+        raise ValueError(
+            f"training in bfloat16 needs a card of compute capability {TENSOR_CORES} or more, and "
+            f"{device.device_kind} has {device.compute_capability}; set arch.forward_dtype to "
+            "float32"
+        )
 
 
 class Placement:

@@ -8,7 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from rrjax.analysis.errorbars import block_standard_error, frame_spread, split_half
+from rrjax.analysis.errorbars import (
+    block_standard_error,
+    frame_spread,
+    largest_frame_spread,
+    split_half,
+)
 
 GROWTH = hnp.arrays(
     np.float64, st.tuples(st.integers(4, 30), st.just(2)), elements=st.floats(-9, 9)
@@ -203,3 +208,15 @@ def test_few_frames_and_odd_numbers():
             ValueError, match=r"exponents must be numbers of shape \(frames, \.\.\.\)"
         ):
             frame_spread(empty)
+
+
+@pytest.mark.parametrize(("growth", "share"), [(0.0, 0.0), (0.3, 0.3), (30.0, 1.0)])
+def test_the_spread_over_frames_has_a_bound_that_a_dominant_direction_reaches(growth, share):
+    """ln ‖M v‖ over random v; the singular values are e^(growth · i)."""
+    v = np.random.default_rng(0).normal(size=(20_000, 30))
+    v /= np.linalg.norm(v, axis=1, keepdims=True)
+    lengths = np.linalg.norm(v * np.exp(growth * np.arange(30) - growth * 29), axis=1)
+    bound = largest_frame_spread(num_steps=10)
+    spread = np.std(np.log(lengths) / 10)
+    assert spread < 1.02 * bound
+    assert spread == pytest.approx(share * bound, abs=0.15 * bound)

@@ -17,15 +17,17 @@ from tests.tools.reported import spectra
 def test_the_summary_holds_the_numbers_of_its_parts():
     exponents, solved, drift, finite = spectra(30, 20)
     summary = summarize(exponents, solved, drift, finite)
-    estimate = auc_interval(-exponents, solved)
+    ordered = -np.sort(-exponents, axis=1)
+    assert (ordered != exponents).any()
+    estimate = auc_interval(-ordered, solved)
     assert [e.value for e in summary.exponent_auc] == estimate.value.tolist()
     assert [e.low for e in summary.exponent_auc] == estimate.low.tolist()
     assert [e.high for e in summary.exponent_auc] == estimate.high.tolist()
     np.testing.assert_allclose(
-        [e.value for e in summary.solved_exponents], np.median(exponents[:30], axis=0)
+        [e.value for e in summary.solved_exponents], np.median(ordered[:30], axis=0)
     )
     np.testing.assert_allclose(
-        [e.value for e in summary.failed_exponents], np.median(exponents[30:], axis=0)
+        [e.value for e in summary.failed_exponents], np.median(ordered[30:], axis=0)
     )
     late = late_drift(drift, 4)
     assert summary.drift_auc.value == auc(-late, solved)
@@ -50,6 +52,18 @@ def test_runs_that_are_not_finite_are_left_out_and_counted():
     assert (summary.num_solved, summary.num_failed) == (10, 11)
     assert summary.solved_fraction.value == 12 / 24
     assert summary.exponent_auc == clean.exponent_auc
+
+
+def test_exponents_in_another_order_and_unresolved_ones_are_the_same_spectrum():
+    exponents, solved, drift, finite = spectra(12, 12)
+    exponents[:5, 2] = np.nan
+    clean = summarize(-np.sort(-exponents, axis=1), solved, drift, finite)
+    planted = exponents.copy()
+    planted[3:9, :2] = exponents[3:9, 1::-1]
+    summary = summarize(planted, solved, drift, finite)
+    for name in ("exponent_auc", "solved_exponents", "failed_exponents", "rivals"):
+        assert getattr(summary, name) == getattr(clean, name)
+    assert summary.num_unresolved == [0, 0, 5]
 
 
 def test_a_collapsed_direction_is_ranked_not_left_out():

@@ -150,11 +150,24 @@ def title_of(figure):
 @pytest.mark.parametrize("draw", DRAWINGS)
 def test_puzzles_that_are_not_finite_are_left_out_and_counted(draw):
     exponents, solved = outcomes(40, 12)
-    exponents[0, 0], exponents[1, 0] = np.nan, -np.inf
+    exponents[0, 0], exponents[1] = np.nan, -np.inf
     figure = draw(exponents, solved)
     assert "solved (n = 38)" in legend_of(figure)
     legend = figure.axes[0].get_legend()
     assert legend.get_title().get_text() == "2 not finite, left out"
+
+
+@pytest.mark.parametrize("draw", DRAWINGS)
+def test_exponents_that_a_frame_left_unsorted_are_drawn_sorted(draw):
+    exponents, solved = outcomes(40, 12)
+    planted = exponents.copy()
+    planted[::3, :2] = exponents[::3, 1::-1]
+    drawn, expected = draw(planted, solved).axes[0], draw(exponents, solved).axes[0]
+    for patch, other in zip(drawn.patches, expected.patches, strict=True):
+        np.testing.assert_array_equal(patch.get_path().vertices, other.get_path().vertices)
+    for line, other in zip(drawn.lines, expected.lines, strict=True):
+        np.testing.assert_array_equal(line.get_xydata(), other.get_xydata())
+    assert title_of(drawn.figure) == title_of(expected.figure)
 
 
 def test_directions_below_the_round_off_floor_are_not_drawn():

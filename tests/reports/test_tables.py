@@ -82,7 +82,7 @@ def analysis_of(number=200, segments=12):
         "drift": np.exp(rng.normal(size=(number, segments))),
         "solved_by_segment": solved,
     }
-    return analyse(usable(arrays, "drift", {"givens": rng.integers(17, 80, number)}))
+    return analyse(usable(arrays, "drift", {"clues": rng.integers(17, 80, number)}))
 
 
 def wide_sweep():
@@ -155,11 +155,24 @@ def test_rivals_of_lambda1_stand_beside_it():
     summary = summarize(exponents, solved, drift, finite, scores={"clues": clues})
     _, table = outcome.tables(summary)
     assert [row[0] for row in table.rows] == ["clues", "−late drift"]
-    given = auc_given(-exponents[:, 0], solved, clues)
+    lambda1 = exponents.max(axis=1)
+    given = auc_given(-lambda1, solved, clues)
     assert table.rows[0][2] == f"{given.value:.3f} ({given.low:.3f} to {given.high:.3f})"
-    near = auc_near(-exponents[:, 0], solved, -drift[:, -4:].mean(axis=1))
+    near = auc_near(-lambda1, solved, -drift[:, -4:].mean(axis=1))
     assert summary.rivals[1].lambda1_given.ends == pytest.approx(near.ends)
     assert summary.rivals[1].auc == summary.drift_auc
+    assert len(table.notes) == 1
+
+
+def test_what_the_initial_frame_and_the_solver_do_to_the_rivals_is_noted():
+    exponents, solved, drift, finite = spectra(30, 20)
+    growth = np.random.default_rng(7).normal(size=(50, 6, 3))
+    summary = summarize(
+        exponents, solved, drift, finite, log_growth=growth, score_notes=["Some were cut."]
+    )
+    notes = outcome.tables(summary)[1].notes
+    assert notes[1] == "Some were cut."
+    assert "a standard deviation of at most 0.19 nats per update. Each puzzle has" in notes[2]
 
 
 @pytest.mark.parametrize(
@@ -207,7 +220,7 @@ def test_a_dimension_that_no_puzzle_has_gets_a_note_and_no_row():
 def test_an_analysis_has_its_settled_runs_its_bins_and_its_windows():
     analysis = analysis_of()
     tables = spectra_report.tables(analysis)
-    settled, drift, givens, early = tables
+    settled, drift, clues, early = tables
     counts = analysis.settling.otsu
     assert settled.rows[0][:3] == (
         "settled",
@@ -216,10 +229,10 @@ def test_an_analysis_has_its_settled_runs_its_bins_and_its_windows():
     )
     assert settled.notes[0] == "1 of 200 runs were not finite: they are left out."
     assert drift.headers[0] == "late drift"
-    assert givens.rows[-1][:3] == ("not held fixed", *map(str, sizes_of(analysis)))
+    assert clues.rows[-1][:3] == ("not held fixed", *map(str, sizes_of(analysis)))
     assert [row[0] for row in early.rows] == [str(s) for s in range(1, 12)]
     without = dataclasses.replace(analysis, early=None, within_drift=None)
-    assert spectra_report.tables(without) == [settled, givens]
+    assert spectra_report.tables(without) == [settled, clues]
     table = spectra_report.comparison({"a": analysis, "b": analysis})
     assert [row[:3] for row in table.rows] == [
         (name, *map(str, sizes_of(analysis))) for name in "ab"

@@ -50,7 +50,7 @@ def noisy() -> dict[str, np.ndarray]:
         "answers": end[:, :, None].astype(np.uint8),
         "q_halt": q,
         "residual": -q,
-        "exponents": np.stack([-q, np.zeros_like(q)], axis=2),
+        "exponents": np.stack([np.full_like(q, -9), -q], axis=2),
     }
 
 

@@ -4,6 +4,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -14,13 +15,21 @@ from rrjax.cli import main
 from rrjax.models import read_model
 from rrjax.puzzles import write_folder
 from rrjax.training.history import load_run
-from rrjax.training.placement import Placement, training_devices
+from rrjax.training.placement import Placement, check_dtype, training_devices
 from tests.tools import tiny_training as tiny
 from tests.tools.processes import begin, finish
 
 
 def start(code: str, *arguments: str) -> subprocess.Popen[str]:
     return begin([sys.executable, "-c", code, *arguments])
+
+
+def test_a_card_without_bfloat16_does_not_train_in_it():
+    old = SimpleNamespace(platform="gpu", device_kind="Tesla T4", compute_capability="7.5")
+    with pytest.raises(ValueError, match=r"8.0 or more, and Tesla T4 has 7.5; set arch.forward"):
+        check_dtype("bfloat16", old)
+    check_dtype("float32", old)
+    check_dtype("bfloat16", jax.devices()[0])
 
 
 # Four steps on random puzzles of three identifiers, an evaluation and a probe; in float64, where
