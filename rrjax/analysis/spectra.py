@@ -21,8 +21,8 @@ class RankedRuns:
     """What an analysis sees of a spectrum: the runs that can be ranked.
 
     Attributes:
-      growth: (n, rows) by how much the largest sum of ln R grows at each update, in nats; where a row
-        of it sums over several updates, divided by their number.
+      growth: (n, rows) by how much the largest sum of ln R grows from one QR to the next, divided
+        by the updates in between, in nats per update.
       updates_per_row: Number of updates from one QR to the next.
       drift: (n, segments) ‖Δz‖ of the state that answers are read from.
       solved: (n,) booleans.
