@@ -11,6 +11,8 @@ from rrjax import __version__
 from rrjax.jobs.compile_cache import use_compile_cache
 from rrjax.jobs.memory import OutOfMemory, memory_advice
 from rrjax.jobs.platforms import platform_complaint, quiet_plugins
+from rrjax.process import GIVEN_AGAIN
+from rrjax.streams import patient_streams
 
 COMMANDS = {
     "spectrum": "Lyapunov spectra of a model on many puzzles, solved against failed",
@@ -35,8 +37,20 @@ Command = Callable[[Sequence[str]], Any]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a sub-command and returns the exit code."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    """Runs a sub-command and returns the exit code, also where the process goes on.
+
+    A command does not fail at its output: at the end one line on standard error says what could
+    not be shown. The exit code is 2 where the disk of a standard output that is a file is full.
+    """
+    with patient_streams() as out:
+        code = _run(list(sys.argv[1:] if arguments is None else arguments))
+        if out is None or (complaint := out.complaint()) is None:
+            return code
+        is_lost = out.failure is not None and not out.reader_has_gone
+        return _refuse(complaint, code or (2 if is_lost else 0))
+
+
+def _run(arguments: list[str]) -> int:
     if arguments[:1] == ["--no-compile-cache"]:
         os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
         del arguments[0]
@@ -50,7 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(f"unknown command {arguments[0]!r}\n\n{_usage()}")
     use_compile_cache()
     quiet_plugins()
-    return run_command(command_module(arguments[0]).main, arguments[1:])
+    name, *words = arguments
+    return run_command(lambda words: command_module(name).main(words), words)
 
 
 def run_command(command: Command, arguments: Sequence[str]) -> int:
@@ -60,6 +75,8 @@ def run_command(command: Command, arguments: Sequence[str]) -> int:
     try:
         with memory_advice(lambda: _MORE_MEMORY):
             command(arguments)
+    except SystemExit as end:  # after --help or wrong options, which are told already
+        return _exit_code(end)
     except Unfinished as rest:
         print(rest)
     except OSError as error:
@@ -74,7 +91,7 @@ def run_command(command: Command, arguments: Sequence[str]) -> int:
             raise
         return _refuse(complaint)
     except KeyboardInterrupt:
-        return _refuse("interrupted; given again, sweeps and training go on", code=130)
+        return _refuse(f"interrupted; {GIVEN_AGAIN}", code=130)
     return 0
 
 
@@ -104,10 +121,18 @@ def _message(error: OSError) -> str:
     return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
 
 
+def _exit_code(end: SystemExit) -> int:
+    if end.code is None or isinstance(end.code, int):
+        return end.code or 0
+    return _refuse(str(end.code))
+
+
 def _refuse(message: str, code: int = 2) -> int:
     print(f"rrjax: {message}", file=sys.stderr)
     return code
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from rrjax.process import run
+
+    run()

@@ -5,8 +5,9 @@ nothing of puzzles, weights or Flax. This module imports JAX alone.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
+from numbers import Integral
 from typing import Any, TypeVar
 
 import jax
@@ -68,6 +69,11 @@ class Repeat:
     body: Any
 
     def __post_init__(self):
+        if not isinstance(self.times, Integral) or self.times < 1:
+            raise ValueError(
+                "a Repeat takes a number of passes of at least 1 and then what is repeated, as in "
+                f"Repeat(3, (think, answer)); got {self.times!r} as the number"
+            )
         object.__setattr__(self, "body", as_schedule(self.body))
 
 
@@ -81,8 +87,17 @@ def as_schedule(items: Any) -> tuple:
     Args:
       items: one of these, or a list or tuple of them. A function `(context, state, drive) -> state`
         becomes an `Update` with the function's `__name__`.
+
+    Raises:
+      ValueError: for an item that is none of these.
     """
     listed = items if isinstance(items, tuple | list) else (items,)
+    for item in listed:
+        if not (isinstance(item, Update | Repeat) or callable(item)):
+            raise ValueError(
+                "a schedule holds updates, repeats and functions (context, state, drive) -> state; "
+                f"got {item!r}"
+            )
     return tuple(
         item
         if isinstance(item, Update | Repeat)
@@ -100,6 +115,39 @@ def named_fields(state: State) -> dict[str, Any]:
     paths = jax.tree_util.tree_leaves_with_path(state)
     name = partial(jax.tree_util.keystr, simple=True, separator=".")
     return {name(path) or "state": leaf for path, leaf in paths}
+
+
+def describe_sizes(tree: Any) -> str:
+    """Returns the names and shapes of a pytree's leaves, on one line."""
+    leaves = named_fields(tree).items()
+    return ", ".join(f"{name} {tuple(getattr(leaf, 'shape', ()))}" for name, leaf in leaves)
+
+
+class Brief:
+    """A dataclass of arrays (declared with `repr=False`) that prints as one line of their sizes."""
+
+    def __repr__(self) -> str:
+        values = {field.name: getattr(self, field.name) for field in fields(self)}  # pyright: ignore[reportArgumentType]
+        sizes = (describe_sizes({name: value}) for name, value in values.items())
+        return f"{type(self).__name__}({', '.join(filter(None, sizes))})"
+
+
+def check_key(key: Any) -> None:
+    """Refuses what is not a single key of `jax.random`.
+
+    Raises:
+      ValueError: for a seed, which is not a key, and for many keys.
+    """
+    dtype, shape = getattr(key, "dtype", None), getattr(key, "shape", ())
+    if dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key):
+        axes = shape
+    elif dtype == jnp.uint32 and shape:  # the words of a key in JAX's older form
+        axes = shape[:-1]
+    else:
+        seed = key if isinstance(key, Integral) else 0
+        raise ValueError(f"key must be a key of JAX, such as jax.random.key({seed}); got {key!r}")
+    if axes:
+        raise ValueError(f"key must be a single key, got {axes} keys; jax.vmap takes many")
 
 
 def scan_updates(
@@ -196,7 +244,7 @@ def split_last(schedule: Schedule, number: int) -> tuple[Schedule, Schedule]:
     return (*front, *before, *head), (*tail, *after)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Dynamics:
     """A state, the schedule of maps that moves it, and what can be read from it.
 
@@ -265,6 +313,15 @@ class Dynamics:
         first = jax.tree.map(lambda leaf: leaf[0], drive)
         jax.eval_shape(partial(run_segment, dynamics), initial, first)
         return dynamics
+
+    def __repr__(self) -> str:
+        names = dict.fromkeys(update.name for update in updates(self.schedule))
+        number = count_updates(self.schedule)
+        driven = "" if self.drive is None else ", driven"
+        return (
+            f"Dynamics({describe_sizes(self.initial)}; {number} update{'s' * (number != 1)} a "
+            f"segment: {', '.join(names)}{driven})"
+        )
 
     def start(self, initial: State | None) -> State:
         """Returns the state to start from: `initial` if it is given, else the dynamics' own.

@@ -38,6 +38,10 @@ _BUNDLED = Path(__file__).parent / "bundled"
 _MODELS_OF_RUN, _BEST = "models", "best"
 
 
+_OF_DYNAMICS = {*(field.name for field in dataclasses.fields(Dynamics)), "start", "drives"}
+"""What functions of dynamics ask for first."""
+
+
 @dataclass(frozen=True, repr=False)
 class Model:
     """A cell with its weights.
@@ -98,6 +102,14 @@ class Model:
             if folder.is_dir():
                 return read_folder(folder, "test")
         raise ValueError(f"model {self.name} comes without test puzzles; pass --puzzles FILE")
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _OF_DYNAMICS:
+            raise AttributeError(
+                "a model has dynamics only on a puzzle: bind one first, as in "
+                "rrjax.spectrum(model.bind(puzzles.inputs[0]), …)"
+            )
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __repr__(self) -> str:
         return f"Model({', '.join(f'{key} {value}' for key, value in self._facts().items())})"
@@ -234,7 +246,15 @@ def check_tokens(
         is_traced = isinstance(values, Tracer)
         values = values if is_traced else np.asarray(values)
         if values.shape != shape:
-            raise ValueError(f"{name}: this model expects the shape {shape}, found {values.shape}")
+            hint = ""
+            if values.shape[1:] == shape and not batch_shape:
+                hint = (
+                    "; for many puzzles use jax.vmap, as in "
+                    "jax.vmap(lambda tokens: rrjax.rollout(model.bind(tokens)))(puzzles.inputs)"
+                )
+            raise ValueError(
+                f"{name}: this model expects the shape {shape}, found {values.shape}{hint}"
+            )
         if not jnp.issubdtype(values.dtype, np.integer):
             raise ValueError(f"{name}: expected integers, found dtype {values.dtype}")
         if not is_traced:

@@ -14,13 +14,13 @@ CONVERTERS = PACKAGE.parent / "converters"
 
 # Imports go to a lower floor; a part's own modules may import each other.
 FLOORS = (
-    {"contract", "checks", "hub", "keys", "lazy", "store"},
+    {"contract", "checks", "hub", "keys", "lazy", "store", "streams"},
     {"frames", "cells", "systems", "puzzles", "analysis", "jobs", "results"},
     {"dynamics", "outcomes", "models", "plots", "reports"},
     {"flossing"},
     {"training"},
     {"experiments", "converters"},
-    {"commands", "cli"},
+    {"commands", "cli", "process"},
 )
 # Parts that may import less of the lower floors than all.
 ONLY = {
@@ -32,6 +32,8 @@ ONLY = {
 # The only imports within a floor or upwards.
 PEERS = {
     ("cli", "commands"),
+    ("cli", "process"),
+    ("process", "cli"),
     ("cli", "__version__"),
     ("converters", "cli"),
     ("reports", "plots"),
@@ -46,6 +48,7 @@ OTHER_PACKAGES = {
     "keys": {"jax"},
     "lazy": set(),
     "store": {"jax", "numpy"},
+    "streams": set(),
     "frames": {"jax", "jaxtyping"},
     "cells": {"flax", "jax", "jaxtyping", "numpy"},
     "systems": {"jax", "jaxtyping", "numpy"},
@@ -64,6 +67,7 @@ OTHER_PACKAGES = {
     "commands": {"jax", "numpy", "rich", "tyro"},
     "converters": {"ml_dtypes", "numpy", "tyro", "yaml"},
     "cli": set(),
+    "process": set(),
     "__init__": set(),
 }
 

@@ -15,7 +15,16 @@ from rrjax import outcomes, store
 from rrjax.cells import Config, param_shapes
 from rrjax.models import save_model
 from rrjax.puzzles import PuzzleSet, build_mazes, generate_mazes, write_folder
-from rrjax.puzzles.maze import FREE, PATH, VOCAB_SIZE, Mazes, is_valid_path, parse_maze
+from rrjax.puzzles.maze import (
+    FREE,
+    PATH,
+    VOCAB_SIZE,
+    Mazes,
+    is_shortest_path,
+    is_valid_path,
+    parse_maze,
+    path_lengths,
+)
 from rrjax.puzzles.maze_generate import MazeRequest
 from rrjax.training.evaluate import StartNoise, evaluate
 from tests.tools import tiny_training as tiny
@@ -25,6 +34,8 @@ SIZE, NUMBER = 6, 6
 ARCH = dataclasses.replace(tiny.ARCH, halt_max_steps=2, puzzle_emb_ndim=0)
 CONFIG = Config(ARCH, seq_len=SIZE * SIZE, vocab_size=VOCAB_SIZE)
 check = jax.jit(jax.vmap(outcomes.is_valid_path))
+check_shortest = jax.jit(jax.vmap(outcomes.is_shortest_path))
+lengths = jax.jit(jax.vmap(outcomes.path_length))
 
 
 @functools.cache
@@ -53,6 +64,16 @@ def test_it_is_the_plain_check(seed, rate):
     wild = rng.integers(0, VOCAB_SIZE, answers.shape)
     answers = np.where(rng.random(answers.shape) < rate / 4, wild, answers).astype(np.int32)
     np.testing.assert_array_equal(check(questions, answers), is_valid_path(questions, answers))
+    shortest = check_shortest(questions, answers, lengths(questions))
+    np.testing.assert_array_equal(shortest, is_shortest_path(questions, answers))
+
+
+def test_lengths_of_paths_are_the_plain_ones():
+    questions = np.array(mazes().questions)
+    questions[1] = parse_maze("S####G" + "######" * 5)
+    questions[2] = parse_maze("SG####" + "######" * 5)
+    np.testing.assert_array_equal(lengths(questions), path_lengths(questions))
+    assert lengths(questions)[1:3].tolist() == [-1, 1]
 
 
 def test_dead_ends_are_valid_and_gaps_are_not():
@@ -113,11 +134,12 @@ def test_a_rollout_has_valid_paths_with_axes_a_unit_and_a_row(tmp_path: Path, mo
     arrays, record = store.read_result(tmp_path / "out" / "results.npz")
     assert arrays["valid_path"].dtype == bool
     assert (arrays["valid_path"] == [[True], [True], [False], [False], [False]]).all()
-    assert arrays["solved"].sum(1).tolist() == [0, 3, 0, 0, 0]
+    assert arrays["exact_match"].sum(1).tolist() == [0, 3, 0, 0, 0]
+    assert arrays["solved"].sum(1).tolist() == [3, 3, 0, 0, 0]
     assert "violations" not in arrays
     loaded = rrjax.load_results(tmp_path / "out")
     assert loaded.axes["valid_path"] == ("puzzle", "segment")
     assert "joins S to G" in loaded.units["valid_path"]
     assert record["summary"]["at_readout"]["valid_path"]["value"] == pytest.approx(0.4)
-    assert record["summary"]["at_readout"]["solved"]["value"] == pytest.approx(0.2)
+    assert record["summary"]["at_readout"]["solved"]["value"] == pytest.approx(0.4)
     assert "valid paths" in words

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -16,10 +16,13 @@ class Options:
       runs: Folders (or results.npz files) that `rrjax spectrum` wrote.
       out: Folder for figures and analysis.json; without it each run's own. Each of several runs
         gets a folder of its name in it.
+      outcome: Which of the stored outcomes of mazes, or of Sudokus without labels, counts as
+        solved; with auto the one that the spectrum was measured with.
     """
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
     out: Path | None = None
+    outcome: Literal["auto", "exact_match", "valid_path", "shortest_path", "obeys_rules"] = "auto"
 
 
 def parse(arguments: list[str]) -> Options:
@@ -34,6 +37,7 @@ def main(arguments: list[str]) -> None:
         raise ValueError("no run to analyse: give the folders that rrjax spectrum wrote")
     named = dict(_named(options.runs))
     from rrjax.experiments.analyses import analyse, check_folder, save_analyses
+    from rrjax.experiments.judging import with_outcome
     from rrjax.experiments.loading import load_results
     from rrjax.reports.spectra import comparison
     from rrjax.reports.terminal import draw_results, print_table
@@ -45,7 +49,8 @@ def main(arguments: list[str]) -> None:
             check_folder(folder, {name: loaded[name]})
     if options.out and len(named) > 1:
         check_folder(options.out, loaded)
-    analysed = {name: analyse(results) for name, results in loaded.items()}
+    judged = {name: with_outcome(results, options.outcome) for name, results in loaded.items()}
+    analysed = {name: analyse(results) for name, results in judged.items()}
     for name, run in analysed.items():
         folder = folders[name]
         for table in run.summary().tables:

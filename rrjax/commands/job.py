@@ -1,6 +1,7 @@
 """What the commands share that run an experiment on a model and puzzles."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -97,6 +98,10 @@ class Job:
     def __call__(self, arguments: list[str]) -> None:
         """Runs the experiment, prints its tables, and writes results and figures."""
         options = self.parse(arguments)
+        with _kept_types():
+            self._run(options)
+
+    def _run(self, options: Options) -> None:
         run, numbers, figures = (options[name] for name in ("run", "numbers", "figures"))
         model, puzzles = load(**options["load"])
         puzzles = self.choose(puzzles, **options["choose"])
@@ -106,6 +111,18 @@ class Job:
         experiment.check({**run, "num_puzzles": len(puzzles)}, **(numbers | figures))
         results = getattr(module, self.name)(model, puzzles, folder=folder, **run)
         show(experiment, results, folder, numbers, figures)
+
+
+@contextmanager
+def _kept_types() -> Iterator[None]:
+    """Restores JAX's setting of 64-bit types, where the process goes on, as in a notebook."""
+    import jax
+
+    before = jax.config.read("jax_enable_x64")
+    try:
+        yield
+    finally:
+        jax.config.update("jax_enable_x64", before)
 
 
 def out_option(default: str | Path) -> Function:

@@ -22,7 +22,8 @@ class Options:
     Attributes:
       out: folder to write; it must be new or empty.
       size: side of the maze, at least 5.
-      min_path: least number of moves from S to G. Much more than 3.6 times the side is rare.
+      min_path: least number of moves from S to G; without it 110, or 2.5 times a side below 30.
+        Much more than 3.6 times the side is rare.
       walls: least and greatest fraction of walls.
       num_train: number of training mazes. The default is 1000, or all of a CSV.
       num_test: number of test mazes, with the same default. None of the generated ones is a
@@ -36,7 +37,7 @@ class Options:
 
     out: Annotated[Path, tyro.conf.Positional]
     size: int = 30
-    min_path: int = 110
+    min_path: int | None = None
     walls: tuple[float, float] = (0.3, 0.5)
     num_train: int | None = None
     num_test: int | None = None
@@ -48,12 +49,14 @@ class Options:
 def main(arguments: list[str]) -> None:
     """Makes both sets and writes them."""
     options = tyro.cli(Options, args=arguments, prog="rrjax maze")
+    usual = 110 if options.size >= 30 else 5 * options.size // 2
+    min_path = usual if options.min_path is None else options.min_path
     check_new_folder(options.out)
     numbers = options.num_train, options.num_test
     total = sum(number or NUM_MAZES for number in numbers)
     with progress("mazes", total, shown=options.csv is None) as bar:
         train, test = maze_sets(
-            MazeRequest(options.size, options.min_path, options.walls),
+            MazeRequest(options.size, min_path, options.walls),
             *numbers,
             num_copies=options.augment,
             seed=options.seed,

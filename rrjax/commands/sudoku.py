@@ -23,10 +23,11 @@ class Options:
     Attributes:
       out: folder to write; it must be new or empty.
       size: side of the board.
-      num_train: number of training puzzles. The default is 1000, all of a CSV, or all puzzles of a
-        list that are not test puzzles.
-      num_test: number of test puzzles. The default is 512, all of a CSV, or a tenth of a list. No
-        board of a test puzzle is that of a training puzzle, unless they come from a CSV.
+      num_train: number of training puzzles. The default is 1000 (of size 4: 200), all of a CSV, or
+        all puzzles of a list that are not test puzzles.
+      num_test: number of test puzzles. The default is 512 (of size 4: 64), all of a CSV, or a tenth
+        of a list. No board of a test puzzle is that of a training puzzle, unless they come from a
+        CSV.
       clues: fewest and most clues. By default no clue can be removed from a puzzle.
       num_aug: random symmetric copies of each training puzzle, in one group with it.
       seed: the same seed gives the same bytes.

@@ -27,6 +27,8 @@ Kind = TypeVar("Kind")
 class Options:
     """Train a cell. A killed run goes on where it stopped when the command is given again.
 
+    A finished run goes on with a larger number of steps, if lr_min_ratio is 1.
+
     Attributes:
       data: data-set folder with `train/` and `test/` (see `rrjax sudoku`).
       out: run folder: config.json, metrics.csv, checkpoints/, models/step_N/, models/best/.
@@ -138,8 +140,9 @@ def describe(task: "TrainingTask", devices: "Sequence[Device]") -> str:
     kind = devices[0].device_kind
     return (
         f"{arch.name} of width {arch.hidden_size}, {weights:,} weights; {recipe.steps:,} steps, "
-        f"each of {task.updates_per_step()} updates of {recipe.global_batch_size} puzzles with "
-        f"{task.config.seq_len} tokens; on {len(devices)} device{'s' * (len(devices) > 1)} ({kind})"
+        f"each of {task.updates_per_step()} updates at batch size {recipe.global_batch_size}, with "
+        f"{task.config.seq_len} tokens a puzzle; on {len(devices)} "
+        f"device{'s' * (len(devices) > 1)} ({kind})"
     )
 
 

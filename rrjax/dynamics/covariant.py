@@ -17,7 +17,7 @@ from rrjax.frames import Frame, count_vectors, dimension
 
 
 @jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CovariantVectors(GrowthAlongRun):
     """The covariant Lyapunov vectors of one trajectory, with their growth and angles. A pytree.
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array
 
-from rrjax.contract import Dynamics, State, count_updates, run_segment
+from rrjax.contract import Dynamics, State, check_key, count_updates, run_segment
 from rrjax.dynamics.krylov import Vector
 from rrjax.dynamics.precision import (
     check_precision,
@@ -25,7 +25,7 @@ ROUND_OFFS = 100
 
 
 @jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Divergence(GrowthAlongRun):
     """How fast two trajectories part that are brought together after every segment. A pytree.
 
@@ -88,6 +88,7 @@ def divergence(
     """
     if not 0 < distance < float("inf"):
         raise ValueError(f"distance must be positive and finite, got {distance}")
+    check_key(key)
     start = dynamics.start(initial)
     check_precision(precision, start)
     running = in_precision(dynamics, state_precision(precision))

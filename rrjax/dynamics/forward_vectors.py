@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from rrjax.contract import Drive, Dynamics, State, run_segment
+from rrjax.contract import Brief, Drive, Dynamics, State, run_segment
 from rrjax.dynamics.precision import (
     check_precision,
     exact_products,
@@ -27,8 +27,8 @@ from rrjax.frames import Frame, as_matrix, count_vectors, orthonormalize
 
 
 @jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class ForwardVectors:
+@dataclass(frozen=True, repr=False)
+class ForwardVectors(Brief):
     """The leading forward Lyapunov vectors at a state. A pytree.
 
     Attributes:

@@ -25,7 +25,7 @@ MAX_DIMENSION = 4096
 
 
 @jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FullSpectrum(GrowthAlongRun):
     """All finite-time Lyapunov exponents of one trajectory. A pytree.
 

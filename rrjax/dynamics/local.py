@@ -11,7 +11,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from rrjax.checks import check_count
-from rrjax.contract import Drive, Dynamics, State, run_segment
+from rrjax.contract import Brief, Drive, Dynamics, State, check_key, run_segment
 from rrjax.dynamics.krylov import Dominant, Vector, dominant_eigenvalue
 from rrjax.dynamics.precision import check_precision, exact_products, linearize, transpose
 from rrjax.dynamics.tangent import check_dtypes
@@ -19,8 +19,8 @@ from rrjax.frames import random_frame
 
 
 @jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class LocalGrowth:
+@dataclass(frozen=True, repr=False)
+class LocalGrowth(Brief):
     """How one segment's Jacobian J stretches tangent vectors. A pytree; factors per segment.
 
     All values are NaN for a state that is not finite before or after the segment.
@@ -105,6 +105,7 @@ def local_growth(
         raise ValueError(f"tolerance must be positive, got {tolerance}")
     check_precision(precision, state)
     sizes = max_iterations, precision
+    check_key(key)
     return _local_growth(dynamics, state, previous, key, drive, tolerance, *sizes)
 
 

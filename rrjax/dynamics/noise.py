@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from rrjax.checks import check_count
-from rrjax.contract import Context, Dynamics, Repeat, Schedule, State, Update
+from rrjax.contract import Context, Dynamics, Repeat, Schedule, State, Update, check_key
 from rrjax.dynamics.starts import check_fields, perturb
 
 
@@ -59,6 +59,7 @@ def with_noise(
     if dynamics.drive is not None:
         raise ValueError("dynamics must have no drive: noise takes its place")
     check_count("num_segments", num_segments, least=1)
+    check_key(key)
     if fields is not None:
         check_fields(fields, dynamics.initial)
     keys = jax.vmap(lambda segment: jax.random.fold_in(key, segment))(jnp.arange(num_segments))

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.tree_util import Partial
 from jaxtyping import Array
 
-from rrjax.contract import Drive, Dynamics, State, run_segment
+from rrjax.contract import Brief, Drive, Dynamics, State, describe_sizes, run_segment
 from rrjax.dynamics.precision import check_precision, exact_products, in_precision
 from rrjax.frames import Frame, norms
 
@@ -20,8 +20,8 @@ states before and after it and the frame of tangent vectors there (None in a rol
 
 
 @jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class Trajectory:
+@dataclass(frozen=True, repr=False)
+class Trajectory(Brief):
     """What a rollout keeps. A pytree.
 
     Attributes:
@@ -38,7 +38,7 @@ class Trajectory:
     @property
     def logits(self) -> Array:
         """(segments, seq, vocab) logits of a cell's answers."""
-        return self.readout.logits
+        return self._read("logits")
 
     @property
     def answers(self) -> Array:
@@ -48,7 +48,15 @@ class Trajectory:
     @property
     def q_halt(self) -> Array:
         """(segments,) logits of "the answer is right"."""
-        return self.readout.q_halt
+        return self._read("q_halt")
+
+    def _read(self, name: str) -> Array:
+        if not hasattr(self.readout, name):
+            raise AttributeError(
+                f"the readout of these dynamics has no {name}, as that of a cell has; the "
+                f"trajectory's `readout` is {describe_sizes(self.readout)}"
+            )
+        return getattr(self.readout, name)
 
 
 def rollout(

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax.tree_util import Partial
 from jaxtyping import Array, Float
 
-from rrjax.contract import Dynamics, State
+from rrjax.contract import Brief, Dynamics, State
 from rrjax.dynamics.precision import exact_products
 from rrjax.dynamics.rollout import observe_segments, residual
 from rrjax.frames import Frame
@@ -34,8 +34,8 @@ def on_plane(origin: State, directions: Frame, coordinates: Float[Array, "2"]) -
 
 
 @jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class SettlingTime:
+@dataclass(frozen=True, repr=False)
+class SettlingTime(Brief):
     """When a run came to rest, and where. A pytree; segments count from 1.
 
     Attributes:

@@ -32,7 +32,7 @@ from rrjax.frames import Frame, orthonormalize, orthonormalize_once
 
 
 @jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Spectrum(GrowthAlongRun):
     """The finite-time Lyapunov spectrum of one trajectory. A pytree.
 

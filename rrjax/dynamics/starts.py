@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from rrjax.contract import State, named_fields
+from rrjax.contract import State, check_key, named_fields
 
 
 def perturb(
@@ -30,6 +30,7 @@ def perturb(
       A state of the same structure, shapes and dtypes. It equals z to the bit where `scale` is 0 or
       a field is not named.
     """
+    check_key(key)
     if fields is not None:
         check_fields(fields, state)
     leaves = named_fields(state)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Int
 
-from rrjax.contract import Context, Drive, Dynamics, State, Update, scan_updates
+from rrjax.contract import Brief, Context, Drive, Dynamics, State, Update, check_key, scan_updates
 from rrjax.dynamics.horizons import mean_growth
 from rrjax.dynamics.precision import exact_products, linearize
 from rrjax.frames import (
@@ -184,7 +184,7 @@ def split_drives(drives: Drive, *lengths: int) -> list[Drive]:
     ]
 
 
-class GrowthAlongRun:
+class GrowthAlongRun(Brief):
     """What the results share that measure growth along a run.
 
     Attributes:
@@ -252,6 +252,7 @@ def initial_frame(
     if (key is None) == (frame is None):
         raise ValueError("give exactly one of key and frame: it sets the initial tangent vectors")
     if frame is None:
+        check_key(key)
         _check_size(num_vectors, start, name)
         return _draw_frame(key, start, num_vectors)
     frame = jax.tree.map(jnp.asarray, frame)

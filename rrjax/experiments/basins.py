@@ -35,6 +35,7 @@ def basin(
     num_exponents: int = 0,
     seed: int = 0,
     precision: Literal["exact", "split", "tf32", "bf16"] = "exact",
+    outcome: Literal["auto", "exact_match", "valid_path", "shortest_path", "obeys_rules"] = "auto",
     folder: str | Path | None = None,
     chunk_size: int | Literal["auto"] = "auto",
     shard: str | None = None,
@@ -75,7 +76,7 @@ def basin(
             f"sigmas must hold one above 0, got {listed}; without restarts use a rollout"
         )
     place = folder, chunk_size, shard
-    job = Job(BASIN, model, puzzles, num_segments, seed, precision, *place, progress)
+    job = Job(BASIN, model, puzzles, num_segments, seed, precision, *place, progress, outcome)
     scale = float(start_scale(job.dynamics.initial))
     if scale == 0:
         raise ValueError(

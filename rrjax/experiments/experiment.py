@@ -22,6 +22,7 @@ from rrjax.dynamics.precision import (
 )
 from rrjax.experiments import reasoner
 from rrjax.experiments.chunks import Asked, ChunkSize, choose_chunk_size, chunk_advice
+from rrjax.experiments.judging import choose_judge, outcome_notes
 from rrjax.experiments.reasoner import Puzzles, Reasoner
 from rrjax.experiments.shown import Figures, Summary
 from rrjax.jobs.devices import ChunkProgram, Compute, use_cpu_devices
@@ -85,7 +86,8 @@ class Experiment:
         self.check(results.record["options"], **view)
         numbers = self.numbers(results, **view)
         first, *rest = self.tables(numbers)
-        first = first._replace(notes=[*first.notes, *self.notes(results)])
+        notes = *outcome_notes(results), *self.notes(results)
+        first = first._replace(notes=[*first.notes, *notes])
         return Summary(numbers, [first, *rest])
 
     def draw(self, results: Results, **view: Any) -> Figures:
@@ -99,7 +101,8 @@ class Job:
     """One experiment on a model and puzzles: its sweep, in a folder or in memory, and its record.
 
     Its attributes are the arguments of `rrjax.experiments.spectrum`, with the precision that `auto`
-    stands for, and `chunk`, how many items of the sweep ran together and why.
+    stands for, `judge`, which says what answers are right, and `chunk`, how many items of the sweep
+    ran together and why.
     """
 
     experiment: Experiment
@@ -112,6 +115,7 @@ class Job:
     chunk_size: Asked
     shard: str | None
     progress: bool
+    outcome: str = "auto"
     chunk: ChunkSize = field(init=False)
 
     def __post_init__(self):
@@ -120,6 +124,7 @@ class Job:
             check_count("chunk_size", self.chunk_size, least=1)
         check_seed("seed", self.seed)
         reasoner.check_puzzles(self.model, self.puzzles)
+        self.judge = choose_judge(self.model, self.puzzles, self.outcome)
         if self.shard is not None and self.folder is None:
             raise ValueError(f"shard {self.shard} needs a folder, which the jobs share")
         use_cpu_devices()  # before anything below starts JAX
@@ -165,6 +170,7 @@ class Job:
             "numerics": numeric_settings(),
             "jax": jax.__version__,
             "rrjax": version(),
+            **({"outcomes": list(self.judge.stored)} if self.judge.stored else {}),
             **facts,
         }
 
@@ -235,6 +241,7 @@ class Job:
         record = {
             "model": self.described_model,
             "answer": reasoner.answer_field(self.dynamics),
+            "outcome": self.judge.outcome,
             "puzzles": self.described_puzzles,
             "options": {**options, **shared_options},
             "chunk_size_because": self.chunk.reason,

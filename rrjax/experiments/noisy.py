@@ -7,6 +7,7 @@ from typing import Literal
 
 from rrjax.analysis.noisy import PtrmSummary, summarize_ptrm
 from rrjax.checks import check_count, check_number
+from rrjax.contract import named_fields
 from rrjax.dynamics.noise import with_noise
 from rrjax.experiments import restarts
 from rrjax.experiments.experiment import Experiment, Job
@@ -29,10 +30,11 @@ def ptrm(
     sigma: float = 0.3,
     num_runs: int = 8,
     num_segments: int = 16,
-    states: Sequence[str] = ("z_L",),
+    states: Sequence[str] | None = None,
     num_exponents: int = 1,
     seed: int = 0,
     precision: Literal["exact", "split", "tf32", "bf16"] = "exact",
+    outcome: Literal["auto", "exact_match", "valid_path", "shortest_path", "obeys_rules"] = "auto",
     folder: str | Path | None = None,
     chunk_size: int | Literal["auto"] = "auto",
     shard: str | None = None,
@@ -48,7 +50,8 @@ def ptrm(
       puzzles: The puzzles, N of them.
       sigma: Standard deviation of the noise, in the unit of the state.
       num_runs: K, the number of noisy rollouts of each puzzle.
-      states: Fields of the state that are disturbed, such as z_H z_L; none stands for all.
+      states: Fields of the state that are disturbed, such as z_H z_L; an empty list stands for
+        all. Without it z_L, or all where the state has none.
       num_exponents: Number of leading exponents measured along every rollout; 0 for none.
 
     The other arguments are those of `spectrum`.
@@ -63,7 +66,9 @@ def ptrm(
     check_count("num_runs", num_runs, least=1)
     check_number("sigma", sigma, above=0)
     place = folder, chunk_size, shard
-    job = Job(PTRM, model, puzzles, num_segments, seed, precision, *place, progress)
+    job = Job(PTRM, model, puzzles, num_segments, seed, precision, *place, progress, outcome)
+    if states is None:
+        states = ("z_L",) if "z_L" in named_fields(job.dynamics.initial) else ()
     disturb = partial(with_noise, num_segments=num_segments, fields=tuple(states) or None)
     grid = restarts.run_grid((sigma,), num_runs)
     arrays = restarts.measure(job, grid, disturb, states, num_exponents)

@@ -19,7 +19,8 @@ from rrjax.dynamics.spectrum import spectrum
 from rrjax.dynamics.starts import check_fields
 from rrjax.experiments import reasoner
 from rrjax.experiments.experiment import Job, fold_keys
-from rrjax.experiments.reasoner import Answer, Puzzles, Reasoner, read_answer
+from rrjax.experiments.judging import Judge, outcome_arrays
+from rrjax.experiments.reasoner import Answer, Puzzles, read_answer
 from rrjax.experiments.rollouts import observe_segment
 from rrjax.frames import Frame, norms
 from rrjax.keys import make_key
@@ -44,6 +45,7 @@ ARRAYS = {
     ),
     "exponents": ArraySpec((*_RUN, "exponent"), "nats per update"),
     "repeat": ArraySpec(("run",), "which noise of the same size, from 0"),
+    **outcome_arrays(*_RUN, "segment"),
 }
 
 # Branches off the seed where no puzzle's number can be: the frames are folded in at those.
@@ -105,7 +107,7 @@ def measure(
     if states:
         check_fields(states, job.dynamics.initial, "states")
     length = Measurement(job.num_segments, num_exponents, job.precision)
-    compute = partial(measure_chunk, job.model, length, disturb)
+    compute = partial(measure_chunk, job.judge, length, disturb)
     shape = len(job.puzzles.inputs), len(grid.sigma)
     identity = {
         "puzzles": job.described_puzzles["sha256"],
@@ -117,7 +119,7 @@ def measure(
     prepare = partial(prepare_runs, job.puzzles, grid, job.seed)
     arrays = job.sweep(compute, prepare, shape[0] * shape[1], num_exponents, identity)
     by_puzzle = {name: array.reshape(*shape, *array.shape[1:]) for name, array in arrays.items()}
-    return by_puzzle | grid._asdict()
+    return job.judge.with_solved(by_puzzle) | grid._asdict()
 
 
 def prepare_runs(puzzles: Puzzles, grid: RunGrid, seed: int, items: np.ndarray) -> Chunk:
@@ -131,7 +133,7 @@ def prepare_runs(puzzles: Puzzles, grid: RunGrid, seed: int, items: np.ndarray) 
 
 
 def measure_chunk(
-    model: Reasoner,
+    judge: Judge,
     measurement: Measurement,
     disturb: Disturb,
     params: Any,
@@ -140,30 +142,32 @@ def measure_chunk(
     """Returns what is kept of the runs of a chunk: the arrays of `measure`, by run."""
 
     def one(run: Chunk) -> dict[str, Array]:
-        dynamics = reasoner.bind(model, params, run.puzzle)
+        dynamics = reasoner.bind(judge.model, params, run.puzzle)
         dynamics = disturb(dynamics, key=run.key_noise, sigma=run.sigma)
         along = _along_tangents if measurement.num_exponents else _along_run
-        return along(model, measurement, dynamics, run)
+        return along(judge, measurement, dynamics, run)
 
     return jax.vmap(one)(chunk)
 
 
 def _along_run(
-    model: Reasoner, measurement: Measurement, dynamics: Dynamics, run: Chunk
+    judge: Judge, measurement: Measurement, dynamics: Dynamics, run: Chunk
 ) -> dict[str, Array]:
     """Returns what is kept of a run; on the way only numbers of each segment are held."""
-    observe = Partial(partial(observe_segment, model, False), run.puzzle, None)
+    facts = run.puzzle, judge.path_length(run.puzzle), None
+    observe = Partial(partial(observe_segment, judge), *facts)
     state, segments = observe_segments(
         dynamics, observe, measurement.num_segments, precision=measurement.precision
     )
     with exact_products():
         answer = read_answer(dynamics, state)
     drift = segments[f"drift_{reasoner.answer_field(dynamics)}"]
-    return _kept(answer, segments["solved"], segments["residual"], drift)
+    right = {name: segments[name] for name in judge.names}
+    return _kept(answer, right, segments["residual"], drift)
 
 
 def _along_tangents(
-    model: Reasoner, measurement: Measurement, dynamics: Dynamics, run: Chunk
+    judge: Judge, measurement: Measurement, dynamics: Dynamics, run: Chunk
 ) -> dict[str, Array]:
     """Returns the same with exponents; the answers of all segments are held on the way."""
     result = spectrum(
@@ -176,10 +180,10 @@ def _along_tangents(
     )
     with exact_products():
         answer = read_answer(dynamics, result.state)
-    solved = reasoner.is_solved(model, result.observed["answers"], run.puzzle.labels)
+    right = judge(run.puzzle, judge.path_length(run.puzzle), result.observed["answers"])
     residual = whole_norm(result.drift) / whole_norm(result.observed["sizes"])
     drift = named_fields(result.drift)[reasoner.answer_field(dynamics)]
-    kept = _kept(answer, solved, residual, drift)
+    kept = _kept(answer, right, residual, drift)
     return kept | {"exponents": result.exponents.astype(jnp.float32)}
 
 
@@ -189,14 +193,16 @@ def _observe_answer_and_size(
     return {"answers": _tokens(read_answer(dynamics, after)), "sizes": norms(after)}
 
 
-def _kept(answer: Answer, solved: Array, residual: Array, drift: Array) -> dict[str, Array]:
+def _kept(
+    answer: Answer, right: dict[str, Array], residual: Array, drift: Array
+) -> dict[str, Array]:
     numbers = {
         "q_halt": answer.q_halt,
         "residual": residual[-DRIFT_WINDOW:].mean(),
         "late_drift": drift[-DRIFT_WINDOW:].mean(),
     }
     narrow = {name: number.astype(jnp.float32) for name, number in numbers.items()}
-    return narrow | {"solved": solved, "answers": _tokens(answer)}
+    return narrow | right | {"answers": _tokens(answer)}
 
 
 def _tokens(answer: Answer) -> Array:

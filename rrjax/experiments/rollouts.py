@@ -17,13 +17,13 @@ from rrjax.checks import check_number
 from rrjax.contract import Dynamics, State, named_fields
 from rrjax.dynamics.rollout import drift, observe_segments, residual
 from rrjax.experiments.experiment import Experiment, Job, check_readout, chosen_readout
-from rrjax.experiments.reasoner import Puzzles, Reasoner, bind, is_solved, read_answer, take
-from rrjax.outcomes import VALID_PATH, changed_clues, is_valid_path, violations
+from rrjax.experiments.judging import Judge, outcome_arrays
+from rrjax.experiments.reasoner import Puzzles, Reasoner, bind, read_answer, take
+from rrjax.outcomes import changed_clues, violations
 from rrjax.plots.canvas import Draw
 from rrjax.plots.rollouts import accuracy_against_compute, survival_of_failures
 from rrjax.puzzles import PuzzleSet
 from rrjax.puzzles.batch import IGNORE_LABEL, Batch
-from rrjax.puzzles.maze import maze_size
 from rrjax.puzzles.sudoku import geometry, size_of
 from rrjax.reports import rollouts as report
 from rrjax.results.axes import ArraySpec
@@ -34,12 +34,12 @@ _UNITS = {
     "token_accuracy": "share of the known tokens that are right",
     "violations": "digits missing in rows, columns and boxes",
     "changed_clues": "clues that the answer does not keep",
-    VALID_PATH: "whether the answer joins S to G and changes nothing else",
     "q_halt": "logit of 'the answer is right'",
     "residual": "norm of the change over a segment / norm of the state after it",
     "drift_": "norm of the change of a state over a segment",
 }
-ARRAYS = {name: ArraySpec(("puzzle", "segment"), unit) for name, unit in _UNITS.items()}
+_AXES = ("puzzle", "segment")
+ARRAYS = {name: ArraySpec(_AXES, unit) for name, unit in _UNITS.items()} | outcome_arrays(*_AXES)
 
 
 def rollout(
@@ -49,6 +49,7 @@ def rollout(
     num_segments: int = 256,
     seed: int = 0,
     precision: Literal["exact", "split", "tf32", "bf16"] = "exact",
+    outcome: Literal["auto", "exact_match", "valid_path", "shortest_path", "obeys_rules"] = "auto",
     folder: str | Path | None = None,
     chunk_size: int | Literal["auto"] = "auto",
     shard: str | None = None,
@@ -68,28 +69,29 @@ def rollout(
     Returns:
       Arrays (N, segments): `solved` booleans; float32 `token_accuracy` (NaN where no answer is
       known), `q_halt`, `residual`, and `drift_z_H` and so on. Sudokus also have int16 `violations`
-      and `changed_clues`, which need no solution: both are 0 for a valid answer alone. Mazes have
-      booleans `valid_path`, which need none either.
+      and `changed_clues`, which need no solution: both are 0 for a valid answer alone. Mazes and
+      Sudokus without labels also have the outcomes by name, in booleans.
 
     Raises:
       ValueError: The puzzles or sizes do not fit the model, or the folder holds another run.
     """
     place = folder, chunk_size, shard
-    job = Job(ROLLOUT, model, puzzles, num_segments, seed, precision, *place, progress)
-    compute = partial(_measure, job, _are_mazes(puzzles))
+    job = Job(ROLLOUT, model, puzzles, num_segments, seed, precision, *place, progress, outcome)
+    compute = partial(_measure, job)
     shared = (getattr(model, "params", ()), sudoku_units(puzzles))
     identity = {"puzzles": job.described_puzzles["sha256"]}
     prepare, number = partial(take, puzzles), len(puzzles.inputs)
     arrays = job.sweep(compute, prepare, number, 0, identity, shared)
-    return job.results(arrays, {}, clock="segment")
+    return job.results(job.judge.with_solved(arrays), {}, clock="segment")
 
 
-def _measure(job: Job, mazes: bool, shared: tuple[Any, Any], chunk: Batch) -> dict[str, Array]:
+def _measure(job: Job, shared: tuple[Any, Any], chunk: Batch) -> dict[str, Array]:
     params, units = shared
 
     def one(puzzle: Batch) -> dict[str, Array]:
         dynamics = bind(job.model, params, puzzle)
-        observe = Partial(partial(observe_segment, job.model, mazes), puzzle, units)
+        facts = puzzle, job.judge.path_length(puzzle), units
+        observe = Partial(partial(observe_segment, job.judge), *facts)
         precision = job.precision
         return observe_segments(dynamics, observe, job.num_segments, precision=precision)[1]
 
@@ -97,9 +99,9 @@ def _measure(job: Job, mazes: bool, shared: tuple[Any, Any], chunk: Batch) -> di
 
 
 def observe_segment(
-    model: Reasoner,
-    mazes: bool,
+    judge: Judge,
     puzzle: Batch,
+    path_length: Array | None,
     units: Array | None,
     dynamics: Dynamics,
     before: State,
@@ -108,8 +110,8 @@ def observe_segment(
 ) -> dict[str, Array]:
     """Returns numbers of one segment, in float32 and narrow integers, since there may be millions.
 
-    `mazes` says that answers are paths through a maze, `units` are the (3n, n) cells of the rows,
-    columns and boxes of a Sudoku.
+    `path_length` is that of the judge, `units` are the (3n, n) cells of the rows, columns and boxes
+    of a Sudoku.
     """
     answer = read_answer(dynamics, after)
     tokens, known = answer.logits.argmax(-1), puzzle.labels != IGNORE_LABEL
@@ -121,10 +123,8 @@ def observe_segment(
         "residual": residual(before, after),
     }
     kept = {name: number.astype(jnp.float32) for name, number in numbers.items()}
-    kept["solved"] = is_solved(model, tokens, puzzle.labels)
-    if mazes:
-        kept[VALID_PATH] = is_valid_path(puzzle.inputs, tokens)
-    elif units is not None:
+    kept |= judge(puzzle, path_length, tokens)
+    if units is not None:
         kept["violations"] = violations(tokens, units)
         kept["changed_clues"] = changed_clues(puzzle.inputs, tokens)
     return kept
@@ -136,12 +136,6 @@ def sudoku_units(puzzles: Puzzles) -> np.ndarray | None:
         return None
     size = size_of(puzzles.metadata.seq_len, puzzles.metadata.vocab_size)
     return None if size is None else geometry(size).units
-
-
-def _are_mazes(puzzles: Puzzles) -> bool:
-    if not isinstance(puzzles, PuzzleSet):
-        return False
-    return maze_size(puzzles.metadata.seq_len, puzzles.metadata.vocab_size) is not None
 
 
 def check(

@@ -20,6 +20,7 @@ from rrjax.dynamics.slices import on_plane, settling_time
 from rrjax.dynamics.spectrum import spectrum
 from rrjax.dynamics.starts import start_scale
 from rrjax.experiments.experiment import Experiment, Job
+from rrjax.experiments.judging import judge_on_host, outcome_arrays
 from rrjax.experiments.reasoner import Puzzles, Reasoner, bind, read_answer, token_type
 from rrjax.frames import Frame, dimension, random_frame
 from rrjax.keys import fixed_generator, make_key
@@ -48,6 +49,7 @@ ARRAYS = {
     ),
     "finite": ArraySpec(_POINT, "whether the last residual is a finite number"),
     "solved": ArraySpec(_POINT, "whether the last answer is right"),
+    **outcome_arrays(*_POINT),
     "exponents": ArraySpec((*_POINT, "exponent"), "nats per update"),
     "fli": ArraySpec(_POINT, "nats"),
     "distinct_answers": ArraySpec(("answer", "cell"), "token"),
@@ -83,11 +85,12 @@ def slice(
     directions: Literal["random", "lyapunov"] = "random",
     direction_segments: int = 4,
     num_segments: int = 32,
-    rest_segments: int = 4,
+    rest_segments: int | None = None,
     residual: float = 0.01,
     num_exponents: int = 0,
     seed: int = 0,
     precision: Literal["exact", "split", "tf32", "bf16"] = "exact",
+    outcome: Literal["auto", "exact_match", "valid_path", "shortest_path", "obeys_rules"] = "auto",
     folder: str | Path | None = None,
     chunk_size: int | Literal["auto"] = "auto",
     shard: str | None = None,
@@ -106,7 +109,8 @@ def slice(
       directions: u and v are random, or the two forward Lyapunov vectors at z0, along which the
         first segments stretch most.
       direction_segments: Number of those first segments; random directions have none.
-      rest_segments: An answer that is the same over so many last steps is settled.
+      rest_segments: An answer that is the same over so many last steps is settled; without it 4,
+        or as many as the run has.
       residual: Below this relative residual a state is at rest.
       num_exponents: k, the number of leading Lyapunov exponents of each start, which then also has
         the fast Lyapunov indicator, at 1 + k times the cost; 0 for none.
@@ -128,7 +132,10 @@ def slice(
     check_number("residual", residual, above=0)
     check_choice("directions", directions, Directions)
     check_count("direction_segments", direction_segments, least=1)
+    check_count("num_segments", num_segments, least=2)
     check_count("rest_segments", rest_segments, least=1)
+    if rest_segments is None:
+        rest_segments = min(4, num_segments - 1)
     if not rest_segments < num_segments:
         rule = f"be fewer than the {num_segments} segments of the run"
         refuse("rest_segments", rule, rest_segments)
@@ -136,7 +143,7 @@ def slice(
     if len(puzzles.inputs) != 1:
         raise ValueError(f"a slice is of one puzzle, such as puzzles[5]; got {len(puzzles.inputs)}")
     place = folder, chunk_size, shard
-    job = Job(SLICE, model, puzzles, num_segments, seed, precision, *place, progress)
+    job = Job(SLICE, model, puzzles, num_segments, seed, precision, *place, progress, outcome)
     with fixed_generator():
         key_plane, key_frame = jax.random.split(make_key(seed))
         plane = _make_plane(job.dynamics, key_plane, grid, extent, directions, direction_segments)
@@ -162,7 +169,8 @@ def slice(
         "direction_segments": plane.facts.get("segments"),
     }
     points = job.sweep(compute, prepare, grid**2, num_exponents, identity, shared)
-    arrays = _describe_points(points, puzzle, plane, num_segments - rest_segments)
+    right = _judge_answers(job, points["answers"])
+    arrays = _describe_points(points, right, plane, num_segments - rest_segments)
     rest = {"direction_segments": direction_segments, "rest_segments": rest_segments}
     facts = {"clock": "segment", "scale": plane.scale, "directions": plane.facts}
     return job.results(arrays, options | rest, **facts)
@@ -228,40 +236,48 @@ def _measure(
     return jax.vmap(one)(chunk)
 
 
-def _describe_points(points: Arrays, puzzle: Batch, plane: Plane, last_change: int) -> Arrays:
+def _judge_answers(job: Job, answers: np.ndarray) -> Arrays:
+    """Returns by name which answers (G², seq) are right; nothing where that cannot be known."""
+    if not job.judge.stored and (job.first_puzzle.labels == IGNORE_LABEL).all():
+        return {}
+    return job.judge.with_solved(judge_on_host(job.judge, job.first_puzzle, answers))
+
+
+def _describe_points(points: Arrays, right: Arrays, plane: Plane, last_change: int) -> Arrays:
     """Returns the arrays of the result: points (G², ...) on the grid, and answers by their index.
 
-    An answer is settled if it does not change after the segment `last_change`.
+    `right` says which answers are right. An answer is settled if it does not change after the
+    segment `last_change`.
     """
     answers, finite = points["answers"], np.isfinite(points["residual"])
     index, distinct = answer_classes(answers, finite & (points["answer_at"] <= last_change))
     by_point = {name: array for name, array in points.items() if name != "answers"}
     by_point |= {"answer_index": index.astype(np.int32), "finite": finite}
-    known = puzzle.labels != IGNORE_LABEL
-    if known.any():
-        by_point["solved"] = finite & (answers == puzzle.labels)[:, known].all(axis=1)
+    by_point |= {name: finite & array for name, array in right.items()}
     size = len(plane.coordinates)
     arrays = {name: array.reshape(size, size, *array.shape[1:]) for name, array in by_point.items()}
     arrays |= {"a": plane.coordinates, "b": plane.coordinates, "distinct_answers": distinct}
-    if known.any():
-        arrays["answer_solved"] = (distinct == puzzle.labels)[:, known].all(axis=1)
+    if "solved" in by_point:
+        firsts = [(index == row).argmax() for row in range(len(distinct))]
+        arrays["answer_solved"] = by_point["solved"][firsts]
     directions = named_fields(plane.directions)
     return arrays | {f"direction_{name}": np.asarray(leaf) for name, leaf in directions.items()}
 
 
-def check(options: Mapping[str, Any], box_size: int = 5) -> None:
+def check(options: Mapping[str, Any], box_size: int | None = None) -> None:
     """Refuses boxes that do not fit the grid."""
     grid = options["grid"]
-    if not 2 <= box_size <= grid:
+    if box_size is not None and not 2 <= box_size <= grid:
         refuse("box_size", f"lie in 2..{grid}, the starts along an axis", box_size)
 
 
-def numbers(results: Results, box_size: int = 5) -> SliceSummary:
+def numbers(results: Results, box_size: int | None = None) -> SliceSummary:
     """Returns who settles where, and how mixed the basins are.
 
     Args:
       results: The slice.
-      box_size: Number of starts along the edge of the boxes of the basin entropy.
+      box_size: Number of starts along the edge of the boxes of the basin entropy; without it 5, or
+        as many as the grid has.
     """
     options = results.record["options"]
     return summarize_slice(
@@ -269,7 +285,7 @@ def numbers(results: Results, box_size: int = 5) -> SliceSummary:
         options["num_segments"],
         options["rest_segments"],
         options["residual"],
-        box_size,
+        box_size or min(5, options["grid"]),
     )
 
 

@@ -18,7 +18,8 @@ from rrjax.dynamics.spectrum import spectrum as measure_spectrum
 from rrjax.experiments import attribution as vectors
 from rrjax.experiments import certificates
 from rrjax.experiments.experiment import Experiment, Job, fold_keys, precision_notes
-from rrjax.experiments.reasoner import Puzzles, Reasoner, bind, is_solved, read_answer, take
+from rrjax.experiments.judging import outcome_arrays
+from rrjax.experiments.reasoner import Puzzles, Reasoner, bind, read_answer, take
 from rrjax.frames import Frame, dimension
 from rrjax.keys import make_key
 from rrjax.plots.board import unstable_cells
@@ -49,6 +50,7 @@ ARRAYS = (
         ),
         "inputs": ArraySpec(("puzzle", "cell"), "token"),
     }
+    | outcome_arrays("puzzle", "segment")
     | vectors.ARRAYS
     | certificates.ARRAYS
 )
@@ -64,6 +66,7 @@ def spectrum(
     precision: Literal["auto", "exact", "split", "tf32", "bf16"] = "auto",
     attribution: bool = False,
     num_certified: int | None = None,
+    outcome: Literal["auto", "exact_match", "valid_path", "shortest_path", "obeys_rules"] = "auto",
     folder: str | Path | None = None,
     chunk_size: int | Literal["auto"] = "auto",
     shard: str | None = None,
@@ -86,6 +89,10 @@ def spectrum(
       attribution: Also keep where the leading vectors lie, by state, token and segment.
       num_certified: Number of puzzles, solved and failed ones alike, whose exponents are held
         against float64 along the same states; without it 4, or none where products are exact.
+      outcome: Which answers count as right: the labelled one (exact_match), any valid_path or
+        shortest_path through a maze, any board that obeys_rules of Sudoku. With auto it is a
+        shortest path in mazes, the rules in Sudokus of which some have no label, and the label
+        elsewhere. Results of mazes hold all three, and another choice runs nothing again.
       folder: Folder for chunks and results; None keeps all in memory.
       chunk_size: Number of runs that are computed together, at most all of them. With auto a folder
         goes on with the number it began with; a new run takes what fits the cache of a processor,
@@ -98,7 +105,8 @@ def spectrum(
     Returns:
       `exponents` (N, k) in nats per update, `log_growth` (N, updates, k) in nats; `drift_z_H` and
       so on (N, segments); `inputs` and `answers` (N, seq) tokens; `solved_by_segment`
-      (N, segments); `solved`, `finite`, `failed_at` and `q_halt` (N,). With attribution also
+      (N, segments); `solved`, `finite`, `failed_at` and `q_halt` (N,). Mazes and Sudokus without
+      labels also have the outcomes by name, (N, segments) booleans. With attribution also
       `participation_z_H` and so on (N, segments, k, tokens), `answers_by_segment`
       (N, segments, seq) and `labels` (N, seq). With a certificate also `certified` (c,) puzzles,
       their `tangent_error` (c, k), `lambda1_of_exact_states` and `lambda1_of_states` (c,).
@@ -108,7 +116,7 @@ def spectrum(
     """
     check_count("num_exponents", num_exponents, least=1)
     place = folder, chunk_size, shard
-    job = Job(SPECTRUM, model, puzzles, num_segments, seed, precision, *place, progress)
+    job = Job(SPECTRUM, model, puzzles, num_segments, seed, precision, *place, progress, outcome)
     num_to_certify = certificates.number_to_certify(job, num_certified)
     key = make_key(seed)
 
@@ -120,6 +128,7 @@ def spectrum(
     number = len(puzzles.inputs)
     identity = {"puzzles": job.described_puzzles["sha256"], **options}
     arrays = job.sweep(compute, prepare, number, num_exponents, identity)
+    arrays = job.judge.with_solved(arrays, "solved_by_segment")
     arrays |= {"solved": arrays["solved_by_segment"][:, -1], "inputs": _narrow_inputs(puzzles)}
     chosen = certificates.choose_puzzles(arrays["solved"], arrays["finite"], num_to_certify)
     arrays |= certificates.certificate(job, num_exponents, chosen)
@@ -150,7 +159,7 @@ def _measure(
         last = read_answer(dynamics, result.state)
         answers = result.observed["answers_by_segment"]
         kept = {
-            "solved_by_segment": is_solved(job.model, answers, puzzle.labels),
+            **job.judge(puzzle, job.judge.path_length(puzzle), answers),
             "exponents": result.exponents,
             "log_growth": result.log_growth,
             "answers": last.logits.argmax(-1),

@@ -5,7 +5,10 @@ print. Figures are made without pyplot: no window, no global state.
 """
 
 import io
+import os
+import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -40,12 +43,32 @@ FAILED = Look("failed", "#D55E00", "////", "--", "s")
 def new_figure(width: float, height: float) -> "Figure":
     """Returns an empty figure of so many inches."""
     try:
+        _import_matplotlib()
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             "figures need matplotlib: pip install 'rrjax[viz]'", name=error.name
         ) from error
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def _import_matplotlib() -> None:
+    """Imports matplotlib, also where `MPLBACKEND` names a backend that is not there.
+
+    A program that a notebook starts inherits the notebook's backend. Figures without a window need
+    none.
+    """
+    backend = os.environ.get("MPLBACKEND")
+    if backend is None or "matplotlib" in sys.modules:
+        return
+    del os.environ["MPLBACKEND"]
+    try:
+        import matplotlib
+
+        with suppress(ValueError):
+            matplotlib.rcParams["backend"] = backend
+    finally:
+        os.environ["MPLBACKEND"] = backend
 
 
 def new_panels(width: float, height: float, rows: int, columns: int, **options: Any) -> np.ndarray:

@@ -82,13 +82,13 @@ def check_questions(questions: ArrayLike) -> np.ndarray:
 def check_mazes(mazes: Mazes, source: str) -> None:
     """Refuses mazes (number, n * n) that are none, and answers that change a wall, S or G.
 
-    An answer need not be a shortest path.
+    An answer need not be a shortest path, and an answer of 0 alone is one that is not known.
     """
     try:
         questions, answers = _check_pair(*mazes)
         if questions.ndim != 2 or not len(questions):
             raise ValueError(f"expected (number >= 1, n * n), found {questions.shape}")
-        kept = _kept(questions, answers)
+        kept = _kept(questions, answers) | ~answers.any(axis=1, keepdims=True)
         if not kept.all():
             maze, cell = np.argwhere(~kept)[0].tolist()
             raise ValueError(

@@ -21,7 +21,8 @@ def build_mazes(mazes: Mazes, num_copies: int = 1, source: str = "mazes") -> Puz
     """Returns a set of mazes, each as a group of its images under the first symmetries.
 
     Args:
-        mazes: Questions and answers (number, n * n).
+        mazes: Questions and answers (number, n * n); an answer of 0 alone is unknown, and gives no
+            label.
         num_copies: 1 for the mazes alone, 8 for all symmetries of the square.
         source: Where the mazes come from, for messages.
 

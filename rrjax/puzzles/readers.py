@@ -21,6 +21,8 @@ def read(path: str | Path, split: str = "test", max_puzzles: int | None = None) 
 
     Returns:
         Set of puzzles; solutions that a list or CSV of Sudokus does not give come from the solver.
+        Sudokus with several solutions and mazes without answers have no labels: their answers are
+        judged by the rules.
 
     Raises:
         ValueError: There is nothing there, or it is in none of these formats.
@@ -30,10 +32,10 @@ def read(path: str | Path, split: str = "test", max_puzzles: int | None = None) 
         return read_folder(path, split)[:max_puzzles]
     _, line = first_line(path)
     if is_header(line) and _holds_mazes(path):
-        listing = text_files.read_maze_csv(path, max_puzzles)
+        listing = text_files.read_mazes(path, max_puzzles)
         return build_mazes(Mazes(listing.questions, listing.answers), source=str(path))
     listing = text_files.read_sudokus(path, max_puzzles)
-    return build_sudokus(text_files.fill_solutions(listing), source=str(path))
+    return build_sudokus(text_files.fill_unique_solutions(listing), source=str(path))
 
 
 def _holds_mazes(path: Path) -> bool:

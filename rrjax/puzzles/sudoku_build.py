@@ -13,6 +13,7 @@ from rrjax.puzzles.sudoku_symmetry import apply_to_tokens, random_symmetries
 from rrjax.puzzles.text_files import choose_from_folder, fill_solutions, read_csv
 
 NUM_TRAIN, NUM_TEST = 1000, 512
+NUM_SMALL_TRAIN, NUM_SMALL_TEST = 200, 64  # of 4x4, of which not many more differ
 _MAX_ROUNDS = 10
 
 
@@ -22,7 +23,8 @@ def build_sudokus(
     """Returns a set of Sudokus, each followed by `num_aug` random symmetric copies.
 
     Args:
-        puzzles: Boards and solutions (number, n * n).
+        puzzles: Boards and solutions (number, n * n); a solution of 0 alone is unknown, and gives
+            no label.
         num_aug: Copies per puzzle; they form one group with it.
         seed: The copies of puzzle i depend on (seed, i) alone.
         source: Where the puzzles come from, for messages.
@@ -39,12 +41,14 @@ def build_sudokus(
             f"{source}: expected boards and solutions (number >= 1, n * n), "
             f"found {boards.shape} and {solutions.shape}"
         )
-    wrong = ~(respects_givens(boards, solutions) & is_solved(solutions))
+    known = solutions.any(axis=1)
+    wrong = known & ~(respects_givens(boards, solutions) & is_solved(solutions))
     if wrong.any():
         raise ValueError(f"{source}: puzzle {wrong.argmax()} does not have the solution given")
     check_count("num_aug", num_aug)
     check_seed("seed", seed)
     tokens = np.stack([boards, solutions], axis=1).astype(np.int32) + 1
+    tokens[~known, 1] = 0
     copies = _augmented(tokens, num_aug, seed)  # (number * (1 + num_aug), 2, n * n)
     vocab_size = board_size(boards) + 2
     return set_of_groups(copies[:, 0], copies[:, 1], 1 + num_aug, vocab_size, source)
@@ -83,8 +87,9 @@ def sudoku_sets(
             "min_rating chooses among them"
         )
     if csv is None:
-        train = generate_sudokus(size, NUM_TRAIN if num_train is None else num_train, seed, clues)
-        wanted = NUM_TEST if num_test is None else num_test
+        usual = (NUM_SMALL_TRAIN, NUM_SMALL_TEST) if size == 4 else (NUM_TRAIN, NUM_TEST)
+        train = generate_sudokus(size, usual[0] if num_train is None else num_train, seed, clues)
+        wanted = usual[1] if num_test is None else num_test
         test = _new_puzzles(size, wanted, seed, clues, train)
     else:
         read = partial(read_csv, min_rating=min_rating)

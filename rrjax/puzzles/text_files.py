@@ -94,14 +94,28 @@ def read_sudokus(path: str | Path, max_puzzles: int | None = None) -> Listing:
 
 
 def read_maze_csv(path: str | Path, max_puzzles: int | None = None) -> Listing:
-    """Reads mazes and their answers from a CSV, n * n characters of "# SGo" each.
+    """Reads mazes and their answers as `read_mazes` does, and needs an answer of every maze.
+
+    Raises:
+        ValueError: As `read_mazes`, or a maze comes without an answer.
+    """
+    listing = read_mazes(path, max_puzzles)
+    for index in np.flatnonzero(~listing.answers.any(axis=1)).tolist():
+        raise ValueError(
+            f"{path}, line {listing.lines[index]}: expected a maze with its answer, found none"
+        )
+    return listing
+
+
+def read_mazes(path: str | Path, max_puzzles: int | None = None) -> Listing:
+    """Reads mazes, and answers where there are any, from a CSV: n * n characters of "# SGo" each.
 
     The official header is `source,question,answer,rating`. An answer must keep walls, S and G. It
     need not be a shortest path (`is_shortest_path`): the official labels are taken as they are.
 
     Raises:
-        ValueError: An unknown header or one without answers, a row with another number of fields,
-            another size than the first, or a wrong maze or answer.
+        ValueError: An unknown header, a row with another number of fields, another size than the
+            first, or a wrong maze or answer.
     """
     path = Path(path)
     listing = _listing(path, islice(_maze_entries(path), max_puzzles), parse_maze)
@@ -153,17 +167,35 @@ def fill_solutions(listing: Listing) -> Puzzles:
     Raises:
         ValueError: Such a puzzle has no solution, or several.
     """
+    puzzles = fill_unique_solutions(listing)
+    for index in np.flatnonzero(~puzzles.solutions.any(axis=1)).tolist():
+        raise _refusal(listing, index, "several")
+    return puzzles
+
+
+def fill_unique_solutions(listing: Listing) -> Puzzles:
+    """Returns the Sudokus of a listing, with a solution wherever there is just one.
+
+    The solution of a puzzle that has several, and came without one, is all 0.
+
+    Raises:
+        ValueError: A puzzle has no solution.
+    """
     solutions = listing.answers.copy()
     for index in np.flatnonzero(~solutions.any(axis=1)).tolist():
         count, solution, _ = solve_sudoku(listing.questions[index])
-        if solution is None or count > 1:
-            raise ValueError(
-                f"{listing.path}, line {listing.lines[index]}: expected a puzzle with one "
-                f"solution, found {'several' if count else 'none'} for "
-                f"{compact_board(listing.questions[index])}"
-            )
-        solutions[index] = solution
+        if solution is None:
+            raise _refusal(listing, index, "none")
+        if count == 1:
+            solutions[index] = solution
     return Puzzles(listing.questions.astype(np.int32), solutions.astype(np.int32))
+
+
+def _refusal(listing: Listing, index: int, number: str) -> ValueError:
+    return ValueError(
+        f"{listing.path}, line {listing.lines[index]}: expected a puzzle with one solution, found "
+        f"{number} for {compact_board(listing.questions[index])}"
+    )
 
 
 def _list_entries(path: Path) -> Iterator[_Entry]:
@@ -199,9 +231,7 @@ def _rating(path: Path, line: int, text: str) -> float:
 
 def _maze_entries(path: Path) -> Iterator[_Entry]:
     for line, question, answer, _ in csv_rows(path):
-        if not answer:
-            raise ValueError(f"{path}, line {line}: expected a maze with its answer, found none")
-        yield line, question, answer
+        yield line, question, answer or ""
 
 
 def _listing(path: Path, entries: Iterable[_Entry], parse: Callable[[str], np.ndarray]) -> Listing:

@@ -39,12 +39,12 @@ def _print(table: Table, console: Console) -> None:
 def draw_results(folder: Path, figures: Mapping[str, Draw]) -> None:
     """Draws all figures of a folder's results, saves them as NAME.png, and says where they are.
 
-    Without matplotlib it says that there is no figure; the results are whole without them.
+    Where matplotlib is missing or broken it says so; the results are whole without figures.
     """
     article, plural = ("a ", "") if len(figures) == 1 else ("", "s")
     try:
         drawn = {name: draw() for name, draw in figures.items()}
-    except ModuleNotFoundError as error:
+    except ImportError as error:
         print(f"no figure{plural}: {error}; results are in {folder}", file=sys.stderr)
         return
     for name, figure in drawn.items():

@@ -41,7 +41,7 @@ class Experiment(Protocol):
 class Results(Mapping[str, np.ndarray]):
     """The arrays of one result by name, and its record.
 
-    `results.exponents` and `results["exponents"]` are the same NumPy array; `repr(results)` says
+    `results.exponents` and `results["exponents"]` are the same NumPy array; `print(results)` shows
     how the result was made and what is in it.
 
     Attributes:
@@ -85,6 +85,11 @@ class Results(Mapping[str, np.ndarray]):
         return len(self.arrays)
 
     def __repr__(self) -> str:
+        model = f" of {self.record['model']['name']}" if "model" in self.record else ""
+        shapes = ", ".join(f"{name} {array.shape}" for name, array in self.arrays.items())
+        return f"Results({self.record['experiment']}{model}: {shapes})"
+
+    def __str__(self) -> str:
         lines = [f"  {name}: {self._describe(name)}" for name in self]
         return "\n".join([self.how_made, f"{self.path or 'in memory'} holds", *lines])
 

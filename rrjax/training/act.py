@@ -83,8 +83,11 @@ def segment_with_gradient(dynamics: Dynamics, state: State) -> State:
     head, tail = split_last(dynamics.schedule, dynamics.gradient_updates)
     state = jax.lax.stop_gradient(state)
     state = run_updates(head, jax.lax.stop_gradient(dynamics), state, None)
-    for update in updates(tail):
-        state = jax.checkpoint(update, policy=STORED)(dynamics.context, state, None)
+    last = list(updates(tail))
+    # a single update would be computed again as a whole, which takes time and saves no memory
+    recomputed = partial(jax.checkpoint, policy=STORED) if len(last) > 1 else lambda update: update
+    for update in last:
+        state = recomputed(update)(dynamics.context, state, None)
     return state
 
 

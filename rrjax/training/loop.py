@@ -52,6 +52,8 @@ def train(
 ) -> dict[str, float]:
     """Trains a cell, resuming where an earlier run of the same task in `folder` stopped.
 
+    A run of fewer steps goes on if its learning rate does not depend on their number.
+
     Writes `config.json`, `metrics.csv`, `checkpoints/`, `models/step_N/` and `models/best/` (of ARC
     with their `submission.json`), `puzzles/` with the test set where it is small enough in kind
     (Sudoku, Maze), `floss.csv` where the recipe has flossing, and what `settings` asks for. The

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -18,10 +19,14 @@ from rrjax.store import (
     format_entry,
     hold_folder,
     read_json,
+    write_json,
 )
+from rrjax.store.records import plain
 from rrjax.training import logs
 from rrjax.training.settings import LoopSettings
 from rrjax.training.task import TrainingTask
+
+CONFIG = "config.json"
 
 
 @contextmanager
@@ -31,7 +36,8 @@ def held_by_job(task: TrainingTask, settings: LoopSettings, folder: Path) -> Ite
     The first process takes the folder. The others wait for it, and stop where it was refused.
 
     Raises:
-      ValueError: if the folder holds another run or anything else, or another job works in it.
+      ValueError: if the folder holds another run or anything else, another job works in it, or the
+        run has fewer steps and cannot go on.
     """
     refusal = None
     with ExitStack() as stack:
@@ -39,6 +45,7 @@ def held_by_job(task: TrainingTask, settings: LoopSettings, folder: Path) -> Ite
             try:
                 _claim(task, settings, folder)
                 stack.enter_context(hold_folder(folder, "trained"))
+                _prolong(task, folder / CONFIG)
                 _keep_puzzles(task, folder)
             except (OSError, ValueError) as error:
                 refusal = error
@@ -52,16 +59,49 @@ def held_by_job(task: TrainingTask, settings: LoopSettings, folder: Path) -> Ite
 
 
 def _claim(task: TrainingTask, settings: LoopSettings, folder: Path) -> None:
-    record = folder / "config.json"
+    record, identity = folder / CONFIG, task.identity()
     if record.is_file():
-        check_format(read_json(record), *logs.RUN_FORMAT, record)
+        content = read_json(record)
+        check_format(content, *logs.RUN_FORMAT, record)
+        if _is_shorter_run(content, task):
+            _check_prolonged(content, task, folder)
+            identity = content["identity"]
     description = {
         **format_entry(*logs.RUN_FORMAT),
         "loop": asdict(settings),
         "num_weights": task.num_weights(),
         "made_by": describe_run(),
     }
-    claim_folder(folder, record.name, task.identity(), description)
+    claim_folder(folder, record.name, identity, description)
+
+
+def _is_shorter_run(record: dict[str, Any], task: TrainingTask) -> bool:
+    """Returns whether a record is of the same run, but for a smaller number of steps."""
+    steps = record["identity"]["recipe"]["steps"]
+    recipe = asdict(replace(task.recipe, steps=steps))
+    same = plain({**task.identity(), "recipe": recipe}) == record["identity"]
+    return same and steps < task.recipe.steps
+
+
+def _check_prolonged(record: dict[str, Any], task: TrainingTask, folder: Path) -> None:
+    """Refuses more steps for a run whose first steps would have been others."""
+    ratio, steps = task.recipe.lr_min_ratio, record["identity"]["recipe"]["steps"]
+    if ratio != 1:
+        raise ValueError(
+            f"{folder} holds a run of {steps:,} steps, which cannot go on to "
+            f"{task.recipe.steps:,}: its learning rate falls until the last step (lr_min_ratio "
+            f"{ratio:g}), so that a longer run differs from the first steps on; choose another "
+            "--out, or train with lr_min_ratio 1"
+        )
+
+
+def _prolong(task: TrainingTask, path: Path) -> None:
+    """Writes the larger number of steps of a run that goes on."""
+    record = read_json(path)
+    if _is_shorter_run(record, task):
+        before = *record.get("prolonged_from", ()), record["identity"]["recipe"]["steps"]
+        identity = plain(task.identity())
+        write_json(path, {**record, "identity": identity, "prolonged_from": before})
 
 
 def _keep_puzzles(task: TrainingTask, folder: Path) -> None:

@@ -22,9 +22,11 @@ from rrjax.dynamics.rollout import observe_segments
 from rrjax.dynamics.spectrum import spectrum
 from rrjax.experiments import restarts
 from rrjax.experiments.basins import perturbed
+from rrjax.experiments.judging import Judge
 from rrjax.experiments.rollouts import observe_segment
 from rrjax.jobs.devices import AXIS, sharded
 from rrjax.models import Model
+from rrjax.outcomes import EXACT_MATCH
 from rrjax.puzzles.batch import Batch
 from rrjax.training.settings import Recipe
 from rrjax.training.state import init_train_state
@@ -78,11 +80,11 @@ def trace_spectrum(precision: str, config: Config, mesh: Mesh, load: Load) -> Tr
 
 def trace_rollout(precision: str, config: Config, mesh: Mesh, load: Load) -> Traced:
     """Traces the rollouts of puzzles, with what `rrjax rollout` keeps of every segment."""
-    model = _model(config)
+    judge = Judge(_model(config), EXACT_MATCH)
 
     def one(params: Any, puzzle: Batch) -> dict[str, jax.Array]:
         dynamics = bind(params, config, puzzle.inputs)
-        observe = Partial(functools.partial(observe_segment, model, False), puzzle, None)
+        observe = Partial(functools.partial(observe_segment, judge), puzzle, None, None)
         return observe_segments(dynamics, observe, load.num_segments, precision=precision)[1]
 
     items = _puzzles(config, load.points_per_chip * mesh.size)
@@ -94,7 +96,7 @@ def trace_basins(config: Config, mesh: Mesh, load: Load) -> Traced:
     """Traces the restarts of a basin sweep."""
     compute = functools.partial(
         restarts.measure_chunk,
-        _model(config),
+        Judge(_model(config), EXACT_MATCH),
         restarts.Measurement(load.num_segments, 0, "exact"),
         perturbed,
     )

@@ -27,9 +27,11 @@ from rrjax.cli import COMMANDS
 from rrjax.experiments import restarts
 from rrjax.experiments.basins import perturbed
 from rrjax.experiments.chunks import cached_size
+from rrjax.experiments.judging import Judge
 from rrjax.jobs.devices import ChunkProgram, use_cpu_devices
 from rrjax.jobs.sweep import Sweep, run
 from rrjax.models import Model, load_model
+from rrjax.outcomes import EXACT_MATCH
 from rrjax.store import describe_run, write_json
 from scripts.benchmarks.sizes import bundled, official_mlp
 from scripts.benchmarks.spectrum import forward, make_tokens
@@ -69,9 +71,9 @@ def basin_work(config: Config, num_segments: int) -> ChunkProgram:
     params = init_params(jax.random.key(0), config)
     model = Model(config, params, {}, "random", "", Path())
     puzzles = load_model("trm-sudoku9").test_puzzles()
-    compute = functools.partial(
-        restarts.measure_chunk, model, restarts.Measurement(num_segments, 0, "exact"), perturbed
-    )
+    measurement = restarts.Measurement(num_segments, 0, "exact")
+    judge = Judge(model, EXACT_MATCH)
+    compute = functools.partial(restarts.measure_chunk, judge, measurement, perturbed)
     prepare = functools.partial(restarts.prepare_runs, puzzles, restarts.run_grid((0.3,), 7), 0)
     return ChunkProgram(compute, params, prepare)
 

@@ -43,4 +43,4 @@ def test_numbers_are_written_plainly():
     assert words.value_range(1.0, 1.0) == "1"
     assert words.value_range(1.0, 2.5) == "1 to 2.5"
     assert {words.interval(UNDEFINED), words.percent(np.nan), words.number(np.nan)} == {"undefined"}
-    assert words.interval(Interval(0.0, np.nan, np.nan), ".1f") == "0.0 (undefined to undefined)"
+    assert words.interval(Interval(0.0, np.nan, np.nan), ".1f") == "0.0 (no interval)"

@@ -14,9 +14,10 @@ from rrjax.dynamics.starts import start_scale
 from rrjax.experiments import slices
 from rrjax.models import Model, load_model, save_model
 from rrjax.puzzles import PuzzleSet
-from rrjax.puzzles.batch import IGNORE_LABEL, Batch
+from rrjax.puzzles.batch import IGNORE_LABEL
 from rrjax.results.results import Results
 from tests.experiments.conftest import PUZZLES, relabelled
+from tests.experiments.test_reasoner import MyPuzzles
 from tests.tools.jobs import SMALL
 from tests.tools.tiny import weights
 
@@ -154,25 +155,25 @@ def test_lyapunov_directions_and_exponents(slow, puzzle):
     assert facts["converged"] == vectors.converged
 
 
-def describe(labels: np.ndarray, residual: np.ndarray) -> store.Arrays:
+def describe(right: store.Arrays, residual: np.ndarray) -> store.Arrays:
     """Returns the arrays of four points that say ones, and whose answer came to rest at once."""
     once = np.ones(4, np.int32)
     points = {"answers": np.ones((4, SEQ), np.int32), "residual": residual}
     points |= {"answer_at": once, "residual_at": once}
     state = load_model("trm-sudoku6").bind(np.ones(36, np.int32)).initial
     plane = slices.Plane(np.array([-1.0, 1.0]), 1.0, state, {})
-    puzzle = Batch(PUZZLES.inputs[0], labels, np.int32(0))
-    return slices._describe_points(points, puzzle, plane, last_change=28)
+    return slices._describe_points(points, right, plane, last_change=28)
 
 
-def test_a_puzzle_without_a_known_answer_is_not_judged():
-    arrays = describe(np.full(SEQ, IGNORE_LABEL), np.zeros(4))
+def test_a_puzzle_without_a_known_answer_is_not_judged(slow):
+    puzzle = MyPuzzles(PUZZLES.inputs[:1], np.full((1, SEQ), IGNORE_LABEL))
+    arrays = slices.slice(slow, puzzle, **SIZES | {"grid": 2})
     assert not arrays.keys() & {"solved", "answer_solved"}
 
 
 def test_runs_that_blow_up_are_not_settled_and_solve_nothing():
     residual = np.array([0.1, np.nan, np.inf, 0.1], np.float32)
-    arrays = describe(np.ones(SEQ, np.int32), residual)
+    arrays = describe({"solved": np.ones(4, bool)}, residual)
     np.testing.assert_array_equal(arrays["answer_index"], [[0, -1], [-1, 0]])
     np.testing.assert_array_equal(arrays["solved"], [[True, False], [False, True]])
 
@@ -194,6 +195,12 @@ def test_bad_requests_are_one_message(slow, puzzle, tmp_path, options, message):
     with pytest.raises(ValueError, match=message):
         slices.slice(slow, puzzle, folder=tmp_path / "out", **SIZES | options)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_small_slice_is_not_refused_by_its_own_defaults(slow, puzzle):
+    plane = slices.slice(slow, puzzle, grid=2, num_segments=2, progress=False)
+    assert plane.summary().rest_segments == 1
+    assert plane.record["options"]["rest_segments"] == 1
 
 
 def test_a_slice_is_of_one_puzzle(slow):

@@ -20,7 +20,8 @@ def labelled(plain) -> PuzzleSet:
     labels = np.stack([run.logits[i % 2].argmax(-1) for i, run in enumerate(plain)])
     labels[3, 0] = 1 + labels[3, 0] % 4
     labels[4, 2:] = 0  # nothing is known of these cells
-    labels[5] = 0
+    (wrong, *_) = set(range(1, 6)) - {int(run[0].argmax()) for run in plain[5].logits[:2]}
+    labels[5] = wrong * (np.arange(16) == 0)  # nothing is known of the other cells
     return relabelled(labels)
 
 

@@ -292,7 +292,11 @@ def test_a_set_comes_back_from_its_folder(tmp_path):
             1,
             r"answers: .*\(2, 36\), found \(1, 36\)",
         ),
-        (Mazes(generated(1).questions, generated(1).answers * 0), 1, "maze 0: .*keeps walls"),
+        (
+            Mazes(generated(1).questions, generated(1).answers * 0 + FREE),
+            1,
+            "maze 0: .*keeps walls",
+        ),
         (generated(1), 9, "num_copies must be at most 8, got 9"),
     ],
 )

@@ -12,6 +12,7 @@ from rrjax.puzzles import (
     solve_sudoku,
     write_folder,
 )
+from rrjax.puzzles.maze import VOCAB_SIZE
 from rrjax.puzzles.sudoku import compact_board
 from rrjax.puzzles.text_files import fill_solutions, read_csv, read_list
 
@@ -145,7 +146,6 @@ def test_reading_stops_before_later_lines(write):
             "line 1: expected 16 .* in the answer 36",
         ),
         (f"#\n{BOARDS[0]},{SOLUTIONS[1]}\n", "line 2: expected a solution of the puzzle"),
-        ("." * 16, r"line 1: expected a puzzle with one solution, found several for \.{16}"),
         ("11" + "." * 14, "line 1: expected a puzzle with one solution, found none"),
         (b"\xff\xfe\x00", "expected a text file"),
     ],
@@ -155,6 +155,15 @@ def test_wrong_lists_are_refused(write, text, message):
     with pytest.raises(ValueError, match=message) as caught:
         read(path)
     assert str(path) in str(caught.value)
+
+
+def test_puzzles_without_one_known_solution_have_no_label(write):
+    puzzles = read(write(f"{BOARDS[0]}\n{'.' * 16}\n"))
+    np.testing.assert_array_equal(puzzles.labels.any(axis=1), [True, False])
+    maze = "S    " + "     " * 3 + "    G"
+    unanswered = read(write(f"question\n{maze}\n"))
+    assert not unanswered.labels.any()
+    assert unanswered.metadata.vocab_size == VOCAB_SIZE
 
 
 @pytest.mark.parametrize(

@@ -83,8 +83,10 @@ def test_they_say_how_they_were_made(folder):
         "options: num_segments=2, seed=0",
         "made with rrjax 0.1.0, jax 0.10.2 on cpu, commit c0ffee with changes",
     ]
-    assert repr(results).startswith(results.how_made)
-    assert "  exponents: (puzzle 2, exponent 3) float32, unit of exponents\n" in repr(results)
+    assert str(results).startswith(results.how_made)
+    assert "  exponents: (puzzle 2, exponent 3) float32, unit of exponents\n" in str(results)
+    assert "exponents (2, 3)" in repr(results)
+    assert "\n" not in repr(results)
 
 
 def test_another_format_is_refused_by_name(folder):

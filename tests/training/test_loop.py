@@ -378,6 +378,30 @@ def test_a_finished_run_is_left_as_it_is(data, whole, capsys):
     )
 
 
+def test_a_finished_run_goes_on_with_more_steps_to_the_same_bits(data, whole, tmp_path, capsys):
+    out = tmp_path / "short"
+    assert main(command(data, out, "--steps", "20")) == 0
+    assert main(command(data, out)) == 0
+    assert_same_run(whole, out)
+    record = json.loads((out / "config.json").read_text())
+    assert record["identity"] == json.loads((whole / "config.json").read_text())["identity"]
+    assert record["prolonged_from"] == [20]
+    assert main(command(data, out, "--steps", "20")) == 2
+    assert "its recipe.steps is 30, asked for 20" in capsys.readouterr().err
+
+
+def test_more_steps_are_refused_where_the_learning_rate_depends_on_them(whole, tmp_path):
+    shutil.copytree(whole, tmp_path / "run")
+    path = tmp_path / "run" / "config.json"
+    record = json.loads(path.read_text())
+    record["identity"]["recipe"]["lr_min_ratio"] = 0.1
+    path.write_text(json.dumps(record))
+    task = tiny.task(steps=40, lr_min_ratio=0.1)
+    with pytest.raises(ValueError, match="30 steps, which cannot go on to 40: its learning rate"):
+        train(task, tiny.LOOP, tmp_path / "run", lambda step, means: None)
+    assert path.read_text() == json.dumps(record)
+
+
 @pytest.mark.parametrize(
     ("more", "difference"),
     [
