@@ -116,7 +116,7 @@ class Analysis:
       lambda1_auc: AUC of −λ₁ for "solved".
       settling: Settled against solved.
       within_drift: AUC of −λ₁ inside deciles of the unsettled runs' late drift, and of runs near in
-        it; None if there are none.
+        it; None if these have not both outcomes.
       within_difficulty: AUC of −λ₁ inside bins of puzzles of like difficulty, and of puzzles of
         equal difficulty, by the name of the number.
       early: Windows from the first segment; None where the solved segments are not known.
@@ -144,7 +144,7 @@ def analyse(runs: RankedRuns) -> Analysis:
     settled = settling(drift, solved)
     unsettled = log10_drift(drift) > settled.otsu.threshold
     within_drift = early = None
-    if unsettled.any():
+    if len(np.unique(solved[unsettled])) == 2:
         among = (-lambda1[unsettled], solved[unsettled], drift[unsettled])
         within_drift = controlled_auc(*among, DRIFT_BINS, auc_near(*among))
     if runs.solved_by_segment is not None:

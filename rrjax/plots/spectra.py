@@ -93,7 +93,7 @@ def _draw_bins(ax: "Axes", name: str, controlled: Controlled) -> None:
     for place, y, (_, auc, *_) in zip(range(len(rows)), places, rows, strict=True):
         summary = place >= last
         if np.isnan(auc.value):
-            few = f"fewer than {MIN_GROUP}"
+            few = "undefined" if summary else f"fewer than {MIN_GROUP}"
             box = {"facecolor": "white", "edgecolor": "none", "pad": 1}
             ax.text(0.5, y, few, ha="center", va="center", fontsize="x-small", bbox=box)
             continue

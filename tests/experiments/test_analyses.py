@@ -168,3 +168,11 @@ def test_the_horizon_has_the_largest_exponent_of_every_window():
         sums = arrays["log_growth"][:, :t].sum(1, dtype=np.float64).max(1)
         sums[0] = arrays["log_growth"][0, :t, 0].sum(dtype=np.float64)
         np.testing.assert_allclose(runs.growth[:, :t].sum(1), sums)
+
+
+def test_unsettled_runs_of_one_outcome_have_no_bins():
+    arrays = spectrum_arrays()
+    arrays["drift_z_H"][:] = np.where(arrays["solved"], 1e-4, 3)[:, None]
+    run = analyse(spectrum_results(arrays))
+    assert run.analysis.settling.otsu.unsettled_failed > 0
+    assert run.analysis.within_drift is None
