@@ -148,8 +148,8 @@ def above_round_off(R: Float[Array, "k k"]) -> Bool[Array, " k"]:
 
 def gram(frame: Frame) -> Float[Array, "k k"]:
     """Returns all inner products of a frame's vectors."""
-    matrix = as_matrix(frame)
-    return matrix @ matrix.T
+    rows = (leaf.reshape(leaf.shape[0], -1) for leaf in jax.tree.leaves(frame))
+    return reduce(operator.add, [row @ row.T for row in rows])
 
 
 def norms(state: State) -> State:
@@ -169,7 +169,7 @@ def _qr_of_rows(rows: Rows) -> tuple[Rows, Float[Array, "batch k k"]]:
 
 def _qr_of_rows_once(rows: Rows) -> tuple[Rows, Float[Array, "batch k k"]]:
     with jax.default_matmul_precision("highest"):
-        r, inverse = _cholesky(_gram_of_rows(rows))
+        r, inverse = cholesky(_gram_of_rows(rows))
         q = [inverse @ row for row in rows]
     condition = jnp.linalg.norm(r, axis=(1, 2)) * jnp.linalg.norm(inverse, axis=(1, 2))
     return _mended((q, r), condition < ONE_PASS * r.shape[-1], _qr_of_rows, rows)
@@ -225,13 +225,13 @@ def _cholesky_qr2(rows: Rows) -> tuple[Rows, Array, Bool[Array, " batch"]]:
 def _cholesky_qr(rows: Rows) -> tuple[Rows, Array, Float[Array, " batch"]]:
     """Returns Q, R, and how far the Gram matrix was from the identity."""
     products = _gram_of_rows(rows)
-    r, inverse = _cholesky(products)
+    r, inverse = cholesky(products)
     identity = jnp.eye(products.shape[-1], dtype=products.dtype)
     skew = jnp.abs(products - identity[None]).max((1, 2))
     return [inverse @ row for row in rows], r, skew
 
 
-def _cholesky(
+def cholesky(
     products: Float[Array, "batch k k"],
 ) -> tuple[Float[Array, "batch k k"], Float[Array, "batch k k"]]:
     """Returns R and R⁻ᵀ for RᵀR, by eliminating [RᵀR | 1] row by row; NaN if there is no such R.

@@ -39,7 +39,8 @@ def early_windows(
     have it at s are left out, and what counts is whether they have it after the last segment S.
 
     Args:
-      growth: (N, updates) ln R₁₁ of each update, in nats; whole segments.
+      growth: (N, rows) ln R₁₁ of each update, in nats, or its mean over equally many updates; whole
+        segments.
       drift: (N, S) ‖Δz‖ over each segment.
       solved_by_segment: (N, S) booleans, whether the answer read out there is right.
 
@@ -65,7 +66,7 @@ class HorizonCurve:
     """λ₁ of the first t updates, by the final outcome.
 
     Attributes:
-      updates: (T,) t = 1, 2, …
+      updates: (T,) t = 1, 2, …, or the updates up to each QR.
       solved: Arrays (T,), median of the solved runs with its interval, in nats per update.
       failed: Median of the failed runs.
       num_solved: Number of solved runs.
@@ -79,18 +80,19 @@ class HorizonCurve:
     num_failed: int
 
 
-def horizon_curve(growth: ArrayLike, solved: ArrayLike) -> HorizonCurve:
+def horizon_curve(growth: ArrayLike, solved: ArrayLike, updates_per_row: int = 1) -> HorizonCurve:
     """Returns the median λ₁ of every horizon by the final outcome, from one pass.
 
       λ₁(t) = (1/t) Σ_{u ≤ t} ln R₁₁(u)
 
-    of the growth ln R₁₁ (N, T), in nats, by the final outcome (N,). The bands are for each t alone,
-    and NaN for an empty group.
+    of the growth ln R₁₁ (N, T), in nats, by the final outcome (N,). Where a row is the mean over
+    some updates, only their ends t are known. The bands are for each t alone, and NaN for an empty
+    group.
     """
     running = running_mean(growth)
     solved = as_array("solved", solved, running.shape[:1], bool)
     return HorizonCurve(
-        updates=np.arange(1, running.shape[1] + 1),
+        updates=updates_per_row * np.arange(1, running.shape[1] + 1),
         solved=median_interval(running[solved]),
         failed=median_interval(running[~solved]),
         num_solved=int(solved.sum()),

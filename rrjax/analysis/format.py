@@ -48,24 +48,31 @@ def value_range(low: float, high: float, form: str = ".3g") -> str:
     return f"{low:{form}}" if low == high else f"{low:{form}} to {high:{form}}"
 
 
+def count(number: int, noun: str) -> str:
+    """Returns a number with its noun, as in "1 run" or "3 runs"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def few_runs(num_solved: int, num_failed: int) -> list[str]:
     """Returns a note on groups that are empty or too small for an interval; none elsewhere."""
     total = num_solved + num_failed
     if total == 0:
         return ["No run could be measured: medians and AUC are undefined."]
     if num_failed == 0:
-        return [f"All {total} puzzles were solved: the AUC is undefined."]
+        solved = "The only puzzle was solved" if total == 1 else f"All {total} puzzles were solved"
+        return [f"{solved}: the AUC is undefined."]
     if num_solved == 0:
-        return [f"None of the {total} puzzles was solved: the AUC is undefined."]
+        return [f"None of {count(total, 'puzzle')} was solved: the AUC is undefined."]
     smaller, name = min((num_solved, "solved"), (num_failed, "failed"))
     if smaller >= MIN_GROUP:
         return []
-    few = "There is only 1" if smaller == 1 else f"There are only {smaller}"
-    runs = "run" if smaller == 1 else "runs"
-    return [f"{few} {name} {runs}: an AUC needs {MIN_GROUP} in each group for an interval."]
+    few = "There is only" if smaller == 1 else "There are only"
+    runs = count(smaller, f"{name} run")
+    return [f"{few} {runs}: an AUC needs {MIN_GROUP} in each group for an interval."]
 
 
 def not_finite(number_of_runs: int, total: int, consequence: str) -> list[str]:
-    """Returns a note on runs that were not finite; none without any."""
-    note = f"{number_of_runs} of {total} runs were not finite: {consequence}."
+    """Returns a note on runs that were not finite, such as "left out"; none without any."""
+    was, are = ("was", "is") if number_of_runs == 1 else ("were", "are")
+    note = f"{number_of_runs} of {count(total, 'run')} {was} not finite and {are} {consequence}."
     return [note] if number_of_runs else []

@@ -21,7 +21,9 @@ class RankedRuns:
     """What an analysis sees of a spectrum: the runs that can be ranked.
 
     Attributes:
-      growth: (n, updates) by how much the largest sum of ln R grows at each update, in nats.
+      growth: (n, rows) by how much the largest sum of ln R grows from one QR to the next, divided
+        by the updates in between, in nats per update.
+      updates_per_row: Number of updates from one QR to the next.
       drift: (n, segments) ‖Δz‖ of the state that answers are read from.
       solved: (n,) booleans.
       solved_by_segment: (n, segments) booleans; None where it was not recorded.
@@ -30,6 +32,7 @@ class RankedRuns:
     """
 
     growth: np.ndarray
+    updates_per_row: int
     drift: np.ndarray
     solved: np.ndarray
     solved_by_segment: np.ndarray | None
@@ -48,15 +51,19 @@ class RankedRuns:
 
 
 def usable(
-    arrays: Mapping[str, np.ndarray], drift: str, difficulty: Mapping[str, np.ndarray]
+    arrays: Mapping[str, np.ndarray],
+    drift: str,
+    difficulty: Mapping[str, np.ndarray],
+    updates_per_row: int = 1,
 ) -> RankedRuns:
     """Returns the runs of a spectrum that can be ranked.
 
     Args:
-      arrays: `exponents` (N, k), `log_growth` (N, updates, k), `solved` and `finite` (N,), the
+      arrays: `exponents` (N, k), `log_growth` (N, rows, k), `solved` and `finite` (N,), the
         drift (N, segments), and `solved_by_segment` (N, segments) where it is known.
       drift: The name of that array.
       difficulty: Arrays (N,) of numbers that tell how hard each puzzle is, by name.
+      updates_per_row: Number of updates that a row of `log_growth` sums over.
     """
     moved = arrays[drift]
     keep = usable_runs(arrays["exponents"], moved, arrays["finite"])
@@ -67,7 +74,9 @@ def usable(
     check_outcomes(solved, len(solved))
     by_segment = arrays.get("solved_by_segment")
     return RankedRuns(
-        growth=leading_growth(arrays["log_growth"][keep], arrays["exponents"][keep]),
+        growth=leading_growth(arrays["log_growth"][keep], arrays["exponents"][keep])
+        / updates_per_row,
+        updates_per_row=updates_per_row,
         drift=moved[keep],
         solved=solved,
         solved_by_segment=None if by_segment is None else by_segment[keep],
@@ -107,7 +116,7 @@ class Analysis:
       lambda1_auc: AUC of −λ₁ for "solved".
       settling: Settled against solved.
       within_drift: AUC of −λ₁ inside deciles of the unsettled runs' late drift, and of runs near in
-        it; None if there are none.
+        it; None if these have not both outcomes.
       within_difficulty: AUC of −λ₁ inside bins of puzzles of like difficulty, and of puzzles of
         equal difficulty, by the name of the number.
       early: Windows from the first segment; None where the solved segments are not known.
@@ -135,7 +144,7 @@ def analyse(runs: RankedRuns) -> Analysis:
     settled = settling(drift, solved)
     unsettled = log10_drift(drift) > settled.otsu.threshold
     within_drift = early = None
-    if unsettled.any():
+    if len(np.unique(solved[unsettled])) == 2:
         among = (-lambda1[unsettled], solved[unsettled], drift[unsettled])
         within_drift = controlled_auc(*among, DRIFT_BINS, auc_near(*among))
     if runs.solved_by_segment is not None:
@@ -156,6 +165,6 @@ def analyse(runs: RankedRuns) -> Analysis:
             for name, values in runs.difficulty.items()
         },
         early=early,
-        horizon=horizon_curve(runs.growth, solved),
+        horizon=horizon_curve(runs.growth, solved, runs.updates_per_row),
         num_segments=runs.drift.shape[1],
     )

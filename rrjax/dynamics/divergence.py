@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -40,12 +40,16 @@ class Divergence(GrowthAlongRun):
         float64.
     """
 
-    clock: ClassVar[str] = "segment"
     exponent: Array
     log_growth: Array
     state: State
     failed_at: Array
     resolved: Array
+
+    @property
+    def clock(self) -> str:
+        """What one step of `log_growth` is."""
+        return "segment"
 
 
 def divergence(

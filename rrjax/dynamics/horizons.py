@@ -24,18 +24,27 @@ def mean_growth(
 
 
 def growth_per_step(
-    log_growth: Float[Array, "updates k"], schedule: Schedule, clock: str
+    log_growth: Float[Array, "rows k"], schedule: Schedule, clock: str, rows: str = "update"
 ) -> Float[Array, "steps k"]:
     """Returns the growth of every direction in each step of a clock, in nats.
 
     Args:
-      log_growth: ln Rᵢᵢ of whole segments, one row for each update.
+      log_growth: ln Rᵢᵢ of whole segments.
       schedule: the updates of a segment (`dynamics.schedule`).
       clock: `update`, `latent`, `cycle` or `segment` (`rrjax.contract.clock_steps`).
+      rows: what one row of `log_growth` is, the `clock` of its spectrum: `update`, or `segment`
+        with a QR after each segment, of which no other clock can be read.
 
     Raises:
       ValueError: for another clock, or rows that are not whole segments.
     """
+    if rows != "update":
+        if (rows, clock) != ("segment", "segment"):
+            raise ValueError(
+                f"growth by {rows} cannot be read by {clock}; measure the spectrum with "
+                "segments_per_qr=None"
+            )
+        return log_growth
     within = np.asarray(clock_steps(schedule, clock))
     num_segments, rest = divmod(len(log_growth), len(within))
     if rest or num_segments == 0:
@@ -50,18 +59,21 @@ def growth_per_step(
 
 
 def exponents_per_step(
-    log_growth: Float[Array, "updates k"],
+    log_growth: Float[Array, "rows k"],
     schedule: Schedule,
     clock: str,
     start: int = 0,
     stop: int | None = None,
+    rows: str = "update",
 ) -> Float[Array, " k"]:
     """Returns the exponents of the steps start, …, stop − 1, in nats per step of `clock`.
+
+    `rows` is as in `growth_per_step`.
 
     Raises:
       ValueError: for another clock, rows that are not whole segments, or an empty window.
     """
-    growth = growth_per_step(log_growth, schedule, clock)
+    growth = growth_per_step(log_growth, schedule, clock, rows)
     stop = len(growth) if stop is None else stop
     if not 0 <= start < stop <= len(growth):
         raise ValueError(
@@ -72,10 +84,13 @@ def exponents_per_step(
 
 
 def running_exponents(
-    log_growth: Float[Array, "updates k"], schedule: Schedule, clock: str
+    log_growth: Float[Array, "rows k"], schedule: Schedule, clock: str, rows: str = "update"
 ) -> Float[Array, "steps k"]:
-    """Returns the exponents of every prefix: row t is the mean growth of the first t + 1 steps."""
-    growth = growth_per_step(log_growth, schedule, clock)
+    """Returns the exponents of every prefix: row t is the mean growth of the first t + 1 steps.
+
+    They are in nats per step of `clock`, and `rows` is as in `growth_per_step`.
+    """
+    growth = growth_per_step(log_growth, schedule, clock, rows)
     counts = jnp.arange(1, len(growth) + 1, dtype=growth.dtype)
     return jnp.cumsum(growth, axis=0) / counts[:, None]
 
@@ -92,8 +107,9 @@ def fast_lyapunov_indicator(log_growth: ArrayLike) -> Float[Array, " updates"]:
       log_growth: (updates, k) that of a `Spectrum`; only its first column is read.
 
     Returns:
-      FLI after every update, in nats. It grows linearly under chaos and like ln t on regular orbits
-      of a conservative system, and stays where it is under contraction. NaN from the first NaN on.
+      FLI after every update, in nats; of a spectrum with `segments_per_qr` after every QR. It grows
+      linearly under chaos and like ln t on regular orbits of a conservative system, and stays where
+      it is under contraction. NaN from the first NaN on.
 
     Raises:
       ValueError: for an array without both axes, or with an empty one.

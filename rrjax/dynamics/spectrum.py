@@ -1,6 +1,6 @@
-"""Finite-time Lyapunov spectra: exact tangent dynamics with a QR after every update."""
+"""Finite-time Lyapunov spectra: exact tangent dynamics with a QR after every update or segment."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -9,7 +9,14 @@ from jax.tree_util import Partial
 from jaxtyping import Array
 
 from rrjax.checks import check_count
-from rrjax.contract import Dynamics, State
+from rrjax.contract import Drive, Dynamics, State
+from rrjax.dynamics.coarse import (
+    loose_growth,
+    loosen,
+    orthonormalize_loose,
+    push_loosely,
+    read_loose_growth,
+)
 from rrjax.dynamics.precision import (
     check_precision,
     exact_products,
@@ -24,6 +31,7 @@ from rrjax.dynamics.tangent import (
     initial_frame,
     push_forward,
     push_frame,
+    push_frame_coarsely,
     raw_growth,
     read_growth,
     split_drives,
@@ -42,15 +50,24 @@ class Spectrum(GrowthAlongRun):
         `resolved`, but −inf for a direction that is annihilated to an exact zero.
       log_growth: (updates, k) ln Rᵢᵢ of every update's QR, in nats. The exponents of any window are
         its means (`rrjax.dynamics.horizons`). The numbers are raw: below the round-off floor they
-        are noise.
-      drift: for each field of the state, (segments,) norms of its change over each segment.
+        are noise. With `segments_per_qr` it has a row for each QR: (QRs, k).
+      drift: for each field of the state, (segments,) norms of its change over each segment; with
+        `segments_per_qr` (QRs,), over the segments of each group.
       state: the end state.
       frame: the end frame, orthonormal: a state with a leading axis k.
       failed_at: () the update, counted from 0, after which the state or R was first not finite; −1
-        if none was. From there on the numbers mean nothing.
+        if none was. From there on the numbers mean nothing. With `segments_per_qr` it is the last
+        update before the QR that was first not finite.
       resolved: (k,) whether Rᵢᵢ stood above the round-off of its update at every update. For a
-        strongly contracting direction it does not, and its ln Rᵢᵢ measures the arithmetic.
-      observed: what `observe` returned, stacked over the segments; None without it.
+        strongly contracting direction it does not, and its ln Rᵢᵢ measures the arithmetic. With
+        `segments_per_qr` it says whether the vector kept apart from those before it at every update
+        (`rrjax.dynamics.coarse.apart`).
+      observed: what `observe` returned, stacked over the segments, or over the groups of
+        `segments_per_qr`; None without it.
+      least_sine: () the least sine, after any update, of the angle between a vector and the span of
+        those before it. The rounding of tangents is magnified by one over it. None where every
+        update has its QR, so that no angle closes.
+      segments_per_qr: the argument.
     """
 
     exponents: Array
@@ -61,6 +78,15 @@ class Spectrum(GrowthAlongRun):
     failed_at: Array
     resolved: Array
     observed: Any
+    least_sine: Any = None
+    segments_per_qr: int | None = field(default=None, metadata={"static": True})
+
+    @property
+    def clock(self) -> str:
+        """What one step of `log_growth` is: `update`, `segment`, or a number of segments."""
+        if self.segments_per_qr is None:
+            return "update"
+        return "segment" if self.segments_per_qr == 1 else f"{self.segments_per_qr} segments"
 
 
 def spectrum(
@@ -74,6 +100,7 @@ def spectrum(
     state_transient: int = 0,
     frame_transient: int = 0,
     precision: str = "exact",
+    segments_per_qr: int | None = None,
     observe: Observe | None = None,
 ) -> Spectrum:
     r"""Returns the k leading finite-time Lyapunov exponents, by the method of Benettin.
@@ -86,6 +113,10 @@ def spectrum(
     J_t is never formed. Each update is linearised once and its k directional derivatives are taken
     together, at the cost of about 1 + k updates.
 
+    How often a QR is done does not change the exponents, up to round-off, as long as the vectors
+    stay apart in between. `segments_per_qr` saves the QR's passes through memory. `least_sine` says
+    how close the vectors came, and `resolved` whether that was too close.
+
     Args:
       dynamics: of one puzzle; `vmap` over it for many.
       num_exponents: k. Where `frame` is given, its size counts instead.
@@ -96,21 +127,23 @@ def spectrum(
       initial: the initial state in place of `dynamics.initial`.
       state_transient: segments that the state runs before the frame starts.
       frame_transient: segments that the frame then turns before anything is counted.
-      precision: how matrix products are computed: `exact`, `split`, `tf32` or `bf16`; see
-        `rrjax.dynamics.precision`. With the last two the tangents' products are shortened, and the
-        state runs in `split`.
+      precision: how matrix products are computed: `exact`, `split`, `tf32`, `f16` or `bf16`; see
+        `rrjax.dynamics.precision`. With the last three the tangents' products are shortened, and
+        the state runs in `split`.
+      segments_per_qr: do a QR after so many segments, of which the last group may have fewer; None:
+        after every update.
       observe: a function `(dynamics, before, after, frame) -> pytree`, called after every measured
-        segment with the states before and after it and the frame there; see
+        segment, or group of segments, with the states before and after it and the frame there; see
         `rrjax.dynamics.rollout.observe_segments`.
 
     Returns:
       A `Spectrum` of the measured segments.
 
     Raises:
-      ValueError: for a k beyond the state's dimension, no segments, negative transients, both or
-        neither of `key` and `frame`, states that are not float32 or float64, a frame that is not
-        orthonormal (checked where its values are known), or a precision that is unknown, not
-        `exact` with states that are not float32, or beyond the device.
+      ValueError: for a k beyond the state's dimension, no segments or segments per QR, negative
+        transients, both or neither of `key` and `frame`, states that are not float32 or float64, a
+        frame that is not orthonormal (checked where its values are known), or a precision that is
+        unknown, not `exact` with states that are not float32, or beyond the device.
 
     References:
       Benettin et al. 1980; for recurrent networks Engelken, Wolf & Abbott 2023.
@@ -118,11 +151,15 @@ def spectrum(
     check_count("num_segments", num_segments, least=1)
     check_count("state_transient", state_transient)
     check_count("frame_transient", frame_transient)
+    check_count("segments_per_qr", segments_per_qr, least=1)
     lengths = state_transient, frame_transient, num_segments
     start = dynamics.start(initial)
     first = initial_frame(start, key, frame, num_exponents)
     check_precision(precision, start)
-    return _spectrum(dynamics, start, first, observe and as_partial(observe), lengths, precision)
+    observe = observe and as_partial(observe)
+    if segments_per_qr is None:
+        return _spectrum(dynamics, start, first, observe, lengths, precision)
+    return _coarse_spectrum(dynamics, start, first, observe, lengths, precision, segments_per_qr)
 
 
 def qr_for(precision: str) -> QR:
@@ -148,10 +185,7 @@ def _spectrum(
         return records, drift(before[0], after[0]), observed
 
     with exact_products():
-        if lengths[0]:
-            quick = in_precision(dynamics, state_precision(precision))
-            start = run_segments(quick, start, before, lengths[0])
-        carry = start, frame
+        carry = _settle(dynamics, start, before, lengths[0], precision), frame
         if lengths[1]:
             carry, _ = push_frame(
                 dynamics, carry, turning, lengths[1], record=lambda *_: None, push=push, qr=qr
@@ -161,3 +195,49 @@ def _spectrum(
         )
     growth, _ = read_growth(records)
     return Spectrum(**growth, drift=moved, state=state, frame=frame, observed=observed)
+
+
+@partial(jax.jit, static_argnums=(4, 5, 6))
+def _coarse_spectrum(
+    dynamics: Dynamics,
+    start: State,
+    frame: Frame,
+    observe: Partial | None,
+    lengths: tuple[int, int, int],
+    precision: str,
+    segments_per_qr: int,
+) -> Spectrum:
+    before, turning, measured = split_drives(dynamics.drives(sum(lengths)), *lengths)
+    advance = partial(
+        push_frame_coarsely,
+        dynamics,
+        segments_per_qr=segments_per_qr,
+        push=partial(push_loosely, precision=precision),
+        qr=orthonormalize_loose,
+    )
+
+    def keep(before: Carry, after: Carry, record: Any) -> Any:
+        (old, _), (new, (frame, _)) = before, after
+        observed = observe(dynamics, old, new, frame) if observe else None
+        return record, drift(old, new), observed
+
+    with exact_products():
+        carry = _settle(dynamics, start, before, lengths[0], precision), loosen(frame)
+        if lengths[1]:
+            carry, _ = advance(carry, turning, lengths[1], record=lambda *_: None)
+        (state, (frame, _)), (records, moved, observed) = advance(
+            carry, measured, lengths[2], record=loose_growth, keep=keep
+        )
+    growth = read_loose_growth(dynamics, lengths[2], segments_per_qr, records)
+    result = Spectrum(**growth, drift=moved, state=state, frame=frame, observed=observed)
+    return replace(result, segments_per_qr=segments_per_qr)
+
+
+def _settle(
+    dynamics: Dynamics, start: State, drives: Drive, num_segments: int, precision: str
+) -> State:
+    """Returns the state after its transient."""
+    if not num_segments:
+        return start
+    quick = in_precision(dynamics, state_precision(precision))
+    return run_segments(quick, start, drives, num_segments)

@@ -14,7 +14,18 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Int
 
-from rrjax.contract import Brief, Context, Drive, Dynamics, State, Update, check_key, scan_updates
+from rrjax.contract import (
+    Brief,
+    Context,
+    Drive,
+    Dynamics,
+    Schedule,
+    State,
+    Update,
+    check_key,
+    count_updates,
+    scan_updates,
+)
 from rrjax.dynamics.horizons import mean_growth
 from rrjax.dynamics.precision import exact_products, linearize
 from rrjax.frames import (
@@ -130,23 +141,24 @@ def push_frame_coarsely(
     record: Record,
     push: Push = push_forward,
     qr: QR = orthonormalize,
+    keep: Callable[[Carry, Carry, Any], Any] = lambda before, after, record: record,
     policy: Callable | None = None,
 ) -> tuple[Carry, Any]:
     """Pushes a frame along a trajectory with a QR after every group of segments.
 
-    The last group is shorter where `segments_per_qr` does not divide the segments. Returns the
-    state and frame at the end, and the records, stacked along the groups.
+    The last group is shorter where `segments_per_qr` does not divide the segments. Of each QR is
+    recorded what the pushes of its group returned besides, stacked along (segments, updates).
+    Returns the state and frame at the end, and what `keep(before, after, record)` returned for
+    each group, stacked along the groups.
     """
 
-    def segment(carry: Carry, drive: Drive) -> tuple[Carry, None]:
-        def step(update: Update, carry: Carry) -> tuple[Carry, None]:
-            return push(dynamics.context, drive, update, carry)[0], None
-
-        return scan_updates(dynamics.schedule, step, carry)[0], None
+    def segment(carry: Carry, drive: Drive) -> tuple[Carry, Any]:
+        return scan_updates(dynamics.schedule, partial(push, dynamics.context, drive), carry)
 
     def group(carry: Carry, slices: Drive, length: int) -> tuple[Carry, Any]:
-        moved, _ = jax.lax.scan(segment, carry, slices, length=length)
-        return _orthonormalized(moved, None, qr, record)
+        moved, extra = jax.lax.scan(segment, carry, slices, length=length)
+        after, kept = _orthonormalized(moved, extra, qr, record)
+        return after, keep(carry, after, kept)
 
     whole, rest = divmod(num_segments, segments_per_qr)
     end = whole * segments_per_qr
@@ -188,15 +200,18 @@ class GrowthAlongRun(Brief):
     """What the results share that measure growth along a run.
 
     Attributes:
-      clock: what one step of `log_growth` is.
       unit: the unit of the exponents.
       failed_at: () the step, counted from 0, after which the run was first not finite; −1 if it
         stayed finite. From there on the numbers mean nothing.
     """
 
-    clock: ClassVar[str] = "update"
     unit: ClassVar[str] = "nats per update"
     failed_at: Any
+
+    @property
+    def clock(self) -> str:
+        """What one step of `log_growth` is."""
+        return "update"
 
     @property
     def finite(self) -> Array:
@@ -204,7 +219,7 @@ class GrowthAlongRun(Brief):
         return self.failed_at < 0
 
 
-def read_growth(records: Any) -> tuple[dict[str, Array], Any]:
+def read_growth(records: Any) -> tuple[dict[str, Any], Any]:
     """Returns by name what a run's `raw_growth` says, and what the pushes returned besides."""
     growth, resolved, sound, extra = by_update(records)
     resolved = resolved.all(0)
@@ -225,6 +240,14 @@ def by_update(records: Any) -> Any:
 def first_failure(sound: Bool[Array, " steps"]) -> Int[Array, ""]:
     """Returns the first step that is not sound, counted from 0; −1 if all are."""
     return jnp.where(sound.all(), -1, jnp.argmin(sound)).astype(jnp.int32)
+
+
+def failing_update(
+    schedule: Schedule, failure: Array, segments_per_qr: int, num_segments: int
+) -> Int[Array, ""]:
+    """Returns the last update before a QR, counted from 0, from the QR's number; −1 for −1."""
+    segments = jnp.minimum((failure + 1) * segments_per_qr, num_segments)
+    return jnp.where(failure < 0, -1, segments * count_updates(schedule) - 1)
 
 
 def all_finite(tree: Any) -> Bool[Array, ""]:

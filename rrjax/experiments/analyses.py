@@ -8,6 +8,7 @@ from typing import Any
 from rrjax.analysis.spectra import Analysis, RankedRuns, usable
 from rrjax.analysis.spectra import analyse as analyse_runs
 from rrjax.experiments.shown import Figures, Summary
+from rrjax.experiments.spectra import updates_per_row
 from rrjax.plots import spectra as plots
 from rrjax.plots.canvas import Draw
 from rrjax.puzzles.difficulty import difficulty
@@ -80,7 +81,7 @@ def analyse(results: Results) -> AnalysedSpectrum:
         )
     measured = difficulty(results["inputs"], results.record["puzzles"].get("vocab_size", 0))
     try:
-        runs = usable(results, results.answer_drift, measured.numbers)
+        runs = usable(results, results.answer_drift, measured.numbers, updates_per_row(results))
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
     notes = measured.notes if measured.numbers else [_NO_DIFFICULTY]

@@ -33,8 +33,10 @@ DEFAULT_NUMBER = 4
 """Four puzzles cost some 3 % of 512 in tf32, and the compilation of four programs."""
 
 
-def number_to_certify(job: Job, asked: int | None) -> int:
-    """Returns how many puzzles are certified: as asked, else 4 unless products are exact.
+def number_to_certify(job: Job, segments_per_qr: int | None, asked: int | None) -> int:
+    """Returns how many puzzles are certified: as asked, else 4 where something may be inexact.
+
+    That is where products are not exact, or in float32 where not every update has its QR.
 
     Raises:
       ValueError: The number is no count, or a run in float64 is to be held against float64.
@@ -42,7 +44,8 @@ def number_to_certify(job: Job, asked: int | None) -> int:
     check_count("num_certified", asked)
     if asked and job.dtype != "float32":
         raise ValueError(f"num_certified must be 0 for a run in {job.dtype}, got {asked}")
-    default = 0 if job.precision == "exact" else DEFAULT_NUMBER
+    coarse = segments_per_qr is not None and job.dtype == "float32"
+    default = DEFAULT_NUMBER if coarse or job.precision != "exact" else 0
     return min(default if asked is None else asked, len(job.puzzles.inputs))
 
 
@@ -54,7 +57,9 @@ def choose_puzzles(solved: np.ndarray, finite: np.ndarray, number: int) -> np.nd
     return np.sort(np.concatenate([first, groups[1][: number - len(first)]]))
 
 
-def certificate(job: Job, num_exponents: int, puzzles: np.ndarray) -> Arrays:
+def certificate(
+    job: Job, num_exponents: int, segments_per_qr: int | None, puzzles: np.ndarray
+) -> Arrays:
     """Returns the arrays of the certificate of some puzzles; nothing where there are none.
 
     They are kept in the run's folder, below `certificate_N` for N puzzles.
@@ -64,7 +69,9 @@ def certificate(job: Job, num_exponents: int, puzzles: np.ndarray) -> Arrays:
     folder = None
     if job.folder is not None:
         folder = Path(job.folder) / f"certificate_{len(puzzles)}"
-    identity = job.identity({"puzzles": puzzles, "num_exponents": num_exponents})
+    sizes = num_exponents, segments_per_qr
+    names = "puzzles", "num_exponents", "segments_per_qr"
+    identity = job.identity(dict(zip(names, (puzzles, *sizes), strict=True)))
     sweep = Sweep(folder, len(puzzles), len(puzzles), identity)
     advice = "--num-certified 0 leaves out the certificate"
     with (
@@ -72,19 +79,24 @@ def certificate(job: Job, num_exponents: int, puzzles: np.ndarray) -> Arrays:
         memory_advice(lambda: advice),
         progress("certificate", len(puzzles), job.progress) as bar,
     ):
-        arrays = run(sweep, partial(_certify, job, num_exponents, puzzles), bar.report)
+        arrays = run(sweep, partial(_certify, job, *sizes, puzzles), bar.report)
     return {"certified": puzzles, **arrays}
 
 
 def _certify(
-    job: Job, num_exponents: int, puzzles: np.ndarray, chunks: np.ndarray
+    job: Job,
+    num_exponents: int,
+    segments_per_qr: int | None,
+    puzzles: np.ndarray,
+    chunks: np.ndarray,
 ) -> dict[str, np.ndarray]:
     (items,) = chunks
 
     def one(puzzle: Batch, key: jax.Array) -> Certificate:
         dynamics = reasoner.bind(job.model, getattr(job.model, "params", ()), puzzle)
         sizes = num_exponents, job.num_segments
-        return certify(dynamics, *sizes, key=key, precision=job.precision)
+        settings = {"precision": job.precision, "segments_per_qr": segments_per_qr}
+        return certify(dynamics, *sizes, key=key, **settings)
 
     taken = puzzles[items]
     keys = fold_keys(make_key(job.seed), taken)
@@ -102,9 +114,12 @@ def certificate_notes(results: Results) -> list[str]:
     if "certified" not in results:
         return []
     number, error = len(results["certified"]), np.nanmax(results["tangent_error"])
+    cause = "The tangents' rounding"
+    if "least_sine" in results:
+        cause += ", with its growth between QRs,"
     notes = [
-        f"The tangents' rounding changes exponents by up to {error:.1g} nats per update (float64 "
-        f"along the same states, {number} puzzles)."
+        f"{cause} changes exponents by up to {error:.1g} nats per update (float64 along the same "
+        f"states, {number} puzzles)."
     ]
     if results.record["options"]["precision"] != "exact":
         exact, rounded = results["lambda1_of_exact_states"], results["lambda1_of_states"]

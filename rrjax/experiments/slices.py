@@ -89,7 +89,7 @@ def slice(
     residual: float = 0.01,
     num_exponents: int = 0,
     seed: int = 0,
-    precision: Literal["exact", "split", "tf32", "bf16"] = "exact",
+    precision: Literal["exact", "split", "tf32", "f16", "bf16"] = "exact",
     outcome: Literal["auto", "exact_match", "valid_path", "shortest_path", "obeys_rules"] = "auto",
     folder: str | Path | None = None,
     chunk_size: int | Literal["auto"] = "auto",

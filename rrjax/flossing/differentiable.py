@@ -19,6 +19,7 @@ from rrjax.dynamics.precision import exact_products
 from rrjax.dynamics.tangent import (
     Carry,
     GrowthAlongRun,
+    failing_update,
     first_failure,
     initial_frame,
     push_frame,
@@ -188,5 +189,4 @@ def _failed_at(dynamics: Dynamics, plan: _Plan, sound: Array) -> Array:
     at = first_failure(sound.ravel())
     if plan.segments_per_qr is None:
         return at
-    segments = jnp.minimum((at + 1) * plan.segments_per_qr, plan.num_segments)
-    return jnp.where(at < 0, -1, segments * count_updates(dynamics.schedule) - 1)
+    return failing_update(dynamics.schedule, at, plan.segments_per_qr, plan.num_segments)

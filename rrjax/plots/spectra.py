@@ -45,7 +45,7 @@ def figures(runs: RankedRuns, analysis: Analysis) -> dict[str, Draw]:
         draws["auc_within_bins"] = partial(auc_within_bins, controls)
     if analysis.early:
         draws["early_window"] = partial(early_window, analysis.early)
-    per_segment = len(analysis.horizon.updates) // analysis.num_segments
+    per_segment = int(analysis.horizon.updates[-1]) // analysis.num_segments
     draws["lambda1_by_horizon"] = partial(lambda1_by_horizon, analysis.horizon, per_segment)
     return draws
 
@@ -93,7 +93,7 @@ def _draw_bins(ax: "Axes", name: str, controlled: Controlled) -> None:
     for place, y, (_, auc, *_) in zip(range(len(rows)), places, rows, strict=True):
         summary = place >= last
         if np.isnan(auc.value):
-            few = f"fewer than {MIN_GROUP}"
+            few = "undefined" if summary else f"fewer than {MIN_GROUP}"
             box = {"facecolor": "white", "edgecolor": "none", "pad": 1}
             ax.text(0.5, y, few, ha="center", va="center", fontsize="x-small", bbox=box)
             continue
@@ -160,7 +160,7 @@ def lambda1_by_horizon(curve: HorizonCurve, updates_per_segment: int) -> "Figure
       updates_per_segment: Number of updates in a segment.
     """
     ax = new_axes()
-    shown = slice(updates_per_segment - 1, None)
+    shown = curve.updates >= updates_per_segment
     ax.axhline(0, color="black", linewidth=0.8)
     for look, median, size in (
         (SOLVED, curve.solved, curve.num_solved),

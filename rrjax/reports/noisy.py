@@ -19,12 +19,12 @@ def tables(summary: PtrmSummary) -> list[Table]:
         counts = ("", "") if change is None else (str(change.gained), str(change.lost))
         rows.append((names[name], words.percent_interval(fraction), *counts))
     headline = (
-        f"{summary.num_puzzles} puzzles, {K} runs of {summary.num_segments} segments with noise "
-        f"σ = {summary.sigma:g}"
+        f"{words.count(summary.num_puzzles, 'puzzle')}, {words.count(int(K), 'run')} of "
+        f"{words.count(summary.num_segments, 'segment')} with noise σ = {summary.sigma:g}"
     )
     headers = ("after the last segment", "solved (95 % interval)", "gained", "lost")
     total = summary.num_puzzles * selection.num_runs
-    notes = words.not_finite(summary.num_not_finite, total, "they count as failed")
+    notes = words.not_finite(summary.num_not_finite, total, "counted as failed")
     if summary.correlation is not None:
         notes += _correlation_notes(summary.correlation)
     notes.append(f"Gained, lost: puzzles, against the run without noise. {PASSED}")

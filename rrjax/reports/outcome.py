@@ -29,7 +29,7 @@ def tables(summary: Summary) -> list[Table]:
             rows.append(_row(label + (" ≥" if derived.num_bounds else ""), estimates, form))
     drift = (summary.solved_drift, summary.failed_drift, summary.drift_auc)
     rows.append(_row("late drift", drift, "#.2g"))
-    headline = f"Solved: {fraction} of {summary.num_puzzles} puzzles"
+    headline = f"Solved: {fraction} of {words.count(summary.num_puzzles, 'puzzle')}"
     first_table = Table(headline, headers, rows, _notes(summary))
     both = min(summary.num_solved, summary.num_failed) > 0
     return [first_table, _rivals_table(summary)] if both else [first_table]
@@ -67,7 +67,7 @@ def _shown(summary: Summary) -> list[Derived]:
 
 def _notes(summary: Summary) -> list[str]:
     grouped = summary.num_solved + summary.num_failed
-    notes = words.not_finite(summary.num_excluded, summary.num_puzzles, "they are in neither group")
+    notes = words.not_finite(summary.num_excluded, summary.num_puzzles, "in neither group")
     notes += words.few_runs(summary.num_solved, summary.num_failed)
     unresolved = [f"λ{i} in {n}" for i, n in enumerate(summary.num_unresolved, 1) if n]
     if unresolved:
@@ -75,7 +75,8 @@ def _notes(summary: Summary) -> list[str]:
             f"Below the round-off floor in n of {grouped} puzzles: {', '.join(unresolved)}."
         )
     if most := max(derived.num_bounds for derived in _shown(summary)):
-        notes.append(f"≥: a lower bound, since all k exponents are positive in {most} puzzles.")
+        puzzles = words.count(most, "puzzle")
+        notes.append(f"≥: a lower bound, since all k exponents are positive in {puzzles}.")
     for derived in _shown(summary):
         notes += [
             f"{SHOWN[derived.name][0]} is undefined in {solved} of {summary.num_solved} solved and "
@@ -84,4 +85,8 @@ def _notes(summary: Summary) -> list[str]:
         ]
     window = summary.drift_window
     segments = f"the last {window} segments" if window > 1 else "the last segment"
-    return [*notes, f"Late drift is the mean ‖Δz_H‖ of {segments}. The record has all λi."]
+    return [
+        *notes,
+        f"The unit is that of λ1 and sums; late drift is the mean ‖Δz_H‖ of {segments}. The record "
+        "has all λi.",
+    ]

@@ -28,13 +28,14 @@ def _outcome_table(summary: BasinSummary) -> Table:
         "of the failures:\nruns that escape",
         "of the failures:\npuzzles that escape",
     )
-    notes = words.not_finite(summary.num_not_finite, total, "they count as failed")
+    notes = words.not_finite(summary.num_not_finite, total, "counted as failed")
     legend = (
-        f"Failures: the {number} puzzles that z0 (σ = 0) fails at segment "
+        f"Failures: the {words.count(number, 'puzzle')} that z0 (σ = 0) fails at segment "
         f"{summary.readout_segment}. Escape: solved after some segment. 95 % intervals; σ is the "
         "noise of the start / std(H_init)."
     )
-    headline = f"{summary.num_puzzles} puzzles from {summary.num_runs} starts each"
+    puzzles, starts = summary.num_puzzles, summary.num_runs
+    headline = f"{words.count(puzzles, 'puzzle')} from {words.count(starts, 'start')} each"
     return Table(headline, headers, rows, [*notes, legend])
 
 

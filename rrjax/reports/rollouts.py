@@ -13,11 +13,12 @@ def tables(summary: RolloutSummary) -> list[Table]:
 
 def _accuracy_table(summary: RolloutSummary) -> Table:
     readouts, at_end = (summary.at_readout, summary.at_end), summary.at_end
-    notes = words.not_finite(summary.num_not_finite, summary.num_puzzles, "they count as failed")
+    notes = words.not_finite(summary.num_not_finite, summary.num_puzzles, "counted as failed")
     if summary.num_lost:
         notes.append(
-            f"{summary.num_lost} solved at segment {summary.at_readout.segment} are not at "
-            f"segment {at_end.segment}."
+            f"{words.count(summary.num_lost, 'puzzle')} solved at segment "
+            f"{summary.at_readout.segment} {'is' if summary.num_lost == 1 else 'are'} not solved "
+            f"at segment {at_end.segment}."
         )
     columns = {"solved\n(95 % interval)": [words.percent_interval(at.solved) for at in readouts]}
     if at_end.violations is not None:
@@ -38,8 +39,9 @@ def _accuracy_table(summary: RolloutSummary) -> Table:
     some = words.percent_interval(summary.solved_at_some)
     rows.append(("at some segment", some, *[""] * (len(columns) - 1)))
     headline = (
-        f"{summary.num_puzzles} puzzles over {at_end.segment} segments of "
-        f"{summary.updates_per_segment} module evaluations"
+        f"{words.count(summary.num_puzzles, 'puzzle')} over "
+        f"{words.count(at_end.segment, 'segment')} of "
+        f"{words.count(summary.updates_per_segment, 'module evaluation')}"
     )
     return Table(headline, ("read out", *columns), rows, notes)
 
@@ -47,8 +49,9 @@ def _accuracy_table(summary: RolloutSummary) -> Table:
 def _escape_table(summary: RolloutSummary) -> Table:
     escape, left = summary.escape, summary.escape.still_failing
     headline = (
-        f"Of {escape.num_failures} failures at segment {summary.at_readout.segment}, "
-        f"{escape.num_escaped} escaped in {escape.segments_watched} more segments"
+        f"Of {words.count(escape.num_failures, 'failure')} at segment "
+        f"{summary.at_readout.segment}, {escape.num_escaped} escaped in "
+        f"{words.count(escape.segments_watched, 'more segment')}"
     )
     rows = [
         (f"still failing at segment {summary.at_end.segment}", words.percent_interval(left)),
@@ -68,10 +71,13 @@ def _escape_notes(summary: RolloutSummary) -> list[str]:
     if escape.segments_watched == 0:
         return [*notes, f"There is no segment after {readout}: nothing is known of escapes."]
     if lost := escape.num_escaped - escape.num_kept:
-        notes.append(f"{lost} of {escape.num_escaped} escaped lost the answer again by the end.")
+        notes.append(
+            f"{lost} of {escape.num_escaped} that escaped lost the answer again by the end."
+        )
     notes.append(
-        f"{escape.num_at_rest} of {escape.num_failures} failures are at rest at a wrong answer by "
-        f"segment {end}: their residual is round-off, and they cannot escape."
+        f"At rest at a wrong answer by segment {end}: {escape.num_at_rest} of "
+        f"{words.count(escape.num_failures, 'failure')}. With a residual of round-off a run cannot "
+        "escape."
     )
     if escape.late_over_early.high < 1 or escape.late_over_early.low > 1:  # neither holds for NaN
         change = "falls" if escape.late_over_early.high < 1 else "rises"
@@ -81,8 +87,8 @@ def _escape_notes(summary: RolloutSummary) -> list[str]:
         notes.append(f"The last escape is at segment {readout + escape.last_escape}.")
     return [
         *notes,
-        f"Rates are of segments {readout + 1} to {end}, and of the {escape.segments_moving} of "
-        f"{escape.segments_failing} failing ones in which a run moves.",
+        f"Rates are of segments {readout + 1} to {end}, counted where a failing run moves: in "
+        f"{escape.segments_moving} of {words.count(escape.segments_failing, 'segment')}.",
     ]
 
 

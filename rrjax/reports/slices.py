@@ -20,7 +20,7 @@ def _settling_table(summary: SliceSummary) -> Table:
     if summary.num_solved is not None:
         counts["solved"] = summary.num_solved
     rows = [(name, str(count), words.percent(count / number)) for name, count in counts.items()]
-    notes = words.not_finite(summary.num_not_finite, number, "they count as still moving")
+    notes = words.not_finite(summary.num_not_finite, number, "counted as still moving")
     if summary.num_solved is None:
         notes.append("The puzzle's answer is not known, so none is counted as solved.")
     if math.isnan(summary.median_settling):

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 
 from rrjax.analysis import format as words
-from rrjax.analysis.controls import Controlled
+from rrjax.analysis.controls import MIN_GROUP, Controlled
 from rrjax.analysis.early import EarlyWindow
 from rrjax.analysis.intervals import Interval
 from rrjax.analysis.spectra import Analysis
@@ -49,7 +49,7 @@ def _settled_table(analysis: Analysis) -> Table:
     total = analysis.num_solved + analysis.num_failed + analysis.num_excluded
     drift_auc = words.interval_in_words(settling.drift_auc)
     notes = [
-        *words.not_finite(analysis.num_excluded, total, "they are left out"),
+        *words.not_finite(analysis.num_excluded, total, "left out"),
         *words.few_runs(analysis.num_solved, analysis.num_failed),
         f"Without a threshold, the AUC of −(late drift) for solved is {drift_auc}.",
         "Otsu's threshold always cuts, also where there is one group only.",
@@ -88,7 +88,11 @@ def _early_table(early: list[EarlyWindow]) -> Table:
         "AUC of −λ1 of 1..s\n(95 % interval)",
         "AUC of −drift of 1..s\n(95 % interval)",
     )
-    note = f"Of {len(early)} intervals one in twenty misses 0.5 by chance."
+    note = "One interval in twenty misses 0.5 by chance."
+    if all(math.isnan(window.lambda1.value) for window in early):
+        note = (
+            f"Too few runs: an AUC needs {MIN_GROUP} that get solved and {MIN_GROUP} that do not."
+        )
     return Table("Do segments 1..s tell which unsolved runs get solved?", headers, rows, [note])
 
 

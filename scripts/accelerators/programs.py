@@ -41,6 +41,7 @@ class Load:
     Attributes:
       num_exponents: The number of exponents k of the spectrum.
       num_segments: The segments of spectra, rollouts and restarts; they cost no compile time.
+      segments_per_qr: The segments of a spectrum between two QRs; without it each update has one.
       puzzles_per_chip: The number of puzzles whose spectra run together on a chip.
       points_per_chip: The number of rollouts, or starting points of the basin sweep, on a chip.
       slots_per_chip: The number of slots of the training batch on a chip.
@@ -48,6 +49,7 @@ class Load:
 
     num_exponents: int = 8
     num_segments: int = 16
+    segments_per_qr: int | None = None
     puzzles_per_chip: int = 4
     points_per_chip: int = 64
     slots_per_chip: int = 32
@@ -68,7 +70,8 @@ def trace_spectrum(precision: str, config: Config, mesh: Mesh, load: Load) -> Tr
         tokens, key = puzzle
         dynamics = bind(params, config, tokens)
         sizes = (load.num_exponents, load.num_segments)
-        result = spectrum(dynamics, *sizes, key=key, precision=precision)
+        cadence = {"precision": precision, "segments_per_qr": load.segments_per_qr}
+        result = spectrum(dynamics, *sizes, key=key, **cadence)
         return {"log_growth": result.log_growth, "finite": result.finite}
 
     number = load.puzzles_per_chip * mesh.size

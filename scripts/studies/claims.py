@@ -12,7 +12,8 @@ from rrjax.reports.terminal import print_table
 from rrjax.store import describe_run, write_json
 
 FEW = 10
-"""Claims about smaller groups stay open."""
+"""Claims about smaller groups stay open, though the intervals of `rrjax.analysis` hold for them: a
+claim is of a model, and fewer than ten of its puzzles are no fair sample of those that it fails."""
 
 
 class Evidence(NamedTuple):

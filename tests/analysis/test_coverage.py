@@ -140,7 +140,7 @@ def auc_coverage(kind, truth, groups, number):
     ],
 )
 def test_aucs(kind, truth, groups):
-    assert auc_coverage(kind, truth, groups, 400) >= LEAST
+    assert auc_coverage(kind, truth, groups, 250) >= LEAST
 
 
 @pytest.mark.slow

@@ -91,6 +91,18 @@ def test_bad_windows_are_refused():
             exponents_per_step(growth, CYCLES, "segment", start, stop)
 
 
+def test_growth_by_segment_is_read_by_segment_alone():
+    growth = jax.random.normal(jax.random.key(0), (24, 3))
+    by_segment = growth_per_step(growth, CYCLES, "segment")
+    window = exponents_per_step(by_segment, CYCLES, "segment", 1, rows="segment")
+    np.testing.assert_array_equal(window, exponents_per_step(growth, CYCLES, "segment", 1))
+    running = running_exponents(by_segment, CYCLES, "segment", rows="segment")
+    np.testing.assert_array_equal(running, running_exponents(growth, CYCLES, "segment"))
+    for rows, clock in (("segment", "update"), ("3 segments", "segment")):
+        with pytest.raises(ValueError, match=f"by {rows} cannot be read by {clock}"):
+            growth_per_step(by_segment, CYCLES, clock, rows)
+
+
 def test_the_indicator_is_the_running_maximum_of_the_length():
     growth = np.array([[0.5, 9], [-1.0, 9], [0.75, 9], [0.5, 9]], np.float32)
     np.testing.assert_allclose(fast_lyapunov_indicator(growth), [0.5, 0.5, 0.5, 0.75])

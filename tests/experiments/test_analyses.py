@@ -1,10 +1,13 @@
 """The analysis of spectra that are made up by hand: numbers, words, and runs it must refuse."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from rrjax.experiments import analyse
 from rrjax.experiments.analyses import AnalysedSpectrum
+from rrjax.experiments.spectra import ARRAYS, BY_SEGMENT, SPECTRUM, numbers
 from rrjax.puzzles.sudoku_solver import solve_sudoku
 from tests.tools.made_up import (
     BOARDS,
@@ -42,6 +45,26 @@ def test_the_numbers_are_those_of_the_arrays(run):
     assert analysis.horizon.solved.value[-1] == pytest.approx(median, abs=1e-6)
     assert [window.segment for window in analysis.early] == [1, 2, 3]
     assert run.notes == []
+
+
+def test_a_qr_after_each_segment_changes_what_is_known_and_not_what_is_said(run):
+    arrays = spectrum_arrays()
+    growth = arrays["log_growth"].astype(np.float64)
+    by_segment = arrays | {"log_growth": growth.reshape(NUMBER, SEGMENTS, PER_SEGMENT, 2).sum(2)}
+    kind = replace(SPECTRUM, arrays=ARRAYS | BY_SEGMENT)
+    coarse = spectrum_results(by_segment, kind, clock="segment", updates_per_segment=PER_SEGMENT)
+    other = analyse(coarse)
+    assert words(other) == words(run)
+    assert other.analysis.horizon.updates.tolist() == [3, 6, 9, 12]
+    for name in ("value", "low", "high"):
+        ends = getattr(run.analysis.horizon.failed, name)[PER_SEGMENT - 1 :: PER_SEGMENT]
+        values = getattr(other.analysis.horizon.failed, name)
+        np.testing.assert_allclose(values, ends, atol=1e-6)
+    errors = [numbers(results).derived[-1] for results in (spectrum_results(), coarse)]
+    assert errors[0].name == errors[1].name == "standard_error"
+    assert errors[1].failed.value == pytest.approx(errors[0].failed.value, rel=1e-5)
+    drawn = other.draws()["lambda1_by_horizon"]().axes[0]
+    np.testing.assert_array_equal(drawn.lines[1].get_xdata(), [3, 6, 9, 12])
 
 
 def test_difficulty_is_that_of_the_boards(run):
@@ -145,3 +168,11 @@ def test_the_horizon_has_the_largest_exponent_of_every_window():
         sums = arrays["log_growth"][:, :t].sum(1, dtype=np.float64).max(1)
         sums[0] = arrays["log_growth"][0, :t, 0].sum(dtype=np.float64)
         np.testing.assert_allclose(runs.growth[:, :t].sum(1), sums)
+
+
+def test_unsettled_runs_of_one_outcome_have_no_bins():
+    arrays = spectrum_arrays()
+    arrays["drift_z_H"][:] = np.where(arrays["solved"], 1e-4, 3)[:, None]
+    run = analyse(spectrum_results(arrays))
+    assert run.analysis.settling.otsu.unsettled_failed > 0
+    assert run.analysis.within_drift is None

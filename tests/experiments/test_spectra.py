@@ -57,6 +57,7 @@ def test_the_record_says_how_it_was_made(run, model, labelled):
     assert run.record["puzzles"] == {"sha256": labelled.digest(), "vocab_size": 6}
     assert run.record["options"] == {
         "num_exponents": EXPONENTS,
+        "segments_per_qr": None,
         "attribution": False,
         "num_puzzles": NUMBER,
         "num_segments": SEGMENTS,
@@ -88,6 +89,22 @@ def test_a_puzzle_has_the_exponents_that_the_library_gives(run, model, index):
     np.testing.assert_allclose(run.exponents[index], expected.exponents, atol=1e-5)
     np.testing.assert_allclose(run.log_growth[index], expected.log_growth, atol=1e-4)
     np.testing.assert_allclose(run.drift_z_H[index], expected.drift.z_H, rtol=1e-4)
+
+
+def test_a_qr_after_each_segment_gives_the_same_exponents_and_says_how_close(run, model, labelled):
+    coarse = spectrum(model, labelled, **SIZES, segments_per_qr=1, progress=False)
+    assert coarse.axes["log_growth"] == ("puzzle", "segment", "exponent")
+    assert coarse.record["clock"] == "segment"
+    np.testing.assert_allclose(coarse.exponents, run.exponents, atol=1e-5)
+    by_segment = run.log_growth.reshape(NUMBER, SEGMENTS, UPDATES, EXPONENTS).sum(2)
+    np.testing.assert_allclose(coarse.log_growth, by_segment, atol=2e-5)
+    assert ((coarse.least_sine > 0.002) & (coarse.least_sine < 1)).all()
+    assert coarse.tangent_error.max() < 1e-5
+    words = " ".join(repr(coarse.summary()).split())
+    assert "in 0 of 6 finite puzzles they came too close for some exponent" in words
+    assert "The tangents' rounding, with its growth between QRs, changes exponents" in words
+    with pytest.raises(ValueError, match="segments_per_qr must be 1 or None: results are kept"):
+        spectrum(model, labelled, **SIZES, segments_per_qr=2, progress=False)
 
 
 def test_a_folder_holds_the_same_bits_and_is_continued(run, model, labelled, tmp_path, chunk_sizes):

@@ -145,7 +145,8 @@ def test_the_table_of_a_spectrum_says_its_numbers():
     assert table.rows[0][1] == f"{summary.solved_exponents[0].value:.4f}"
     assert table.rows[0][3] == f"{auc.value:.3f} ({auc.low:.3f} to {auc.high:.3f})"
     assert table.notes == [
-        "Late drift is the mean ‖Δz_H‖ of the last 4 segments. The record has all λi."
+        "The unit is that of λ1 and sums; late drift is the mean ‖Δz_H‖ of the last 4 segments. "
+        "The record has all λi."
     ]
 
 
@@ -179,10 +180,11 @@ def test_what_the_initial_frame_and_the_solver_do_to_the_rivals_is_noted():
     ("num_solved", "num_failed", "sentence"),
     [
         (64, 0, "All 64 puzzles were solved: the AUC is undefined."),
-        (0, 5, "None of the 5 puzzles was solved: the AUC is undefined."),
+        (0, 5, "None of 5 puzzles was solved: the AUC is undefined."),
         (0, 0, "No run could be measured"),
         (12, 2, "There are only 2 failed runs"),
-        (1, 12, "There is only 1 solved run"),
+        (1, 12, "There is only 1 solved run:"),
+        (1, 0, "The only puzzle was solved"),
     ],
 )
 def test_odd_groups_are_named(num_solved, num_failed, sentence):
@@ -204,7 +206,7 @@ def test_what_a_spectrum_lacks_is_noted():
     assert table.notes[1].startswith("Kaplan–Yorke is undefined in 0 of 12 solved and 12 of 12")
     exponents[:4, 2], finite[-1] = np.nan, False
     table, *_ = outcome_tables(exponents, solved, drift, finite)
-    assert "1 of 24 runs were not finite: they are in neither group." in table.notes
+    assert "1 of 24 runs was not finite and is in neither group." in table.notes
     assert "Below the round-off floor in n of 23 puzzles: λ3 in 4." in table.notes
 
 
@@ -227,10 +229,12 @@ def test_an_analysis_has_its_settled_runs_its_bins_and_its_windows():
         str(counts.settled_solved),
         str(counts.settled_failed),
     )
-    assert settled.notes[0] == "1 of 200 runs were not finite: they are left out."
+    assert settled.notes[0] == "1 of 200 runs was not finite and is left out."
     assert drift.headers[0] == "late drift"
     assert clues.rows[-1][:3] == ("not held fixed", *map(str, sizes_of(analysis)))
     assert [row[0] for row in early.rows] == [str(s) for s in range(1, 12)]
+    assert early.notes == ["One interval in twenty misses 0.5 by chance."]
+    assert "AUC needs 5 that get solved" in spectra_report.tables(analysis_of(12))[-1].notes[0]
     without = dataclasses.replace(analysis, early=None, within_drift=None)
     assert spectra_report.tables(without) == [settled, clues]
     table = spectra_report.comparison({"a": analysis, "b": analysis})
@@ -250,11 +254,17 @@ def test_a_rollout_says_what_became_of_the_failures():
     assert accuracy.rows[1] == ("at segment 4", "25.0 % (0.6 to 80.6)", "5", "62.5 %")
     assert escape.rows[0][0] == "still failing at segment 4"
     text = text_of(tables)
-    assert "1 solved at segment 2 are not at segment 4." in text
-    assert "1 of 1 escaped lost the answer again by the end." in text
+    assert "1 puzzle solved at segment 2 is not solved at segment 4." in text
+    assert "1 of 1 that escaped lost the answer again by the end." in text
     assert "1 of the failures had been solved before segment 2." in text
-    assert "0 of 2 failures are at rest at a wrong answer by segment 4" in text
-    assert "Rates are of segments 3 to 4, and of the 3 of 3 failing ones" in text
+    assert "At rest at a wrong answer by segment 4: 0 of 2 failures. With a residual of" in text
+    assert "counted where a failing run moves: in 3 of 3 segments." in text
+
+
+def test_a_rollout_of_one_puzzle_has_singular_words():
+    accuracy, escape = rollout_tables([[0, 0]], readout=1)
+    assert accuracy.headline == "1 puzzle over 2 segments of 6 module evaluations"
+    assert escape.headline == "Of 1 failure at segment 1, 0 escaped in 1 more segment"
 
 
 def test_valid_paths_have_a_column_where_there_are_any():
@@ -293,7 +303,7 @@ def test_what_a_rollout_cannot_say_is_named():
     blown[3, 2:] = np.nan
     unknown = np.full((4, 4), np.nan)
     text = text_of(rollout_tables(SOLVED, residual=blown, token_accuracy=unknown))
-    assert "1 of 4 runs were not finite: they count as failed." in text
+    assert "1 of 4 runs was not finite and is counted as failed." in text
     assert "at segment 4 | 25.0 % (0.6 to 80.6) | undefined" in text
 
 
@@ -301,7 +311,7 @@ def test_restarts_say_what_escapes_and_what_the_start_decides():
     tables = restarts_report.tables(summarize_basin(restarts(), READOUT))
     outcomes, selection, groups = tables
     assert outcomes.headline == "5 puzzles from 5 starts each"
-    assert "1 of 25 runs were not finite: they count as failed." in outcomes.notes
+    assert "1 of 25 runs was not finite and is counted as failed." in outcomes.notes
     assert [row[0] for row in outcomes.rows] == ["0", "0.1", "1"]
     assert outcomes.rows[1][2].startswith("38 %")
     assert outcomes.rows[1][3].startswith("50 %")
@@ -325,7 +335,7 @@ def test_noisy_runs_say_what_each_rule_gains():
     arrays = noisy()
     arrays["residual"][1, 2:] = np.nan
     (table,) = noisy_report.tables(summarize_ptrm(arrays))
-    assert "3 of 16 runs were not finite: they count as failed." in table.notes
+    assert "3 of 16 runs were not finite and are counted as failed." in table.notes
 
 
 def test_without_mixed_puzzles_or_exponents_the_table_says_so():

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from rrjax.experiments.experiment import Experiment
 from rrjax.experiments.spectra import SPECTRUM
 from rrjax.puzzles.sudoku import to_tokens
 from rrjax.puzzles.sudoku_generate import generate_sudokus
@@ -34,7 +35,9 @@ def spectrum_arrays(seed: int = 0) -> dict[str, np.ndarray]:
     }
 
 
-def spectrum_results(arrays: dict[str, np.ndarray] | None = None, **facts: Any) -> Results:
+def spectrum_results(
+    arrays: dict[str, np.ndarray] | None = None, kind: Experiment = SPECTRUM, **facts: Any
+) -> Results:
     """Returns a spectrum of these arrays on 4 × 4 Sudokus."""
     record = {
         "answer": "z_H",
@@ -43,4 +46,4 @@ def spectrum_results(arrays: dict[str, np.ndarray] | None = None, **facts: Any) 
         "puzzles": {"sha256": "cd" * 32, "vocab_size": 6},
         "dimension": 256,
     }
-    return SPECTRUM.results(arrays or spectrum_arrays(), record | facts)
+    return kind.results(arrays or spectrum_arrays(), record | facts)
