@@ -7,6 +7,8 @@ from typing import Annotated
 
 import tyro
 
+from rrjax.commands.parsing import parse_command_line
+
 
 @dataclass(frozen=True)
 class Options:
@@ -47,7 +49,7 @@ def main(arguments: Sequence[str], prog: str = "rrjax convert") -> None:
       ValueError: if the input is at fault.
       OSError: if a file cannot be read or written.
     """
-    options = tyro.cli(Options, args=arguments, prog=prog)
+    options = parse_command_line(Options, arguments, prog)
     from .convert import convert, to_torch  # after the parsing, since they start JAX
 
     names = ("seq_len", "vocab_size", "num_puzzle_identifiers", "resize_puzzle_embeddings")

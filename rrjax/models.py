@@ -101,7 +101,9 @@ class Model:
         for folder in folders:
             if folder.is_dir():
                 return read_folder(folder, "test")
-        raise ValueError(f"model {self.name} comes without test puzzles; pass --puzzles FILE")
+        raise ValueError(
+            f"model {self.name} comes without test puzzles; give it some (--puzzles FILE)"
+        )
 
     def __getattr__(self, name: str) -> Any:
         if name in _OF_DYNAMICS:

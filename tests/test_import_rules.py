@@ -36,6 +36,7 @@ PEERS = {
     ("process", "cli"),
     ("cli", "__version__"),
     ("converters", "cli"),
+    ("converters", "commands"),
     ("reports", "plots"),
 }
 # Names for users; no module of the package imports them.

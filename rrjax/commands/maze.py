@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from rrjax.commands.parsing import parse_command_line
 from rrjax.jobs.progress import progress
 from rrjax.puzzles import PuzzleSet
 from rrjax.puzzles.folders import write_folder
@@ -48,7 +49,7 @@ class Options:
 
 def main(arguments: list[str]) -> None:
     """Makes both sets and writes them."""
-    options = tyro.cli(Options, args=arguments, prog="rrjax maze")
+    options = parse_command_line(Options, arguments, "rrjax maze")
     usual = 110 if options.size >= 30 else 5 * options.size // 2
     min_path = usual if options.min_path is None else options.min_path
     check_new_folder(options.out)

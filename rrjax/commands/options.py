@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import tyro
 
+from rrjax.commands.parsing import parse_command_line
+
 _GIVEN = ("folder", "progress")
 """Arguments of experiments that a command gives itself."""
 
@@ -66,7 +68,7 @@ def parse_options(command: str, functions: Mapping[str, Function], arguments: li
     ]
     kind = make_dataclass("Options", fields, frozen=True)
     description = functions["run"].description
-    parsed = tyro.cli(kind, args=arguments, prog=f"rrjax {command}", description=description)
+    parsed = parse_command_line(kind, arguments, f"rrjax {command}", description)
     return {
         name: {keyword: getattr(parsed, keyword) for keyword in function.parameters}
         for name, function in functions.items()

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import tyro
 
+from rrjax.commands.parsing import parse_command_line
+
 
 @dataclass(frozen=True)
 class Options:
@@ -25,7 +27,7 @@ class Options:
 
 def main(arguments: list[str]) -> None:
     """Parses, reads the runs, and prints the table."""
-    options = tyro.cli(Options, args=arguments, prog="rrjax runs")
+    options = parse_command_line(Options, arguments, "rrjax runs")
     # only now, because --help needs none of it
     from rrjax.reports.terminal import print_table
     from rrjax.reports.trainings import training_table

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from rrjax.commands.parsing import parse_command_line
 from rrjax.jobs.progress import progress
 from rrjax.puzzles import PuzzleSet, build_sudokus
 from rrjax.puzzles.folders import write_folder
@@ -58,7 +59,7 @@ class Options:
 
 def main(arguments: list[str]) -> None:
     """Makes both sets and writes them."""
-    options = tyro.cli(Options, args=arguments, prog="rrjax sudoku")
+    options = parse_command_line(Options, arguments, "rrjax sudoku")
     check_new_folder(options.out)
     if options.list is not None:
         train, test = _sets_of_list(options.list, options)

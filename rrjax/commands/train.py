@@ -11,6 +11,7 @@ import tyro
 
 from rrjax.cells.config import Arch
 from rrjax.checks import check_count
+from rrjax.commands.parsing import parse_command_line
 from rrjax.training.config_file import bundled_recipes, find_recipe, read_config_file
 from rrjax.training.settings import LoopSettings, Recipe
 from rrjax.training.track import Tracker, tracking
@@ -177,7 +178,7 @@ def parse(kind: Callable[..., Kind], arguments: list[str], prog: str, **defaults
     path = _config_path(arguments)
     arch, recipe = read_config_file(path) if path else (Arch(), Recipe())
     settings = {"config": path, "arch": arch, "recipe": recipe, "loop": LoopSettings(), **defaults}
-    return tyro.cli(functools.partial(kind, **settings), args=arguments, prog=prog)
+    return parse_command_line(functools.partial(kind, **settings), arguments, prog)
 
 
 def _config_path(arguments: list[str]) -> Path | None:

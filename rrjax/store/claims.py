@@ -54,16 +54,18 @@ def check_claim(folder: str | Path, name: str, identity: Mapping[str, Any]) -> N
     if _is_free(folder, name):
         return
     if not folder.is_dir():
-        raise ValueError(f"{folder} is a file, where a folder was expected: choose another --out")
+        raise ValueError(
+            f"{folder} is a file, where a folder was expected: choose another folder (--out)"
+        )
     if not (folder / name).exists():
         raise ValueError(
-            f"{folder} is not empty and holds no run (no {name}): choose another --out"
+            f"{folder} is not empty and holds no run (no {name}): choose another folder (--out)"
         )
     differences = list(_differences(mine, read_json(folder / name).get("identity", {}), ""))
     if differences:
         raise ValueError(
             f"{folder} holds another run: " + "; ".join(differences[:3]) + "; "
-            "choose another --out or remove that folder"
+            "choose another folder (--out) or remove that folder"
         )
 
 

@@ -29,7 +29,7 @@ def hold_folder(folder: Path, verb: str) -> Iterator[None]:
             holder = _first_line(path)
             raise ValueError(
                 f"{folder} is being {verb} by another process{f' ({holder})' if holder else ''}; "
-                "wait until that one has ended, or choose another --out"
+                "wait until that one has ended, or choose another folder (--out)"
             )
         yield
 

@@ -64,7 +64,7 @@ def search(
     try:
         import optuna
     except ImportError:
-        raise ValueError("rrjax search needs Optuna: pip install 'rrjax[search]'") from None
+        raise ValueError("rrjax search needs Optuna: pip install optuna") from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     job = {
         **task.identity(),

@@ -36,7 +36,7 @@ def tracking(kind: Tracker, folder: Path, config: dict[str, Any]) -> Iterator[Wr
         package = importlib.import_module(_PACKAGES[kind])
     except ModuleNotFoundError as error:
         raise ValueError(
-            f"track {kind} needs {error.name}, which is missing: pip install 'rrjax[track]'"
+            f"track {kind} needs {error.name}, which is missing: pip install {error.name}"
         ) from error
     opened: list[tuple[Write, Callable[[], Any]]] = []
 

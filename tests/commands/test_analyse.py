@@ -72,6 +72,6 @@ def test_without_matplotlib_the_numbers_are_there_all_the_same(tmp_path, monkeyp
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     folder = write(tmp_path / "run")
     run(str(folder))
-    assert "figures need matplotlib: pip install 'rrjax[viz]'" in capsys.readouterr().err
+    assert "figures need matplotlib: pip install matplotlib" in capsys.readouterr().err
     assert (folder / "analysis.json").exists()
     assert list(folder.glob("*.png")) == []

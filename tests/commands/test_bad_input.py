@@ -87,7 +87,9 @@ def test_a_model_that_is_not_there(refused):
 
 
 def test_a_model_without_puzzles(refused):
-    assert "comes without test puzzles; pass --puzzles FILE" in refused("spectrum", "model")
+    assert "comes without test puzzles; give it some (--puzzles FILE)" in refused(
+        "spectrum", "model"
+    )
 
 
 def test_a_folder_that_is_no_model(refused):
@@ -183,7 +185,7 @@ def test_tokens_out_of_range(place, refused):
 
 def test_a_file_in_the_place_of_the_folder(place, refused):
     (place / "out").write_text("mine")
-    assert "choose another --out" in refused(*spectrum_of())
+    assert "choose another folder (--out)" in refused(*spectrum_of())
 
 
 def test_a_folder_below_a_file(place, refused):

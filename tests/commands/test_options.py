@@ -5,8 +5,10 @@ import inspect
 
 import pytest
 
+from rrjax.cli import COMMANDS, main
 from rrjax.commands import basin, ptrm, rollout, slice, spectrum, toy
 from rrjax.commands.options import read_function
+from tests.tools.commandline import parsed
 
 EXPERIMENTS = {
     "spectrum": "spectra",
@@ -61,3 +63,24 @@ def test_what_is_no_option_is_refused(words, capsys):
     with pytest.raises(SystemExit):
         slice.parse(words)
     assert words[0] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_names_types_and_not_how_they_are_held(command, capsys):
+    assert main([command, "--help"]) == 0
+    words = capsys.readouterr().out
+    for fault in ("{None}", "no-no-", "(default: )", "{INT"):
+        assert fault not in words
+
+
+def test_an_option_that_may_be_absent_still_takes_none():
+    parsed_options = parsed("train", ["--data", "d", "--out", "o", "--floss.segments", "None"])
+    assert parsed_options.recipe.floss.segments is None
+    words = ["--data", "d", "--out", "o", "--floss.segments", "2", "4", "--floss.pre", "1"]
+    assert parsed("train", words).recipe.floss.segments == (2, 4)
+
+
+@pytest.mark.parametrize("value", [True, False])
+def test_a_negation_takes_a_value(value):
+    words = ["--data", "d", "--out", "o", "--arch.no-ACT-continue", str(value)]
+    assert parsed("train", words).arch.no_ACT_continue is value

@@ -268,7 +268,7 @@ def test_only_one_process_searches_a_folder(data, tmp_path, runs):
 
 def test_without_optuna_the_extra_is_named(data, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(ValueError, match=r"pip install 'rrjax\[search\]'"):
+    with pytest.raises(ValueError, match=r"pip install optuna"):
         command.main(arguments(data, tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 

@@ -181,7 +181,7 @@ def test_a_folder_with_something_else_is_refused(tmp_path, name):
 
 def test_a_file_in_the_folders_place_is_refused(tmp_path):
     (tmp_path / "out").write_text("mine")
-    with pytest.raises(ValueError, match="choose another --out"):
+    with pytest.raises(ValueError, match=r"choose another folder \(--out\)"):
         sweep.run(make(tmp_path / "out"), must_not_run, ignore)
     assert snapshot(tmp_path) == {"out": b"mine"}
 

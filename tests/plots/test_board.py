@@ -144,5 +144,5 @@ def test_what_is_no_board_is_refused(boards, message):
 
 def test_without_matplotlib_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install 'rrjax\[viz\]'"):
+    with pytest.raises(ModuleNotFoundError, match=r"pip install matplotlib"):
         unstable_cells([board()], STATES)

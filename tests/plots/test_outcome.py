@@ -238,7 +238,7 @@ def test_arrays_that_do_not_fit_are_refused(draw, exponents, solved, message):
 
 def test_without_matplotlib_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install 'rrjax\[viz\]'"):
+    with pytest.raises(ModuleNotFoundError, match=r"pip install matplotlib"):
         plots.lambda1_histogram(*outcomes(4, 4))
 
 

@@ -125,5 +125,5 @@ def test_where_there_is_nothing_to_follow_the_figure_says_why(solved, readout, w
 
 def test_without_matplotlib_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install 'rrjax\[viz\]'"):
+    with pytest.raises(ModuleNotFoundError, match=r"pip install matplotlib"):
         survival(runs(), UPDATES, READOUT)

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-import tyro
-
 from rrjax.cli import command_module
 from rrjax.commands import train
+from rrjax.commands.parsing import parse_command_line
 from rrjax.training.settings import SearchSettings
 
 
@@ -18,4 +17,4 @@ def parsed(command: str, words: Sequence[str]) -> Any:
         return train.parse(module.Options, [*words], f"rrjax {command}", **settings)
     if hasattr(module, "parse"):
         return module.parse([*words])
-    return tyro.cli(module.Options, args=words)
+    return parse_command_line(module.Options, words, f"rrjax {command}")

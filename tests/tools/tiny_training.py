@@ -56,6 +56,8 @@ def options(record: Any, prefix: str = "") -> list[str]:
             found += options(value, f"{flag}.")
         elif isinstance(value, tuple):
             found += [f"--{flag}", *map(str, value)]
+        elif isinstance(value, bool) and name.startswith("no_"):
+            found += [f"--{flag}", str(value)]
         elif isinstance(value, bool):
             found.append(f"--{flag}" if value else f"--{prefix}no-{name.replace('_', '-')}")
         else:

@@ -89,7 +89,7 @@ def test_a_missing_package_is_named_before_anything_is_written(
     tmp_path, monkeypatch, kind, package
 ):
     monkeypatch.setitem(sys.modules, package, None)
-    message = rf"track {kind} needs {package}, which is missing: pip install 'rrjax\[track\]'"
+    message = rf"track {kind} needs {package}, which is missing: pip install {package}"
     with (
         pytest.raises(ValueError, match=message),
         tracking(kind, tmp_path / "run", {}),
