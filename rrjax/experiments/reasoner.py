@@ -143,4 +143,7 @@ def check_puzzles(model: Reasoner, puzzles: Puzzles) -> None:
         sizes = f"{number} inputs and {len(puzzles.labels)} labels"
         refuse("puzzles", "be one or more, with labels for each", sizes)
     if isinstance(model, Model) and isinstance(puzzles, PuzzleSet):
-        check_tokens(model.config, puzzles.inputs, puzzles.puzzle_ids, (number,))
+        try:
+            check_tokens(model.config, puzzles.inputs, puzzles.puzzle_ids, (number,))
+        except ValueError as error:
+            raise ValueError(f"{puzzles.source}: {error}") from None

@@ -149,10 +149,10 @@ def test_a_folder_without_a_data_set(refused):
         (b"\xff\xfe\x00\x01", "expected a text file (UTF-8)"),
         (b"what is this?\n", "puzzles.txt, line 1: "),
         (b"1" * 16 + b"\n", "puzzles.txt, line 1: "),
-        (b"." * 81 + b"\n", "puzzles.txt, line 1: "),
+        (b"." * 81 + b"\n", "puzzles.txt: tokens: this model expects the shape (1, 16)"),
         (b"source,question\n", "puzzles.txt"),
     ],
-    ids=["empty", "bytes", "not utf-8", "prose", "contradiction", "many solutions", "half a csv"],
+    ids=["empty", "bytes", "not utf-8", "prose", "contradiction", "another size", "half a csv"],
 )
 def test_a_rubbish_puzzle_file(place, refused, content, words):
     (place / "puzzles.txt").write_bytes(content)
