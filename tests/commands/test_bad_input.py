@@ -170,7 +170,8 @@ def test_a_truncated_array(place, refused):
 def test_puzzles_of_another_size(place, refused):
     write_folder(place / "six", {"test": puzzles(2, size=6)})
     message = refused(*spectrum_of(data="six"))
-    assert message == "tokens: this model expects the shape (2, 16), found (2, 36)"
+    assert message.startswith("six")
+    assert message.endswith(": tokens: this model expects the shape (2, 16), found (2, 36)")
 
 
 def test_tokens_out_of_range(place, refused):
@@ -180,7 +181,8 @@ def test_tokens_out_of_range(place, refused):
     large = dataclasses.replace(three, inputs=inputs, metadata=metadata)
     write_folder(place / "large", {"test": large})
     message = refused(*spectrum_of(data="large"))
-    assert message == "tokens: expected values 0..5, found 8 at (0, 0)"
+    assert message.startswith("large")
+    assert message.endswith(": tokens: expected values 0..5, found 8 at (0, 0)")
 
 
 def test_a_file_in_the_place_of_the_folder(place, refused):
