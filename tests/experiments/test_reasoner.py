@@ -133,7 +133,8 @@ def test_the_other_experiments(cell, mine, rollouts):
 def test_an_analysis_of_its_spectrum(run):
     analysed = experiments.analyse(run)
     assert analysed.analysis.num_solved == 3
-    assert analysed.notes == ["no bins of difficulty, which is known of Sudokus only"]
+    no_difficulty = "There are no bins of difficulty, which is known of Sudokus and mazes only."
+    assert analysed.notes == [no_difficulty]
 
 
 def test_puzzles_without_labels_for_each_are_refused(cell, mine):
