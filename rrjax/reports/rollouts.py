@@ -6,13 +6,16 @@ from rrjax.analysis.table import Table
 
 
 def tables(summary: RolloutSummary) -> list[Table]:
-    """Returns accuracy, the escape of the failures, and halting where a rule was given."""
-    both = [_accuracy_table(summary), _escape_table(summary)]
-    return [*both, _halting_table(summary)] if summary.halting else both
+    """Returns accuracy, escapes where segments follow the readout, and halting by given rules."""
+    escape = [_escape_table(summary)] if summary.escape.segments_watched else []
+    halting = [_halting_table(summary)] if summary.halting else []
+    return [_accuracy_table(summary), *escape, *halting]
 
 
 def _accuracy_table(summary: RolloutSummary) -> Table:
-    readouts, at_end = (summary.at_readout, summary.at_end), summary.at_end
+    at_end = summary.at_end
+    is_last = summary.at_readout.segment == at_end.segment
+    readouts = (at_end,) if is_last else (summary.at_readout, at_end)
     notes = words.not_finite(summary.num_not_finite, summary.num_puzzles, "counted as failed")
     if summary.num_lost:
         notes.append(
@@ -37,6 +40,8 @@ def _accuracy_table(summary: RolloutSummary) -> Table:
         for row, at in enumerate(readouts)
     ]
     some = words.percent_interval(summary.solved_at_some)
+    if is_last:
+        notes.append(f"There is no segment after {at_end.segment}: nothing is known of escapes.")
     rows.append(("at some segment", some, *[""] * (len(columns) - 1)))
     headline = (
         f"{words.count(summary.num_puzzles, 'puzzle')} over "
@@ -68,8 +73,6 @@ def _escape_notes(summary: RolloutSummary) -> list[str]:
         notes.append(
             f"{escape.num_solved_before} of the failures had been solved before segment {readout}."
         )
-    if escape.segments_watched == 0:
-        return [*notes, f"There is no segment after {readout}: nothing is known of escapes."]
     if lost := escape.num_escaped - escape.num_kept:
         notes.append(
             f"{lost} of {escape.num_escaped} that escaped lost the answer again by the end."

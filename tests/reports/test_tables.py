@@ -298,6 +298,7 @@ def test_a_constant_rate_is_not_called_changing_and_a_falling_one_is():
 def test_what_a_rollout_cannot_say_is_named():
     text = text_of(rollout_tables(SOLVED, readout=4))
     assert "There is no segment after 4: nothing is known of escapes." in text
+    assert text.count("at segment 4") == 1
     assert "undefined" in text_of(rollout_tables(np.ones((20, 5))))
     blown = np.full((4, 4), 0.1)
     blown[3, 2:] = np.nan
