@@ -366,6 +366,8 @@ _BARE_NAMES = re.compile(
 
 
 def _hint(folder: Path) -> str:
+    if (folder / "checkpoints").is_dir():
+        return "; a training run saves its first model when it is first evaluated (eval_every)"
     entries = folder.iterdir() if folder.is_dir() else ()
     files = torch_files(path.name for path in entries if path.is_file() and path.name != WEIGHTS)
     if not files:

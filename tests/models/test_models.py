@@ -43,6 +43,12 @@ def test_arrays_come_back_bit_for_bit(tmp_path, dtype):
     assert snapshot(tmp_path).keys() == {"model", "model/model.safetensors", "model/config.json"}
 
 
+def test_a_training_run_without_a_model_says_when_it_has_one(tmp_path):
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    with pytest.raises(ValueError, match=r"no model\.safetensors; a training run saves its first"):
+        load_model(tmp_path / "run")
+
+
 def test_equal_models_are_equal_files(tmp_path):
     save_model(tmp_path / "a", weights(), CONFIG, {})
     save_model(tmp_path / "b", dict(reversed(weights().items())), CONFIG, {})
