@@ -148,8 +148,7 @@ def above_round_off(R: Float[Array, "k k"]) -> Bool[Array, " k"]:
 
 def gram(frame: Frame) -> Float[Array, "k k"]:
     """Returns all inner products of a frame's vectors."""
-    rows = (leaf.reshape(leaf.shape[0], -1) for leaf in jax.tree.leaves(frame))
-    return reduce(operator.add, [row @ row.T for row in rows])
+    return _gram_of_rows([leaf.reshape(leaf.shape[0], -1) for leaf in jax.tree.leaves(frame)])
 
 
 def norms(state: State) -> State:
@@ -208,7 +207,7 @@ def _for_batches(qr: Callable) -> Callable:
 _batched_qr, _batched_qr_once = _for_batches(_qr_of_rows), _for_batches(_qr_of_rows_once)
 
 
-def _gram_of_rows(rows: Rows) -> Float[Array, "batch k k"]:
+def _gram_of_rows(rows: list[Float[Array, "*batch k _"]]) -> Float[Array, "*batch k k"]:
     return reduce(operator.add, [row @ row.mT for row in rows])
 
 

@@ -10,11 +10,10 @@ import numpy as np
 
 from rrjax.analysis import format as words
 from rrjax.analysis.selection import fraction_of_puzzles, majority
-from rrjax.contract import Dynamics, State
-from rrjax.dynamics.rollout import observe_segments
+from rrjax.dynamics.precision import in_precision
+from rrjax.dynamics.rollout import run_segments
 from rrjax.experiments.experiment import Job
 from rrjax.experiments.reasoner import bind, read_answer, take
-from rrjax.frames import Frame
 from rrjax.puzzles import PuzzleSet
 from rrjax.puzzles.batch import Batch
 from rrjax.puzzles.symmetric_copies import symmetric_copies
@@ -64,17 +63,12 @@ def vote_arrays(job: Job, number: int) -> Arrays:
 
 def _last_answers(job: Job, params: Any, chunk: Batch) -> dict[str, jax.Array]:
     def one(puzzle: Batch) -> jax.Array:
-        dynamics = bind(job.model, params, puzzle)
-        state, _ = observe_segments(
-            dynamics, _observe_nothing, job.num_segments, precision=job.precision
-        )
+        dynamics, number = bind(job.model, params, puzzle), job.num_segments
+        running = in_precision(dynamics, job.precision)
+        state = run_segments(running, dynamics.initial, dynamics.drives(number), number)
         return read_answer(dynamics, state).logits.argmax(-1)
 
     return {"answers": jax.vmap(one)(chunk)}
-
-
-def _observe_nothing(dynamics: Dynamics, before: State, after: State, frame: Frame | None) -> None:
-    return None
 
 
 def _judge_each(job: Job, answers: np.ndarray) -> np.ndarray:
