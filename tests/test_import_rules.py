@@ -14,7 +14,7 @@ CONVERTERS = PACKAGE.parent / "converters"
 
 # Imports go to a lower floor; a part's own modules may import each other.
 FLOORS = (
-    {"contract", "checks", "hub", "keys", "lazy", "store", "streams"},
+    {"contract", "checks", "choices", "hub", "keys", "lazy", "store", "streams"},
     {"frames", "cells", "systems", "puzzles", "analysis", "jobs", "results"},
     {"dynamics", "outcomes", "models", "plots", "reports"},
     {"flossing"},
@@ -24,7 +24,7 @@ FLOORS = (
 )
 # Parts that may import less of the lower floors than all.
 ONLY = {
-    "dynamics": {"checks", "contract", "frames"},
+    "dynamics": {"checks", "choices", "contract", "frames"},
     "flossing": {"checks", "contract", "dynamics", "frames", "lazy"},
     "plots": {"analysis", "lazy", "results", "store"},
     "reports": {"analysis", "results", "store"},
@@ -45,6 +45,7 @@ FACADES = {"__init__"}
 OTHER_PACKAGES = {
     "contract": {"jax"},
     "checks": set(),
+    "choices": set(),
     "hub": {"huggingface_hub"},
     "keys": {"jax"},
     "lazy": set(),

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 
+from rrjax.choices import Outcome
 from rrjax.commands.parsing import parse_command_line
 
 
@@ -24,7 +25,7 @@ class Options:
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
     out: Path | None = None
-    outcome: Literal["auto", "exact_match", "valid_path", "shortest_path", "obeys_rules"] = "auto"
+    outcome: Outcome = "auto"
 
 
 def parse(arguments: list[str]) -> Options:

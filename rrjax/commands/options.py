@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import tyro
 
+from rrjax import choices
 from rrjax.commands.parsing import parse_command_line
 
 _GIVEN = ("folder", "progress")
@@ -28,6 +29,7 @@ _TYPES = {
     "Path": Path,
     "Sequence": Sequence,
     "tyro": tyro,
+    **vars(choices),
 }
 
 
@@ -78,8 +80,9 @@ def parse_options(command: str, functions: Mapping[str, Function], arguments: li
 def read_function(module: str, name: str) -> Function:
     """Returns the description and the keywords with defaults of a function, read from its source.
 
-    Types are those of `_TYPES` and built-in ones; defaults are literals. An argument that the
-    docstring does not explain has the help that it has in `rrjax.experiments.spectrum`.
+    Types are those of `_TYPES`, `rrjax.choices` among them, and built-in ones; defaults are
+    literals. An argument that the docstring does not explain has the help that it has in
+    `rrjax.experiments.spectrum`.
     """
     node, doc = _parse(module, name)
     helps = _helps(_parse(*_EXPLAINED)[1]) | _helps(doc)

@@ -26,16 +26,17 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import jax
 import jax.numpy as jnp
 from jax.extend import core
 from jax.lax import DotAlgorithmPreset, Precision
 
+from rrjax import choices
 from rrjax.contract import Context, Drive, Dynamics, Repeat, Schedule, State, Update
 
-PRECISIONS = ("exact", "split", "tf32", "f16", "bf16")
+PRECISIONS = get_args(choices.Precision)
 """The ladder, the most accurate first; on an NVIDIA card each step is faster than the last one, but
 for `f16` and `bf16`, which take the same time."""
 

@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jax
 
 from rrjax.analysis.restarts import BasinSummary, summarize_basin
 from rrjax.checks import check_count, check_number
+from rrjax.choices import AskedChunkSize, Outcome, Precision
 from rrjax.contract import Dynamics
 from rrjax.dynamics.starts import perturb, start_scale
 from rrjax.experiments import restarts
@@ -34,10 +35,10 @@ def basin(
     states: Sequence[str] = (),
     num_exponents: int = 0,
     seed: int = 0,
-    precision: Literal["exact", "split", "tf32", "f16", "bf16"] = "exact",
-    outcome: Literal["auto", "exact_match", "valid_path", "shortest_path", "obeys_rules"] = "auto",
+    precision: Precision = "exact",
+    outcome: Outcome = "auto",
     folder: str | Path | None = None,
-    chunk_size: int | Literal["auto"] = "auto",
+    chunk_size: AskedChunkSize = "auto",
     shard: str | None = None,
     progress: bool = True,
 ) -> Results:

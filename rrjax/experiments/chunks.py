@@ -1,11 +1,12 @@
 """How many items of a sweep run together: as they fit a processor's cache, or a device's memory."""
 
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from rrjax.choices import AskedChunkSize
 from rrjax.contract import Dynamics
 from rrjax.jobs.devices import ChunkProgram
 from rrjax.jobs.memory import SATURATING_VALUES, free_memory, is_out_of_memory
@@ -16,8 +17,6 @@ _CACHED_VALUES = 100_000
 """How many numbers of states and tangents a chunk may hold on a processor: more of them fall out of
 the cache of a core (measured)."""
 
-Asked = int | Literal["auto"]
-
 
 class ChunkSize(NamedTuple):
     """How many items run together, and why."""
@@ -27,7 +26,7 @@ class ChunkSize(NamedTuple):
 
 
 def choose_chunk_size(
-    asked: Asked,
+    asked: AskedChunkSize,
     folder: Path | None,
     program: ChunkProgram,
     dynamics: Dynamics,

@@ -13,6 +13,7 @@ import numpy as np
 
 from rrjax.analysis.table import Table
 from rrjax.checks import check_count, check_seed, refuse
+from rrjax.choices import AskedChunkSize
 from rrjax.contract import Dynamics, count_updates
 from rrjax.dynamics.precision import (
     check_precision,
@@ -21,7 +22,7 @@ from rrjax.dynamics.precision import (
     state_precision,
 )
 from rrjax.experiments import reasoner
-from rrjax.experiments.chunks import Asked, ChunkSize, choose_chunk_size, chunk_advice
+from rrjax.experiments.chunks import ChunkSize, choose_chunk_size, chunk_advice
 from rrjax.experiments.judging import choose_judge, outcome_notes
 from rrjax.experiments.reasoner import Puzzles, Reasoner
 from rrjax.experiments.shown import Figures, Summary
@@ -112,7 +113,7 @@ class Job:
     seed: int
     precision: str
     folder: str | Path | None
-    chunk_size: Asked
+    chunk_size: AskedChunkSize
     shard: str | None
     progress: bool
     outcome: str = "auto"

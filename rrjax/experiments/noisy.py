@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 from rrjax.analysis.noisy import PtrmSummary, summarize_ptrm
 from rrjax.checks import check_count, check_number
+from rrjax.choices import AskedChunkSize, Outcome, Precision
 from rrjax.contract import named_fields
 from rrjax.dynamics.noise import with_noise
 from rrjax.experiments import restarts
@@ -33,10 +33,10 @@ def ptrm(
     states: Sequence[str] | None = None,
     num_exponents: int = 1,
     seed: int = 0,
-    precision: Literal["exact", "split", "tf32", "f16", "bf16"] = "exact",
-    outcome: Literal["auto", "exact_match", "valid_path", "shortest_path", "obeys_rules"] = "auto",
+    precision: Precision = "exact",
+    outcome: Outcome = "auto",
     folder: str | Path | None = None,
-    chunk_size: int | Literal["auto"] = "auto",
+    chunk_size: AskedChunkSize = "auto",
     shard: str | None = None,
     progress: bool = True,
 ) -> Results:

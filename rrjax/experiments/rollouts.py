@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,7 @@ from jax.tree_util import Partial
 from rrjax.analysis.rollouts import RolloutSummary, summarize_rollout
 from rrjax.analysis.survival import rest_segments
 from rrjax.checks import check_number
+from rrjax.choices import AskedChunkSize, Outcome, Precision
 from rrjax.contract import Dynamics, State, named_fields
 from rrjax.dynamics.rollout import drift, observe_segments, residual
 from rrjax.experiments import votes
@@ -57,11 +58,11 @@ def rollout(
     *,
     num_segments: int = 256,
     seed: int = 0,
-    precision: Literal["exact", "split", "tf32", "f16", "bf16"] = "exact",
+    precision: Precision = "exact",
     symmetries: int = 1,
-    outcome: Literal["auto", "exact_match", "valid_path", "shortest_path", "obeys_rules"] = "auto",
+    outcome: Outcome = "auto",
     folder: str | Path | None = None,
-    chunk_size: int | Literal["auto"] = "auto",
+    chunk_size: AskedChunkSize = "auto",
     shard: str | None = None,
     progress: bool = True,
 ) -> Results:

@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ import numpy as np
 from rrjax.analysis.basins import MOVING, answer_classes
 from rrjax.analysis.slices import SliceSummary, summarize_slice
 from rrjax.checks import check_choice, check_count, check_number, refuse
+from rrjax.choices import AskedChunkSize, Directions, Outcome, Precision
 from rrjax.contract import Dynamics, State, named_fields
 from rrjax.dynamics.forward_vectors import forward_vectors
 from rrjax.dynamics.horizons import fast_lyapunov_indicator
@@ -57,8 +58,6 @@ ARRAYS = {
     "direction_": ArraySpec(("direction", "token", "width"), "share of a unit vector"),
 }
 
-Directions = Literal["random", "lyapunov"]
-
 
 class Plane(NamedTuple):
     """Where the starts lie.
@@ -82,17 +81,17 @@ def slice(
     *,
     grid: int = 64,
     extent: float = 1.0,
-    directions: Literal["random", "lyapunov"] = "random",
+    directions: Directions = "random",
     direction_segments: int = 4,
     num_segments: int = 32,
     rest_segments: int | None = None,
     residual: float = 0.01,
     num_exponents: int = 0,
     seed: int = 0,
-    precision: Literal["exact", "split", "tf32", "f16", "bf16"] = "exact",
-    outcome: Literal["auto", "exact_match", "valid_path", "shortest_path", "obeys_rules"] = "auto",
+    precision: Precision = "exact",
+    outcome: Outcome = "auto",
     folder: str | Path | None = None,
-    chunk_size: int | Literal["auto"] = "auto",
+    chunk_size: AskedChunkSize = "auto",
     shard: str | None = None,
     progress: bool = True,
 ) -> Results:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import numpy as np
@@ -13,6 +13,7 @@ from rrjax.analysis import outcome
 from rrjax.analysis.attribution import Attribution
 from rrjax.analysis.table import Table
 from rrjax.checks import check_count, refuse
+from rrjax.choices import AskedChunkSize, DefaultPrecision, Outcome
 from rrjax.contract import Dynamics, State, named_fields
 from rrjax.dynamics.spectrum import spectrum as measure_spectrum
 from rrjax.experiments import attribution as vectors
@@ -71,14 +72,14 @@ def spectrum(
     num_exponents: int = 8,
     num_segments: int = 16,
     seed: int = 0,
-    precision: Literal["auto", "exact", "split", "tf32", "f16", "bf16"] = "auto",
+    precision: DefaultPrecision = "auto",
     segments_per_qr: int | None = None,
     attribution: bool = False,
     num_certified: int | None = None,
     symmetries: int = 1,
-    outcome: Literal["auto", "exact_match", "valid_path", "shortest_path", "obeys_rules"] = "auto",
+    outcome: Outcome = "auto",
     folder: str | Path | None = None,
-    chunk_size: int | Literal["auto"] = "auto",
+    chunk_size: AskedChunkSize = "auto",
     shard: str | None = None,
     progress: bool = True,
 ) -> Results:
