@@ -124,16 +124,15 @@ def _hub_source(repo: str, inside: str, config: Path | None) -> Source:
             raise ValueError(f"the repository {repo} has no checkpoint at {inside!r}")
         weights = inside if inside in names else _choose_weights(there, hub_id, inside)
         # the configuration may lie beside the weights, in the folder named, or at the root
-        folders = dict.fromkeys((PurePosixPath(weights).parent, PurePosixPath(inside), *_ROOT))
+        folders = dict.fromkeys(
+            (PurePosixPath(weights).parent, PurePosixPath(inside), PurePosixPath())
+        )
         beside = [str(folder / name) for folder in folders for name in (*_CONFIGS, "meta.json")]
         root = download_files(repo, [weights, *beside, "data/*_meta.json"])
     except HubError as error:
         raise ValueError(_offline_message(repo, inside, error)) from error
     config = config or _find_config(root / folder for folder in folders)
     return replace(_source_in(root / weights, root, config), hub_id=hub_id)
-
-
-_ROOT = (PurePosixPath("."),)
 
 
 def _offline_message(repo: str, inside: str, error: Exception) -> str:

@@ -8,9 +8,9 @@ import numpy as np
 
 from rrjax.analysis.selection import majority
 from rrjax.checks import check_count, check_number, refuse
-from rrjax.experiments import restarts
 from rrjax.experiments.basins import BASIN, perturbed
 from rrjax.experiments.experiment import Job
+from rrjax.experiments.restarts import measure, run_grid
 from rrjax.models import Model
 from rrjax.outcomes import OBEYS_RULES, VALID_PATH
 from rrjax.puzzles.dataset import PuzzleSet, set_of_groups
@@ -161,8 +161,8 @@ def _run(
 ) -> Arrays:
     """Returns the arrays of a basin (copies, runs, ...) with one exponent, and possibly one run."""
     job = Job(BASIN, model, puzzles, num_segments, seed, "exact", None, "auto", None, False)
-    grid = restarts.run_grid((sigma,), number)
-    return restarts.measure(job, grid, perturbed, (), 1)
+    grid = run_grid((sigma,), number)
+    return measure(job, grid, perturbed, (), 1)
 
 
 def _right(arrays: Mapping[str, Any]) -> np.ndarray:

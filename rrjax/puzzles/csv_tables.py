@@ -13,7 +13,8 @@ _ANSWER = ("answer", "solutions", "solution")
 _RATING = ("rating", "difficulty")
 _SEPARATORS = ",;\t"
 _LONGEST_NAME = 40
-_BOARD = re.compile(r"[.\dA-Ga-g]{16,}")
+# as long as the smallest board, and of the characters of boards
+BOARD = re.compile(r"[.\dA-Ga-g]{16,}")
 
 
 class Row(NamedTuple):
@@ -28,7 +29,7 @@ class Row(NamedTuple):
 def is_header(line: str) -> bool:
     """Says whether a line names columns rather than holding a puzzle."""
     fields = re.split(f"[{_SEPARATORS}]", line)
-    are_names = all(len(f) <= _LONGEST_NAME and not _BOARD.fullmatch(f.strip()) for f in fields)
+    are_names = all(len(f) <= _LONGEST_NAME and not BOARD.fullmatch(f.strip()) for f in fields)
     return are_names and any(re.search(r"[A-Za-z]{3}", field) for field in fields)
 
 

@@ -8,14 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rrjax.puzzles.csv_tables import csv_rows, first_line, is_header, numbered_lines
+from rrjax.puzzles.csv_tables import BOARD, csv_rows, first_line, is_header, numbered_lines
 from rrjax.puzzles.maze import Mazes, check_mazes, parse_maze
 from rrjax.puzzles.sudoku import Puzzles, compact_board, is_solved, parse_board, respects_givens
 from rrjax.puzzles.sudoku_solver import solve_sudoku
 
 _BOARDS_AT_ONCE = 2**16
-# of a second column: as long as the smallest board, and of the characters of boards
-_SOLUTION = re.compile(r"[.\dA-Ga-g]{16,}")
 
 
 class Listing(NamedTuple):
@@ -203,7 +201,7 @@ def _list_entries(path: Path) -> Iterator[_Entry]:
         line = line.strip()
         if line and not line.startswith("#"):
             board, *rest = re.split(r"\s*[,;\s]\s*", line)
-            is_solution = rest and _SOLUTION.fullmatch(rest[0])
+            is_solution = rest and BOARD.fullmatch(rest[0])
             yield number, board, rest[0] if is_solution else ""
 
 
