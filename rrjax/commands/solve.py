@@ -7,6 +7,8 @@ from typing import Annotated
 
 import tyro
 
+from rrjax.commands.parsing import parse_command_line
+
 
 @dataclass(frozen=True)
 class Options:
@@ -37,7 +39,7 @@ class Options:
 
 def parse(arguments: list[str]) -> Options:
     """Returns the options on a command line."""
-    return tyro.cli(Options, args=arguments, prog="rrjax solve")
+    return parse_command_line(Options, arguments, "rrjax solve")
 
 
 def main(arguments: list[str]) -> None:
@@ -47,7 +49,7 @@ def main(arguments: list[str]) -> None:
     from rrjax.jobs.devices import use_cpu_devices
     from rrjax.models import load_model
 
-    use_cpu_devices(None)
+    use_cpu_devices()
     solved = solve(
         load_model(options.model),
         read_text(options.puzzle),
