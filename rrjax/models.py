@@ -313,8 +313,8 @@ def _download(path: str) -> Path:
     repo, folder = f"{user}/{name}", folder.strip("/")
     files = [f"{folder}/{name}".lstrip("/") for name in (WEIGHTS, CONFIG)]
     try:
-        found = download_files(repo, files) / folder
-        others = [] if (found / CONFIG).is_file() else torch_files(list_files(repo), folder)
+        downloaded = download_files(repo, files) / folder
+        others = [] if (downloaded / CONFIG).is_file() else torch_files(list_files(repo), folder)
     except HubError as error:
         raise ValueError(
             f"cannot reach the hub for {repo} ({error}). Put {' and '.join(files)} into a folder "
@@ -326,7 +326,7 @@ def _download(path: str) -> Path:
             f"hf://{path} is no rrjax model: it has no {CONFIG}; {others[0]} there may be "
             f"PyTorch's: rrjax convert hf://{path} NEW_FOLDER"
         )
-    return found
+    return downloaded
 
 
 def torch_files(names: Iterable[str], folder: str = "") -> list[str]:

@@ -65,9 +65,9 @@ def usable(
       difficulty: Arrays (N,) of numbers that tell how hard each puzzle is, by name.
       updates_per_row: Number of updates that a row of `log_growth` sums over.
     """
-    moved = arrays[drift]
-    keep = usable_runs(arrays["exponents"], moved, arrays["finite"])
-    keep &= np.isfinite(moved).all(axis=1)
+    distances = arrays[drift]
+    keep = usable_runs(arrays["exponents"], distances, arrays["finite"])
+    keep &= np.isfinite(distances).all(axis=1)
     solved = arrays["solved"][keep]
     if len(keep) and not keep.any():
         raise ValueError(f"none of the {len(keep)} runs was finite with a λ₁: nothing to analyse")
@@ -77,7 +77,7 @@ def usable(
         growth=leading_growth(arrays["log_growth"][keep], arrays["exponents"][keep])
         / updates_per_row,
         updates_per_row=updates_per_row,
-        drift=moved[keep],
+        drift=distances[keep],
         solved=solved,
         solved_by_segment=None if by_segment is None else by_segment[keep],
         difficulty={name: values[keep] for name, values in difficulty.items()},

@@ -120,8 +120,8 @@ def embed(
 def _embed_jvp(dtype: jnp.dtype, primals: tuple, tangents: tuple) -> tuple[Array, Array]:
     (table, tokens), (tangent, _) = primals, tangents
     chosen = jax.nn.one_hot(tokens, len(table), dtype=table.dtype)  # (seq, vocab)
-    moved = jnp.dot(chosen, tangent, precision=jax.lax.Precision.HIGHEST)
-    return embed(table, tokens, dtype), moved.astype(dtype)
+    image = jnp.dot(chosen, tangent, precision=jax.lax.Precision.HIGHEST)
+    return embed(table, tokens, dtype), image.astype(dtype)
 
 
 def _scaled(factor: float, x: Array) -> Array:
