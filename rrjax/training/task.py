@@ -92,8 +92,7 @@ def read_task(data: Path, arch: Arch, recipe: Recipe, augment: bool) -> Training
             raise ValueError(
                 f"{data / split}: expected labels, found none in {len(puzzles)} puzzles"
             )
-    recipe.augmentation.refuse_idle()
-    recipe.floss.refuse_idle()
+    recipe.refuse_idle()
     config = Config(arch, meta.seq_len, meta.vocab_size, meta.num_puzzle_identifiers)
     return TrainingTask(config, recipe, sets["train"], sets["test"], augment)
 
