@@ -423,6 +423,21 @@ def test_the_folder_of_another_run_is_refused(data, whole, capsys, more, differe
     assert (whole / "metrics.csv").read_bytes() == before
 
 
+def test_a_run_from_before_a_setting_existed_has_its_default(whole, tmp_path):
+    shutil.copytree(whole, tmp_path / "run")
+    path = tmp_path / "run" / "config.json"
+    record = json.loads(path.read_text())
+    del record["identity"]["recipe"]["floss"]
+    del record["identity"]["recipe"]["ema"]
+    del record["identity"]["config"]["arch"]["rope_theta"]
+    path.write_text(json.dumps(record))
+    train(tiny.task(), tiny.LOOP, tmp_path / "run", lambda step, means: None)
+    with pytest.raises(ValueError, match=r"its recipe\.ema is None, asked for False"):
+        train(tiny.task(ema=False), tiny.LOOP, tmp_path / "run", lambda step, means: None)
+    train(tiny.task(steps=35), tiny.LOOP, tmp_path / "run", lambda step, means: None)
+    assert json.loads(path.read_text())["identity"]["recipe"]["ema"] is True
+
+
 def test_other_groups_of_the_same_puzzles_are_another_run():
     task = tiny.task()
     groups = np.array([0, 2, *range(3, 25)], np.int32)
