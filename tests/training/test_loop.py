@@ -240,6 +240,18 @@ def test_a_run_that_is_spread_over_several_is_the_same_run(whole, tmp_path):
     assert_same_run(tmp_path / "run", whole)
 
 
+def test_a_recipe_that_reads_the_step_goes_on_to_the_same_bits(tmp_path):
+    """The cuts come in the first four steps, in which slots give up their first puzzles."""
+    task = tiny.task(steps=6, lr_warmup_steps=2, lr_min_ratio=0.0, stagger_slots=True)
+    settings = LoopSettings(log_every=1, eval_every=6, checkpoint_every=6)
+    for name, minutes in (("whole", [None]), ("cut", [1e-9] * 3 + [None])):
+        for limit in minutes:
+            train(task, settings, tmp_path / name, lambda *_: None, max_minutes=limit)
+    assert lines(tmp_path / "cut") == lines(tmp_path / "whole")
+    states = [last_state(tmp_path / name, task.recipe) for name in ("cut", "whole")]
+    chex.assert_trees_all_equal(*states)
+
+
 def test_between_rows_nothing_moves_between_host_and_device_and_states_reuse_their_memory(
     tmp_path, monkeypatch
 ):
