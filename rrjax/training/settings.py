@@ -174,6 +174,9 @@ class Recipe:
       puzzle_emb_weight_decay: its decoupled decay, of the rows present in a batch.
       ema: evaluate and save the exponential moving average of the weights.
       ema_rate: decay of the average per step.
+      stagger_slots: give up the first puzzles of a run after unlike numbers of segments, so that
+        afterwards not all slots take new puzzles in the same step; it makes a small batch more
+        varied.
       seed: seed of initial weights, sampling, augmentation and exploration.
       augmentation: perturbed starts; the defaults have none.
       floss: gradient flossing; the defaults have none.
@@ -197,6 +200,7 @@ class Recipe:
     puzzle_emb_weight_decay: float = 0.1
     ema: bool = True
     ema_rate: float = 0.999
+    stagger_slots: bool = False
     seed: int = 0
     augmentation: Augmentation = field(default_factory=Augmentation)
     floss: Floss = field(default_factory=Floss)
@@ -213,6 +217,9 @@ class Recipe:
             check_number(name, getattr(self, name), least=0, below=1)
         check_number("lr_min_ratio", self.lr_min_ratio, least=0, most=1)
         check_seed("seed", self.seed)
+        if self.stagger_slots and self.augmentation.rollout != "serial_act":
+            rule = "stay off with an augmentation.rollout whose puzzles all end with the step"
+            refuse("stagger_slots", rule, f"it with {self.augmentation.rollout}")
 
     def refuse_idle(self) -> None:
         """Refuses settings that no part of the recipe reads."""

@@ -8,7 +8,7 @@ from jaxtyping import Array
 from rrjax.cells import Config, initial_state, unflatten
 from rrjax.keys import make_key
 from rrjax.puzzles.batch import Batch
-from rrjax.training.act import refill
+from rrjax.training.act import refill, stagger
 from rrjax.training.augment import starts
 from rrjax.training.objective import Weights, rollout_gradients, segment_gradients
 from rrjax.training.optimizers import main_optimizer, recipe_schedule, sign_sgd_rows
@@ -61,6 +61,10 @@ def train_step(
         stop_at_halt = augmentation.rollout == "masked_act"
         result = rollout_gradients(*arguments, stop_at_halt)
 
+    slots = result.slots
+    if recipe.stagger_slots:
+        slots = stagger(slots, state.step + 1, config, augmentation.trajectories)
+
     # update
     gradient = result.weights
     updates, optimizer = main_optimizer(recipe).update(
@@ -78,7 +82,7 @@ def train_step(
         fixed=fixed,
         optimizer=optimizer,
         average=optax.incremental_update(trained, state.average, 1 - recipe.ema_rate),
-        slots=result.slots,
+        slots=slots,
         step=state.step + 1,
     )
     norms = {
