@@ -8,7 +8,7 @@ from jaxtyping import Array
 from rrjax.cells import Config, initial_state, unflatten
 from rrjax.keys import make_key
 from rrjax.puzzles.batch import Batch
-from rrjax.training.act import refill
+from rrjax.training.act import refill, stagger
 from rrjax.training.augment import starts
 from rrjax.training.objective import Weights, rollout_gradients, segment_gradients
 from rrjax.training.optimizers import main_optimizer, recipe_schedule, sign_sgd_rows
@@ -54,13 +54,16 @@ def train_step(
     # gradient
     table = state.fixed.get(TABLE)
     vectors = None if table is None else table[slots.batch.puzzle_ids]
-    arguments = (Weights(state.trained, vectors), state.fixed, config, slots, key)
-    size = recipe.global_batch_size
+    arguments = (Weights(state.trained, vectors), state.fixed, config, slots, key, recipe)
     if augmentation.rollout == "serial_act":
-        result = segment_gradients(*arguments, size)
+        result = segment_gradients(*arguments)
     else:
         stop_at_halt = augmentation.rollout == "masked_act"
-        result = rollout_gradients(*arguments, size, stop_at_halt)
+        result = rollout_gradients(*arguments, stop_at_halt)
+
+    slots = result.slots
+    if recipe.stagger_slots:
+        slots = stagger(slots, state.step + 1, config, augmentation.trajectories)
 
     # update
     gradient = result.weights
@@ -79,7 +82,7 @@ def train_step(
         fixed=fixed,
         optimizer=optimizer,
         average=optax.incremental_update(trained, state.average, 1 - recipe.ema_rate),
-        slots=result.slots,
+        slots=slots,
         step=state.step + 1,
     )
     norms = {

@@ -240,6 +240,18 @@ def test_a_run_that_is_spread_over_several_is_the_same_run(whole, tmp_path):
     assert_same_run(tmp_path / "run", whole)
 
 
+def test_a_recipe_that_reads_the_step_goes_on_to_the_same_bits(tmp_path):
+    """The cuts come in the first four steps, in which slots give up their first puzzles."""
+    task = tiny.task(steps=6, lr_warmup_steps=2, lr_min_ratio=0.0, stagger_slots=True)
+    settings = LoopSettings(log_every=1, eval_every=6, checkpoint_every=6)
+    for name, minutes in (("whole", [None]), ("cut", [1e-9] * 3 + [None])):
+        for limit in minutes:
+            train(task, settings, tmp_path / name, lambda *_: None, max_minutes=limit)
+    assert lines(tmp_path / "cut") == lines(tmp_path / "whole")
+    states = [last_state(tmp_path / name, task.recipe) for name in ("cut", "whole")]
+    chex.assert_trees_all_equal(*states)
+
+
 def test_between_rows_nothing_moves_between_host_and_device_and_states_reuse_their_memory(
     tmp_path, monkeypatch
 ):
@@ -421,6 +433,21 @@ def test_the_folder_of_another_run_is_refused(data, whole, capsys, more, differe
     assert "holds another run" in error
     assert difference in error
     assert (whole / "metrics.csv").read_bytes() == before
+
+
+def test_a_run_from_before_a_setting_existed_has_its_default(whole, tmp_path):
+    shutil.copytree(whole, tmp_path / "run")
+    path = tmp_path / "run" / "config.json"
+    record = json.loads(path.read_text())
+    del record["identity"]["recipe"]["floss"]
+    del record["identity"]["recipe"]["ema"]
+    del record["identity"]["config"]["arch"]["rope_theta"]
+    path.write_text(json.dumps(record))
+    train(tiny.task(), tiny.LOOP, tmp_path / "run", lambda step, means: None)
+    with pytest.raises(ValueError, match=r"its recipe\.ema is None, asked for False"):
+        train(tiny.task(ema=False), tiny.LOOP, tmp_path / "run", lambda step, means: None)
+    train(tiny.task(steps=35), tiny.LOOP, tmp_path / "run", lambda step, means: None)
+    assert json.loads(path.read_text())["identity"]["recipe"]["ema"] is True
 
 
 def test_other_groups_of_the_same_puzzles_are_another_run():
