@@ -29,7 +29,6 @@ class Forecast:
         began = time.monotonic()
         self._program.compile(items.shape[1])
         compiled = time.monotonic()
-        self._bar.say_doing("computing the first chunk")
         self._bar.start(self._bar.done)
         results = self._program(items)
         self._tell(items, results, compiled - began, time.monotonic() - compiled)
@@ -48,7 +47,7 @@ class Forecast:
             return
         time_left = duration(computing / number * rest)
         self._bar.tell(
-            f"{self._bar.label}: compiled in {duration(compiling)}; the first {number} took "
+            f"{self._bar.label}: compiled in {duration(compiling)}; {number} took "
             f"{duration(computing)}, the other {rest:,} will take about {time_left}"
             f"{self._memory(rest * sum(array.nbytes for array in results.values()) / items.size)}"
         )

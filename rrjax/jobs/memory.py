@@ -79,9 +79,8 @@ def peak_memory(device: Any) -> int | None:
     return peak if sys.platform == "darwin" else 1024 * peak
 
 
-def size_in_words(num_bytes: float) -> str:
+def size_in_words(num_bytes: int | float) -> str:
     """Returns a number of bytes in words, to two digits or so: "350 MB", "1.2 GB", "12 GB"."""
-    if num_bytes < 995e6:
-        return f"{max(1, num_bytes / 1e6):.2g} MB" if num_bytes < 1e8 else f"{num_bytes / 1e6:.0f} MB"
-    gigabytes = num_bytes / 1e9
-    return f"{gigabytes:.1f} GB" if gigabytes < 10 else f"{gigabytes:,.0f} GB"
+    megabytes = max(1.0, num_bytes / 1e6)
+    size, unit = (megabytes, "MB") if megabytes < 999.5 else (megabytes / 1e3, "GB")
+    return f"{size:.1f} {unit}" if size < 9.95 else f"{size:,.0f} {unit}"

@@ -40,7 +40,7 @@ class Bar:
 
     def start(self, done: int) -> None:
         """Starts the clock of the speed, after `done` units that do not count in it."""
-        self.done = done
+        self.done, self._activity = done, ""
         self._samples = deque([(time.monotonic(), done)])
         self._show()
 
@@ -123,6 +123,10 @@ class _Lines(Bar):
         super().__init__(label, total)
         self._console = console
         self._began, self._printed = time.monotonic(), 0.0
+
+    def say_doing(self, activity: str) -> None:
+        self.tell(f"{self.label}: {activity}…")
+        super().say_doing(activity)
 
     def tell(self, line: str) -> None:
         self._console.print(line, soft_wrap=True, markup=False, highlight=False)
