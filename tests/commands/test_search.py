@@ -171,7 +171,7 @@ def test_a_run_that_diverges_is_worth_what_it_reached(data, tmp_path, runs, obje
 
 
 def test_the_last_evaluation_may_be_what_counts(data, tmp_path, monkeypatch):
-    def forget(task, settings, folder, report):
+    def forget(task, settings, folder, report, devices, moved):
         report(10, {"test/exact_accuracy": 0.9})
         report(20, {"test/exact_accuracy": 0.2})
 
