@@ -10,6 +10,7 @@ import numpy as np
 
 from rrjax.cells import Arch, Config, bind, config_to_dict, init_params
 from rrjax.cells.params import INITIAL_VECTORS
+from rrjax.checks import refuse
 from rrjax.contract import count_updates
 from rrjax.keys import make_key
 from rrjax.puzzles.dataset import PuzzleSet
@@ -30,7 +31,11 @@ class TrainingTask:
     augment: bool
 
     def __post_init__(self):
-        perturbed_fields(self.recipe.augmentation, INITIAL_VECTORS[self.config.arch.name])
+        augmentation, name = self.recipe.augmentation, self.config.arch.name
+        perturbed_fields(augmentation, INITIAL_VECTORS[name])
+        if augmentation.objective == "winner_takes_all" and len(INITIAL_VECTORS[name]) == 1:
+            rule = f"have latents beside the answer to differ in, which {name} has not"
+            refuse("augmentation.objective", rule, augmentation.objective)
 
     def identity(self) -> dict[str, Any]:
         """Returns what makes two runs the same run, JSON-able."""

@@ -240,9 +240,14 @@ def test_a_run_that_is_spread_over_several_is_the_same_run(whole, tmp_path):
     assert_same_run(tmp_path / "run", whole)
 
 
-def test_a_recipe_that_reads_the_step_goes_on_to_the_same_bits(tmp_path):
+RIVALS = Augmentation("winner_takes_all", num_trajectories=2, sigma=(0.5, 1.0))
+
+
+@pytest.mark.parametrize("augmentation", [Augmentation(), RIVALS], ids=["clean", "rivals"])
+def test_a_recipe_that_reads_the_step_goes_on_to_the_same_bits(tmp_path, augmentation):
     """The cuts come in the first four steps, in which slots give up their first puzzles."""
-    task = tiny.task(steps=6, lr_warmup_steps=2, lr_min_ratio=0.0, stagger_slots=True)
+    recipe = {"lr_warmup_steps": 2, "lr_min_ratio": 0.0, "stagger_slots": True}
+    task = tiny.task(steps=6, augmentation=augmentation, **recipe)
     settings = LoopSettings(log_every=1, eval_every=6, checkpoint_every=6)
     for name, minutes in (("whole", [None]), ("cut", [1e-9] * 3 + [None])):
         for limit in minutes:
