@@ -124,7 +124,7 @@ def convert(
         "vocab_size": vocab_size,
         "num_puzzle_identifiers": num_puzzle_identifiers,
     }
-    cell = Config(arch, **find_sizes(sizes, files, params, Config(arch).puzzle_tokens))
+    cell = Config(arch, **find_sizes(sizes, files, params, Config(arch).leading_tokens))
     check_match(params, param_shapes(cell))
     check_rotary(caches, cell)
     params = {name: params[name] for name in param_shapes(cell)}

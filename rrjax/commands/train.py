@@ -37,6 +37,8 @@ class Options:
       config: the name of a recipe that comes with rrjax, such as cpu_sudoku4, or a YAML file of
         defaults: `arch:` and the recipe's keys, as in `all_config.yaml`, `augmentation:` and
         `floss:`.
+      start: begin with the weights of this model (a name, a folder or a training run) instead of
+        drawing them by the seed; the optimizer begins anew.
       track: also write the logged numbers for TensorBoard or W&B, into the run folder.
       max_minutes: stop with a checkpoint at the first logged row after so many minutes; the same
         command then goes on from there.
@@ -48,6 +50,7 @@ class Options:
     out: Path
     augment: bool = False
     config: Path | None = None
+    start: str | None = None
     track: Tracker = "none"
     max_minutes: float | None = None
     cpu_devices: int | None = None
@@ -72,7 +75,7 @@ def main(arguments: list[str]) -> None:
     if options.cpu_devices is not None:
         use_cpu_devices(options.cpu_devices)
     devices = training_devices(options.cpu_devices)
-    task = read_task(options.data, options.arch, options.recipe, options.augment)
+    task = read_task(options.data, options.arch, options.recipe, options.augment, options.start)
     with (
         progress("training", task.recipe.steps, shown=writes()) as bar,
         tracking(options.track, options.out, task.identity()) as track,

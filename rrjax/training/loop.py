@@ -12,6 +12,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from rrjax.cells import unflatten
 from rrjax.checks import check_number
 from rrjax.jobs.devices import Device
 from rrjax.keys import fixed_generator
@@ -101,7 +102,8 @@ def train(
         closing(Checkpoints(folder / "checkpoints")) as checkpoints,
         _naming_the_last(checkpoints, folder),
     ):
-        state = placement.state(init_train_state(config, recipe))
+        start = None if task.start is None else unflatten(task.start)
+        state = placement.state(init_train_state(config, recipe, start))
         state, record = checkpoints.restore(state) or (state, {"losses": ()})
         done = int(state.step)
         log = logs.Logs(folder)

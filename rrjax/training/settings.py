@@ -88,10 +88,10 @@ class Augmentation:
         """Refuses settings that the objective does not read."""
         if self.objective == "clean_ce":
             idle = {f.name for f in fields(self)} - {"objective", "rollout"}
-            refuse_idle("augmentation", self, idle, "augmentation.objective")
+            refuse_idle("augmentation.", self, idle, "augmentation.objective")
         elif self.objective == "single_perturbed_ce":
             needed = "augmentation.objective multi_perturbed_ce or winner_takes_all"
-            refuse_idle("augmentation", self, ("num_trajectories",), needed)
+            refuse_idle("augmentation.", self, ("num_trajectories",), needed)
 
     @property
     def trajectories(self) -> int:
@@ -155,9 +155,9 @@ class Floss(FlossingSchedule):
     def refuse_idle(self) -> None:
         """Refuses settings of flossing, or of its episodes, where there is none."""
         if not self.active:
-            refuse_idle("floss", self, {f.name for f in fields(self)}, "floss.pre or floss.every")
+            refuse_idle("floss.", self, {f.name for f in fields(self)}, "floss.pre or floss.every")
         elif self.every is None:
-            refuse_idle("floss", self, ("episode", "at_most"), "floss.every")
+            refuse_idle("floss.", self, ("episode", "at_most"), "floss.every")
 
     @property
     def active(self) -> bool:
@@ -178,12 +178,20 @@ class Recipe:
       global_batch_size: slots (puzzles at a time), over all devices.
       steps: optimizer steps of the whole run. One step is one segment of every slot, or what
         `augmentation.rollout` says.
-      lr: peak learning rate of AdamATan2.
+      optimizer: `adam_atan2`, the official one, for all weights; or `muon` for the matrices of the
+        blocks and AdamW for all others.
+      lr: peak learning rate of AdamATan2 or AdamW.
       lr_min_ratio: final learning rate of the cosine, as a fraction of the peak.
       lr_warmup_steps: steps of linear warm-up.
-      beta1: decay of AdamATan2's first moment.
+      beta1: decay of AdamATan2's or AdamW's first moment.
       beta2: decay of its second moment.
-      weight_decay: decoupled decay of all weights.
+      weight_decay: decoupled decay of the weights that AdamATan2 or AdamW trains.
+      muon_lr: peak learning rate of Muon.
+      muon_weight_decay: decoupled decay of the weights that Muon trains.
+      gradient_clip: largest norm of the gradient of all weights but the puzzle embeddings; a
+        longer one is scaled down to it; 0: no limit.
+      label_smoothing: part of each label's probability that is spread over all token values.
+      q_weight: weight of the loss of both halting values.
       puzzle_emb_lr: peak learning rate of the puzzle embeddings' SignSGD.
       puzzle_emb_weight_decay: its decoupled decay, of the rows present in a batch.
       ema: evaluate and save the exponential moving average of the weights.
@@ -198,12 +206,18 @@ class Recipe:
 
     global_batch_size: int = 768
     steps: int = 10_000
+    optimizer: Literal["adam_atan2", "muon"] = "adam_atan2"
     lr: float = 1e-4
     lr_min_ratio: float = 1.0
     lr_warmup_steps: int = 2000
     beta1: float = 0.9
     beta2: float = 0.95
     weight_decay: float = 0.1
+    muon_lr: float = 0.02
+    muon_weight_decay: float = 0.005
+    gradient_clip: float = 0.0
+    label_smoothing: float = 0.0
+    q_weight: float = 0.5
     puzzle_emb_lr: float = 1e-2
     puzzle_emb_weight_decay: float = 0.1
     ema: bool = True
@@ -214,17 +228,27 @@ class Recipe:
     floss: Floss = field(default_factory=Floss)
 
     def __post_init__(self):
+        check_choices(self)
         check_positive(self, ("global_batch_size", "steps"))
         check_count("lr_warmup_steps", self.lr_warmup_steps)
         for name in ("lr", "puzzle_emb_lr", "weight_decay", "puzzle_emb_weight_decay"):
             check_number(name, getattr(self, name), least=0)
-        for name in ("beta1", "beta2", "ema_rate"):
+        for name in ("muon_lr", "muon_weight_decay", "gradient_clip", "q_weight"):
+            check_number(name, getattr(self, name), least=0)
+        for name in ("beta1", "beta2", "ema_rate", "label_smoothing"):
             check_number(name, getattr(self, name), least=0, below=1)
         check_number("lr_min_ratio", self.lr_min_ratio, least=0, most=1)
         check_seed("seed", self.seed)
         if self.stagger_slots and self.augmentation.rollout != "serial_act":
             rule = "stay off with an augmentation.rollout whose puzzles all end with the step"
             refuse("stagger_slots", rule, f"it with {self.augmentation.rollout}")
+
+    def refuse_idle(self) -> None:
+        """Refuses settings that no part of the recipe reads."""
+        if self.optimizer != "muon":
+            refuse_idle("", self, ("muon_lr", "muon_weight_decay"), "optimizer muon")
+        self.augmentation.refuse_idle()
+        self.floss.refuse_idle()
 
 
 @dataclass(frozen=True)

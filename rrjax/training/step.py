@@ -55,15 +55,14 @@ def train_step(
     # gradient
     table = state.fixed.get(TABLE)
     vectors = None if table is None else table[slots.batch.puzzle_ids]
-    arguments = (Weights(state.trained, vectors), state.fixed, config, slots, key)
-    size = recipe.global_batch_size
+    arguments = (Weights(state.trained, vectors), state.fixed, config, slots, key, recipe)
     if augmentation.objective == "winner_takes_all":
-        result = winner_gradients(*arguments, size)
+        result = winner_gradients(*arguments)
     elif augmentation.rollout == "serial_act":
-        result = segment_gradients(*arguments, size)
+        result = segment_gradients(*arguments)
     else:
         stop_at_halt = augmentation.rollout == "masked_act"
-        result = rollout_gradients(*arguments, size, stop_at_halt)
+        result = rollout_gradients(*arguments, stop_at_halt)
 
     slots = result.slots
     if recipe.stagger_slots:

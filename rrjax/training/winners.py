@@ -14,10 +14,11 @@ from rrjax.cells import Config, unflatten
 from rrjax.cells.kinds import KINDS
 from rrjax.training.act import Flat, Slots, run_slots
 from rrjax.training.objective import Gradients, Weights, score_each, segment_gradients
+from rrjax.training.settings import Recipe
 
 
 def winner_gradients(
-    weights: Weights, fixed: Flat, config: Config, slots: Slots, key: jax.Array, batch_size: int
+    weights: Weights, fixed: Flat, config: Config, slots: Slots, key: jax.Array, recipe: Recipe
 ) -> Gradients:
     """Returns the gradients of the mean loss of each puzzle's best trajectory in the next segment.
 
@@ -27,9 +28,8 @@ def winner_gradients(
     and the winners run it again with one: K + 1 segments forwards and one backwards.
 
     Args:
-      weights, fixed, config, key: as in `segment_gradients`.
+      weights, fixed, config, key, recipe: as in `segment_gradients`.
       slots: refilled slots; those of a puzzle are neighbours.
-      batch_size: number of puzzles.
 
     Returns:
       Gradients, of which those by the other trajectories' puzzle vectors are 0. The metrics are
@@ -38,15 +38,13 @@ def winner_gradients(
     """
     params = unflatten(weights.trained | fixed)
     segment = run_slots(params, weights.vectors, config, slots, key)
-    losses = score_each(segment, segment.slots.halted, config).metrics["lm_loss"]
-    winner = losses.reshape(batch_size, -1).argmin(1)
+    losses = score_each(segment, segment.slots.halted, config, recipe).metrics["lm_loss"]
+    winner = losses.reshape(recipe.global_batch_size, -1).argmin(1)
 
     mine, vectors = _of_winners((slots, weights.vectors), winner)
-    result = segment_gradients(
-        Weights(weights.trained, vectors), fixed, config, mine, key, batch_size
-    )
+    result = segment_gradients(Weights(weights.trained, vectors), fixed, config, mine, key, recipe)
 
-    number = slots.steps.shape[0] // batch_size
+    number = recipe.augmentation.trajectories
     answer = KINDS[config.arch.name].answer
     best = getattr(result.slots.state, answer)
     state = segment.slots.state._replace(**{answer: jnp.repeat(best, number, axis=0)})

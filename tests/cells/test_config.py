@@ -301,7 +301,7 @@ def test_any_config_goes_through_json_and_back(arch, seq_len):
 )
 def test_puzzle_tokens_are_as_many_as_hold_the_vector(fields, tokens):
     config = Config(dataclasses.replace(Arch(), **fields))
-    assert (config.puzzle_tokens, config.num_tokens) == (tokens, tokens + 81)
+    assert (config.leading_tokens, config.num_tokens) == (tokens, tokens + 81)
 
 
 @pytest.mark.parametrize(

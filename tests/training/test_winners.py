@@ -26,6 +26,7 @@ CONFIG = dataclasses.replace(
 RIVALS = Augmentation("winner_takes_all", num_trajectories=K, sigma=(1.0, 1.0), latents="z_L")
 RECIPE = dataclasses.replace(tiny.RECIPE, augmentation=RIVALS)
 SAMPLER = Sampler(tiny.sets()[0], tiny.RECIPE.global_batch_size, seed=1)
+SINGLE, FEW = (dataclasses.replace(RECIPE, global_batch_size=number) for number in (1, PUZZLES))
 KEY = jax.random.key(5)
 
 
@@ -52,14 +53,14 @@ def test_only_the_best_trajectory_of_each_puzzle_gives_a_gradient():
     alone = []
     for row in range(PUZZLES * K):
         mine, vector = rows((slots, weights.vectors), slice(row, row + 1))
-        alone.append(segment(Weights(weights.trained, vector), fixed, CONFIG, mine, KEY, 1))
+        alone.append(segment(Weights(weights.trained, vector), fixed, CONFIG, mine, KEY, SINGLE))
     losses = np.array([float(result.metrics["lm_loss"]) for result in alone]).reshape(PUZZLES, K)
     winners = losses.argmin(1)
     assert len(set(winners)) > 1  # else one trajectory wins everywhere, by its place
     best = [alone[K * puzzle + winner] for puzzle, winner in enumerate(winners)]
 
     found = jax.jit(winner_gradients, static_argnums=(2, 5))(
-        weights, fixed, CONFIG, slots, KEY, PUZZLES
+        weights, fixed, CONFIG, slots, KEY, FEW
     )
     for name, leaf in found.weights.trained.items():
         expected = sum(result.weights.trained[name] for result in best) / PUZZLES
