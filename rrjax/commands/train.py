@@ -2,10 +2,10 @@
 
 import functools
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import tyro
 
@@ -15,11 +15,6 @@ from rrjax.commands.parsing import parse_command_line
 from rrjax.training.config_file import bundled_recipes, find_recipe, read_config_file
 from rrjax.training.settings import LoopSettings, Recipe
 from rrjax.training.track import Tracker, tracking
-
-if TYPE_CHECKING:
-    from rrjax.jobs.devices import Device
-    from rrjax.jobs.progress import Bar
-    from rrjax.training.task import TrainingTask
 
 Kind = TypeVar("Kind")
 
@@ -66,6 +61,7 @@ def main(arguments: list[str]) -> None:
     from rrjax.jobs.devices import use_cpu_devices
     from rrjax.jobs.memory import memory_advice
     from rrjax.jobs.progress import progress
+    from rrjax.training.announce import Announcer, describe
     from rrjax.training.logs import METRICS, writes
     from rrjax.training.loop import train
     from rrjax.training.placement import training_devices
@@ -80,14 +76,13 @@ def main(arguments: list[str]) -> None:
         progress("training", task.recipe.steps, shown=writes()) as bar,
         tracking(options.track, options.out, task.identity()) as track,
     ):
-        announcer = Announcer(bar, task.recipe.steps)
+        announcer = Announcer(bar, devices[0])
         bar.tell(describe(task, devices))
         if options.config is None and devices[0].platform == "cpu":
             bar.tell(_small_recipes())
 
         def report(step: int, numbers: dict[str, float]) -> None:
             track(step, numbers)
-            announcer.done = step
             bar.report(step, numbers)
 
         arguments_of_train = (task, options.loop, options.out, report, devices)
@@ -96,58 +91,14 @@ def main(arguments: list[str]) -> None:
     if not writes():
         return
     numbers = ", ".join(f"{name} {value:.4g}" for name, value in outcome.items())
-    if announcer.done < task.recipe.steps:
+    if bar.done < task.recipe.steps:
         print(
-            f"{options.out}: stopped after {announcer.done:,} of {task.recipe.steps:,} steps, as "
+            f"{options.out}: stopped after {bar.done:,} of {task.recipe.steps:,} steps, as "
             f"--max-minutes says{f' ({numbers})' if numbers else ''}; to go on: "
             f"{shlex.join(['rrjax', 'train', *arguments])}"
         )
     else:
         print(f"{options.out}: {numbers or f'finished, but its {METRICS} has no evaluation'}")
-
-
-class Announcer:
-    """Says what the first steps take, and keeps the bar at the number of steps done.
-
-    Attributes:
-      done: the number of steps done.
-    """
-
-    def __init__(self, bar: "Bar", total: int):
-        """Begins before the first step; in the processes that do not write nothing is said."""
-        self._bar, self._total, self._calls, self.done = bar, total, 0, total
-
-    def moved(self, done: int, seconds: float) -> None:
-        """Takes the number of steps done, and the seconds that the last of them took."""
-        from rrjax.jobs.progress import duration
-
-        self._calls, self.done = self._calls + 1, done
-        left = self._total - done
-        if self._calls == 1:
-            self._bar.start(done)
-            if left:
-                beginning = f"going on after step {done:,}; " if done else ""
-                self._bar.tell(f"{beginning}compiling the step…")
-            return
-        if self._calls == 2:
-            self._bar.tell(f"compiled; the first step was done after {duration(seconds)}")
-        if self._calls == 3:
-            time_left = f": {duration(seconds * left)} for the other {left:,} steps" if left else ""
-            self._bar.tell(f"a step takes {duration(seconds)}{time_left}")
-        self._bar.report(done, {})
-
-
-def describe(task: "TrainingTask", devices: "Sequence[Device]") -> str:
-    """Returns the size of a training in words."""
-    arch, recipe = task.config.arch, task.recipe
-    weights = sum(task.num_weights().values())
-    kind = devices[0].device_kind
-    return (
-        f"{arch.name} of width {arch.hidden_size}, {weights:,} weights; {recipe.steps:,} steps, "
-        f"each of {task.updates_per_step()} updates at batch size {recipe.global_batch_size}, with "
-        f"{task.config.seq_len} tokens a puzzle; on {len(devices)} "
-        f"device{'s' * (len(devices) > 1)} ({kind})"
-    )
 
 
 def _small_recipes() -> str:

@@ -27,6 +27,7 @@ from rrjax.experiments.judging import choose_judge, outcome_notes
 from rrjax.experiments.reasoner import Puzzles, Reasoner
 from rrjax.experiments.shown import Figures, Summary
 from rrjax.jobs.devices import ChunkProgram, Compute, use_cpu_devices
+from rrjax.jobs.forecast import Forecast
 from rrjax.jobs.memory import memory_advice
 from rrjax.jobs.numerics import numeric_settings
 from rrjax.jobs.progress import progress
@@ -218,7 +219,8 @@ class Job:
                 claim(sweep)  # a folder that is refused is the only thing to be said
                 if self.chunk_size == "auto":
                     bar.tell(f"{name}: chunk size {size}, because {reason}")
-                arrays = run(sweep, program, bar.report, share, program.parallel)
+                work = Forecast(program, bar)
+                arrays = run(sweep, work, bar.report, share, program.parallel)
         if not arrays:
             raise Unfinished(sweep)
         return arrays
