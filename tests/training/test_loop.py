@@ -240,22 +240,26 @@ def test_a_run_that_is_spread_over_several_is_the_same_run(whole, tmp_path):
     assert_same_run(tmp_path / "run", whole)
 
 
+RIVALS = Augmentation("winner_takes_all", num_trajectories=2, sigma=(0.5, 1.0))
 FAST = {
     "optimizer": "muon",
-    "lr_warmup_steps": 2,
-    "lr_min_ratio": 0.0,
     "gradient_clip": 1.0,
     "label_smoothing": 0.2,
     "q_weight": 0.05,
-    "stagger_slots": True,
 }
+FAST_ARCH = dataclasses.replace(tiny.ARCH, swiglu="normed", puzzle_emb_ndim=0, register_tokens=1)
 
 
-def test_the_fast_recipe_goes_on_to_the_same_bits(tmp_path):
+@pytest.mark.parametrize(
+    ("arch", "changes"),
+    [(tiny.ARCH, {}), (tiny.ARCH, {"augmentation": RIVALS}), (FAST_ARCH, FAST)],
+    ids=["clean", "rivals", "fast"],
+)
+def test_a_recipe_that_reads_the_step_goes_on_to_the_same_bits(tmp_path, arch, changes):
     """The cuts come in the first four steps, in which slots give up their first puzzles."""
-    task = tiny.task(steps=6, **FAST)
-    arch = dataclasses.replace(tiny.ARCH, swiglu="normed", puzzle_emb_ndim=0, register_tokens=1)
-    task = dataclasses.replace(task, config=dataclasses.replace(tiny.CONFIG, arch=arch))
+    recipe = {"lr_warmup_steps": 2, "lr_min_ratio": 0.0, "stagger_slots": True}
+    config = dataclasses.replace(tiny.CONFIG, arch=arch)
+    task = dataclasses.replace(tiny.task(steps=6, **recipe, **changes), config=config)
     settings = LoopSettings(log_every=1, eval_every=6, checkpoint_every=6)
     for name, minutes in (("whole", [None]), ("cut", [1e-9] * 3 + [None])):
         for limit in minutes:
