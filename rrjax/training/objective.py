@@ -111,7 +111,7 @@ def rollout_gradients(
         segment = run_slots(params, weights.vectors, config, slots, key)
         last = segment.slots.steps >= config.arch.halt_max_steps
         halted = segment.slots.halted if stop_at_halt else last
-        scores = _score_each(segment, halted & active, config, recipe)
+        scores = score_each(segment, halted & active, config, recipe)
         metrics = jax.tree.map(
             lambda leaf: jnp.where(active, leaf, 0).sum(), scores.metrics | {"loss": scores.loss}
         )
@@ -149,7 +149,7 @@ def _score(segment: Segment, config: Config, recipe: Recipe) -> Scores:
     )
 
 
-def _score_each(segment: Segment, halted: Array, config: Config, recipe: Recipe) -> Scores:
+def score_each(segment: Segment, halted: Array, config: Config, recipe: Recipe) -> Scores:
     """Returns the scores of every slot by itself."""
     segment = segment._replace(slots=segment.slots._replace(halted=halted))
     alone = jax.tree.map(lambda leaf: leaf[:, None], segment)

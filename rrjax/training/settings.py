@@ -27,11 +27,14 @@ class Augmentation:
     Attributes:
       objective: the trajectories of a puzzle. `clean_ce`: the clean one; `single_perturbed_ce`:
         a perturbed one; `multi_perturbed_ce`: the clean one and `num_trajectories` − 1 perturbed
-        ones, whose losses are averaged.
+        ones, whose losses are averaged; `winner_takes_all`: the same, but in each segment only the
+        one with the lowest cross-entropy counts, and the others go on from its answer with their
+        own z_L (published with K = 4 and starts of z_L that are all noise; sigma 1 1 is near that).
       rollout: what one optimizer step runs. `serial_act`: a segment, while each trajectory streams
         through a slot of its own; `parallel_fixed`: all `halt_max_steps` segments of new puzzles;
         `masked_act`: the same, but a trajectory that has halted no longer counts.
-      num_trajectories: trajectories of a puzzle under `multi_perturbed_ce`.
+      num_trajectories: trajectories of a puzzle under `multi_perturbed_ce`, and the number K of
+        latent states under `winner_takes_all`.
       sigma: lowest and highest σ in the unit of the states; each trajectory draws one
         log-uniformly (the same number twice: that number).
       p_clean: probability that a trajectory that would be perturbed stays clean.
@@ -40,7 +43,9 @@ class Augmentation:
       ramp_steps: optimizer steps after those over which both ends of `sigma` grow from 0.
     """
 
-    objective: Literal["clean_ce", "single_perturbed_ce", "multi_perturbed_ce"] = "clean_ce"
+    objective: Literal[
+        "clean_ce", "single_perturbed_ce", "multi_perturbed_ce", "winner_takes_all"
+    ] = "clean_ce"
     rollout: Literal["serial_act", "parallel_fixed", "masked_act"] = "serial_act"
     num_trajectories: int = 4
     sigma: tuple[float, float] = (1e-3, 1e-3)
@@ -62,6 +67,22 @@ class Augmentation:
         if low == 0 < high:
             rule = "have a lowest above 0, because log-uniform draws never reach 0"
             refuse("augmentation.sigma", rule, self.sigma)
+        if self.objective == "winner_takes_all":
+            self._check_rivals()
+
+    def _check_rivals(self) -> None:
+        """Refuses trajectories of which the winner would be the only one, or would be no other."""
+        rules = {
+            "rollout": (self.rollout == "serial_act", "be serial_act"),
+            "num_trajectories": (self.num_trajectories > 1, "be at least 2"),
+            "sigma": (self.sigma[1] > 0, "be above 0"),
+            "p_clean": (self.p_clean < 1, "be below 1"),
+            "latents": (self.latents != "z_H", "be both or z_L, because z_H is the winner's,"),
+        }
+        for name, (is_kept, rule) in rules.items():
+            if not is_kept:
+                rule = f"{rule} with augmentation.objective winner_takes_all"
+                refuse(f"augmentation.{name}", rule, getattr(self, name))
 
     def refuse_idle(self) -> None:
         """Refuses settings that the objective does not read."""
@@ -69,13 +90,14 @@ class Augmentation:
             idle = {f.name for f in fields(self)} - {"objective", "rollout"}
             refuse_idle("augmentation.", self, idle, "augmentation.objective")
         elif self.objective == "single_perturbed_ce":
-            needed = "augmentation.objective multi_perturbed_ce"
+            needed = "augmentation.objective multi_perturbed_ce or winner_takes_all"
             refuse_idle("augmentation.", self, ("num_trajectories",), needed)
 
     @property
     def trajectories(self) -> int:
         """Number of trajectories of one puzzle."""
-        return self.num_trajectories if self.objective == "multi_perturbed_ce" else 1
+        has_many = self.objective in ("multi_perturbed_ce", "winner_takes_all")
+        return self.num_trajectories if has_many else 1
 
 
 @dataclass(frozen=True)

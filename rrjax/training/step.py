@@ -14,6 +14,7 @@ from rrjax.training.objective import Weights, rollout_gradients, segment_gradien
 from rrjax.training.optimizers import main_optimizer, recipe_schedule, sign_sgd_rows
 from rrjax.training.settings import Recipe
 from rrjax.training.state import TrainState
+from rrjax.training.winners import winner_gradients
 
 TABLE = "puzzle_emb.weights"
 _NOISE = 2**31
@@ -55,7 +56,9 @@ def train_step(
     table = state.fixed.get(TABLE)
     vectors = None if table is None else table[slots.batch.puzzle_ids]
     arguments = (Weights(state.trained, vectors), state.fixed, config, slots, key, recipe)
-    if augmentation.rollout == "serial_act":
+    if augmentation.objective == "winner_takes_all":
+        result = winner_gradients(*arguments)
+    elif augmentation.rollout == "serial_act":
         result = segment_gradients(*arguments)
     else:
         stop_at_halt = augmentation.rollout == "masked_act"

@@ -10,6 +10,7 @@ import numpy as np
 
 from rrjax.cells import Arch, Config, bind, config_to_dict, flatten, init_params
 from rrjax.cells.params import INITIAL_VECTORS, check_arrays
+from rrjax.checks import refuse
 from rrjax.contract import count_updates
 from rrjax.keys import make_key
 from rrjax.models import load_model
@@ -36,7 +37,11 @@ class TrainingTask:
     start: dict[str, np.ndarray] | None = None
 
     def __post_init__(self):
-        perturbed_fields(self.recipe.augmentation, INITIAL_VECTORS[self.config.arch.name])
+        augmentation, name = self.recipe.augmentation, self.config.arch.name
+        perturbed_fields(augmentation, INITIAL_VECTORS[name])
+        if augmentation.objective == "winner_takes_all" and len(INITIAL_VECTORS[name]) == 1:
+            rule = f"have latents beside the answer to differ in, which {name} has not"
+            refuse("augmentation.objective", rule, augmentation.objective)
         if self.recipe.optimizer == "muon" and self.config.arch.name == "srm":
             raise ValueError(
                 "optimizer: muon steps along the matrices of linear layers, and srm has none (its "

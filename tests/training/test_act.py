@@ -165,7 +165,8 @@ def test_a_training_step_goes_on_with_running_slots_and_starts_halted_ones():
 def test_first_puzzles_are_given_up_one_after_the_other(trajectories, limits):
     number = len(limits)
     config = exploring(4 if trajectories == 1 else 3, prob=0.0)
-    slots = Slots((), Batch(*jnp.zeros((3, number))), jnp.zeros(number, int), jnp.zeros(0))
+    blank = jnp.zeros(number, int)
+    slots = Slots((), Batch(blank, blank, blank), blank, blank > 0)
     for step in range(1, 6):
         slots = slots._replace(steps=jnp.full(number, step), halted=jnp.zeros(number, bool))
         halted = stagger(slots, jnp.array(step), config, trajectories).halted
