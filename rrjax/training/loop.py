@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 
@@ -103,7 +104,7 @@ def train(
         closing(Checkpoints(folder / "checkpoints")) as checkpoints,
         _naming_the_last(checkpoints, folder),
     ):
-        start = None if task.start is None else unflatten(task.start)
+        start = None if task.start is None else unflatten(jax.tree.map(jnp.asarray, task.start))
         state = placement.state(init_train_state(config, recipe, start))
         restored = checkpoints.restore(state) or restore_compact(folder, state, task, placement)
         state, record = restored or (state, {"losses": ()})
