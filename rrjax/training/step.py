@@ -9,7 +9,7 @@ from rrjax.cells import Config, initial_state, unflatten
 from rrjax.keys import make_key
 from rrjax.puzzles.batch import Batch
 from rrjax.training.act import refill, stagger
-from rrjax.training.augment import starts
+from rrjax.training.augment import noise_key, starts
 from rrjax.training.objective import Weights, rollout_gradients, segment_gradients
 from rrjax.training.optimizers import main_optimizer, recipe_schedule, sign_sgd_rows
 from rrjax.training.settings import Recipe
@@ -17,8 +17,6 @@ from rrjax.training.state import TrainState
 from rrjax.training.winners import winner_gradients
 
 TABLE = "puzzle_emb.weights"
-_NOISE = 2**31
-"""Branch of the step's key; exploration takes the small numbers."""
 
 
 def train_step(
@@ -48,7 +46,7 @@ def train_step(
     if augmentation.objective != "clean_ce":
         number = augmentation.trajectories
         batch = Batch(*(jnp.repeat(jnp.asarray(leaf), number, axis=0) for leaf in batch))
-        key_noise = jax.random.fold_in(key, _NOISE)
+        key_noise = noise_key(state.seed, state.step)
         start = starts(key_noise, start, augmentation, state.step, recipe.global_batch_size)
     slots = refill(state.slots, batch, start)
 

@@ -12,7 +12,8 @@ from jaxtyping import Array, Int
 
 from rrjax.cells import Config, unflatten
 from rrjax.cells.kinds import KINDS
-from rrjax.training.act import Flat, Slots, run_slots
+from rrjax.contract import State
+from rrjax.training.act import Flat, Segment, Slots, run_slots
 from rrjax.training.objective import Gradients, Weights, score_each, segment_gradients
 from rrjax.training.settings import Recipe
 
@@ -38,22 +39,34 @@ def winner_gradients(
     """
     params = unflatten(weights.trained | fixed)
     segment = run_slots(params, weights.vectors, config, slots, key)
-    losses = score_each(segment, segment.slots.halted, config, recipe).metrics["lm_loss"]
-    winner = losses.reshape(recipe.global_batch_size, -1).argmin(1)
+    winner = winners(segment, config, recipe)
 
     mine, vectors = _of_winners((slots, weights.vectors), winner)
     result = segment_gradients(Weights(weights.trained, vectors), fixed, config, mine, key, recipe)
 
     number = recipe.augmentation.trajectories
-    answer = KINDS[config.arch.name].answer
-    best = getattr(result.slots.state, answer)
-    state = segment.slots.state._replace(**{answer: jnp.repeat(best, number, axis=0)})
     after = segment.slots._replace(
-        state=state, halted=jnp.repeat(result.slots.halted, number, axis=0)
+        state=share_answers(segment.slots.state, winner, config),
+        halted=jnp.repeat(result.slots.halted, number, axis=0),
     )
     gradients = Weights(result.weights.trained, _to_slots(result.weights.vectors, winner, number))
     clean_wins = (result.slots.halted & (winner == 0)).sum()
     return Gradients(gradients, after, result.metrics | {"clean_wins": clean_wins})
+
+
+def winners(segment: Segment, config: Config, recipe: Recipe) -> Int[Array, " puzzles"]:
+    """Returns the number of each puzzle's trajectory with the lowest cross-entropy."""
+    losses = score_each(segment, segment.slots.halted, config, recipe).metrics["lm_loss"]
+    return losses.reshape(recipe.global_batch_size, -1).argmin(1)
+
+
+def share_answers(state: State, winner: Int[Array, " puzzles"], config: Config) -> State:
+    """Returns the states of all trajectories with the answer of their puzzle's winner."""
+    answer = KINDS[config.arch.name].answer
+    answers = getattr(state, answer)
+    best = _of_winners(answers, winner)
+    shared = jnp.repeat(best, len(answers) // len(winner), axis=0)
+    return state._replace(**{answer: shared})
 
 
 def _of_winners(tree: Any, winner: Int[Array, " puzzles"]) -> Any:
