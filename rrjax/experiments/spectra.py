@@ -345,7 +345,7 @@ def closing(numbers: outcome.Summary, folder: Path) -> list[str]:
     """Returns what was seen, and the command that says more."""
     seen = outcome_report.conclusion(numbers)
     command = f"rrjax analyse {shlex.quote(str(folder))}"
-    return [seen, f"Who settled, and what difficulty explains: {command}"]
+    return [seen, f"To see who settled, and what difficulty explains, run {command}"]
 
 
 SPECTRUM = Experiment("spectrum", ARRAYS, numbers, tables, figures, check, notes, closing)

@@ -163,7 +163,7 @@ def figures(results: Results, shown_time: int | None = None) -> Mapping[str, Dra
 
 def closing(numbers: ToySummary, folder: Path) -> list[str]:
     """Returns the command that measures the same of a model."""
-    return ["The same of a model that solves Sudokus: rrjax spectrum trm-sudoku9"]
+    return ["To see the same of a model that solves Sudokus, run rrjax spectrum trm-sudoku9"]
 
 
 TOY = Experiment("toy", ARRAYS, summarize_toy, report.tables, figures, check, closing=closing)

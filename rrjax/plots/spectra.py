@@ -57,11 +57,13 @@ def late_drift_histogram(drift: np.ndarray, solved: np.ndarray, settling: Settli
     A drift of 0 is drawn where it is ranked, at the left end.
     """
     logs, cut, ax = log10_drift(drift), settling.otsu, new_axes()
+    from matplotlib.ticker import MaxNLocator  # after `new_axes`, which says what is missing
+
     draw_histograms(ax, logs, solved, np.ones(len(logs)))
     ax.axvline(cut.threshold, color="black", linestyle=":", label="Otsu's threshold")
     ax.set_xlabel("log₁₀ of late drift (mean ‖Δz‖ of the last segments)")
     ax.set_ylabel("puzzles")
-    ax.yaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     legend_below(ax)
     return titled(
         ax,
