@@ -92,6 +92,6 @@ def _sets_of_list(path: Path, options: Options) -> tuple[PuzzleSet, PuzzleSet]:
             report=lambda done: bar.report(done, {}),
         )
     for reason, number in sorted(choice.left_out.items()):
-        print(f"rrjax: left out {number} puzzles with {reason}", file=sys.stderr)
+        print(f"rrjax: left out {number} puzzle{'s' * (number > 1)} with {reason}", file=sys.stderr)
     train = build_sudokus(choice.train, options.num_aug, options.seed, source="train")
     return train, build_sudokus(choice.test, source="test")

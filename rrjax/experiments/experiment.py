@@ -68,6 +68,8 @@ class Experiment:
       check: `check(options, **view)` refuses a view that runs of these options do not have; the
         view is the keywords of `numbers` and `figures`. A command asks before it runs anything.
       notes: `notes(results)` returns what the first table says of how the numbers were computed.
+      closing: `closing(numbers, folder)` returns the last words of the command: what was seen, and
+        a command that says more.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Experiment:
     figures: Callable[..., Mapping[str, Draw]]
     check: Callable[..., None] = lambda options: None
     notes: Callable[[Results], list[str]] = precision_notes
+    closing: Callable[[Any, Path], list[str]] = lambda numbers, folder: []
 
     def results(self, arrays: Arrays, record: Mapping[str, Any]) -> Results:
         """Returns arrays with their axes, units and record, and how they came to be."""

@@ -175,7 +175,7 @@ def progress(label: str, total: int, shown: bool = True) -> Iterator[Bar]:
         yield Bar(label, total)
     elif console.is_jupyter:
         yield _NotebookBar(label, total, _drawing(console, disable=True))
-    elif console.is_terminal:
+    elif console.is_terminal and console.width:  # which COLUMNS=0 says is none
         with _drawing(console) as bars:
             yield _TerminalBar(label, total, bars)
     else:

@@ -148,4 +148,5 @@ def _one_group_message(groups: _Groups) -> str:
     """Returns what to say where all puzzles have one outcome, or there are none; else nothing."""
     if groups.smaller:
         return ""
-    return f"{groups.solved.sum()} of {len(groups.solved)} puzzles solved: nothing to compare"
+    total = words.count(len(groups.solved), "puzzle")
+    return f"{groups.solved.sum()} of {total} solved: nothing to compare"

@@ -33,7 +33,8 @@ def solve_rate_of_failures(summary: BasinSummary) -> "Figure":
     if not number:
         return titled(ax, f"Nothing to restart: all solved at segment {summary.readout_segment}")
     single = Look("one run", FAILED.color, "", "--", "o")
-    any_run = Look(f"some of {restarts} runs (at σ = 0 the one)", SOLVED.color, "", "-", "s")
+    some = f"some of {words.count(restarts, 'run')} (at σ = 0 the one)"
+    any_run = Look(some, SOLVED.color, "", "-", "s")
     index = np.arange(len(rows))
     draw_intervals(ax, index - 0.05, [row.failures.at_some for row in rows], single)
     draw_intervals(ax, index + 0.05, [row.failures.some_run for row in rows], any_run)
@@ -41,6 +42,7 @@ def solve_rate_of_failures(summary: BasinSummary) -> "Figure":
     freed = len(set(summary.failures) - set(summary.never_solved))
     return titled(
         ax,
-        f"{freed} of {number} puzzles that fail from z0 at segment {summary.readout_segment}\n"
-        f"are solved within {summary.num_segments} segments from some start",
+        f"{freed} of {words.count(number, 'puzzle')} that fail from z0 at segment "
+        f"{summary.readout_segment}\n"
+        f"are solved within {words.count(summary.num_segments, 'segment')} from some start",
     )

@@ -108,7 +108,8 @@ def survival_of_failures(
     per_update = rate.map(lambda end: end / updates_per_segment)
     return titled(
         ax,
-        f"{waits.observed.sum()} of {number} failures escape within {curve.end:g} segments\n"
+        f"{waits.observed.sum()} of {words.count(number, 'failure')} escape within "
+        f"{words.count(int(curve.end), 'segment')}\n"
         f"rate per moving segment {words.interval_in_words(rate, '.2g')},\n"
         f"per module evaluation {words.interval(per_update, '.2g')}",
     )

@@ -40,7 +40,7 @@ def settling_map(
     if settled.count():
         whole_steps = {"vmin": settled.min() - 0.5, "vmax": settled.max() + 0.5}
         mesh = ax.pcolormesh(edges, edges, settled.T, cmap=greys, **whole_steps)
-        whole = MaxNLocator(integer=True)
+        whole = MaxNLocator(integer=True, min_n_ticks=1)
         style = {"label": "settled at segment", "shrink": 0.8, "ticks": whole}
         cast(Any, ax.figure).colorbar(mesh, ax=ax, **style)
     _hatch(ax, edges, moving)

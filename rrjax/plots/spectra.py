@@ -57,10 +57,13 @@ def late_drift_histogram(drift: np.ndarray, solved: np.ndarray, settling: Settli
     A drift of 0 is drawn where it is ranked, at the left end.
     """
     logs, cut, ax = log10_drift(drift), settling.otsu, new_axes()
+    from matplotlib.ticker import MaxNLocator  # after `new_axes`, which says what is missing
+
     draw_histograms(ax, logs, solved, np.ones(len(logs)))
     ax.axvline(cut.threshold, color="black", linestyle=":", label="Otsu's threshold")
     ax.set_xlabel("log₁₀ of late drift (mean ‖Δz‖ of the last segments)")
     ax.set_ylabel("puzzles")
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     legend_below(ax)
     return titled(
         ax,
@@ -182,6 +185,8 @@ def lambda1_by_horizon(curve: HorizonCurve, updates_per_segment: int) -> "Figure
 def _horizon_message(curve: HorizonCurve) -> str:
     solved, failed = curve.solved.at(-1), curve.failed.at(-1)
     ends = f"λ₁ of the whole run: solved {solved.value:+.3f}, failed {failed.value:+.3f}"
+    if np.isnan([solved.low, failed.low]).any():
+        return f"{ends},\ntoo few puzzles in a group for a band"
     apart = (curve.failed.low > curve.solved.high) | (curve.failed.high < curve.solved.low)
     if not apart[-1]:
         return f"{ends},\nbands overlap at the end"

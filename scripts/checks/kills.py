@@ -178,7 +178,7 @@ def check(name: str, quota: int, seed: int) -> Outcome:
     return Outcome(name, kills, folders, complaints)
 
 
-def run(words: list[str], log: Path, seconds: float | None = None) -> tuple[int, bool]:
+def run(words: Sequence[str], log: Path, seconds: float | None = None) -> tuple[int, bool]:
     """Runs a command in a process of its own, and kills it after a time.
 
     Args:
