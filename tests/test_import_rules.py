@@ -58,7 +58,7 @@ OTHER_PACKAGES = {
     "analysis": {"numpy", "scipy"},
     "jobs": {"IPython", "jax", "numpy", "rich"},
     "results": {"h5netcdf", "numpy", "xarray"},
-    "dynamics": {"jax", "jaxtyping", "numpy"},
+    "dynamics": {"jax", "jaxtyping", "numpy", "scipy"},
     "outcomes": {"jax", "jaxtyping"},
     "models": {"jax", "numpy", "safetensors"},
     "plots": {"matplotlib", "numpy"},

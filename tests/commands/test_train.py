@@ -249,7 +249,11 @@ def test_a_wrong_yaml_file_is_refused(text, message, data, tmp_path, capsys):
 
 
 def test_a_finished_run_whose_log_is_gone_says_so(data, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(loop, "train", lambda *_: {})
+    def finished(task, settings, folder, report, devices, moved, max_minutes):
+        moved(task.recipe.steps, 0.0)
+        return {}
+
+    monkeypatch.setattr(loop, "train", finished)
     assert main(["train", "--data", str(data), "--out", str(tmp_path / "run")]) == 0
     assert "finished, but its metrics.csv has no evaluation" in capsys.readouterr().out
 

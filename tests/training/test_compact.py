@@ -16,7 +16,7 @@ from rrjax.training.checkpoints import Checkpoints
 from rrjax.training.compact import COMPACT, _reduced, compact_run, restore_compact, run_again
 from rrjax.training.data import Sampler
 from rrjax.training.history import load_run
-from rrjax.training.loop import train
+from rrjax.training.loop import _naming_the_last, train
 from rrjax.training.placement import Placement
 from rrjax.training.settings import Augmentation, LoopSettings, Recipe
 from rrjax.training.state import init_train_state
@@ -112,6 +112,16 @@ def test_a_compact_run_goes_on_elsewhere(run, tmp_path, capsys):
     np.testing.assert_allclose(long["loss"][2:], short["loss"][2:], rtol=0.02)
     assert (long["loss"] != short["loss"]).any()
     assert (small / "models" / "best" / "model.safetensors").is_file()
+
+
+def test_a_run_that_fails_at_once_names_its_compact_checkpoint(run, tmp_path):
+    compact_run(run, tmp_path / "small")
+    with (
+        closing(Checkpoints(tmp_path / "small" / "checkpoints")) as checkpoints,
+        pytest.raises(FloatingPointError, match=rf"NaN; .*: it is {tmp_path / 'small' / COMPACT};"),
+        _naming_the_last(checkpoints, tmp_path / "small"),
+    ):
+        raise FloatingPointError("NaN")
 
 
 def test_a_damaged_compact_run_is_refused(run, tmp_path):
