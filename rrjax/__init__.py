@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from rrjax.dynamics import horizons as horizons
     from rrjax.dynamics.covariant import CovariantVectors as CovariantVectors
     from rrjax.dynamics.covariant import covariant_vectors as covariant_vectors
+    from rrjax.dynamics.distinct_points import FixedPoints as FixedPoints
+    from rrjax.dynamics.distinct_points import fixed_points as fixed_points
     from rrjax.dynamics.divergence import Divergence as Divergence
     from rrjax.dynamics.divergence import divergence as divergence
     from rrjax.dynamics.fixed_points import FixedPoint as FixedPoint
@@ -70,6 +72,7 @@ _object, _, _objects = lazy_names(
         "contract": ("Dynamics", "Repeat", "Update"),
         "converters.convert": ("convert",),
         "dynamics.covariant": ("CovariantVectors", "covariant_vectors"),
+        "dynamics.distinct_points": ("FixedPoints", "fixed_points"),
         "dynamics.divergence": ("Divergence", "divergence"),
         "dynamics.fixed_points": ("FixedPoint", "fixed_point", "leading_eigenvalues"),
         "dynamics.forward_vectors": ("ForwardVectors", "forward_vectors"),
