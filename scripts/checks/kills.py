@@ -59,7 +59,7 @@ COMMANDS = {
     "analyse": "analyse spectrum --out OUT",
     "train": f"train {TINY_TRAINING} --steps 12 --augment --out OUT",
     "floss": f"train {TINY_TRAINING} --steps 8 --floss.pre 2 --floss.every 3 --floss.episode 1 "
-    "--floss.puzzles 2 --floss.num-segments 2 --floss.num-exponents 2 --out OUT",
+    "--floss.puzzles 2 --floss.segments 0 1 --floss.num-exponents 2 --out OUT",
     "search": f"search {TINY_TRAINING} --steps 4 --space space.yaml --num-trials 3 --out OUT",
     "convert": "convert model.pt OUT --config model.yaml --seq-len 16 --vocab-size 6 "
     "--num-puzzle-identifiers 1",
