@@ -64,6 +64,7 @@ COMMANDS = {
     "convert": "convert model.pt OUT --config model.yaml --seq-len 16 --vocab-size 6 "
     "--num-puzzle-identifiers 1",
     "to_torch": "convert model OUT --to-torch",
+    "compact": "compact model OUT",
     "sudoku": "sudoku OUT --size 6 --num-train 60 --num-test 20 --num-aug 2",
     "maze": "maze OUT --size 9 --num-train 40 --num-test 20 --augment 8",
     "arc": "arc OUT --source tasks --num-aug 30",
