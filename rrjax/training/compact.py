@@ -4,6 +4,11 @@ Of the state of a run the weights, the counters and the puzzles of the slots are
 The moments of the optimizer are kept in bfloat16, and so is the difference between the averaged
 and the current weights. The states of the slots are not kept: the run computes them again, from
 their starts and with the weights as they are, where the slots had run with those of each step.
+
+What that costs was measured after 150 steps of small runs (4x4 Sudokus, a TRM of width 32, Muon,
+32 staggered slots, three seeds): the loss of the next 100 steps, 1.13 on average, differed by .03
+in a single step and by .0002 to .011 in the mean. Where all slots took new puzzles instead, single
+steps differed by .05 to .07 and the mean by .02 to .05.
 """
 
 import shutil

@@ -29,7 +29,8 @@ class Augmentation:
         a perturbed one; `multi_perturbed_ce`: the clean one and `num_trajectories` − 1 perturbed
         ones, whose losses are averaged; `winner_takes_all`: the same, but in each segment only the
         one with the lowest cross-entropy counts, and the others go on from its answer with their
-        own z_L (published with K = 4 and starts of z_L that are all noise; sigma 1 1 is near that).
+        own z_L. That was published with K = 4 and starts of z_L that are all noise, which sigma 1 1
+        comes near. Training metrics are those of the winners, which the labels choose.
       rollout: what one optimizer step runs. `serial_act`: a segment, while each trajectory streams
         through a slot of its own; `parallel_fixed`: all `halt_max_steps` segments of new puzzles;
         `masked_act`: the same, but a trajectory that has halted no longer counts.
@@ -71,7 +72,7 @@ class Augmentation:
             self._check_rivals()
 
     def _check_rivals(self) -> None:
-        """Refuses trajectories of which the winner would be the only one, or would be no other."""
+        """Refuses trajectories that do not run side by side, or that would be equal."""
         rules = {
             "rollout": (self.rollout == "serial_act", "be serial_act"),
             "num_trajectories": (self.num_trajectories > 1, "be at least 2"),
