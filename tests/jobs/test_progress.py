@@ -85,6 +85,14 @@ def test_a_terminal_shows_a_bar(monkeypatch, capsys):
     assert "training: " not in error
 
 
+def test_a_terminal_without_columns_is_none(monkeypatch, capsys):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "0")
+    with progress("training", 10) as bar:
+        bar.report(10, {"loss": 0.5})
+    assert "training: 10/10" in capsys.readouterr().err
+
+
 def test_a_notebook_has_one_bar_that_is_drawn_anew(monkeypatch, capsys, clock):
     drawn = []
 
