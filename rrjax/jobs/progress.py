@@ -171,11 +171,13 @@ def progress(label: str, total: int, shown: bool = True) -> Iterator[Bar]:
     standard error. Nothing appears unless `shown`.
     """
     console = Console(stderr=True)
+    if not console.width:  # COLUMNS=0: it is no terminal
+        console = Console(stderr=True, width=80, force_terminal=False)
     if not shown:
         yield Bar(label, total)
     elif console.is_jupyter:
         yield _NotebookBar(label, total, _drawing(console, disable=True))
-    elif console.is_terminal and console.width:  # which COLUMNS=0 says is none
+    elif console.is_terminal:
         with _drawing(console) as bars:
             yield _TerminalBar(label, total, bars)
     else:
