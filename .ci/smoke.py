@@ -34,6 +34,7 @@ RUNS: dict[str, list[tuple[str, ...]]] = {
     "sudoku": [("sudoku", "--size", "4", "--num-train", "8", "--num-test", "4")],
     "train": [(*TRAINING, "--out", "trained/0")],
     "runs": [("trained",)],
+    "compact": [("trained/0", "compact")],
     "search": [(*TRAINING, "--out", "search", "--space", "space.yaml", "--num-trials", "1")],
     "convert": [("trm_mlp", "converted"), ("--to-torch", "converted", "back.pt")],
     "maze": [("maze", "--size", "6", "--min-path", "6", "--num-train", "4", "--num-test", "2")],
@@ -45,6 +46,7 @@ SPACE = "recipe.seed: {choices: [0, 1]}\n"
 FILES = (
     *("six/results.npz", "six/results.json", "back.pt", "converted/model.safetensors"),
     *("trained/0/models/best/model.safetensors", "search/best.yaml", "runs/toy/results.json"),
+    "compact/compact.npz",
     "runs/spectrum-trm-sudoku9/lambda1_by_outcome.png",
 )
 

@@ -19,12 +19,12 @@ class Options:
     Attributes:
       source: the folder with all_config.yaml and one file of weights, that file (of torch.save or
         of safetensors, under any name), or a repository of the Hugging Face Hub
-        (user/repo/folder). With --to-torch: a model folder.
+        (user/repo/folder). With --to-torch: a model folder, a training run, or a bundled name.
       destination: the model folder to write. With --to-torch: the .pt file to write.
       entry: which weights to take where the file holds several, such as ema.shadow.
       config: the configuration, or the name of a recipe with the same network, if no
         all_config.yaml lies beside the weights.
-      to_torch: write a PyTorch state dict from a model folder.
+      to_torch: write a PyTorch state dict from a model.
       seq_len: number of tokens of a puzzle, if neither a meta.json nor the tensors show it.
       vocab_size: number of token values, if no meta.json states it.
       num_puzzle_identifiers: rows of the puzzle-embedding table, if no meta.json states them.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rrjax.cells import Config, param_shapes
-from rrjax.models import read_model, save_model
+from rrjax.models import locate_model, read_model, save_model
 
 from .arch_file import read_arch
 from .caches import check_rotary, drop_caches
@@ -124,7 +124,7 @@ def convert(
         "vocab_size": vocab_size,
         "num_puzzle_identifiers": num_puzzle_identifiers,
     }
-    cell = Config(arch, **find_sizes(sizes, files, params, Config(arch).puzzle_tokens))
+    cell = Config(arch, **find_sizes(sizes, files, params, Config(arch).leading_tokens))
     check_match(params, param_shapes(cell))
     check_rotary(caches, cell)
     params = {name: params[name] for name in param_shapes(cell)}
@@ -133,16 +133,18 @@ def convert(
 
 
 def to_torch(source: str | Path, destination: str | Path) -> Conversion:
-    """Writes the weights of a model folder as a PyTorch state dict and returns what it wrote.
+    """Writes the weights of a model as a PyTorch state dict and returns what it wrote.
+
+    The source is a bundled name, a model folder, or a training run, of which it is the best model.
 
     The names get the prefix that they had before the model was converted. A model that was never
     converted gets the prefix of the official checkpoints.
 
     Raises:
-      ValueError: if the destination exists or the source is no model folder.
+      ValueError: if the destination exists or the source is no model.
       OSError: if a file cannot be read or written.
     """
-    flat, config, provenance = read_model(source)
+    flat, config, provenance = read_model(locate_model(str(source)))
     prefix = str(provenance.get("key_prefix", _OFFICIAL_PREFIX))
     params = {name: flat[name] for name in param_shapes(config)}
     arrays = {prefix + name: array for name, array in params.items()}

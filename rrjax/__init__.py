@@ -27,8 +27,13 @@ if TYPE_CHECKING:
     from rrjax.dynamics import horizons as horizons
     from rrjax.dynamics.covariant import CovariantVectors as CovariantVectors
     from rrjax.dynamics.covariant import covariant_vectors as covariant_vectors
+    from rrjax.dynamics.distinct_points import FixedPoints as FixedPoints
+    from rrjax.dynamics.distinct_points import fixed_points as fixed_points
     from rrjax.dynamics.divergence import Divergence as Divergence
     from rrjax.dynamics.divergence import divergence as divergence
+    from rrjax.dynamics.fixed_points import FixedPoint as FixedPoint
+    from rrjax.dynamics.fixed_points import fixed_point as fixed_point
+    from rrjax.dynamics.fixed_points import leading_eigenvalues as leading_eigenvalues
     from rrjax.dynamics.forward_vectors import ForwardVectors as ForwardVectors
     from rrjax.dynamics.forward_vectors import forward_vectors as forward_vectors
     from rrjax.dynamics.full import FullSpectrum as FullSpectrum
@@ -67,7 +72,9 @@ _object, _, _objects = lazy_names(
         "contract": ("Dynamics", "Repeat", "Update"),
         "converters.convert": ("convert",),
         "dynamics.covariant": ("CovariantVectors", "covariant_vectors"),
+        "dynamics.distinct_points": ("FixedPoints", "fixed_points"),
         "dynamics.divergence": ("Divergence", "divergence"),
+        "dynamics.fixed_points": ("FixedPoint", "fixed_point", "leading_eigenvalues"),
         "dynamics.forward_vectors": ("ForwardVectors", "forward_vectors"),
         "dynamics.full": ("FullSpectrum", "full_spectrum"),
         "dynamics.local": ("LocalGrowth", "local_growth"),

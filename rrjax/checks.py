@@ -88,11 +88,11 @@ def check_seed(name: str, value: Any) -> None:
     check_count(name, value, most=2**32 - 1)
 
 
-def refuse_idle(name: str, settings: Any, idle: Collection[str], needed: str) -> None:
+def refuse_idle(prefix: str, settings: Any, idle: Collection[str], needed: str) -> None:
     """Refuses settings that nothing reads, because whoever gave them expects an effect.
 
     Args:
-      name: name of the block.
+      prefix: name of the block and a dot, or nothing.
       settings: a dataclass whose fields have defaults.
       idle: the fields that nothing reads.
       needed: the setting under which they would be read.
@@ -100,7 +100,7 @@ def refuse_idle(name: str, settings: Any, idle: Collection[str], needed: str) ->
     for field in fields(settings):
         value = getattr(settings, field.name)
         if field.name in idle and value != field.default:
-            refuse(f"{name}.{field.name}", f"stay at {field.default} without {needed}", value)
+            refuse(f"{prefix}{field.name}", f"stay at {field.default} without {needed}", value)
 
 
 def read_block(kind: Callable[..., Kind], name: str, block: Any) -> Kind:

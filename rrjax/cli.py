@@ -23,6 +23,7 @@ COMMANDS = {
     "solve": "a model on your own Sudoku or maze: its answer, and how far to trust it",
     "analyse": "settling, difficulty, early warning and horizons, of finished spectra",
     "train": "train a cell with the official recipe",
+    "compact": "the newest checkpoint of a training run in little space, to go on elsewhere",
     "search": "search over fields of a training run, by Optuna",
     "runs": "training runs of a folder, averaged over seeds",
     "convert": "convert an official PyTorch checkpoint to a model folder, or back",

@@ -153,7 +153,7 @@ def load_model(source: str | Path, dtype: Dtype = "float32") -> Model:
       ValueError: there is no such model, or its files are damaged or do not fit each other.
     """
     check_choice("dtype", dtype, Dtype)
-    folder = _locate(str(source))
+    folder = locate_model(str(source))
     flat, config, provenance = read_model(folder)
     if dtype == "float64" and jnp.result_type(float) != jnp.float64:
         raise ValueError(
@@ -283,7 +283,12 @@ def _name(folder: Path) -> str:
     return (folder.parents[1] if is_of_run else folder).absolute().name
 
 
-def _locate(source: str) -> Path:
+def locate_model(source: str) -> Path:
+    """Returns the folder of a model, as `load_model` takes it; one of a hub is downloaded.
+
+    Raises:
+      ValueError: there is no such model.
+    """
     if source.startswith("hf://"):
         return _download(source.removeprefix("hf://"))
     if source in bundled_names():

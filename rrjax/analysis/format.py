@@ -10,8 +10,8 @@ NO_INTERVAL = "no interval"
 
 
 def number(value: float, form: str = ".3g") -> str:
-    """Returns a number in a format such as `.3f`, or "undefined" for NaN."""
-    return UNDEFINED_WORD if math.isnan(value) else format(value, form)
+    """Returns a number in a format such as `.3f`, or "undefined" for NaN; a last dot is dropped."""
+    return UNDEFINED_WORD if math.isnan(value) else format(value, form).removesuffix(".")
 
 
 def interval(estimate: Interval, form: str = ".3f") -> str:

@@ -58,6 +58,8 @@ class Summary:
       failed_exponents: Median λ_i of the failed group, for each i.
       num_unresolved: Number of grouped puzzles whose λ_i is below the round-off floor, for each
         i; medians and AUC rank those below every number (−inf).
+      num_unsorted: Number of grouped puzzles in whose arrays some exponent is larger than one
+        before it.
       derived: What follows from each spectrum.
       num_blocks: Blocks of a run for the standard error along time; below 2 there is none.
       drift_window: Number of last segments over which late drift is averaged.
@@ -80,6 +82,7 @@ class Summary:
     solved_exponents: list[Interval]
     failed_exponents: list[Interval]
     num_unresolved: list[int]
+    num_unsorted: int
     derived: list[Derived]
     num_blocks: int
     drift_window: int
@@ -167,6 +170,7 @@ def summarize(
         solved_exponents=solved_exponents,
         failed_exponents=failed_exponents,
         num_unresolved=unresolved[usable].sum(axis=0).tolist(),
+        num_unsorted=int((np.diff(exponents[usable], axis=1) > 0).any(axis=1).sum()),
         derived=[_compare(quantity, positive) for quantity in quantities],
         num_blocks=num_blocks,
         drift_window=window,

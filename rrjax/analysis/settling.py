@@ -171,8 +171,7 @@ def check_outcomes(solved: np.ndarray, number: int) -> None:
     """Refuses outcomes of another number of runs, and outcomes that are all the same."""
     as_array("solved", solved, (number,), bool)
     if solved.all() or not solved.any():
-        what = "no" if number == 0 else "all" if solved.all() else "none of the"
         raise ValueError(
-            f"{what} {number} runs were solved: solved and failed ones are needed to compare; take "
-            "more puzzles, harder ones or another number of segments"
+            f"{solved.sum()} of {number} run{'s' * (number != 1)} solved: solved and failed ones "
+            "are needed to compare; take more puzzles, harder ones or another number of segments"
         )

@@ -88,16 +88,18 @@ def input_embeddings(
     tokens: Int[Array, " seq"],
     puzzle_vector: Float[Array, " ndim"] | None,
 ) -> Float[Array, "tokens width"]:
-    """Returns √width · (puzzle tokens, then token embeddings), plus positions if learned."""
+    """Returns √width · (leading tokens, then token embeddings), plus positions if learned."""
     arch = config.arch
     dtype = jnp.dtype(arch.forward_dtype)
     table = jnp.asarray(params["embed_tokens"]["embedding_weight"])
     x = embed(table, tokens, dtype)  # (seq, width)
     if puzzle_vector is not None:
-        room = config.puzzle_tokens * arch.hidden_size
+        room = config.leading_tokens * arch.hidden_size
         padded = jnp.pad(puzzle_vector.astype(dtype), (0, room - puzzle_vector.shape[0]))
-        # (puzzle tokens + seq, width)
-        x = jnp.concatenate([padded.reshape(config.puzzle_tokens, arch.hidden_size), x])
+        x = jnp.concatenate([padded.reshape(config.leading_tokens, arch.hidden_size), x])
+    if arch.register_tokens:
+        x = jnp.concatenate([jnp.asarray(params["registers"]["embedding_weight"], dtype), x])
+    # (leading tokens + seq, width)
     if arch.pos_encodings == "learned":
         # upstream's constant for 1/sqrt(2), which keeps the variance of the sum
         x = _scaled(0.707106781, x + jnp.asarray(params["embed_pos"]["embedding_weight"], dtype))
@@ -147,9 +149,9 @@ def _readout(config: Config):
 
 
 def _read(config: Config, context: Params, state: Any) -> Readout:
-    """Applies both heads to the answer; q is read at the first token, puzzle tokens included."""
+    """Applies both heads to the answer; q is read at the first token, leading tokens included."""
     answer = getattr(state, KINDS[config.arch.name].answer)  # (tokens, width)
     wide = jnp.promote_types(answer.dtype, jnp.float32)
     q = linear(context["q_head"], answer[0]).astype(wide)  # (2,)
-    logits = linear(context["lm_head"], answer[config.puzzle_tokens :])  # (seq, vocab)
+    logits = linear(context["lm_head"], answer[config.leading_tokens :])  # (seq, vocab)
     return Readout(logits, q[0], q[1])

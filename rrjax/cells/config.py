@@ -9,6 +9,7 @@ from rrjax.checks import check_choices, check_count, check_number, read_block
 
 CellName = Literal["trm", "trm_singlez", "trm_hier6", "hrm", "transformer", "srm", "lstm", "mixer"]
 Positions = Literal["rope", "learned", "none"]
+Gating = Literal["silu", "normed"]
 LossType = Literal["stablemax_cross_entropy", "softmax_cross_entropy"]
 Dtype = Literal["bfloat16", "float32", "float64"]
 
@@ -23,6 +24,9 @@ class Arch:
       num_heads: number of attention heads; unused where tokens are mixed without attention.
       expansion: expansion of the SwiGLU before the factor 2/3 and the rounding up to 256; unused
         by SRM and LSTM.
+      swiglu: how the SwiGLU gates. `silu`: silu(gate) · up, as upstream; `normed`:
+        σ(gate) · rms(gate · up), with which Muon trains well (Dillon 2026, arXiv 2601.19085);
+        unused by SRM and LSTM.
       H_cycles: cycles in one segment; the baselines, which have one update, ignore it.
       L_cycles: latent updates in one cycle; for SRM, updates.
       H_layers: blocks of the H level (HRM, baselines); TRM shares the L level and ignores it.
@@ -33,6 +37,8 @@ class Arch:
       puzzle_emb_ndim: length of a puzzle's embedding vector; 0 means that there is none.
       puzzle_emb_len: number of tokens that the puzzle vector fills; 0 means the fewest that hold
         it. HRM and transformer do not have this setting.
+      register_tokens: number of learned tokens in front of the puzzle; only without puzzle
+        embeddings.
       no_ACT_continue: halt on q_halt > 0 and do not train q_continue. HRM and transformer do not
         have this setting.
       forward_dtype: dtype of states and matrix products; weights are cast when they are used.
@@ -51,6 +57,7 @@ class Arch:
     hidden_size: int = 512
     num_heads: int = 8
     expansion: float = 4.0
+    swiglu: Gating = "silu"
     H_cycles: int = 3
     L_cycles: int = 6
     H_layers: int = 0
@@ -59,6 +66,7 @@ class Arch:
     mlp_t: bool = False
     puzzle_emb_ndim: int = 0
     puzzle_emb_len: int = 0
+    register_tokens: int = 0
     no_ACT_continue: bool = True
     forward_dtype: Dtype = "float32"
     halt_max_steps: int = 16
@@ -114,15 +122,17 @@ class Config:
             check_count(name, getattr(self, name), least=1)
 
     @property
-    def puzzle_tokens(self) -> int:
-        """Number of tokens in front of the puzzle that hold its embedding vector."""
+    def leading_tokens(self) -> int:
+        """Number of tokens in front of the puzzle: its embedding vector's, or the registers."""
         arch = self.arch
+        if arch.register_tokens:
+            return arch.register_tokens
         return arch.puzzle_emb_len or -(-arch.puzzle_emb_ndim // arch.hidden_size)
 
     @property
     def num_tokens(self) -> int:
-        """Number of tokens of a state: those of the puzzle embedding and of the sequence."""
-        return self.puzzle_tokens + self.seq_len
+        """Number of tokens of a state: the leading ones and those of the sequence."""
+        return self.leading_tokens + self.seq_len
 
 
 def config_to_dict(config: Config) -> dict[str, Any]:
@@ -161,7 +171,7 @@ def _check_numbers(arch: Arch) -> None:
         check_count(f"arch.{key}", getattr(arch, key), least=1)
     for key in ("H_layers", "L_layers"):
         check_count(f"arch.{key}", getattr(arch, key), most=_MOST_LAYERS)
-    for key in ("puzzle_emb_ndim", "puzzle_emb_len"):
+    for key in ("puzzle_emb_ndim", "puzzle_emb_len", "register_tokens"):
         check_count(f"arch.{key}", getattr(arch, key))
     check_number("arch.expansion", arch.expansion, above=0, most=1000)
     for key in ("rms_norm_eps", "rope_theta"):
@@ -191,6 +201,13 @@ def _check_combination(arch: Arch) -> None:
             f"arch.puzzle_emb_len {arch.puzzle_emb_len} tokens of width {arch.hidden_size} "
             f"cannot hold puzzle_emb_ndim {arch.puzzle_emb_ndim}"
         )
+    if arch.register_tokens and arch.puzzle_emb_ndim:
+        raise ValueError(
+            f"arch.register_tokens {arch.register_tokens} take the place of the puzzle embedding, "
+            f"which has puzzle_emb_ndim {arch.puzzle_emb_ndim}; set one of the two to 0"
+        )
+    if arch.swiglu != "silu" and arch.name in ("srm", "lstm"):
+        raise ValueError(f"arch.swiglu: {arch.name} has no SwiGLU; leave it at silu")
     head_dim = arch.hidden_size // arch.num_heads
     attends = arch.name != "lstm" and not arch.mixes_along_tokens
     if attends and (head_dim < 1 or (arch.pos_encodings == "rope" and head_dim % 2)):

@@ -19,7 +19,7 @@ from rrjax.cells.config import Config
 Params = Mapping[str, Any]
 
 GATED = "gated"
-"""The checkpoint name of silu(gate) · up: training keeps it for the backward pass."""
+"""The checkpoint name of the gated units: training keeps them for the backward pass."""
 
 
 def linear(layer: Params, x: Float[Array, "*tokens in"]) -> Float[Array, "*tokens out"]:
@@ -36,12 +36,21 @@ def rms_norm(x: Float[Array, "a b"], eps: float) -> Float[Array, "a b"]:
     return (wide * jax.lax.rsqrt(mean_square + eps)).astype(x.dtype)
 
 
-def swiglu(layer: Params, x: Float[Array, "rows size"]) -> Float[Array, "rows size"]:
-    """Returns down(silu(gate) · up); the gate is the first half of `gate_up_proj`."""
+def swiglu(
+    layer: Params, x: Float[Array, "rows size"], config: Config
+) -> Float[Array, "rows size"]:
+    """Returns down(silu(gate) · up), or down(σ(gate) · rms(gate · up)) where the config says so.
+
+    The gate is the first half of `gate_up_proj`.
+    """
     both = linear(layer["gate_up_proj"], x)
     size = both.shape[-1] // 2
     # slices: the gradient of `jnp.split` is a concatenation, which a GPU copies by itself
-    gated = jax.nn.silu(both[:, :size]) * both[:, size:]
+    gate, up = both[:, :size], both[:, size:]
+    if config.arch.swiglu == "normed":
+        gated = jax.nn.sigmoid(gate) * rms_norm(gate * up, config.arch.rms_norm_eps)
+    else:
+        gated = jax.nn.silu(gate) * up
     return linear(layer["down_proj"], checkpoint_name(gated, GATED))
 
 
@@ -94,10 +103,10 @@ def block(
     eps = config.arch.rms_norm_eps
     if config.arch.mixes_along_tokens:
         channels = x.T  # (width, tokens): mixing and norm run along the last axis
-        x = rms_norm(channels + swiglu(layer["mlp_t"], channels), eps).T
+        x = rms_norm(channels + swiglu(layer["mlp_t"], channels, config), eps).T
     else:
         x = rms_norm(x + attention(layer["self_attn"], x, config), eps)
-    return rms_norm(x + swiglu(layer["mlp"], x), eps)
+    return rms_norm(x + swiglu(layer["mlp"], x, config), eps)
 
 
 def reason(level: Params, x: Float[Array, "tokens width"], config: Config) -> Array:

@@ -30,7 +30,7 @@ _LOSS_HEAD_UPSTREAM = "losses@ACTLossHead"
 _SHARED = {
     *("hidden_size", "num_heads", "expansion", "H_cycles", "H_layers", "pos_encodings"),
     *("puzzle_emb_ndim", "forward_dtype", "halt_max_steps", "halt_exploration_prob"),
-    *("rms_norm_eps", "rope_theta"),
+    *("rms_norm_eps", "rope_theta", "swiglu", "register_tokens"),
 }
 _REQUIRED = {"hidden_size", "num_heads", "expansion", "H_cycles", "pos_encodings"}
 _REQUIRED |= {"halt_max_steps", "halt_exploration_prob"}
@@ -41,8 +41,8 @@ _KEYS: dict[CellName, set[str]] = {
     **dict.fromkeys(("trm", "trm_singlez", "trm_hier6"), _TRM),
     "hrm": _SHARED | {"L_cycles", "L_layers", "mlp_t"},
     "transformer": _SHARED,
-    "srm": (_WITHOUT_HEADS - {"H_layers", "expansion", "rms_norm_eps"}) | {*SRM_KEYS},
-    "lstm": _BASELINE - {"expansion"},
+    "srm": (_WITHOUT_HEADS - {"H_layers", "expansion", "rms_norm_eps", "swiglu"}) | {*SRM_KEYS},
+    "lstm": _BASELINE - {"expansion", "swiglu"},
     "mixer": _BASELINE,
 }
 """The keys that a block of each cell may have."""

@@ -42,6 +42,8 @@ def param_shapes(config: Config) -> dict[str, tuple[int, ...]]:
     shapes["q_head.weight"], shapes["q_head.bias"] = (2, width), (2,)
     if arch.puzzle_emb_ndim:
         shapes["puzzle_emb.weights"] = (config.num_puzzle_identifiers, arch.puzzle_emb_ndim)
+    if arch.register_tokens:
+        shapes["registers.embedding_weight"] = (arch.register_tokens, width)
     if arch.pos_encodings == "learned":
         shapes["embed_pos.embedding_weight"] = (config.num_tokens, width)
     for level in KINDS[arch.name].levels:
@@ -172,6 +174,11 @@ def is_trained(name: str) -> bool:
     It trains neither initial vectors nor puzzle embeddings.
     """
     return not (name.endswith("_init") or name == "puzzle_emb.weights")
+
+
+def is_block_matrix(name: str) -> bool:
+    """Says whether a parameter is the matrix (out, in) of a linear layer inside a block."""
+    return ".layers." in name and name.endswith(".weight")
 
 
 def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -64,8 +64,10 @@ def first_puzzles(puzzles: "PuzzleSet", num_puzzles: int | None = None) -> "Puzz
     """
     check_count("num_puzzles", num_puzzles, least=1)
     if num_puzzles is not None and num_puzzles > len(puzzles):
+        from rrjax.analysis.format import count  # loads SciPy, which --help does without
+
         raise ValueError(
-            f"{puzzles.source} has {len(puzzles)} puzzles, {num_puzzles} were asked for"
+            f"{puzzles.source} has {count(len(puzzles), 'puzzle')}, {num_puzzles} were asked for"
         )
     return puzzles[: num_puzzles or DEFAULT_PUZZLES]
 
@@ -151,3 +153,5 @@ def show(
     for table in summary.tables:
         print_table(table)
     draw_results(folder, experiment.figures(results, **figures))
+    for line in experiment.closing(summary.numbers, folder):
+        print(line)

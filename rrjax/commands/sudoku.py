@@ -96,13 +96,9 @@ def main(arguments: list[str]) -> None:
         settings = asdict(options)
         for name in ("out", "list", "unsuitable", "workers"):
             del settings[name]
-        workers = options.workers or num_cores()
-        with (
-            _pieces(options.out, settings, workers)
-            if options.csv is None
-            else nullcontext() as make
-        ):
-            train, test = sudoku_sets(**settings, make=make or generate_mixed)
+        pieces = _pieces(options.out, settings, options.workers or num_cores())
+        with pieces if options.csv is None else nullcontext(generate_mixed) as make:
+            train, test = sudoku_sets(**settings, make=make)
             write_folder(options.out, {"train": train, "test": test})
     copies = f" ({len(train)} examples)" if options.num_aug else ""
     number = train.metadata.total_groups
@@ -158,6 +154,6 @@ def _sets_of_list(path: Path, options: Options) -> tuple[PuzzleSet, PuzzleSet]:
             report=lambda done: bar.report(done, {}),
         )
     for reason, number in sorted(choice.left_out.items()):
-        print(f"rrjax: left out {number} puzzles with {reason}", file=sys.stderr)
+        print(f"rrjax: left out {number} puzzle{'s' * (number > 1)} with {reason}", file=sys.stderr)
     train = build_sudokus(choice.train, options.num_aug, options.seed, source="train")
     return train, build_sudokus(choice.test, source="test")

@@ -2,10 +2,10 @@
 
 import functools
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import tyro
 
@@ -15,11 +15,6 @@ from rrjax.commands.parsing import parse_command_line
 from rrjax.training.config_file import bundled_recipes, find_recipe, read_config_file
 from rrjax.training.settings import LoopSettings, Recipe
 from rrjax.training.track import Tracker, tracking
-
-if TYPE_CHECKING:
-    from rrjax.jobs.devices import Device
-    from rrjax.jobs.progress import Bar
-    from rrjax.training.task import TrainingTask
 
 Kind = TypeVar("Kind")
 
@@ -37,6 +32,8 @@ class Options:
       config: the name of a recipe that comes with rrjax, such as cpu_sudoku4, or a YAML file of
         defaults: `arch:` and the recipe's keys, as in `all_config.yaml`, `augmentation:` and
         `floss:`.
+      start: begin with the weights of this model (a name, a folder or a training run) instead of
+        drawing them by the seed; the optimizer begins anew.
       track: also write the logged numbers for TensorBoard or W&B, into the run folder.
       max_minutes: stop with a checkpoint at the first logged row after so many minutes; the same
         command then goes on from there.
@@ -48,6 +45,7 @@ class Options:
     out: Path
     augment: bool = False
     config: Path | None = None
+    start: str | None = None
     track: Tracker = "none"
     max_minutes: float | None = None
     cpu_devices: int | None = None
@@ -63,6 +61,7 @@ def main(arguments: list[str]) -> None:
     from rrjax.jobs.devices import use_cpu_devices
     from rrjax.jobs.memory import memory_advice
     from rrjax.jobs.progress import progress
+    from rrjax.training.announce import Announcer, describe
     from rrjax.training.logs import METRICS, writes
     from rrjax.training.loop import train
     from rrjax.training.placement import training_devices
@@ -72,19 +71,18 @@ def main(arguments: list[str]) -> None:
     if options.cpu_devices is not None:
         use_cpu_devices(options.cpu_devices)
     devices = training_devices(options.cpu_devices)
-    task = read_task(options.data, options.arch, options.recipe, options.augment)
+    task = read_task(options.data, options.arch, options.recipe, options.augment, options.start)
     with (
         progress("training", task.recipe.steps, shown=writes()) as bar,
         tracking(options.track, options.out, task.identity()) as track,
     ):
-        announcer = Announcer(bar, task.recipe.steps)
+        announcer = Announcer(bar, devices[0])
         bar.tell(describe(task, devices))
         if options.config is None and devices[0].platform == "cpu":
             bar.tell(_small_recipes())
 
         def report(step: int, numbers: dict[str, float]) -> None:
             track(step, numbers)
-            announcer.done = step
             bar.report(step, numbers)
 
         arguments_of_train = (task, options.loop, options.out, report, devices)
@@ -93,58 +91,14 @@ def main(arguments: list[str]) -> None:
     if not writes():
         return
     numbers = ", ".join(f"{name} {value:.4g}" for name, value in outcome.items())
-    if announcer.done < task.recipe.steps:
+    if bar.done < task.recipe.steps:
         print(
-            f"{options.out}: stopped after {announcer.done:,} of {task.recipe.steps:,} steps, as "
+            f"{options.out}: stopped after {bar.done:,} of {task.recipe.steps:,} steps, as "
             f"--max-minutes says{f' ({numbers})' if numbers else ''}; to go on: "
             f"{shlex.join(['rrjax', 'train', *arguments])}"
         )
     else:
         print(f"{options.out}: {numbers or f'finished, but its {METRICS} has no evaluation'}")
-
-
-class Announcer:
-    """Says what the first steps take, and keeps the bar at the number of steps done.
-
-    Attributes:
-      done: the number of steps done.
-    """
-
-    def __init__(self, bar: "Bar", total: int):
-        """Begins before the first step; in the processes that do not write nothing is said."""
-        self._bar, self._total, self._calls, self.done = bar, total, 0, total
-
-    def moved(self, done: int, seconds: float) -> None:
-        """Takes the number of steps done, and the seconds that the last of them took."""
-        from rrjax.jobs.progress import duration
-
-        self._calls, self.done = self._calls + 1, done
-        left = self._total - done
-        if self._calls == 1:
-            self._bar.start(done)
-            if left:
-                beginning = f"going on after step {done:,}; " if done else ""
-                self._bar.tell(f"{beginning}compiling the step…")
-            return
-        if self._calls == 2:
-            self._bar.tell(f"compiled; the first step was done after {duration(seconds)}")
-        if self._calls == 3:
-            time_left = f": {duration(seconds * left)} for the other {left:,} steps" if left else ""
-            self._bar.tell(f"a step takes {duration(seconds)}{time_left}")
-        self._bar.report(done, {})
-
-
-def describe(task: "TrainingTask", devices: "Sequence[Device]") -> str:
-    """Returns the size of a training in words."""
-    arch, recipe = task.config.arch, task.recipe
-    weights = sum(task.num_weights().values())
-    kind = devices[0].device_kind
-    return (
-        f"{arch.name} of width {arch.hidden_size}, {weights:,} weights; {recipe.steps:,} steps, "
-        f"each of {task.updates_per_step()} updates at batch size {recipe.global_batch_size}, with "
-        f"{task.config.seq_len} tokens a puzzle; on {len(devices)} "
-        f"device{'s' * (len(devices) > 1)} ({kind})"
-    )
 
 
 def _small_recipes() -> str:

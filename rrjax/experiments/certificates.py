@@ -6,6 +6,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from rrjax.analysis import format as words
 from rrjax.checks import check_count
 from rrjax.dynamics.certificate import Certificate, certify
 from rrjax.experiments import reasoner
@@ -119,7 +120,7 @@ def certificate_notes(results: Results) -> list[str]:
         cause += ", with its growth between QRs,"
     notes = [
         f"{cause} changes exponents by up to {error:.1g} nats per update (float64 along the same "
-        f"states, {number} puzzles)."
+        f"states, {words.count(number, 'puzzle')})."
     ]
     if results.record["options"]["precision"] != "exact":
         exact, rounded = results["lambda1_of_exact_states"], results["lambda1_of_states"]

@@ -27,6 +27,7 @@ from rrjax.experiments.judging import choose_judge, outcome_notes
 from rrjax.experiments.reasoner import Puzzles, Reasoner
 from rrjax.experiments.shown import Figures, Summary
 from rrjax.jobs.devices import ChunkProgram, Compute, use_cpu_devices
+from rrjax.jobs.forecast import Forecast
 from rrjax.jobs.memory import memory_advice
 from rrjax.jobs.numerics import numeric_settings
 from rrjax.jobs.progress import progress
@@ -67,6 +68,8 @@ class Experiment:
       check: `check(options, **view)` refuses a view that runs of these options do not have; the
         view is the keywords of `numbers` and `figures`. A command asks before it runs anything.
       notes: `notes(results)` returns what the first table says of how the numbers were computed.
+      closing: `closing(numbers, folder)` returns the last words of the command: what was seen, and
+        a command that says more.
     """
 
     name: str
@@ -76,6 +79,7 @@ class Experiment:
     figures: Callable[..., Mapping[str, Draw]]
     check: Callable[..., None] = lambda options: None
     notes: Callable[[Results], list[str]] = precision_notes
+    closing: Callable[[Any, Path], list[str]] = lambda numbers, folder: []
 
     def results(self, arrays: Arrays, record: Mapping[str, Any]) -> Results:
         """Returns arrays with their axes, units and record, and how they came to be."""
@@ -218,7 +222,8 @@ class Job:
                 claim(sweep)  # a folder that is refused is the only thing to be said
                 if self.chunk_size == "auto":
                     bar.tell(f"{name}: chunk size {size}, because {reason}")
-                arrays = run(sweep, program, bar.report, share, program.parallel)
+                work = Forecast(program, bar)
+                arrays = run(sweep, work, bar.report, share, program.parallel)
         if not arrays:
             raise Unfinished(sweep)
         return arrays

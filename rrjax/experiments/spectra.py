@@ -1,5 +1,6 @@
 """Lyapunov spectra of a model on many puzzles: are the puzzles that it fails chaotic?"""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -340,4 +341,13 @@ def _cadence_notes(results: Results) -> list[str]:
     ]
 
 
-SPECTRUM = Experiment("spectrum", ARRAYS, numbers, tables, figures, check, notes)
+def closing(numbers: outcome.Summary, folder: Path) -> list[str]:
+    """Returns what was seen, and the command that says more."""
+    seen = outcome_report.conclusion(numbers)
+    if not min(numbers.num_solved, numbers.num_failed):
+        return [seen, "To compare, measure more puzzles (--num-puzzles or --puzzles, and --out)."]
+    command = f"rrjax analyse {shlex.quote(str(folder))}"
+    return [seen, f"To see who settled, and what difficulty explains, run {command}"]
+
+
+SPECTRUM = Experiment("spectrum", ARRAYS, numbers, tables, figures, check, notes, closing)

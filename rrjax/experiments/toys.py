@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rrjax.analysis.separation import auc
-from rrjax.analysis.toys import summarize_toy
+from rrjax.analysis.toys import ToySummary, summarize_toy
 from rrjax.checks import check_count, check_number, check_seed
 from rrjax.contract import Dynamics
 from rrjax.dynamics.spectrum import spectrum
@@ -161,4 +161,9 @@ def figures(results: Results, shown_time: int | None = None) -> Mapping[str, Dra
     return {"toy": partial(toy_panel, exponents, solved, shown_time, times, *rates)}
 
 
-TOY = Experiment("toy", ARRAYS, summarize_toy, report.tables, figures, check)
+def closing(numbers: ToySummary, folder: Path) -> list[str]:
+    """Returns the command that measures the same of a model."""
+    return ["To see the same of a model that solves Sudokus, run rrjax spectrum trm-sudoku9"]
+
+
+TOY = Experiment("toy", ARRAYS, summarize_toy, report.tables, figures, check, closing=closing)

@@ -57,7 +57,7 @@ class ChunkProgram:
         """Returns arrays (chunks, chunk_size, ...) for items (chunks ≤ parallel, chunk_size)."""
         padded = items[np.minimum(np.arange(self.parallel), len(items) - 1)]
         batch = self._prepare(padded.ravel())
-        results = jax.device_get(self._compile(items.shape[1])(self._shared, batch))
+        results = jax.device_get(self.compile(items.shape[1])(self._shared, batch))
         return {
             name: value.reshape(*padded.shape, *value.shape[1:])[: len(items)]
             for name, value in results.items()
@@ -75,18 +75,18 @@ class ChunkProgram:
 
     def memory(self, chunk_size: int) -> int:
         """Returns how many bytes a chunk needs on a device beside what is placed there already."""
-        analysis = self._compile(chunk_size).memory_analysis()
+        analysis = self.compile(chunk_size).memory_analysis()
         return analysis.temp_size_in_bytes + analysis.output_size_in_bytes
 
-    def _trace(self, chunk_size: int) -> Any:
-        items = np.zeros(self.parallel * chunk_size, np.int64)
-        return self._program.trace(self._shared, self._prepare(items))
-
-    def _compile(self, chunk_size: int) -> Any:
+    def compile(self, chunk_size: int) -> Any:
         """Returns the compiled program for chunks of this size; the last one is kept."""
         if chunk_size not in self._compiled:
             self._compiled = {chunk_size: self._trace(chunk_size).lower().compile()}
         return self._compiled[chunk_size]
+
+    def _trace(self, chunk_size: int) -> Any:
+        items = np.zeros(self.parallel * chunk_size, np.int64)
+        return self._program.trace(self._shared, self._prepare(items))
 
 
 def sharded(compute: Compute, devices: Sequence[Device]) -> Compute:

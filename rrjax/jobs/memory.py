@@ -1,6 +1,7 @@
 """Memory of devices: how much is free, and errors that say what to do."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -60,3 +61,26 @@ def free_memory(device: Any) -> int | None:
     if device.platform == "cpu" and "SC_AVPHYS_PAGES" in getattr(os, "sysconf_names", ()):
         return int(USABLE * os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     return None
+
+
+def peak_memory(device: Any) -> int | None:
+    """Returns the most bytes that were in use so far; None where nobody knows.
+
+    On a processor it is the memory of this process, in all; elsewhere that of the device's arrays.
+    """
+    stats = device.memory_stats() or {}
+    if "peak_bytes_in_use" in stats:
+        return int(stats["peak_bytes_in_use"])
+    if device.platform != "cpu" or sys.platform == "win32":
+        return None
+    import resource  # which Windows lacks
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
+
+
+def size_in_words(num_bytes: int | float) -> str:
+    """Returns a number of bytes in words, to two digits or so: "350 MB", "1.2 GB", "12 GB"."""
+    megabytes = max(1.0, num_bytes / 1e6)
+    size, unit = (megabytes, "MB") if megabytes < 999.5 else (megabytes / 1e3, "GB")
+    return f"{size:.1f} {unit}" if size < 9.95 else f"{size:,.0f} {unit}"

@@ -34,7 +34,7 @@ from rrjax.store.records import encode_json
 Work = Callable[[np.ndarray], Mapping[str, Any]]
 """From the indices (chunks, chunk_size) of some chunks' items to arrays with these two axes."""
 
-Report = Callable[[int, dict[str, float]], None]
+Report = Callable[[int], None]
 
 IDENTITY = "sweep.json"
 """The file that says which run a folder belongs to."""
@@ -147,7 +147,8 @@ def run(
     Args:
       sweep: What is swept, and where the results go.
       work: Computes some chunks at once.
-      report: Called with the number of this share's items that are done, after every round.
+      report: Called with the number of this share's items that are done, before a round for those
+        that were done already, and after it.
       share: The chunks of this worker; None stands for all, as it must without a folder.
       parallel: Number of chunks that `work` takes at once; it may be given fewer.
 
@@ -166,14 +167,16 @@ def run(
     while waiting:
         with ExitStack() as locks:
             finished, taken, waiting = _take(sweep, waiting, parallel, locks)
+            if finished:
+                done += sum(map(sweep.size, finished))
+                report(done)
             if taken:
                 for chunk, arrays in _compute(sweep, taken, work):
                     write_arrays(sweep.path(chunk), {**arrays, _PLACE: sweep.place(chunk)})
+                done += sum(map(sweep.size, taken))
+                report(done)
         if not finished and not taken:
             time.sleep(POLL_SECONDS)
-        for chunk in (*finished, *taken):
-            done += sweep.size(chunk)
-            report(done, {})
     return {} if share.process else collect(sweep)
 
 
@@ -183,7 +186,7 @@ def _run_in_memory(sweep: Sweep, work: Work, report: Report, parallel: int) -> A
         numbers = list(range(first, min(first + parallel, sweep.num_chunks)))
         chunks += [arrays for _, arrays in _compute(sweep, numbers, work)]
         done += sum(map(sweep.size, numbers))
-        report(done, {})
+        report(done)
     return _joined(chunks)
 
 

@@ -72,6 +72,6 @@ def _help(sweep: Sweep, piece: Piece, parent: int) -> None:
         return _chunks(piece, indices)
 
     try:
-        run(sweep, work, lambda done, numbers: None)
+        run(sweep, work, lambda done: None)
     except (ValueError, OSError):
         sys.exit()

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 UNIT = "nats per update"
+_LABELS_INCHES = 0.6
+"""Height of the numbers and the label below an axis."""
 Draw = Callable[[], "Figure"]
 
 
@@ -81,7 +83,7 @@ def new_panels(width: float, height: float, rows: int, columns: int, **options: 
 
 def new_axes() -> "Axes":
     """Returns the axes of a new figure, without a frame on top and right."""
-    return new_panels(6.4, 4.2, 1, 1)[0, 0]
+    return new_panels(6.4, 4.6, 1, 1)[0, 0]
 
 
 def titled(axes: "Axes", title: str) -> "Figure":
@@ -101,7 +103,7 @@ def upper_axis(axes: "Axes", factor: int | float, label: str) -> Any:
 def draw_histograms(
     ax: "Axes", values: np.ndarray, solved: np.ndarray, heights: np.ndarray
 ) -> None:
-    """Draws a histogram of each group's values (n,), with room for a legend above.
+    """Draws a histogram of each group's values (n,).
 
     A run adds its entry of `heights` (n,) to its bar.
     """
@@ -119,7 +121,23 @@ def draw_histograms(
             linestyle=look.line,
             linewidth=1.5,
         )
-    ax.set_ylim(top=1.35 * ax.get_ylim()[1])
+
+
+def legend_below(ax: "Axes", title: str = "") -> None:
+    """Explains the marks below the axes and their label, where the legend hides no data."""
+    from matplotlib.transforms import ScaledTranslation
+
+    down = ScaledTranslation(0, -_LABELS_INCHES, ax.figure.dpi_scale_trans)
+    ax.legend(
+        loc="upper left",
+        bbox_to_anchor=(0, 0),
+        bbox_transform=ax.transAxes + down,
+        borderaxespad=0,
+        ncols=2,
+        frameon=False,
+        title=title or None,
+        alignment="left",
+    )
 
 
 def legend_entry(look: Look, size: int) -> str:

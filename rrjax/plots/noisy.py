@@ -7,7 +7,7 @@ import numpy as np
 
 from rrjax.analysis import format as words
 from rrjax.analysis.noisy import mixed_outcome, noisy_runs, summarize_ptrm
-from rrjax.plots.canvas import FAILED, SOLVED, UNIT, legend_entry, new_axes, titled
+from rrjax.plots.canvas import FAILED, SOLVED, UNIT, legend_below, legend_entry, new_axes, titled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,10 +50,10 @@ def q_against_lambda1(arrays: Mapping[str, np.ndarray]) -> "Figure":
             label=legend_entry(look, int(group.sum())),
         )
     missing = int(np.sum(~drawn))
-    left_out = f"{missing} without a finite λ1 or q left out" if missing else None
-    ax.legend(framealpha=1, edgecolor="white", title=left_out)
+    legend_below(ax, f"{missing} without a finite λ1 or q left out" if missing else "")
     finding = "none to be ranked"
     if correlation.num_used:
         rho = words.interval_in_words(correlation.spearman, ".2f")
         finding = f"mean Spearman ρ within\n{correlation.num_used} of them {rho}"
-    return titled(ax, f"{correlation.num_mixed} puzzles with right and wrong runs: {finding}")
+    puzzles = words.count(correlation.num_mixed, "puzzle")
+    return titled(ax, f"{puzzles} with right and wrong runs: {finding}")

@@ -15,6 +15,7 @@ from rrjax.plots.canvas import (
     UNIT,
     draw_histograms,
     draw_intervals,
+    legend_below,
     legend_entry,
     new_axes,
     titled,
@@ -23,6 +24,10 @@ from rrjax.plots.canvas import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+
+_FEWEST = 5
+"""Quartiles of fewer puzzles are interpolated between single ones: they are no band."""
 
 
 def lambda1_histogram(
@@ -53,7 +58,7 @@ def lambda1_histogram(
         ax.axvline(0, color="black", linewidth=1.2, label="chaotic to the right of this line")
     ax.set_xlabel(f"leading Lyapunov exponent λ₁ ({UNIT})")
     ax.set_ylabel("share of the group's puzzles")
-    ax.legend(frameon=False, title=groups.left_out or None)
+    legend_below(ax, groups.left_out)
     return titled(ax, title or _one_group_message(groups) or _histogram_message(groups))
 
 
@@ -63,7 +68,8 @@ def spectrum_by_outcome(
     """Draws median and interquartile range of every λᵢ, for solved and for failed puzzles.
 
     Arguments, figure and errors are those of `lambda1_histogram`. Indices are left out from the
-    first on at which a puzzle has no finite exponent, and the title has the largest AUC of −λᵢ.
+    first on at which a puzzle has no finite exponent, and the title has the largest AUC of −λᵢ. A
+    group of fewer than 5 puzzles has its median alone.
     """
     groups = _split(exponents, solved)
     ax = new_axes() if ax is None else ax
@@ -73,13 +79,18 @@ def spectrum_by_outcome(
     for shift, look, group in ((-0.08, SOLVED, groups.solved), (0.08, FAILED, ~groups.solved)):
         exponents = groups.exponents[group] if group.any() else np.full((1, len(index)), np.nan)
         median, low, high = np.quantile(exponents, (0.5, 0.25, 0.75), axis=0)
+        if group.sum() < _FEWEST:
+            low = high = np.full(len(index), np.nan)
         named = look._replace(name=legend_entry(look, int(group.sum())))
         draw_intervals(ax, index + shift, Interval(median, low, high).each(), named)
     ax.set_xticks(index)
     ax.set_xlim(0.5, len(index) + 0.5)
     ax.set_xlabel("index i of the exponent")
     ax.set_ylabel(f"Lyapunov exponent λᵢ ({UNIT})\nmedian and middle half of the puzzles")
-    ax.legend(frameon=False, title=groups.left_out or None)
+    few = (
+        f"no half is drawn of fewer than {_FEWEST} puzzles" if 0 < groups.smaller < _FEWEST else ""
+    )
+    legend_below(ax, "\n".join(filter(None, (groups.left_out, few))))
     return titled(ax, title or _one_group_message(groups) or _spectrum_message(groups))
 
 
@@ -137,4 +148,5 @@ def _one_group_message(groups: _Groups) -> str:
     """Returns what to say where all puzzles have one outcome, or there are none; else nothing."""
     if groups.smaller:
         return ""
-    return f"{groups.solved.sum()} of {len(groups.solved)} puzzles solved: nothing to compare"
+    total = words.count(len(groups.solved), "puzzle")
+    return f"{groups.solved.sum()} of {total} solved: nothing to compare"

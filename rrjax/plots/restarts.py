@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rrjax.analysis import format as words
 from rrjax.analysis.restarts import BasinSummary
-from rrjax.plots.canvas import FAILED, SOLVED, Look, draw_intervals, new_axes, titled
+from rrjax.plots.canvas import FAILED, SOLVED, Look, draw_intervals, legend_below, new_axes, titled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,15 +33,16 @@ def solve_rate_of_failures(summary: BasinSummary) -> "Figure":
     if not number:
         return titled(ax, f"Nothing to restart: all solved at segment {summary.readout_segment}")
     single = Look("one run", FAILED.color, "", "--", "o")
-    any_run = Look(f"some of {restarts} runs (at σ = 0 the one)", SOLVED.color, "", "-", "s")
+    some = f"some of {words.count(restarts, 'run')} (at σ = 0 the one)"
+    any_run = Look(some, SOLVED.color, "", "-", "s")
     index = np.arange(len(rows))
     draw_intervals(ax, index - 0.05, [row.failures.at_some for row in rows], single)
     draw_intervals(ax, index + 0.05, [row.failures.some_run for row in rows], any_run)
-    title = f"n = {number} puzzles, 95 % intervals"
-    ax.legend(loc="best", framealpha=1, edgecolor="white", title=title)
+    legend_below(ax, f"n = {words.count(number, 'puzzle')}, 95 % intervals")
     freed = len(set(summary.failures) - set(summary.never_solved))
     return titled(
         ax,
-        f"{freed} of {number} puzzles that fail from z0 at segment {summary.readout_segment}\n"
-        f"are solved within {summary.num_segments} segments from some start",
+        f"{freed} of {words.count(number, 'puzzle')} that fail from z0 at segment "
+        f"{summary.readout_segment}\n"
+        f"are solved within {words.count(summary.num_segments, 'segment')} from some start",
     )

@@ -9,7 +9,7 @@ from rrjax.analysis import format as words
 from rrjax.analysis.compute import accuracy_curve
 from rrjax.analysis.intervals import rate_interval
 from rrjax.analysis.survival import escapes, kaplan_meier, while_moving
-from rrjax.plots.canvas import FAILED, SOLVED, Look, new_axes, titled, upper_axis
+from rrjax.plots.canvas import FAILED, SOLVED, Look, legend_below, new_axes, titled, upper_axis
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -53,8 +53,7 @@ def accuracy_against_compute(
     upper.minorticks_off()
     evaluations = updates_per_segment * ticks
     upper.set_xticks(evaluations, [str(tick) for tick in evaluations])
-    title = f"n = {len(np.asarray(solved))} puzzles, 95 % intervals"
-    ax.legend(framealpha=1, edgecolor="white", title=title)
+    legend_below(ax, f"n = {words.count(len(np.asarray(solved)), 'puzzle')}, 95 % intervals")
     at_readout, at_end = at.value[readout_segment - 1], at.value[-1]
     return titled(
         ax,
@@ -95,7 +94,7 @@ def survival_of_failures(
     rate = rate_interval(int(waits.observed.sum()), float(moving.durations.sum()))
     times = np.append(curve.times, curve.end)
     value, low, high = (np.append(end, end[-1]) for end in curve.survival.ends)
-    label = f"Kaplan–Meier (n = {number} failures), 95 % intervals"
+    label = f"Kaplan–Meier (n = {words.count(number, 'failure')}), 95 % intervals"
     ax.step(times, value, where="post", color=FAILED.color, label=label)
     ax.fill_between(times, low, high, step="post", facecolor=(FAILED.color, 0.25), linewidth=0.0)
     still = np.arange(int(curve.end) + 1)
@@ -105,11 +104,12 @@ def survival_of_failures(
     ax.step(still, share, where="post", color="black", linestyle="--", label="at rest, and wrong")
     ax.set_xlim(0, curve.end)
     upper_axis(ax, updates_per_segment, "module evaluations")
-    ax.legend(frameon=False, loc="center right" if value[-1] > 0.75 else "upper right")
+    legend_below(ax)
     per_update = rate.map(lambda end: end / updates_per_segment)
     return titled(
         ax,
-        f"{waits.observed.sum()} of {number} failures escape within {curve.end:g} segments\n"
+        f"{waits.observed.sum()} of {words.count(number, 'failure')} escape within "
+        f"{words.count(int(curve.end), 'segment')}\n"
         f"rate per moving segment {words.interval_in_words(rate, '.2g')},\n"
         f"per module evaluation {words.interval(per_update, '.2g')}",
     )

@@ -38,8 +38,9 @@ def settling_map(
     greys = LinearSegmentedColormap.from_list("late is dark", ["0.97", "0.25"])
     settled = np.ma.masked_array(answer_at, moving)
     if settled.count():
-        mesh = ax.pcolormesh(edges, edges, settled.T, cmap=greys)
-        whole = MaxNLocator(integer=True)
+        whole_steps = {"vmin": settled.min() - 0.5, "vmax": settled.max() + 0.5}
+        mesh = ax.pcolormesh(edges, edges, settled.T, cmap=greys, **whole_steps)
+        whole = MaxNLocator(integer=True, min_n_ticks=1)
         style = {"label": "settled at segment", "shrink": 0.8, "ticks": whole}
         cast(Any, ax.figure).colorbar(mesh, ax=ax, **style)
     _hatch(ax, edges, moving)
@@ -75,7 +76,8 @@ def answer_map(
     if solved is not None and solved.any() and not solved.all():
         _outline(ax, edges, solved)
     _finish(ax, _answer_names(answer_index, solved))
-    title = f"{len(np.unique(answer_index[~moving]))} distinct answers from {moving.size} starts"
+    answers = words.count(len(np.unique(answer_index[~moving])), "distinct answer")
+    title = f"{answers} from {moving.size} starts"
     if solved is not None:
         title += f"; {words.percent(solved.mean())} right"
     return titled(ax, title)

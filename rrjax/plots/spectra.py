@@ -19,6 +19,7 @@ from rrjax.plots.canvas import (
     Look,
     draw_histograms,
     draw_intervals,
+    legend_below,
     legend_entry,
     new_axes,
     new_panels,
@@ -56,11 +57,14 @@ def late_drift_histogram(drift: np.ndarray, solved: np.ndarray, settling: Settli
     A drift of 0 is drawn where it is ranked, at the left end.
     """
     logs, cut, ax = log10_drift(drift), settling.otsu, new_axes()
+    from matplotlib.ticker import MaxNLocator  # after `new_axes`, which says what is missing
+
     draw_histograms(ax, logs, solved, np.ones(len(logs)))
     ax.axvline(cut.threshold, color="black", linestyle=":", label="Otsu's threshold")
     ax.set_xlabel("log₁₀ of late drift (mean ‖Δz‖ of the last segments)")
     ax.set_ylabel("puzzles")
-    ax.legend(frameon=False)
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    legend_below(ax)
     return titled(
         ax,
         f"Settled runs: {_share(cut.solved_if_settled)} solved, "
@@ -116,15 +120,14 @@ def _draw_bins(ax: "Axes", name: str, controlled: Controlled) -> None:
 
 def early_window(early: list[EarlyWindow]) -> "Figure":
     """Draws how well segments 1..s tell which of the runs unsolved at s get solved, by s."""
-    above, below = new_panels(6.4, 5.4, 2, 1, sharex=True, height_ratios=(2, 1))[:, 0]
+    above, below = new_panels(6.4, 6.2, 2, 1, sharex=True, height_ratios=(2, 1))[:, 0]
     segments = np.array([w.segment for w in early])
     above.axhline(0.5, color="black", linewidth=0.8, linestyle=":", label="no better than chance")
     draw_intervals(above, segments - 0.1, [w.lambda1 for w in early], LAMBDA1)
     draw_intervals(above, segments + 0.1, [w.drift for w in early], DRIFT)
-    above.set_ylim(-0.02, 1.35)  # room for the legend
-    above.set_yticks(np.linspace(0, 1, 6))
+    above.set_ylim(-0.02, 1.02)
     above.set_ylabel("AUC for solved at the end\n95 % intervals")
-    above.legend(frameon=False, ncols=3, loc="upper right")
+    legend_below(above)
     unsolved = np.array([w.num_solved + w.num_failed for w in early])
     later = np.array([w.num_solved for w in early])
     below.bar(segments, unsolved, color="white", edgecolor="black", label="unsolved at s")
@@ -132,8 +135,7 @@ def early_window(early: list[EarlyWindow]) -> "Figure":
     below.set_xticks(segments)
     below.set_ylabel("runs")
     below.set_xlabel("s, the last segment of the window 1..s")
-    below.set_ylim(top=1.6 * max(1, unsolved.max()))  # room for the legend
-    below.legend(frameon=False, ncols=2, loc="upper right")
+    legend_below(below)
     return titled(above, _early_message(early))
 
 
@@ -152,7 +154,7 @@ def _early_message(early: list[EarlyWindow]) -> str:
 
 
 def lambda1_by_horizon(curve: HorizonCurve, updates_per_segment: int) -> "Figure":
-    """Draws the median λ₁ of the first updates by the final outcome, with bootstrap bands.
+    """Draws the median λ₁ of the first updates by the final outcome, with bands of 95 %.
 
     Args:
       curve: The medians of every horizon. They are drawn from the end of the first segment on,
@@ -175,9 +177,7 @@ def lambda1_by_horizon(curve: HorizonCurve, updates_per_segment: int) -> "Figure
         )
     ax.set_xlabel("updates from the start, t")
     ax.set_ylabel(f"λ₁ of the first t updates ({UNIT})\nmedian, 95 % bands")
-    low, high = ax.get_ylim()
-    ax.set_ylim(low, high + 0.3 * (high - low))  # room for the legend
-    ax.legend(frameon=False, loc="upper right", title="at the last segment")
+    legend_below(ax, "at the last segment")
     upper_axis(ax, 1 / updates_per_segment, "segments")
     return titled(ax, _horizon_message(curve))
 
@@ -185,6 +185,8 @@ def lambda1_by_horizon(curve: HorizonCurve, updates_per_segment: int) -> "Figure
 def _horizon_message(curve: HorizonCurve) -> str:
     solved, failed = curve.solved.at(-1), curve.failed.at(-1)
     ends = f"λ₁ of the whole run: solved {solved.value:+.3f}, failed {failed.value:+.3f}"
+    if np.isnan([solved.low, failed.low]).any():
+        return f"{ends},\ntoo few puzzles in a group for a band"
     apart = (curve.failed.low > curve.solved.high) | (curve.failed.high < curve.solved.low)
     if not apart[-1]:
         return f"{ends},\nbands overlap at the end"

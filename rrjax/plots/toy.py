@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rrjax.analysis import format as words
-from rrjax.plots.canvas import FAILED, new_panels, titled
+from rrjax.plots.canvas import FAILED, legend_below, new_panels, titled
 from rrjax.plots.outcome import lambda1_histogram
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def toy_panel(
       auc: (m,) of −λ₁ for solved; NaN where a group is empty.
       failed: (m,) share of runs that are still searching.
     """
-    left, right = new_panels(11.5, 4.4, 1, 2)[0]
+    left, right = new_panels(11.5, 4.8, 1, 2)[0]
     times, auc, failed = (np.asarray(values) for values in (times, auc, failed))
     shown = auc[times == shown_time][0]
     finding = "one group is empty" if np.isnan(shown) else f"AUC of −λ₁ for solved {shown:.3f}"
@@ -82,4 +82,4 @@ def _draw_times(ax: "Axes", times: np.ndarray, auc: np.ndarray, failed: np.ndarr
     ax.set_ylim(-0.03, 1.06)
     ax.set_xlabel("readout time T (updates)")
     ax.set_ylabel("AUC, share of runs")
-    ax.legend(frameon=False, loc="center", bbox_to_anchor=(0.68, 0.6))
+    legend_below(ax)

@@ -78,7 +78,10 @@ def search(
         solutions[solved, counts[solved]] = _digits(now[:, is_whole])
         counts[solved] += 1
         is_open = is_possible & ~is_whole & (counts[own] < limit)
-        own, chosen = own[is_open], None if rngs is None else [rngs[i] for i in own[is_open]]
+        own, chosen = (
+            own[is_open],
+            None if rngs is None else [rngs[i] for i in own[is_open].tolist()],
+        )
         children, parents = _branch(now[:, is_open], chosen)
         stays = counts[owners] < limit
         stays[taken[is_settled]] = False

@@ -122,7 +122,7 @@ def full_grids(size: int, rngs: Rngs) -> np.ndarray:
     grids = np.zeros((len(rngs), size * size), np.int32)
     waiting = np.arange(len(rngs))
     while waiting.size:
-        own = [rngs[i] for i in waiting]
+        own = [rngs[i] for i in waiting.tolist()]
         boards = np.zeros((len(own), size * size), np.int32)
         boards[:, :size] = [1 + rng.permutation(size) for rng in own]
         outcome = batch.search(batch.as_cells(boards), 1, MAX_GUESSES, own)
@@ -218,7 +218,7 @@ def _dug(size: int, rngs: Rngs, clues: tuple[int, int] | None) -> tuple[np.ndarr
     boards, solutions = np.zeros((2, len(rngs), size * size), np.int32)
     waiting = np.arange(len(rngs))
     for _ in range(MAX_TRIES[size]):
-        own = [rngs[i] for i in waiting]
+        own = [rngs[i] for i in waiting.tolist()]
         grids = full_grids(size, own)
         boards[waiting] = dig(grids, grids, own, targets[waiting], _AHEAD_OF_GRID)
         solutions[waiting] = grids
@@ -240,7 +240,7 @@ def _climb(size: int, rngs: Rngs, min_guesses: int) -> tuple[np.ndarray, np.ndar
     boards, solutions = _dug(size, rngs, None)
     guesses, steps = batch.count_guesses(boards), np.zeros(len(boards), int)
     while (low := np.flatnonzero(guesses < min_guesses)).size:
-        trials, trial_solutions = _vary(boards[low], [rngs[i] for i in low])
+        trials, trial_solutions = _vary(boards[low], [rngs[i] for i in low.tolist()])
         trial_guesses = batch.count_guesses(trials)
         is_kept = trial_guesses >= guesses[low]
         kept = low[is_kept]
@@ -255,7 +255,7 @@ def _climb(size: int, rngs: Rngs, min_guesses: int) -> tuple[np.ndarray, np.ndar
                 f"min_guesses: {MAX_CLIMBS} climbs of {MAX_CLIMB} steps did not reach "
                 f"{min_guesses} guesses at {size}x{size}; ask for fewer"
             )
-        boards[stuck], solutions[stuck] = _dug(size, [rngs[i] for i in stuck], None)
+        boards[stuck], solutions[stuck] = _dug(size, [rngs[i] for i in stuck.tolist()], None)
         guesses[stuck] = batch.count_guesses(boards[stuck])
     return boards, solutions
 
@@ -267,11 +267,13 @@ def _vary(boards: np.ndarray, rngs: Rngs) -> tuple[np.ndarray, np.ndarray]:
         board[rng.choice(np.flatnonzero(board), size=2, replace=False)] = 0
     waiting = np.arange(len(boards))
     while waiting.size:
-        own = [rngs[i] for i in waiting]
+        own = [rngs[i] for i in waiting.tolist()]
         outcome = batch.search(batch.as_cells(boards[waiting]), 2, None, own)
         solutions[waiting] = outcome.solutions[:, 0]
         several = outcome.counts > 1
-        for i, (solution, other) in zip(waiting[several], outcome.solutions[several], strict=True):
+        for i, (solution, other) in zip(
+            waiting[several].tolist(), outcome.solutions[several], strict=True
+        ):
             cell = rngs[i].choice(np.flatnonzero(solution != other))
             boards[i, cell] = solution[cell]
         waiting = waiting[several]

@@ -17,7 +17,7 @@ def attribution_notes(attribution: Attribution, segment: int) -> list[str]:
         f"{words.percent(share, 0)} in {name}" for name, share in attribution.state_shares.items()
     )
     notes = [
-        f"λ1's vector after segment {segment} (medians of {attribution.num_puzzles} puzzles): "
+        f"λ1's vector after segment {segment} ({_medians(attribution.num_puzzles)}): "
         f"{states}; spread over {attribution.effective_tokens:.1f} of {attribution.num_tokens} "
         f"tokens; {words.percent(attribution.open_share, 0)} on cells whose answer had to be "
         f"found, which are {words.percent(attribution.open_fraction, 0)} of the board."
@@ -25,7 +25,11 @@ def attribution_notes(attribution: Attribution, segment: int) -> list[str]:
     if attribution.num_failed:
         ratio = words.interval_in_words(attribution.wrong_to_right, ".2f")
         notes.append(
-            f"In {attribution.num_failed} failed puzzles a wrong cell carries {ratio} times the "
-            "share of a right cell that had to be found."
+            f"In {words.count(attribution.num_failed, 'failed puzzle')} a wrong cell carries "
+            f"{ratio} times the share of a right cell that had to be found."
         )
     return notes
+
+
+def _medians(number: int) -> str:
+    return "one puzzle" if number == 1 else f"medians of {number} puzzles"

@@ -34,6 +34,8 @@ def tables(summary: PtrmSummary) -> list[Table]:
 def _correlation_notes(correlation: Correlation) -> list[str]:
     mixed, used = correlation.num_mixed, correlation.num_used
     if not used:
-        return [f"q against λ1: none of {mixed} puzzles with right and wrong runs can be ranked."]
+        puzzles = words.count(mixed, "puzzle")
+        return [f"q against λ1: none of {puzzles} with right and wrong runs can be ranked."]
+    puzzles = words.count(mixed, "mixed puzzle")
     rho = words.interval_in_words(correlation.spearman, ".2f")
-    return [f"q against λ1 within {used} of {mixed} mixed puzzles: mean Spearman ρ is {rho}."]
+    return [f"q against λ1 within {used} of {puzzles}: mean Spearman ρ is {rho}."]

@@ -35,6 +35,19 @@ def tables(summary: Summary) -> list[Table]:
     return [first_table, _rivals_table(summary)] if both else [first_table]
 
 
+def conclusion(summary: Summary) -> str:
+    """Returns in a sentence whether λ1 tells the solved puzzles from the failed ones."""
+    auc = summary.exponent_auc[0]
+    if math.isnan(auc.low):
+        return "Too few puzzles were solved, or too few failed, to tell whether λ1 differs."
+    measured = f"the AUC of −λ1 for solved is {words.interval_in_words(auc)}"
+    if auc.low > 0.5:
+        return f"The failed puzzles are the less stable ones: {measured}."
+    if auc.high < 0.5:
+        return f"The failed puzzles are the more stable ones: {measured}."
+    return f"λ1 does not tell failed puzzles from solved ones: {measured}."
+
+
 def _rivals_table(summary: Summary) -> Table:
     rows = [
         (rival.name, words.interval(rival.auc), words.interval(rival.lambda1_given))
@@ -83,6 +96,13 @@ def _notes(summary: Summary) -> list[str]:
             f"{failed} of {summary.num_failed} failed puzzles: {reason}."
             for reason, (solved, failed) in derived.undefined.items()
         ]
+    if summary.num_unsorted:
+        puzzles = f"{summary.num_unsorted} of {words.count(grouped, 'puzzle')}"
+        notes.append(
+            f"In {puzzles} a later exponent of the arrays is larger than an earlier one, λ2 than "
+            "λ1 say: they have the order of the frame's vectors, which a run sorts only as it gets "
+            "long. Tables and figures sort them."
+        )
     window = summary.drift_window
     segments = f"the last {window} segments" if window > 1 else "the last segment"
     return [

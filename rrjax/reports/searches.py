@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rrjax.analysis import format as words
 from rrjax.analysis.table import Table
 
 
@@ -37,7 +38,8 @@ def trial_table(trials: Sequence[Any], names: Sequence[str], objective: str, fol
         f"The best: {folder / 'best.yaml'}, for rrjax train --config; all: "
         f"{folder / 'trials.csv'}.",
     ]
-    headline = f"{objective} exact accuracy of {len(trials)} trials, the highest first"
+    number = words.count(len(trials), "trial")
+    headline = f"{objective} exact accuracy of {number}, the highest first"
     return Table(headline, ("trial", "state", "exact accuracy", *names), rows, notes)
 
 

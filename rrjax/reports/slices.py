@@ -29,7 +29,8 @@ def _settling_table(summary: SliceSummary) -> Table:
         notes.append(f"Half of the starts have settled at segment {summary.median_settling:g}.")
     notes.append(
         f"Settled: the same answer over the last {summary.rest_segments} of "
-        f"{summary.num_segments} segments; the settled starts give {summary.num_answers} answers."
+        f"{words.count(summary.num_segments, 'segment')}; the settled starts give "
+        f"{words.count(summary.num_answers, 'answer')}."
     )
     return Table(f"One puzzle, {size} × {size} starts", ("", "starts", "share"), rows, notes)
 

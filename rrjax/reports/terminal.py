@@ -16,8 +16,11 @@ WIDTH = 80
 
 
 def print_table(table: Table) -> None:
-    """Prints a table, with what the reader must know below it."""
-    _print(table, Console())
+    """Prints a table, with what the reader must know below it.
+
+    A terminal that is narrower than a table breaks its lines; no number is broken or left out.
+    """
+    _print(table, Console(width=max(WIDTH, Console().width)))
 
 
 def table_text(table: Table) -> str:
@@ -28,7 +31,11 @@ def table_text(table: Table) -> str:
 
 
 def _print(table: Table, console: Console) -> None:
-    grid = Grid(*table.headers, title=table.headline)
+    grid = Grid(title=table.headline)
+    for place, header in enumerate(table.headers):
+        # in a table that is too wide, words are broken and intervals are not
+        is_measured = any(" to " in row[place] for row in table.rows)
+        grid.add_column(header, no_wrap=is_measured, overflow="fold")
     for row in table.rows:
         grid.add_row(*row)
     console.print(grid)

@@ -26,4 +26,4 @@ def tables(summary: ToySummary) -> list[Table]:
         "The AUC at a late T is that of the few runs that still search: the difference between the "
         "groups does not fade, one of the groups does.",
     ]
-    return [Table(f"search and capture, {number} runs", headers, rows, notes)]
+    return [Table(f"search and capture, {words.count(number, 'run')}", headers, rows, notes)]

@@ -8,22 +8,26 @@ from rrjax.analysis.table import Table
 
 
 def training_table(groups: Sequence[Any], by: Sequence[str], metric: str) -> Table:
-    """Returns a table of best and final accuracy, with a row for each group of runs.
+    """Returns a table of best and final accuracy, with two rows for each group of runs.
 
     Args:
       groups: `rrjax.training.history.Group`s.
       by: The settings that make a row.
       metric: Name of the test metric.
     """
-    columns = []
-    for word in ("best", "final"):
-        columns += [f"{word}, mean\n(95 % interval)", f"{word},\nmedian"]
-    rows = []
-    for group in groups:
-        cells = [*map(str, group.by.values()), str(group.num_runs)]
-        for over_runs in (group.best, group.final):
-            cells += [words.interval(over_runs.mean), f"{over_runs.median:.3f}"]
-        rows.append(cells)
+    rows = [
+        (
+            *map(str, group.by.values()),
+            str(group.num_runs),
+            name,
+            words.interval(over_runs.mean),
+            f"{over_runs.median:.3f}",
+        )
+        for group in groups
+        for name, over_runs in (("best", group.best), ("final", group.final))
+    ]
+    keys = (key.replace(".", ".\n") for key in by)  # whose last part tells most
+    headers = (*keys, "runs", "", "mean\n(95 % interval)", "median")
     notes = ["Intervals: Student's t over runs. Best: the highest of a run's evaluations."]
     for group in groups:
         name = ", ".join(map(str, group.by.values())) or "the runs"
@@ -35,4 +39,4 @@ def training_table(groups: Sequence[Any], by: Sequence[str], metric: str) -> Tab
             few = ", ".join(group.varying[:4])
             rest = f" and {len(group.varying) - 4} more" if len(group.varying) > 4 else ""
             notes.append(f"{name}: the runs differ in more than the seed: {few}{rest}.")
-    return Table(f"{metric} on the test set, over runs", (*by, "runs", *columns), rows, notes)
+    return Table(f"{metric} on the test set, over runs", headers, rows, notes)

@@ -71,6 +71,26 @@ def refill(slots: Slots, batch: Batch, initial: State) -> Slots:
     return Slots(state, data, jnp.where(slots.halted, 0, slots.steps), slots.halted)
 
 
+def stagger(slots: Slots, step: Int[Array, ""], config: Config, trajectories: int) -> Slots:
+    """Returns the slots after a step, some of which give up the first puzzle of the run.
+
+    Of B puzzles number i is given up after 1 + ⌊i·M/B⌋ segments, M = `halt_max_steps`, unless it
+    has halted before. From then on about B/M slots take a new puzzle in every step, where all would
+    at once. A puzzle that is given up has not halted and counts in no metric.
+
+    Args:
+      slots: the slots after the step.
+      step: optimizer steps done, this one included.
+      config: the cell.
+      trajectories: slots of one puzzle, which are neighbours.
+    """
+    puzzle = jnp.arange(slots.steps.shape[0]) // trajectories
+    last = 1 + puzzle * config.arch.halt_max_steps // (slots.steps.shape[0] // trajectories)
+    # a slot that has run as many segments as the run has steps is at its first puzzle
+    given_up = (slots.steps == step) & (slots.steps == last)
+    return slots._replace(halted=slots.halted | given_up)
+
+
 def segment_with_gradient(dynamics: Dynamics, state: State) -> State:
     """Returns the state after one segment, of which only the last updates are differentiated.
 

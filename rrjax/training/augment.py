@@ -8,12 +8,16 @@ from collections.abc import Collection
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int, UInt32
 
 from rrjax.checks import refuse
 from rrjax.contract import State
 from rrjax.dynamics.starts import perturb
+from rrjax.keys import make_key
 from rrjax.training.settings import Augmentation
+
+_NOISE = 2**31
+"""Branch of a step's key; exploration takes the small numbers."""
 
 
 def ramp(augmentation: Augmentation, step: Array) -> Float[Array, ""]:
@@ -37,14 +41,18 @@ def draw_sigma(key: jax.Array, augmentation: Augmentation, step: Array) -> Float
     return jnp.where(clean, 0.0, ramp(augmentation, step) * sigma)
 
 
+def noise_key(seed: UInt32[Array, ""], step: Int[Array, ""]) -> jax.Array:
+    """Returns the key of the noise of the trajectories that start after `step` optimizer steps."""
+    return jax.random.fold_in(jax.random.fold_in(make_key(seed), step), _NOISE)
+
+
 def starts(
     key: jax.Array, start: State, augmentation: Augmentation, step: Array, num_puzzles: int
 ) -> State:
     """Returns the starts of all trajectories of one optimizer step, puzzle after puzzle.
 
     Args:
-      key: the step's key; a trajectory's noise depends only on it and on the numbers of puzzle
-        and trajectory.
+      key: that of `noise_key`.
       start: z0 of one puzzle.
       augmentation: what is perturbed, and how much.
       step: optimizer steps done.
@@ -53,18 +61,28 @@ def starts(
     Returns:
       A state with a leading axis of B · `augmentation.trajectories`.
     """
+    slots = jnp.arange(num_puzzles * augmentation.trajectories)
+    return jax.vmap(lambda slot: start_of_slot(key, start, augmentation, step, slot))(slots)
+
+
+def start_of_slot(
+    key: jax.Array, start: State, augmentation: Augmentation, step: Array, slot: Array
+) -> State:
+    """Returns the start of the trajectory of one slot.
+
+    Its noise depends only on the key and on the numbers of its puzzle and of the trajectory.
+
+    Args:
+      key, start, augmentation, step: as in `starts`.
+      slot: number of the slot; those of a puzzle are neighbours.
+    """
+    puzzle, trajectory = jnp.divmod(slot, augmentation.trajectories)
     fields = perturbed_fields(augmentation, start._fields)
-    has_clean = augmentation.objective != "single_perturbed_ce"
-
-    def one(puzzle: Array, trajectory: Array) -> State:
-        own = jax.random.fold_in(jax.random.fold_in(key, puzzle), trajectory)
-        key_sigma, key_noise = jax.random.split(own)
-        sigma = draw_sigma(key_sigma, augmentation, step)
-        clean = has_clean & (trajectory == 0)
-        return perturb(key_noise, start, jnp.where(clean, 0.0, sigma), fields)
-
-    index = jnp.arange(num_puzzles * augmentation.trajectories)
-    return jax.vmap(one)(*jnp.divmod(index, augmentation.trajectories))
+    own = jax.random.fold_in(jax.random.fold_in(key, puzzle), trajectory)
+    key_sigma, key_noise = jax.random.split(own)
+    sigma = draw_sigma(key_sigma, augmentation, step)
+    clean = (augmentation.objective != "single_perturbed_ce") & (trajectory == 0)
+    return perturb(key_noise, start, jnp.where(clean, 0.0, sigma), fields)
 
 
 def perturbed_fields(augmentation: Augmentation, known: Collection[str]) -> tuple[str, ...] | None:

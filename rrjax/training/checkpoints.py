@@ -130,7 +130,7 @@ def _is_passing(error: Exception) -> bool:
 
 def _check_shapes(path: Path, arrays: Mapping[str, list[Any]], like: TrainState) -> None:
     """Refuses a checkpoint whose arrays have other names, shapes or types than those of `like`."""
-    expected = {name: _kind(leaf) for name, leaf in _named(like).items()}
+    expected = {name: _kind(leaf) for name, leaf in named(like).items()}
     actual = {name: array[:2] for name, array in arrays.items()}
     for name in expected | actual:
         if expected.get(name) != actual.get(name):
@@ -146,11 +146,11 @@ def _check_shapes(path: Path, arrays: Mapping[str, list[Any]], like: TrainState)
 
 def _described(state: TrainState) -> dict[str, list[Any]]:
     """Returns the shape, type and checksum of every array by its name."""
-    sums = _named(jax.device_get(_checksums(state)))
-    return {name: [*_kind(leaf), int(sums[name])] for name, leaf in _named(state).items()}
+    sums = named(jax.device_get(_checksums(state)))
+    return {name: [*_kind(leaf), int(sums[name])] for name, leaf in named(state).items()}
 
 
-def _named(tree: Any) -> dict[str, Any]:
+def named(tree: Any) -> dict[str, Any]:
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
 

@@ -128,7 +128,7 @@ def aggregate_runs(
         known = dict.fromkeys(name.removeprefix(EVALUATED) for name in names)
         raise ValueError(
             f"{folder}: expected runs with the test metric {metric!r}, found "
-            f"{', '.join(known) or 'none with any'} in {len(runs)} runs"
+            f"{', '.join(known) or 'none with any'} in {len(runs)} run{'s' * (len(runs) != 1)}"
         )
     _check_different(evaluated)
     groups: dict[str, list[Run]] = {}

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 
+from rrjax.cells import unflatten
 from rrjax.checks import check_number
 from rrjax.jobs.devices import Device
 from rrjax.keys import fixed_generator
@@ -21,6 +23,7 @@ from rrjax.training import logs
 from rrjax.training.act import Flat
 from rrjax.training.ahead import Moved, Pace, made_ahead, wait_for
 from rrjax.training.checkpoints import Checkpoints
+from rrjax.training.compact import COMPACT, restore_compact
 from rrjax.training.data import Sampler
 from rrjax.training.evaluate import (
     StartNoise,
@@ -101,8 +104,10 @@ def train(
         closing(Checkpoints(folder / "checkpoints")) as checkpoints,
         _naming_the_last(checkpoints, folder),
     ):
-        state = placement.state(init_train_state(config, recipe))
-        state, record = checkpoints.restore(state) or (state, {"losses": ()})
+        start = None if task.start is None else unflatten(jax.tree.map(jnp.asarray, task.start))
+        state = placement.state(init_train_state(config, recipe, start))
+        restored = checkpoints.restore(state) or restore_compact(folder, state, task, placement)
+        state, record = restored or (state, {"losses": ()})
         done = int(state.step)
         log = logs.Logs(folder)
         log.keep(done)
@@ -152,6 +157,8 @@ def _naming_the_last(checkpoints: Checkpoints, folder: Path) -> Iterator[None]:
         yield
     except FloatingPointError as error:
         last = checkpoints.last()
+        if last is None and (folder / COMPACT).is_file():
+            last = folder / COMPACT
         good = f"there is none yet in {folder / 'checkpoints'}" if last is None else f"it is {last}"
         raise FloatingPointError(
             f"{error}; the last good checkpoint: {good}; start again elsewhere with a lower lr or "
@@ -251,8 +258,10 @@ def _save(
     arrays = {name: np.asarray(leaf) for name, leaf in model_params(state, task.recipe).items()}
     made_by: dict[str, Any] = {"trained": task.identity(), "step": step, "test": outcome}
     arc = read_arc_test(task.test)
-    names = [f"step_{step:06d}", *(["best"] if outcome["exact_accuracy"] > best else [])]
-    for model in (folder / "models" / name for name in names):
+    models = folder / "models"
+    # a run that was made compact has no best model, though one was better
+    is_best = outcome["exact_accuracy"] > best or not (models / "best").exists()
+    for model in (models / name for name in [f"step_{step:06d}", *(["best"] * is_best)]):
         save_model(model, arrays, task.config, made_by, replace=True)
         if arc is not None:
             write_submission(model / "submission.json", arc.tasks, ballot)

@@ -16,13 +16,14 @@ from rrjax.cells.config import LossType
 from rrjax.outcomes import is_right
 from rrjax.puzzles.batch import IGNORE_LABEL
 from rrjax.training.act import Flat, Segment, Slots, run_slots
+from rrjax.training.settings import Recipe
 
 
 class Scores(NamedTuple):
     """The loss head's numbers, summed over a batch.
 
     Attributes:
-      loss: lm_loss + (q_halt_loss + q_continue_loss)/2, not divided by the batch.
+      loss: lm_loss + q_weight · (q_halt_loss + q_continue_loss), not divided by the batch.
       metrics: upstream's names; counts and sums over the slots that halted and have any label.
     """
 
@@ -53,7 +54,7 @@ class Gradients(NamedTuple):
 
 
 def segment_gradients(
-    weights: Weights, fixed: Flat, config: Config, slots: Slots, key: jax.Array, batch_size: int
+    weights: Weights, fixed: Flat, config: Config, slots: Slots, key: jax.Array, recipe: Recipe
 ) -> Gradients:
     """Returns the gradients of the mean loss of the next segment of all slots.
 
@@ -63,20 +64,21 @@ def segment_gradients(
       config: the cell.
       slots: refilled slots.
       key: key of the exploration.
-      batch_size: number of puzzles; each has the same number of slots (trajectories).
+      recipe: says how many puzzles there are, each with the same number of slots (trajectories),
+        and what the loss is.
     """
     num_slots = slots.steps.shape[0]
 
     def loss(weights: Weights) -> tuple[Array, tuple[Scores, Slots]]:
         params = unflatten(weights.trained | fixed)
         segment = run_slots(params, weights.vectors, config, slots, key)
-        scores = _score(segment, config)
+        scores = _score(segment, config, recipe)
         return scores.loss / num_slots, (scores, segment.slots)
 
     gradients, (scores, after) = jax.grad(loss, has_aux=True)(weights)
     metrics = scores.metrics | {"loss": scores.loss}
-    if num_slots > batch_size:
-        metrics = _scale_losses(metrics, batch_size / num_slots)
+    if num_slots > recipe.global_batch_size:
+        metrics = _scale_losses(metrics, recipe.global_batch_size / num_slots)
     return Gradients(gradients, after, metrics)
 
 
@@ -86,7 +88,7 @@ def rollout_gradients(
     config: Config,
     slots: Slots,
     key: jax.Array,
-    batch_size: int,
+    recipe: Recipe,
     stop_at_halt: bool,
 ) -> Gradients:
     """Returns the gradients of the mean loss over the segments of whole rollouts.
@@ -99,7 +101,7 @@ def rollout_gradients(
     memory does not grow with their number. The weights stay as they are throughout.
 
     Args:
-      weights, fixed, config, key, batch_size: as in `segment_gradients`.
+      weights, fixed, config, key, recipe: as in `segment_gradients`.
       slots: slots at their start.
       stop_at_halt: whether a trajectory that has halted no longer counts.
     """
@@ -109,7 +111,7 @@ def rollout_gradients(
         segment = run_slots(params, weights.vectors, config, slots, key)
         last = segment.slots.steps >= config.arch.halt_max_steps
         halted = segment.slots.halted if stop_at_halt else last
-        scores = _score_each(segment, halted & active, config)
+        scores = score_each(segment, halted & active, config, recipe)
         metrics = jax.tree.map(
             lambda leaf: jnp.where(active, leaf, 0).sum(), scores.metrics | {"loss": scores.loss}
         )
@@ -130,10 +132,10 @@ def rollout_gradients(
     after, _, gradients, metrics, count = carry
     after = after._replace(halted=jnp.ones_like(active))
     gradients = jax.tree.map(lambda leaf: leaf / count, gradients)
-    return Gradients(gradients, after, _scale_losses(metrics, batch_size / count))
+    return Gradients(gradients, after, _scale_losses(metrics, recipe.global_batch_size / count))
 
 
-def _score(segment: Segment, config: Config) -> Scores:
+def _score(segment: Segment, config: Config, recipe: Recipe) -> Scores:
     slots = segment.slots
     return score(
         segment.readout,
@@ -142,14 +144,16 @@ def _score(segment: Segment, config: Config) -> Scores:
         slots.steps,
         segment.target_q_continue,
         config.arch.loss_type,
+        recipe.label_smoothing,
+        recipe.q_weight,
     )
 
 
-def _score_each(segment: Segment, halted: Array, config: Config) -> Scores:
+def score_each(segment: Segment, halted: Array, config: Config, recipe: Recipe) -> Scores:
     """Returns the scores of every slot by itself."""
     segment = segment._replace(slots=segment.slots._replace(halted=halted))
     alone = jax.tree.map(lambda leaf: leaf[:, None], segment)
-    return jax.vmap(lambda row: _score(row, config))(alone)
+    return jax.vmap(lambda row: _score(row, config, recipe))(alone)
 
 
 def _scale_losses(metrics: dict[str, Array], factor: Any) -> dict[str, Array]:
@@ -165,6 +169,8 @@ def score(
     steps: Int[Array, " batch"],
     target_q_continue: Float[Array, " batch"] | None,
     loss_type: LossType,
+    label_smoothing: float = 0.0,
+    q_weight: float = 0.5,
 ) -> Scores:
     """Returns losses and metrics of one segment of a batch.
 
@@ -175,6 +181,8 @@ def score(
       steps: segments that each slot has run.
       target_q_continue: bootstrap target, or None where q_continue is not trained.
       loss_type: which cross-entropy.
+      label_smoothing: part of each label's probability that is spread over all token values.
+      q_weight: weight of the losses of the halting values.
     """
     valid = labels != IGNORE_LABEL
     counts = valid.sum(-1)
@@ -183,7 +191,7 @@ def score(
     correct = valid & (answers == labels)
     solved = is_right(answers, labels)
 
-    by_puzzle = _cross_entropy(readout.logits, labels, loss_type).sum(-1)
+    by_puzzle = _cross_entropy(readout.logits, labels, loss_type, label_smoothing).sum(-1)
     lm_loss = (by_puzzle / divisor.astype(by_puzzle.dtype)).sum()
     q_halt_loss = _binary_cross_entropy(readout.q_halt, solved).sum()
     counted = halted & (counts > 0)
@@ -197,9 +205,9 @@ def score(
         "q_halt_loss": q_halt_loss,
     }
     if target_q_continue is None:
-        return Scores(lm_loss + 0.5 * q_halt_loss, metrics)
+        return Scores(lm_loss + q_weight * q_halt_loss, metrics)
     q_continue_loss = _binary_cross_entropy(readout.q_continue, target_q_continue).sum()
-    loss = lm_loss + 0.5 * (q_halt_loss + q_continue_loss)
+    loss = lm_loss + q_weight * (q_halt_loss + q_continue_loss)
     return Scores(loss, metrics | {"q_continue_loss": q_continue_loss})
 
 
@@ -213,13 +221,17 @@ def log_stablemax(x: Float[Array, "*batch vocab"]) -> Float[Array, "*batch vocab
     return jnp.log(s / s.sum(axis=-1, keepdims=True))
 
 
-def _cross_entropy(logits: Array, labels: Array, loss_type: LossType) -> Array:
+def _cross_entropy(logits: Array, labels: Array, loss_type: LossType, smoothing: float) -> Array:
     wide = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
     stable = loss_type == "stablemax_cross_entropy"
     log_p = log_stablemax(wide) if stable else jax.nn.log_softmax(wide, axis=-1)
     # no entry is chosen for an ignored label; the gradient of a gather would be a scatter
     chosen = jax.nn.one_hot(labels, logits.shape[-1], dtype=bool)
-    return -jnp.where(chosen, log_p, 0).sum(-1)
+    loss = -jnp.where(chosen, log_p, 0).sum(-1)
+    if not smoothing:
+        return loss
+    spread = -jnp.where(labels != IGNORE_LABEL, log_p.mean(-1), 0)
+    return (1 - smoothing) * loss + smoothing * spread
 
 
 def _binary_cross_entropy(logits: Array, targets: Array) -> Array:

@@ -1,4 +1,4 @@
-"""The optimizers of the official recipe: optax transformations, and one sparse update."""
+"""The optimizers of training: optax transformations, and one sparse update."""
 
 from typing import Any, NamedTuple
 
@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
+from rrjax.cells.params import is_block_matrix
 from rrjax.flossing.steps import masked, matching, skip_nonfinite
 from rrjax.training.settings import Floss, Recipe
 
@@ -101,7 +102,38 @@ def sign_sgd_rows(
 def main_optimizer(recipe: Recipe) -> optax.GradientTransformation:
     """Returns the optimizer of all weights but the puzzle embeddings."""
     rate = recipe_schedule(recipe, recipe.lr)
-    return adam_atan2(rate, recipe.beta1, recipe.beta2, recipe.weight_decay)
+    if recipe.optimizer == "muon":
+        adamw = optax.adamw(rate, recipe.beta1, recipe.beta2, weight_decay=recipe.weight_decay)
+        muon = muon_of_matrices(recipe_schedule(recipe, recipe.muon_lr), recipe.muon_weight_decay)
+        optimizer = optax.partition({True: muon, False: adamw}, matrices)
+    else:
+        optimizer = adam_atan2(rate, recipe.beta1, recipe.beta2, recipe.weight_decay)
+    if recipe.gradient_clip:
+        return optax.chain(optax.clip_by_global_norm(recipe.gradient_clip), optimizer)
+    return optimizer
+
+
+def matrices(trained: dict[str, Array]) -> dict[str, bool]:
+    """Returns which flat weights Muon trains: the matrices of the blocks."""
+    return {name: is_block_matrix(name) for name in trained}
+
+
+def muon_of_matrices(
+    learning_rate: optax.Schedule, weight_decay: float
+) -> optax.GradientTransformation:
+    """Returns Muon for matrices (out, in).
+
+    Nesterov momentum of decay .95 is made orthogonal by five Newton-Schulz steps and scaled by
+    √max(1, out/in); p ← p(1 − lr·wd) − lr·u.
+    Source: Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks".
+    """
+    # PyTorch's layout: a matrix maps its last axis to its first
+    layout = optax.contrib.MuonDimensionNumbers(reduction_axis=1, output_axis=0)
+    return optax.contrib.muon(
+        learning_rate,
+        weight_decay=weight_decay,
+        muon_weight_dimension_numbers=lambda params: jax.tree.map(lambda _: layout, params),
+    )
 
 
 def floss_optimizer(floss: Floss, trained: dict[str, Array]) -> optax.GradientTransformation:

@@ -1,6 +1,6 @@
 """The folder of a training run: what it says of the run, and who works in it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from rrjax.cells import Arch
 from rrjax.models import PUZZLES
 from rrjax.puzzles.folders import write_folder
 from rrjax.store import (
@@ -23,7 +24,7 @@ from rrjax.store import (
 )
 from rrjax.store.records import plain
 from rrjax.training import logs
-from rrjax.training.settings import LoopSettings
+from rrjax.training.settings import LoopSettings, Recipe
 from rrjax.training.task import TrainingTask
 
 CONFIG = "config.json"
@@ -63,6 +64,7 @@ def _claim(task: TrainingTask, settings: LoopSettings, folder: Path) -> None:
     if record.is_file():
         content = read_json(record)
         check_format(content, *logs.RUN_FORMAT, record)
+        identity = _as_recorded(task, content)
         if _is_shorter_run(content, task):
             _check_prolonged(content, task, folder)
             identity = content["identity"]
@@ -75,12 +77,33 @@ def _claim(task: TrainingTask, settings: LoopSettings, folder: Path) -> None:
     claim_folder(folder, record.name, identity, description)
 
 
+def _as_recorded(task: TrainingTask, record: dict[str, Any]) -> dict[str, Any]:
+    """Returns a task's identity without the settings that are newer than a run's record.
+
+    A run that was written before a setting existed is a run with the default of that setting. A
+    newer setting with another value stays, so that it makes another run.
+    """
+    defaults = {"config": {"arch": asdict(Arch())}, "recipe": asdict(Recipe())}
+    return _without_newer(plain(task.identity()), record["identity"], plain(defaults))
+
+
+def _without_newer(
+    identity: Mapping[str, Any], recorded: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> dict[str, Any]:
+    return {
+        key: _without_newer(value, recorded[key], defaults.get(key, {}))
+        if isinstance(value, Mapping) and isinstance(recorded.get(key), Mapping)
+        else value
+        for key, value in identity.items()
+        if key in recorded or key not in defaults or value != defaults[key]
+    }
+
+
 def _is_shorter_run(record: dict[str, Any], task: TrainingTask) -> bool:
     """Returns whether a record is of the same run, but for a smaller number of steps."""
     steps = record["identity"]["recipe"]["steps"]
-    recipe = asdict(replace(task.recipe, steps=steps))
-    same = plain({**task.identity(), "recipe": recipe}) == record["identity"]
-    return same and steps < task.recipe.steps
+    shorter = replace(task, recipe=replace(task.recipe, steps=steps))
+    return _as_recorded(shorter, record) == record["identity"] and steps < task.recipe.steps
 
 
 def _check_prolonged(record: dict[str, Any], task: TrainingTask, folder: Path) -> None:

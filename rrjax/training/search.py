@@ -15,9 +15,11 @@ from rrjax import store
 from rrjax.jobs.memory import is_out_of_memory
 from rrjax.jobs.progress import progress
 from rrjax.reports.searches import as_text
+from rrjax.training.announce import Announcer, describe
 from rrjax.training.config_file import dump_config
 from rrjax.training.logs import EVALUATED
 from rrjax.training.loop import Report, train
+from rrjax.training.placement import training_devices
 from rrjax.training.search_space import Choices, Domain, Space, with_values
 from rrjax.training.settings import LoopSettings, SearchSettings
 from rrjax.training.task import TrainingTask
@@ -144,8 +146,10 @@ def _run(
     try:
         task = with_values(base, values)
         with progress(f"trial {trial.number}", task.recipe.steps) as bar:
-            report = _reporter(trial, reached, bar.report)
-            train(task, loop, folder / "trials" / f"{trial.number:04d}", report)
+            devices = training_devices()
+            bar.tell(describe(task, devices))
+            report, moved = _reporter(trial, reached, bar.report), Announcer(bar, devices[0]).moved
+            train(task, loop, folder / "trials" / f"{trial.number:04d}", report, devices, moved)
     except optuna.TrialPruned:
         study.tell(trial, state=optuna.trial.TrialState.PRUNED)
         return

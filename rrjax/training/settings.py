@@ -27,11 +27,15 @@ class Augmentation:
     Attributes:
       objective: the trajectories of a puzzle. `clean_ce`: the clean one; `single_perturbed_ce`:
         a perturbed one; `multi_perturbed_ce`: the clean one and `num_trajectories` − 1 perturbed
-        ones, whose losses are averaged.
+        ones, whose losses are averaged; `winner_takes_all`: the same, but in each segment only the
+        one with the lowest cross-entropy counts, and the others go on from its answer with their
+        own z_L. That was published with K = 4 and starts of z_L that are all noise, which sigma 1 1
+        comes near. Training metrics are those of the winners, which the labels choose.
       rollout: what one optimizer step runs. `serial_act`: a segment, while each trajectory streams
         through a slot of its own; `parallel_fixed`: all `halt_max_steps` segments of new puzzles;
         `masked_act`: the same, but a trajectory that has halted no longer counts.
-      num_trajectories: trajectories of a puzzle under `multi_perturbed_ce`.
+      num_trajectories: trajectories of a puzzle under `multi_perturbed_ce`, and the number K of
+        latent states under `winner_takes_all`.
       sigma: lowest and highest σ in the unit of the states; each trajectory draws one
         log-uniformly (the same number twice: that number).
       p_clean: probability that a trajectory that would be perturbed stays clean.
@@ -40,7 +44,9 @@ class Augmentation:
       ramp_steps: optimizer steps after those over which both ends of `sigma` grow from 0.
     """
 
-    objective: Literal["clean_ce", "single_perturbed_ce", "multi_perturbed_ce"] = "clean_ce"
+    objective: Literal[
+        "clean_ce", "single_perturbed_ce", "multi_perturbed_ce", "winner_takes_all"
+    ] = "clean_ce"
     rollout: Literal["serial_act", "parallel_fixed", "masked_act"] = "serial_act"
     num_trajectories: int = 4
     sigma: tuple[float, float] = (1e-3, 1e-3)
@@ -62,20 +68,37 @@ class Augmentation:
         if low == 0 < high:
             rule = "have a lowest above 0, because log-uniform draws never reach 0"
             refuse("augmentation.sigma", rule, self.sigma)
+        if self.objective == "winner_takes_all":
+            self._check_rivals()
+
+    def _check_rivals(self) -> None:
+        """Refuses trajectories that do not run side by side, or that would be equal."""
+        rules = {
+            "rollout": (self.rollout == "serial_act", "be serial_act"),
+            "num_trajectories": (self.num_trajectories > 1, "be at least 2"),
+            "sigma": (self.sigma[1] > 0, "be above 0"),
+            "p_clean": (self.p_clean < 1, "be below 1"),
+            "latents": (self.latents != "z_H", "be both or z_L, because z_H is the winner's,"),
+        }
+        for name, (is_kept, rule) in rules.items():
+            if not is_kept:
+                rule = f"{rule} with augmentation.objective winner_takes_all"
+                refuse(f"augmentation.{name}", rule, getattr(self, name))
 
     def refuse_idle(self) -> None:
         """Refuses settings that the objective does not read."""
         if self.objective == "clean_ce":
             idle = {f.name for f in fields(self)} - {"objective", "rollout"}
-            refuse_idle("augmentation", self, idle, "augmentation.objective")
+            refuse_idle("augmentation.", self, idle, "augmentation.objective")
         elif self.objective == "single_perturbed_ce":
-            needed = "augmentation.objective multi_perturbed_ce"
-            refuse_idle("augmentation", self, ("num_trajectories",), needed)
+            needed = "augmentation.objective multi_perturbed_ce or winner_takes_all"
+            refuse_idle("augmentation.", self, ("num_trajectories",), needed)
 
     @property
     def trajectories(self) -> int:
         """Number of trajectories of one puzzle."""
-        return self.num_trajectories if self.objective == "multi_perturbed_ce" else 1
+        has_many = self.objective in ("multi_perturbed_ce", "winner_takes_all")
+        return self.num_trajectories if has_many else 1
 
 
 @dataclass(frozen=True)
@@ -133,9 +156,9 @@ class Floss(FlossingSchedule):
     def refuse_idle(self) -> None:
         """Refuses settings of flossing, or of its episodes, where there is none."""
         if not self.active:
-            refuse_idle("floss", self, {f.name for f in fields(self)}, "floss.pre or floss.every")
+            refuse_idle("floss.", self, {f.name for f in fields(self)}, "floss.pre or floss.every")
         elif self.every is None:
-            refuse_idle("floss", self, ("episode", "at_most"), "floss.every")
+            refuse_idle("floss.", self, ("episode", "at_most"), "floss.every")
 
     @property
     def active(self) -> bool:
@@ -156,16 +179,27 @@ class Recipe:
       global_batch_size: slots (puzzles at a time), over all devices.
       steps: optimizer steps of the whole run. One step is one segment of every slot, or what
         `augmentation.rollout` says.
-      lr: peak learning rate of AdamATan2.
+      optimizer: `adam_atan2`, the official one, for all weights; or `muon` for the matrices of the
+        blocks and AdamW for all others.
+      lr: peak learning rate of AdamATan2 or AdamW.
       lr_min_ratio: final learning rate of the cosine, as a fraction of the peak.
       lr_warmup_steps: steps of linear warm-up.
-      beta1: decay of AdamATan2's first moment.
+      beta1: decay of AdamATan2's or AdamW's first moment.
       beta2: decay of its second moment.
-      weight_decay: decoupled decay of all weights.
+      weight_decay: decoupled decay of the weights that AdamATan2 or AdamW trains.
+      muon_lr: peak learning rate of Muon.
+      muon_weight_decay: decoupled decay of the weights that Muon trains.
+      gradient_clip: largest norm of the gradient of all weights but the puzzle embeddings; a
+        longer one is scaled down to it; 0: no limit.
+      label_smoothing: part of each label's probability that is spread over all token values.
+      q_weight: weight of the loss of both halting values.
       puzzle_emb_lr: peak learning rate of the puzzle embeddings' SignSGD.
       puzzle_emb_weight_decay: its decoupled decay, of the rows present in a batch.
       ema: evaluate and save the exponential moving average of the weights.
       ema_rate: decay of the average per step.
+      stagger_slots: give up the first puzzles of a run after unlike numbers of segments, so that
+        afterwards not all slots take new puzzles in the same step; it makes a small batch more
+        varied.
       seed: seed of initial weights, sampling, augmentation and exploration.
       augmentation: perturbed starts; the defaults have none.
       floss: gradient flossing; the defaults have none.
@@ -173,29 +207,49 @@ class Recipe:
 
     global_batch_size: int = 768
     steps: int = 10_000
+    optimizer: Literal["adam_atan2", "muon"] = "adam_atan2"
     lr: float = 1e-4
     lr_min_ratio: float = 1.0
     lr_warmup_steps: int = 2000
     beta1: float = 0.9
     beta2: float = 0.95
     weight_decay: float = 0.1
+    muon_lr: float = 0.02
+    muon_weight_decay: float = 0.005
+    gradient_clip: float = 0.0
+    label_smoothing: float = 0.0
+    q_weight: float = 0.5
     puzzle_emb_lr: float = 1e-2
     puzzle_emb_weight_decay: float = 0.1
     ema: bool = True
     ema_rate: float = 0.999
+    stagger_slots: bool = False
     seed: int = 0
     augmentation: Augmentation = field(default_factory=Augmentation)
     floss: Floss = field(default_factory=Floss)
 
     def __post_init__(self):
+        check_choices(self)
         check_positive(self, ("global_batch_size", "steps"))
         check_count("lr_warmup_steps", self.lr_warmup_steps)
         for name in ("lr", "puzzle_emb_lr", "weight_decay", "puzzle_emb_weight_decay"):
             check_number(name, getattr(self, name), least=0)
-        for name in ("beta1", "beta2", "ema_rate"):
+        for name in ("muon_lr", "muon_weight_decay", "gradient_clip", "q_weight"):
+            check_number(name, getattr(self, name), least=0)
+        for name in ("beta1", "beta2", "ema_rate", "label_smoothing"):
             check_number(name, getattr(self, name), least=0, below=1)
         check_number("lr_min_ratio", self.lr_min_ratio, least=0, most=1)
         check_seed("seed", self.seed)
+        if self.stagger_slots and self.augmentation.rollout != "serial_act":
+            rule = "stay off with an augmentation.rollout whose puzzles all end with the step"
+            refuse("stagger_slots", rule, f"it with {self.augmentation.rollout}")
+
+    def refuse_idle(self) -> None:
+        """Refuses settings that no part of the recipe reads."""
+        if self.optimizer != "muon":
+            refuse_idle("", self, ("muon_lr", "muon_weight_decay"), "optimizer muon")
+        self.augmentation.refuse_idle()
+        self.floss.refuse_idle()
 
 
 @dataclass(frozen=True)

@@ -8,16 +8,15 @@ from jaxtyping import Array
 from rrjax.cells import Config, initial_state, unflatten
 from rrjax.keys import make_key
 from rrjax.puzzles.batch import Batch
-from rrjax.training.act import refill
-from rrjax.training.augment import starts
+from rrjax.training.act import refill, stagger
+from rrjax.training.augment import noise_key, starts
 from rrjax.training.objective import Weights, rollout_gradients, segment_gradients
 from rrjax.training.optimizers import main_optimizer, recipe_schedule, sign_sgd_rows
 from rrjax.training.settings import Recipe
 from rrjax.training.state import TrainState
+from rrjax.training.winners import winner_gradients
 
 TABLE = "puzzle_emb.weights"
-_NOISE = 2**31
-"""Branch of the step's key; exploration takes the small numbers."""
 
 
 def train_step(
@@ -47,20 +46,25 @@ def train_step(
     if augmentation.objective != "clean_ce":
         number = augmentation.trajectories
         batch = Batch(*(jnp.repeat(jnp.asarray(leaf), number, axis=0) for leaf in batch))
-        key_noise = jax.random.fold_in(key, _NOISE)
+        key_noise = noise_key(state.seed, state.step)
         start = starts(key_noise, start, augmentation, state.step, recipe.global_batch_size)
     slots = refill(state.slots, batch, start)
 
     # gradient
     table = state.fixed.get(TABLE)
     vectors = None if table is None else table[slots.batch.puzzle_ids]
-    arguments = (Weights(state.trained, vectors), state.fixed, config, slots, key)
-    size = recipe.global_batch_size
-    if augmentation.rollout == "serial_act":
-        result = segment_gradients(*arguments, size)
+    arguments = (Weights(state.trained, vectors), state.fixed, config, slots, key, recipe)
+    if augmentation.objective == "winner_takes_all":
+        result = winner_gradients(*arguments)
+    elif augmentation.rollout == "serial_act":
+        result = segment_gradients(*arguments)
     else:
         stop_at_halt = augmentation.rollout == "masked_act"
-        result = rollout_gradients(*arguments, size, stop_at_halt)
+        result = rollout_gradients(*arguments, stop_at_halt)
+
+    slots = result.slots
+    if recipe.stagger_slots:
+        slots = stagger(slots, state.step + 1, config, augmentation.trajectories)
 
     # update
     gradient = result.weights
@@ -79,7 +83,7 @@ def train_step(
         fixed=fixed,
         optimizer=optimizer,
         average=optax.incremental_update(trained, state.average, 1 - recipe.ema_rate),
-        slots=result.slots,
+        slots=slots,
         step=state.step + 1,
     )
     norms = {

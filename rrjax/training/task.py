@@ -8,12 +8,15 @@ from typing import Any
 import jax
 import numpy as np
 
-from rrjax.cells import Arch, Config, bind, config_to_dict, init_params
-from rrjax.cells.params import INITIAL_VECTORS
+from rrjax.cells import Arch, Config, bind, config_to_dict, flatten, init_params
+from rrjax.cells.params import INITIAL_VECTORS, check_arrays
+from rrjax.checks import refuse
 from rrjax.contract import count_updates
 from rrjax.keys import make_key
+from rrjax.models import load_model
 from rrjax.puzzles.dataset import PuzzleSet
 from rrjax.puzzles.folders import read_folder
+from rrjax.store.records import digest_arrays
 from rrjax.training.augment import perturbed_fields
 from rrjax.training.settings import Recipe
 from rrjax.training.state import partition
@@ -21,20 +24,35 @@ from rrjax.training.state import partition
 
 @dataclass(frozen=True)
 class TrainingTask:
-    """A cell, its hyperparameters, and the sets that it is trained and tested on."""
+    """A cell, its hyperparameters, and the sets that it is trained and tested on.
+
+    `start` holds the flat weights before the first step; None: they are drawn by the seed.
+    """
 
     config: Config
     recipe: Recipe
     train: PuzzleSet
     test: PuzzleSet
     augment: bool
+    start: dict[str, np.ndarray] | None = None
 
     def __post_init__(self):
-        perturbed_fields(self.recipe.augmentation, INITIAL_VECTORS[self.config.arch.name])
+        augmentation, name = self.recipe.augmentation, self.config.arch.name
+        perturbed_fields(augmentation, INITIAL_VECTORS[name])
+        if augmentation.objective == "winner_takes_all" and len(INITIAL_VECTORS[name]) == 1:
+            rule = f"have latents beside the answer to differ in, which {name} has not"
+            refuse("augmentation.objective", rule, augmentation.objective)
+        if self.recipe.optimizer == "muon" and self.config.arch.name == "srm":
+            raise ValueError(
+                "optimizer: muon steps along the matrices of linear layers, and srm has none (its "
+                "layers are Cayley transforms of X and Y); train it with adam_atan2"
+            )
 
     def identity(self) -> dict[str, Any]:
         """Returns what makes two runs the same run, JSON-able."""
+        start = {} if self.start is None else {"start": digest_weights(self.start)}
         return {
+            **start,
             "config": config_to_dict(self.config),
             "recipe": asdict(self.recipe),
             "augment": self.augment,
@@ -65,7 +83,14 @@ class TrainingTask:
         return count * (1 if is_segment else config.arch.halt_max_steps)
 
 
-def read_task(data: Path, arch: Arch, recipe: Recipe, augment: bool) -> TrainingTask:
+def digest_weights(flat: dict[str, np.ndarray]) -> str:
+    """Returns a digest of flat weights, whatever the order of their names."""
+    return digest_arrays(*(flat[name] for name in sorted(flat)))
+
+
+def read_task(
+    data: Path, arch: Arch, recipe: Recipe, augment: bool, start: str | None = None
+) -> TrainingTask:
     """Returns the task of training a cell on a data-set folder.
 
     Args:
@@ -73,10 +98,12 @@ def read_task(data: Path, arch: Arch, recipe: Recipe, augment: bool) -> Training
       arch: the cell.
       recipe: hyperparameters.
       augment: move every training Sudoku by a random symmetry.
+      start: the model with whose weights the run begins, as `load_model` takes it; None: they are
+        drawn by the recipe's seed.
 
     Raises:
       ValueError: if the folder is not such a data set, its splits do not fit each other or have no
-        labels, or a setting has no effect.
+        labels, a setting has no effect, or the weights of `start` do not fit the cell.
     """
     if (data / "dataset.json").is_file():
         raise ValueError(f"{data} is one split; pass the folder that holds train/ and test/")
@@ -92,10 +119,23 @@ def read_task(data: Path, arch: Arch, recipe: Recipe, augment: bool) -> Training
             raise ValueError(
                 f"{data / split}: expected labels, found none in {len(puzzles)} puzzles"
             )
-    recipe.augmentation.refuse_idle()
-    recipe.floss.refuse_idle()
+    recipe.refuse_idle()
     config = Config(arch, meta.seq_len, meta.vocab_size, meta.num_puzzle_identifiers)
-    return TrainingTask(config, recipe, sets["train"], sets["test"], augment)
+    flat = None if start is None else _weights(start, config)
+    return TrainingTask(config, recipe, sets["train"], sets["test"], augment, flat)
+
+
+def _weights(source: str, config: Config) -> dict[str, np.ndarray]:
+    """Returns the flat weights of a model whose shapes are those of the cell, in float32."""
+    model = load_model(source)
+    if model.config.arch.swiglu != config.arch.swiglu:
+        raise ValueError(
+            f"{source} was trained with arch.swiglu {model.config.arch.swiglu}, and this run has "
+            f"{config.arch.swiglu}: its weights would mean something else"
+        )
+    flat = flatten(model.params)
+    check_arrays(flat, config, source)
+    return flat
 
 
 def _has_labels(puzzles: PuzzleSet) -> bool:

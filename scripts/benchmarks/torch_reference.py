@@ -100,7 +100,7 @@ def _loss(
             z = cycle(block, weights, config, z, x)
     z_H, _ = cycle(block, weights, config, z, x)
     linear = torch.nn.functional.linear
-    logits = linear(z_H[:, config.puzzle_tokens :], weights["lm_head.weight"]).double()
+    logits = linear(z_H[:, config.leading_tokens :], weights["lm_head.weight"]).double()
     q_halt = linear(z_H[:, 0], weights["q_head.weight"], weights["q_head.bias"])[:, 0].float()
     s = torch.where(logits < 0, 1 / (1 - logits + 1e-30), logits + 1)
     log_p = torch.log(s / s.sum(-1, keepdim=True))
@@ -231,4 +231,4 @@ def _tensors(torch: Any, params: Any) -> Weights:
 def _embed(torch: Any, weights: Weights, config: Config, tokens: Any) -> Any:
     embedded = math.sqrt(config.arch.hidden_size) * weights["embed_tokens.embedding_weight"]
     rows = torch.nn.functional.embedding(tokens, embedded)
-    return torch.nn.functional.pad(rows, (0, 0, config.puzzle_tokens, 0))
+    return torch.nn.functional.pad(rows, (0, 0, config.leading_tokens, 0))

@@ -106,8 +106,8 @@ def test_the_sweep_and_the_statement_without_a_threshold():
 @pytest.mark.parametrize(
     ("solved", "words"),
     [
-        ([True, True], "all 2 runs were solved"),
-        ([False, False], "none of the 2 runs were solved"),
+        ([True, True], "2 of 2 runs solved"),
+        ([False, False], "0 of 2 runs solved"),
     ],
 )
 def test_one_outcome_is_refused_in_words(solved, words):

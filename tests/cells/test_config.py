@@ -233,6 +233,9 @@ def test_the_baselines_other_ways_of_halting_are_refused(switch, default):
         ),
         ({"puzzle_emb_len": 2}, "puzzle_emb_len must be 0 where puzzle_emb_ndim is 0"),
         ({"puzzle_emb_len": 2, "puzzle_emb_ndim": 1025}, "cannot hold puzzle_emb_ndim 1025"),
+        ({"register_tokens": 1, "puzzle_emb_ndim": 512}, "which has puzzle_emb_ndim 512; set one"),
+        ({"register_tokens": -1}, "arch.register_tokens must be"),
+        ({"name": "srm", "swiglu": "normed"}, "arch.swiglu: srm has no SwiGLU"),
         ({"num_heads": 1024}, "splits hidden_size 512 into heads of 0"),
         ({"hidden_size": 24, "num_heads": 8}, "heads of 3; rotary attention needs"),
     ],
@@ -297,11 +300,12 @@ def test_any_config_goes_through_json_and_back(arch, seq_len):
         ({"puzzle_emb_ndim": 512}, 1),
         ({"puzzle_emb_ndim": 513}, 2),
         ({"puzzle_emb_ndim": 512, "puzzle_emb_len": 16}, 16),
+        ({"register_tokens": 3}, 3),
     ],
 )
-def test_puzzle_tokens_are_as_many_as_hold_the_vector(fields, tokens):
+def test_leading_tokens_are_registers_or_as_many_as_hold_the_vector(fields, tokens):
     config = Config(dataclasses.replace(Arch(), **fields))
-    assert (config.puzzle_tokens, config.num_tokens) == (tokens, tokens + 81)
+    assert (config.leading_tokens, config.num_tokens) == (tokens, tokens + 81)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from rrjax.cells import (
     param_shapes,
     unflatten,
 )
+from rrjax.cells.params import is_block_matrix
 
 TRM = Arch(puzzle_emb_ndim=512, puzzle_emb_len=16)
 TRM_MLP = Arch(puzzle_emb_ndim=512, puzzle_emb_len=16, mlp_t=True, pos_encodings="none")
@@ -166,6 +167,20 @@ def test_draws_are_float32_of_the_right_shapes_and_all_different(drawn):
     assert {leaf.dtype for leaf in drawn.values()} == {np.dtype("float32")}
     firsts = [leaf.flat[0] for leaf in drawn.values() if leaf.any()]
     assert len(set(firsts)) == len(firsts)
+
+
+def test_registers_are_trained_tokens():
+    shapes = param_shapes(Config(Arch(register_tokens=3)))
+    assert shapes["registers.embedding_weight"] == (3, 512)
+    assert is_trained("registers.embedding_weight")
+
+
+def test_the_matrices_of_blocks():
+    hrm = Arch("hrm", H_layers=1, L_layers=1, puzzle_emb_ndim=512, pos_encodings="learned")
+    names = {name for name in param_shapes(Config(hrm)) if is_block_matrix(name)}
+    parts = ("self_attn.qkv_proj", "self_attn.o_proj", "mlp.gate_up_proj", "mlp.down_proj")
+    levels = ("H_level", "L_level")
+    assert names == {f"{level}.layers.0.{part}.weight" for level in levels for part in parts}
 
 
 def test_what_the_main_optimizer_leaves_alone():

@@ -46,7 +46,7 @@ class Runs:
         self.seen: list[tuple[str, Arch, Recipe]] = []
         self.at = lambda folder, step: None
 
-    def train(self, task, settings, folder, report):
+    def train(self, task, settings, folder, report, devices, moved):
         self.seen.append((folder.name, task.config.arch, task.recipe))
         top = 1 - abs(math.log10(task.recipe.lr) + 3) / 4
         for step in STEPS:
@@ -171,7 +171,7 @@ def test_a_run_that_diverges_is_worth_what_it_reached(data, tmp_path, runs, obje
 
 
 def test_the_last_evaluation_may_be_what_counts(data, tmp_path, monkeypatch):
-    def forget(task, settings, folder, report):
+    def forget(task, settings, folder, report, devices, moved):
         report(10, {"test/exact_accuracy": 0.9})
         report(20, {"test/exact_accuracy": 0.2})
 
@@ -185,7 +185,7 @@ def test_the_last_evaluation_may_be_what_counts(data, tmp_path, monkeypatch):
 def test_poor_runs_are_stopped_where_that_is_asked_for(data, tmp_path, monkeypatch):
     steps_run: dict[str, int] = {}
 
-    def train(task, settings, folder, report):
+    def train(task, settings, folder, report, devices, moved):
         for step in STEPS:
             steps_run[folder.name] = step
             report(step, {"test/exact_accuracy": 0.5 if int(folder.name) < 5 else 0.1})

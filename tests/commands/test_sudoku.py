@@ -258,7 +258,7 @@ def test_a_list_becomes_a_folder_of_different_puzzles_with_one_solution(tmp_path
     options = ("--list", str(boards), "--unsuitable", "skip")
     first = make(tmp_path / "a", *options, "--num-aug", "2")
     output = capsys.readouterr()
-    for line in ("1 puzzles with no solution", "2 puzzles with several solutions"):
+    for line in ("1 puzzle with no solution", "2 puzzles with several solutions"):
         assert f"rrjax: left out {line}\n" in output.err
     numbers = len(rows_of(tmp_path / "a", "train")) // 3, len(rows_of(tmp_path / "a", "test"))
     puzzles = [from_tokens(read_folder(tmp_path / "a", s).inputs) for s in ("train", "test")]

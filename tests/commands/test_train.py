@@ -249,7 +249,11 @@ def test_a_wrong_yaml_file_is_refused(text, message, data, tmp_path, capsys):
 
 
 def test_a_finished_run_whose_log_is_gone_says_so(data, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(loop, "train", lambda *_: {})
+    def finished(task, settings, folder, report, devices, moved, max_minutes):
+        moved(task.recipe.steps, 0.0)
+        return {}
+
+    monkeypatch.setattr(loop, "train", finished)
     assert main(["train", "--data", str(data), "--out", str(tmp_path / "run")]) == 0
     assert "finished, but its metrics.csv has no evaluation" in capsys.readouterr().out
 
@@ -403,11 +407,11 @@ def test_a_training_says_its_size_what_a_step_takes_and_how_to_go_on(
     )
     assert "recipes for a processor are cpu_arc1, cpu_hrm_sudoku6, cpu_maze10, " in recipes
     assert lines[:2] == [
-        "going on after step 4; compiling the step…",
+        "training: going on after step 4; compiling the step…",
         "compiled; the first step was done after 30 s",
     ]
-    assert lines[2].startswith("training: 5/10000")
-    assert "a step takes 0.5 s: 83 min for the other 9,994 steps" in lines
+    forecast = "a step takes 0.5 s: 83 min for the other 9,994 steps, evaluations aside; it has "
+    assert sum(line.startswith(forecast) and line.endswith("so far") for line in lines) == 1
     last = captured.out.splitlines()[-1]
     assert "stopped after 10 of 10,000 steps" in last
     assert "(exact_accuracy 0.25)" in last

@@ -116,9 +116,9 @@ def all_of(value: bool) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        (all_of(True), f"all {NUMBER} runs were solved: solved and failed ones are needed"),
-        (all_of(False), f"none of the {NUMBER} runs were solved"),
-        ({name: array[:1] for name, array in all_of(True).items()}, "all 1 runs were solved"),
+        (all_of(True), f"{NUMBER} of {NUMBER} runs solved: solved and failed ones are needed"),
+        (all_of(False), f"0 of {NUMBER} runs solved"),
+        ({name: array[:1] for name, array in all_of(True).items()}, "1 of 1 run solved"),
         (
             spectrum_arrays() | {"exponents": np.full((NUMBER, 2), np.nan, np.float32)},
             f"none of the {NUMBER} runs was finite with a λ₁",

@@ -54,7 +54,7 @@ def must_not_run(items: np.ndarray) -> dict[str, np.ndarray]:
     raise AssertionError(f"computed {items} again")
 
 
-def ignore(done: int, numbers: dict[str, float]) -> None:
+def ignore(done: int) -> None:
     pass
 
 
@@ -93,10 +93,16 @@ def test_results_do_not_depend_on_the_chunk_size(num_items, chunk_size):
 
 
 def test_progress_counts_items_that_are_finished_or_were(tmp_path):
-    for _ in range(2):
-        counts: list[int] = []
-        sweep.run(make(tmp_path), Work(), lambda done, _, counts=counts: counts.append(done))
-        assert counts == [4, 8, 10]
+    counts: list[int] = []
+    sweep.run(make(tmp_path), Work(), counts.append)
+    assert counts == [4, 8, 10]
+    make(tmp_path).path(1).unlink()
+    counts.clear()
+    sweep.run(make(tmp_path), Work(), counts.append)
+    assert counts == [4, 8, 10]  # the first, then the second is computed, then the third
+    counts.clear()
+    sweep.run(make(tmp_path), must_not_run, counts.append)
+    assert counts == [10]
 
 
 @pytest.mark.parametrize("stop_at", [0, 1, 2])
@@ -233,8 +239,7 @@ def test_shards_one_after_another_and_the_last_puts_together(tmp_path):
     for index, work in enumerate(works):
         job = make(tmp_path, num_items=26)
         counts: list[int] = []
-        report = lambda done, _, counts=counts: counts.append(done)  # noqa: E731
-        arrays = sweep.run(job, work, report, Share(index, 3))
+        arrays = sweep.run(job, work, counts.append, Share(index, 3))
         assert counts[-1] == job.num_items_of(Share(index, 3))
         if index < 2:
             assert arrays == {}

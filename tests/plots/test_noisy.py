@@ -7,6 +7,7 @@ from rrjax.analysis.noisy import mixed_outcome, summarize_ptrm
 from rrjax.analysis.restarts import summarize_basin
 from rrjax.plots.noisy import q_against_lambda1
 from rrjax.plots.restarts import solve_rate_of_failures
+from tests.tools.figures import assert_legends_are_clear
 
 
 def arrays(sigma: list[float], number: int = 12) -> dict[str, np.ndarray]:
@@ -36,6 +37,7 @@ def test_restarts_are_drawn_with_their_intervals():
         )
         ends = np.array(bars.get_segments())[:, :, 1]
         np.testing.assert_allclose(ends, [(e.low, e.high) for e in expected])
+    assert_legends_are_clear(figure)
     assert [label.get_text() for label in ax.get_xticklabels()] == ["0", "0.1", "1"]
     assert ax.get_xlabel() == "noise of the start σ / std(H_init)"
     legend = ax.get_legend()
@@ -56,7 +58,9 @@ def test_noisy_runs_of_mixed_puzzles_are_drawn_by_outcome():
     data["exponents"][0, 1:] = np.nan
     data["solved"][0, 1:, -1] = [True, True, False, False]
     end = np.asarray(data["solved"][:, 1:, -1])
-    (ax,) = q_against_lambda1(data).axes
+    figure = q_against_lambda1(data)
+    assert_legends_are_clear(figure)
+    (ax,) = figure.axes
     mixed = mixed_outcome(end)
     drawn = mixed[:, None] & np.isfinite(data["exponents"][:, 1:, 0])
     for points, group in zip(ax.collections, (end & drawn, ~end & drawn), strict=True):

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from rrjax import plots
 from rrjax.analysis.separation import auc_interval
+from tests.tools.figures import assert_legends_are_clear
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -40,7 +41,7 @@ def test_a_figure_names_both_groups_and_can_be_laid_out(draw, num_solved, num_fa
     figure = draw(*outcomes(num_solved, num_failed))
     assert f"solved (n = {num_solved})" in legend_of(figure)
     assert f"failed (n = {num_failed})" in legend_of(figure)
-    figure.draw_without_rendering()
+    assert_legends_are_clear(figure)
 
 
 @pytest.mark.parametrize("draw", DRAWINGS)
@@ -81,6 +82,18 @@ def test_groups_differ_without_colour_in_the_spectrum():
 
 def spectrum_lines(figure):
     return [container.lines[0] for container in figure.axes[0].containers]
+
+
+def test_a_group_of_a_few_puzzles_has_no_half():
+    figure = plots.spectrum_by_outcome(*outcomes(40, 4))
+    bars = [container.lines[2][0].get_segments() for container in figure.axes[0].containers]
+    heights = [
+        [abs(ends[1, 1] - ends[0, 1]) for ends in of_group if len(ends) > 1] for of_group in bars
+    ]
+    assert len(heights[0]) == 4
+    assert not np.isfinite(heights[1]).any()
+    title = figure.axes[0].get_legend().get_title().get_text()
+    assert title == "no half is drawn of fewer than 5 puzzles"
 
 
 def test_the_spectrum_shows_medians_and_quartiles():

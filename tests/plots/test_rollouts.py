@@ -8,6 +8,7 @@ import pytest
 from rrjax.analysis.compute import accuracy_curve
 from rrjax.analysis.survival import escapes, kaplan_meier
 from rrjax.plots.rollouts import accuracy_against_compute, survival_of_failures
+from tests.tools.figures import assert_legends_are_clear
 
 UPDATES, READOUT = 21, 4
 
@@ -88,7 +89,7 @@ def test_the_survival_curve_and_who_is_at_rest_are_drawn():
 @pytest.mark.parametrize("draw", DRAWINGS)
 def test_both_axes_count_compute(draw):
     figure = draw(runs(), UPDATES, READOUT)
-    figure.draw_without_rendering()  # which sets the upper axis
+    assert_legends_are_clear(figure)  # drawn, which sets the upper axis
     ax = figure.axes[0]
     (upper,) = ax.child_axes
     assert "segments" in ax.get_xlabel()

@@ -14,6 +14,7 @@ from rrjax.plots.spectra import (
     lambda1_by_horizon,
     late_drift_histogram,
 )
+from tests.tools.figures import assert_legends_are_clear
 
 N, SEGMENTS, PER_SEGMENT = 80, 5, 3
 
@@ -93,10 +94,7 @@ def test_the_early_windows_with_their_sizes():
     assert unsolved == [int((~solved[:, s]).sum()) for s in range(SEGMENTS - 1)]
     assert later == [w.num_solved for w in early]
     assert "Intervals without 0.5: " in title_of(figure)
-    figure.draw_without_rendering()
-    for ax, top in ((above, 1.0), (below, max(unsolved))):  # the legends stand clear of the data
-        legend = ax.get_legend().get_window_extent()
-        assert legend.y0 > ax.transData.transform((0, top))[1]
+    assert_legends_are_clear(figure)
     assert "s, the last segment" in below.get_xlabel()
 
 
@@ -125,7 +123,7 @@ def test_the_horizon_from_the_first_segment_on(shift, words):
         assert line.get_xdata()[0] == PER_SEGMENT
     assert words in title_of(figure)
     assert "nats per update" in ax.get_ylabel()
-    figure.draw_without_rendering()  # which sets the upper axis
+    assert_legends_are_clear(figure)
     (upper,) = ax.child_axes
     np.testing.assert_allclose(np.array(ax.get_xlim()) / PER_SEGMENT, upper.get_xlim())
 

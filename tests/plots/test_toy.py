@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from rrjax.plots.toy import toy_message, toy_panel
+from tests.tools.figures import assert_legends_are_clear
 
 
 @pytest.mark.parametrize(
@@ -25,6 +26,7 @@ def test_the_figure_carries_the_message_and_both_groups():
     solved = np.arange(20) < 12
     times, auc, failed = [4, 8, 16], [0.8, 0.9, np.nan], [0.5, 0.2, 0.0]
     figure = toy_panel(np.linspace(-0.6, 0.6, 20), solved, 8, times, auc, failed)
+    assert_legends_are_clear(figure)
     left, right = figure.axes
     assert right.get_title(loc="left") == toy_message(times, auc, failed)
     names = [text.get_text() for text in left.get_legend().get_texts()]

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from rich.cells import cell_len
 
+from rrjax.analysis import format as words
 from rrjax.analysis.attribution import attribute, classify
 from rrjax.analysis.controls import auc_given, auc_near
+from rrjax.analysis.intervals import Interval
 from rrjax.analysis.noisy import summarize_ptrm
 from rrjax.analysis.outcome import summarize
 from rrjax.analysis.restarts import summarize_basin
@@ -20,6 +22,9 @@ from rrjax.reports import restarts as restarts_report
 from rrjax.reports import rollouts as rollouts_report
 from rrjax.reports import spectra as spectra_report
 from rrjax.reports.attribution import attribution_notes
+from rrjax.reports.terminal import print_table
+from rrjax.reports.trainings import training_table
+from rrjax.training.history import Group, OverRuns
 from tests.tools.reported import READOUT, SEGMENTS, noisy, restarts, rollouts, spectra
 
 SOLVED = [[0, 1, 1, 0], [1, 1, 1, 1], [1, 0, 1, 0], [0, 0, 0, 0]]
@@ -148,6 +153,56 @@ def test_the_table_of_a_spectrum_says_its_numbers():
         "The unit is that of λ1 and sums; late drift is the mean ‖Δz_H‖ of the last 4 segments. "
         "The record has all λi."
     ]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "shift", "message"),
+    [
+        ((30, 20), 0.0, "λ1 does not tell failed puzzles from solved ones: the AUC of −λ1 for so"),
+        ((30, 20), 9.0, "The failed puzzles are the less stable ones: the AUC of −λ1 for solved "),
+        ((30, 20), -9.0, "The failed puzzles are the more stable ones: the AUC of −λ1 for solved"),
+        ((30, 2), 9.0, "Too few puzzles were solved, or too few failed, to tell whether λ1 diff"),
+    ],
+)
+def test_a_spectrum_ends_with_what_was_seen(sizes, shift, message):
+    _, solved, drift, finite = spectra(*sizes)
+    exponents = np.arange(sum(sizes))[:, None] % 7.0 + shift * ~solved[:, None]
+    assert outcome.conclusion(summarize(exponents, solved, drift, finite)).startswith(message)
+
+
+def test_exponents_out_of_order_are_explained():
+    exponents, solved, drift, finite = spectra(30, 20, num_exponents=2)
+    exponents[:] = [-0.1, -0.2]
+    (*_, last) = outcome_tables(exponents, solved, drift, finite)[0].notes
+    assert "larger" not in last
+    exponents[:7] = [-0.2, -0.1]
+    notes = outcome_tables(exponents, solved, drift, finite)[0].notes
+    assert any(note.startswith("In 7 of 50 puzzles a later exponent") for note in notes)
+
+
+def test_numbers_have_no_stray_dots():
+    assert words.number(27.3, "#.2g") == "27"
+    assert words.number(2.0, "#.2g") == "2.0"
+    assert words.interval(Interval(27.3, 26.1, 27.4), "#.2g") == "27 (26 to 27)"
+
+
+LONG = {
+    "recipe.augmentation.objective": "multi_perturbed_ce",
+    "config.arch.forward_dtype": "float32",
+}
+
+
+def test_keys_of_trainings_keep_their_end(capsys, monkeypatch):
+    over_runs = OverRuns(Interval(0.512, 0.321, 0.700), 0.5, (0.5, 0.5))
+    group = Group(LONG, 2, 1, ("recipe.lr",), best=over_runs, final=over_runs)
+    table = training_table([group], list(LONG), "exact_accuracy")
+    for columns in ("80", "40", "0"):
+        monkeypatch.setenv("COLUMNS", columns)
+        print_table(table)
+        lines = capsys.readouterr().out.splitlines()
+        assert sum("0.512 (0.321 to 0.700)" in line for line in lines) == 2
+        assert any("objective" in line for line in lines)
+        assert max(map(cell_len, lines)) <= 80
 
 
 def test_rivals_of_lambda1_stand_beside_it():
@@ -369,10 +424,10 @@ def test_where_the_vector_lies_is_said_below_the_table():
     }
     attribution = attribute(shares, classify(inputs, labels, answers, 0))
     states, cells = attribution_notes(attribution, 16)
-    assert states.startswith("λ1's vector after segment 16 (medians of 1 puzzles): 30 % in z_H, ")
+    assert states.startswith("λ1's vector after segment 16 (one puzzle): 30 % in z_H, ")
     assert "70 % in z_L; spread over " in states
     assert "on cells whose answer had to be found, which are 40 % of the board." in states
-    assert cells.startswith("In 1 failed puzzles a wrong cell carries ")
+    assert cells.startswith("In 1 failed puzzle a wrong cell carries ")
     solved = attribute(shares, classify(inputs, labels, labels, 0))
     assert len(attribution_notes(solved, 1)) == 1
     nothing = {name: np.full_like(share, np.nan) for name, share in shares.items()}

@@ -10,7 +10,16 @@ import pytest
 
 from rrjax.cells import Arch, Config, Readout, bind, init_params, initial_state, param_shapes
 from rrjax.puzzles.batch import Batch
-from rrjax.training.act import Slots, _halts, refill, run_slots, segment_with_gradient
+from rrjax.training.act import (
+    Slots,
+    _halts,
+    refill,
+    run_slots,
+    segment_with_gradient,
+    stagger,
+)
+from rrjax.training.data import Sampler
+from rrjax.training.settings import Augmentation
 from rrjax.training.state import init_train_state
 from tests.tools import tiny_training as tiny
 from tests.tools.tiny_training import compiled_step, one_segment
@@ -148,6 +157,43 @@ def test_a_training_step_goes_on_with_running_slots_and_starts_halted_ones():
     for name in run._fields:
         found, wanted = getattr(after.slots.state, name), getattr(run, name)
         np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("trajectories", "limits"), [(1, [1, 1, 2, 2, 3, 3, 4, 4]), (2, [1] * 2 + [2] * 2 + [3] * 2)]
+)
+def test_first_puzzles_are_given_up_one_after_the_other(trajectories, limits):
+    number = len(limits)
+    config = exploring(4 if trajectories == 1 else 3, prob=0.0)
+    blank = jnp.zeros(number, int)
+    slots = Slots((), Batch(blank, blank, blank), blank, blank > 0)
+    for step in range(1, 6):
+        slots = slots._replace(steps=jnp.full(number, step), halted=jnp.zeros(number, bool))
+        halted = stagger(slots, jnp.array(step), config, trajectories).halted
+        np.testing.assert_array_equal(halted, np.array(limits) == step)
+        # a slot that has halted before is at another puzzle
+        assert not stagger(slots, jnp.array(step + 1), config, trajectories).halted.any()
+
+
+def test_staggered_slots_take_new_puzzles_in_every_step_and_count_those_that_halt():
+    """The q head is zero and stays so: nothing halts before the fourth segment."""
+    recipe = dataclasses.replace(tiny.RECIPE, lr=0.0, stagger_slots=True)
+    sampler = Sampler(tiny.sets()[0], recipe.global_batch_size, seed=1)
+    state, halted, counts, steps = init_train_state(tiny.CONFIG, recipe), [], [], []
+    for step in range(8):
+        state, metrics = compiled_step(tiny.CONFIG, recipe, state, sampler.batch(step))
+        halted.append(int(state.slots.halted.sum()))
+        counts.append(int(metrics["count"]))
+        steps.append(int(metrics["steps"]))
+    assert halted == [2] * 8
+    assert counts == [0] * 3 + [2] * 5
+    assert steps == [0] * 3 + [8] * 5
+
+
+def test_staggered_slots_need_slots_that_stream():
+    augmentation = Augmentation(rollout="masked_act")
+    with pytest.raises(ValueError, match=r"stagger_slots must stay off .*rollout .*masked_act"):
+        dataclasses.replace(tiny.RECIPE, stagger_slots=True, augmentation=augmentation)
 
 
 def test_bootstrap_target_by_hand():

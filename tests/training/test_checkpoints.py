@@ -1,5 +1,9 @@
 """Checkpoints: the same bits come back, in arrays that the same compiled step takes."""
 
+import shutil
+import warnings
+from contextlib import closing
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -80,6 +84,27 @@ def test_the_newest_state_comes_back_and_two_are_kept(state, tmp_path):
     restored, record = found
     assert record == {"losses": [30]}
     chex.assert_trees_all_equal(restored, scaled(state, 3))
+
+
+def test_a_save_that_was_cut_short_leaves_the_checkpoint_before_it(state, tmp_path):
+    """Orbax writes to a temporary folder; a copy of a run may be cut short anywhere."""
+    with closing(Checkpoints(tmp_path / "whole")) as checkpoints:
+        for step in (1, 2):
+            checkpoints.save(step, scaled(state, step), {"losses": [step]})
+    for index, lost in enumerate(("", "state")):
+        folder = shutil.copytree(tmp_path / "whole", tmp_path / str(index))
+        if lost:
+            shutil.rmtree(folder / "2" / lost)
+        else:
+            (folder / "2").rename(folder / "2.orbax-checkpoint-tmp")
+        with warnings.catch_warnings(), closing(Checkpoints(folder)) as checkpoints:
+            warnings.filterwarnings("ignore", message=".*goes on from step 1")
+            restored = checkpoints.restore(state)
+            assert restored is not None
+            assert restored[1] == {"losses": [1]}
+            assert checkpoints.last() == folder / "1"
+            checkpoints.save(2, scaled(state, 3), {"losses": [3]})
+            assert checkpoints.last() == folder / "2"
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from jax._src.array import ArrayImpl
 
-from rrjax.cells import flatten
+from rrjax.cells import Arch, Config, flatten
 from rrjax.cli import main
 from rrjax.models import load_model
 from rrjax.store import hold_folder
@@ -88,10 +88,10 @@ def lines(out: Path) -> list[dict]:
     return [{name: float(v) for name, v in row.items() if not np.isnan(v)} for row in rows]
 
 
-def last_state(out: Path, recipe: Recipe = tiny.RECIPE) -> TrainState:
+def last_state(out: Path, recipe: Recipe = tiny.RECIPE, config: Config = tiny.CONFIG) -> TrainState:
     checkpoints = Checkpoints(out / "checkpoints")
     try:
-        found = checkpoints.restore(init_train_state(tiny.CONFIG, recipe))
+        found = checkpoints.restore(init_train_state(config, recipe))
     finally:
         checkpoints.close()
     assert found is not None
@@ -238,6 +238,35 @@ def test_a_run_that_is_spread_over_several_is_the_same_run(whole, tmp_path):
         )
     assert seen == [5, 10, 15, 20, 25, 30]
     assert_same_run(tmp_path / "run", whole)
+
+
+RIVALS = Augmentation("winner_takes_all", num_trajectories=2, sigma=(0.5, 1.0))
+FAST = {
+    "optimizer": "muon",
+    "gradient_clip": 1.0,
+    "label_smoothing": 0.2,
+    "q_weight": 0.05,
+}
+FAST_ARCH = dataclasses.replace(tiny.ARCH, swiglu="normed", puzzle_emb_ndim=0, register_tokens=1)
+
+
+@pytest.mark.parametrize(
+    ("arch", "changes"),
+    [(tiny.ARCH, {}), (tiny.ARCH, {"augmentation": RIVALS}), (FAST_ARCH, FAST)],
+    ids=["clean", "rivals", "fast"],
+)
+def test_a_recipe_that_reads_the_step_goes_on_to_the_same_bits(tmp_path, arch, changes):
+    """The cuts come in the first four steps, in which slots give up their first puzzles."""
+    recipe = {"lr_warmup_steps": 2, "lr_min_ratio": 0.0, "stagger_slots": True}
+    config = dataclasses.replace(tiny.CONFIG, arch=arch)
+    task = dataclasses.replace(tiny.task(steps=6, **recipe, **changes), config=config)
+    settings = LoopSettings(log_every=1, eval_every=6, checkpoint_every=6)
+    for name, minutes in (("whole", [None]), ("cut", [1e-9] * 3 + [None])):
+        for limit in minutes:
+            train(task, settings, tmp_path / name, lambda *_: None, max_minutes=limit)
+    assert lines(tmp_path / "cut") == lines(tmp_path / "whole")
+    states = [last_state(tmp_path / name, task.recipe, task.config) for name in ("cut", "whole")]
+    chex.assert_trees_all_equal(*states)
 
 
 def test_between_rows_nothing_moves_between_host_and_device_and_states_reuse_their_memory(
@@ -423,6 +452,21 @@ def test_the_folder_of_another_run_is_refused(data, whole, capsys, more, differe
     assert (whole / "metrics.csv").read_bytes() == before
 
 
+def test_a_run_from_before_a_setting_existed_has_its_default(whole, tmp_path):
+    shutil.copytree(whole, tmp_path / "run")
+    path = tmp_path / "run" / "config.json"
+    record = json.loads(path.read_text())
+    del record["identity"]["recipe"]["floss"]
+    del record["identity"]["recipe"]["ema"]
+    del record["identity"]["config"]["arch"]["rope_theta"]
+    path.write_text(json.dumps(record))
+    train(tiny.task(), tiny.LOOP, tmp_path / "run", lambda step, means: None)
+    with pytest.raises(ValueError, match=r"its recipe\.ema is None, asked for False"):
+        train(tiny.task(ema=False), tiny.LOOP, tmp_path / "run", lambda step, means: None)
+    train(tiny.task(steps=35), tiny.LOOP, tmp_path / "run", lambda step, means: None)
+    assert json.loads(path.read_text())["identity"]["recipe"]["ema"] is True
+
+
 def test_other_groups_of_the_same_puzzles_are_another_run():
     task = tiny.task()
     groups = np.array([0, 2, *range(3, 25)], np.int32)
@@ -506,3 +550,37 @@ def test_segment_tables_end_where_the_evaluation_does(tmp_path):
         np.testing.assert_allclose(recursion[name][3::4], evaluated[~np.isnan(evaluated)])
     columns = ["l2_norm", "cosine_prev", "batch_variance"]
     assert list(latents)[2:] == [f"{z}_{name}" for z in ("z_H", "z_L") for name in columns]
+
+
+def test_a_run_starts_from_the_weights_of_a_model(data, whole, tmp_path, capsys):
+    out = tmp_path / "run"
+    more = ("--steps", "2", "--log-every", "1", "--eval-every", "2", "--checkpoint-every", "2")
+    slow = ("--lr", "0", "--puzzle-emb-lr", "0", "--no-ema")
+    assert main(command(data, out, "--start", str(whole), *more, *slow)) == 0
+    before, after = load_model(whole), load_model(out)
+    chex.assert_trees_all_equal(before.params, after.params)
+    capsys.readouterr()
+    assert main(command(data, out, *more, *slow)) == 2
+    assert "its start is" in capsys.readouterr().err
+
+
+def test_weights_that_do_not_fit_are_no_start(data, whole, tmp_path, capsys):
+    for arch, message in (
+        (("--arch.hidden-size", "64"), "L_level.layers.0.mlp.down_proj.weight: expected shape"),
+        (("--arch.swiglu", "normed"), "was trained with arch.swiglu silu"),
+    ):
+        assert main(command(data, tmp_path / "run", "--start", str(whole), *arch)) == 2
+        assert message in capsys.readouterr().err
+        assert not (tmp_path / "run").exists()
+
+
+def test_muon_is_refused_where_there_are_no_linear_layers():
+    task = tiny.task(optimizer="muon")
+    srm = Config(Arch("srm", hidden_size=8), seq_len=16, vocab_size=6)
+    with pytest.raises(ValueError, match="optimizer: muon steps along the matrices of linear"):
+        dataclasses.replace(task, config=srm)
+
+
+def test_rates_of_muon_without_muon_are_refused(data, tmp_path, capsys):
+    assert main(command(data, tmp_path / "run", "--muon-lr", "0.5")) == 2
+    assert "muon_lr must stay at 0.02 without optimizer muon; got 0.5" in capsys.readouterr().err

@@ -80,6 +80,26 @@ def test_losses_and_metrics_by_brute_force(loss_type):
     np.testing.assert_allclose(found.loss, loss, rtol=1e-5)
 
 
+@pytest.mark.parametrize("loss_type", LOSS_TYPES)
+def test_smoothed_labels_and_the_weight_of_halting_by_brute_force(loss_type):
+    readout, labels, halted, steps = example()
+    found = score(readout, labels, halted, steps, None, loss_type, 0.2, 0.05)
+    lm_loss = 0.0
+    for row in range(ROWS):
+        tokens = [i for i in range(SEQ) if labels[row, i] != IGNORE_LABEL]
+        for i in tokens:
+            of = [
+                negative_log_probability(np.asarray(readout.logits[row, i]), value, loss_type)
+                for value in range(VOCAB)
+            ]
+            lm_loss += (0.8 * of[labels[row, i]] + 0.2 * np.mean(of)) / len(tokens)
+    np.testing.assert_allclose(found.metrics["lm_loss"], lm_loss, rtol=1e-5)
+    plain = score(readout, labels, halted, steps, None, loss_type)
+    np.testing.assert_array_equal(found.metrics["q_halt_loss"], plain.metrics["q_halt_loss"])
+    expected = lm_loss + 0.05 * float(plain.metrics["q_halt_loss"])
+    np.testing.assert_allclose(found.loss, expected, rtol=1e-5)
+
+
 def test_without_a_target_q_continue_is_in_no_loss():
     found = score(*example(), None, "stablemax_cross_entropy")
     assert "q_continue_loss" not in found.metrics

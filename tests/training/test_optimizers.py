@@ -1,6 +1,7 @@
-"""AdamATan2, the schedule and SignSGD against plain loops of their formulas."""
+"""AdamATan2, Muon, the schedule and SignSGD against plain loops of their formulas."""
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,14 @@ from hypothesis import given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
 
-from rrjax.training.optimizers import adam_atan2, sign_sgd_rows, warmup_cosine
+from rrjax.training.optimizers import (
+    adam_atan2,
+    main_optimizer,
+    muon_of_matrices,
+    sign_sgd_rows,
+    warmup_cosine,
+)
+from rrjax.training.settings import Recipe
 
 B1, B2, DECAY, STEPS = 0.9, 0.95, 0.1, 50
 START = {"weight": np.linspace(-1, 1, 6).reshape(2, 3), "bias": np.array([0.5, -2.0])}
@@ -104,6 +112,67 @@ def test_schedule_follows_the_reference(warmup, total, min_ratio):
     found = jax.vmap(schedule)(jnp.arange(total))
     expected = [reference_rate(t, 0.3, warmup, total, min_ratio) for t in range(1, total + 1)]
     np.testing.assert_allclose(found, expected, rtol=2e-6, atol=1e-7)
+
+
+def orthogonal(x: np.ndarray) -> np.ndarray:
+    """Five Newton-Schulz steps with Jordan's coefficients, for a matrix with no more rows."""
+    x = x / np.linalg.norm(x)
+    for _ in range(5):
+        gram = x @ x.T
+        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
+    return x
+
+
+def muon_loop(p: np.ndarray, grads: list[np.ndarray], rate: float, decay: float) -> np.ndarray:
+    """Nesterov momentum with bias corrections, made orthogonal; p is (out, in)."""
+    m = np.zeros_like(p)
+    for t, g in enumerate(grads, start=1):
+        m = 0.95 * m + 0.05 * g
+        ahead = 0.95 * m / (1 - 0.95 ** (t + 1)) + 0.05 * g / (1 - 0.95**t)
+        u = orthogonal(ahead) if p.shape[0] <= p.shape[1] else orthogonal(ahead.T).T
+        scale = math.sqrt(max(1, p.shape[0] / p.shape[1]))
+        p = p * (1 - rate * decay) - rate * scale * u
+    return p
+
+
+@pytest.mark.parametrize("shape", [(6, 2), (2, 6), (3, 3)])
+def test_muon_is_the_plain_loop_for_matrices_out_in(shape):
+    rng = np.random.default_rng(0)
+    start, grads = rng.normal(size=shape), rng.normal(size=(3, *shape))
+    with jax.enable_x64(True):
+        optimizer = muon_of_matrices(lambda count: 0.02, 0.5)
+        params = {"w": jnp.asarray(start)}
+        state = optimizer.init(params)
+        for g in grads:
+            updates, state = optimizer.update({"w": jnp.asarray(g)}, state, params)
+            params = optax.apply_updates(params, updates)
+    expected = muon_loop(start, list(grads), 0.02, 0.5)
+    # optax rounds the coefficients to float32
+    found: Any = params
+    np.testing.assert_allclose(found["w"], expected, atol=1e-6)
+    assert np.abs(expected - start).min() > 1e-4
+
+
+def test_muon_trains_the_matrices_of_blocks_and_adamw_the_rest():
+    recipe = Recipe(optimizer="muon", lr=0.01, muon_lr=0.5, lr_warmup_steps=0, weight_decay=0.0)
+    matrix, rest = "L_level.layers.0.mlp.down_proj.weight", ("lm_head.weight", "q_head.bias")
+    params = {name: jnp.ones((2, 2)) for name in (matrix, *rest)}
+    optimizer = main_optimizer(recipe)
+    updates: Any = optimizer.update(params, optimizer.init(params), params)[0]
+    assert 0.3 < np.linalg.norm(updates[matrix], 2) < 0.7  # lr times a matrix of norm about 1
+    for name in rest:
+        np.testing.assert_allclose(updates[name], -0.01, rtol=1e-5)
+
+
+def test_a_long_gradient_is_scaled_down_to_the_limit():
+    params = {"a": jnp.zeros(2), "b": jnp.zeros(())}
+    long = {"a": jnp.array([6.0, 0.0]), "b": jnp.array(8.0)}  # of norm 10
+    for clip, scale in ((0.0, 1.0), (2.0, 0.2), (20.0, 1.0)):
+        optimizer = main_optimizer(Recipe(gradient_clip=clip))
+        _, state = optimizer.update(long, optimizer.init(params), params)
+        mean = optax.tree.get(state, "mu")
+        np.testing.assert_allclose(mean["a"], 0.1 * scale * long["a"], rtol=1e-6)
+        np.testing.assert_allclose(mean["b"], 0.1 * scale * long["b"], rtol=1e-6)
 
 
 def sign_sgd_loop(table, ids, grads, learning_rate, decay):

@@ -91,7 +91,7 @@ def loop(
 
 def run(of, config: Config, bias: float = 0.0) -> Gradients:
     weights, fixed, slots = example(config, bias)
-    return jax.jit(of, static_argnums=(2, 5))(weights, fixed, config, slots, KEY, 8)
+    return jax.jit(of, static_argnums=(2, 5))(weights, fixed, config, slots, KEY, tiny.RECIPE)
 
 
 def assert_close(found: Weights, expected: Weights):
@@ -141,7 +141,7 @@ def test_memory_does_not_grow_with_the_segments():
         arch = dataclasses.replace(CALM, halt_max_steps=segments)
         config = dataclasses.replace(TRM, arch=arch)
         step = jax.jit(rollout_gradients, static_argnums=(2, 5, 6))
-        lowered = step.lower(weights, fixed, config, slots, KEY, 8, False)
+        lowered = step.lower(weights, fixed, config, slots, KEY, tiny.RECIPE, False)
         return lowered.compile().memory_analysis().temp_size_in_bytes
 
     assert used(32) < 1.05 * used(4)
@@ -163,7 +163,7 @@ def test_copies_of_a_trajectory_give_its_gradient_and_loss(of):
         lambda leaf: jnp.repeat(leaf, 2, axis=0), (slots, weights.vectors)
     )
     twice = jax.jit(of, static_argnums=(2, 5))(
-        Weights(weights.trained, vectors), fixed, TRM, slots, KEY, 8
+        Weights(weights.trained, vectors), fixed, TRM, slots, KEY, tiny.RECIPE
     )
     once = run(of, TRM)
     summed = twice.weights.vectors.reshape(8, 2, -1).sum(1)
@@ -186,7 +186,7 @@ def refilled(augmentation: Augmentation, halted=True, step: int = 0) -> Slots:
     slots = state.slots._replace(state=nines, halted=flags)
     state = state._replace(slots=slots, step=jnp.asarray(step))
 
-    def take_slots(weights, fixed, config, slots, key, size):
+    def take_slots(weights, fixed, config, slots, key, recipe):
         raise _TakenError(slots)
 
     with pytest.MonkeyPatch.context() as patch:

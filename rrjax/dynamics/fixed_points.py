@@ -1,0 +1,249 @@
+"""Points where the segment map stands still or comes back after p segments, and their stability.
+
+Newton's method with the exact product of the Jacobian: GMRES solves (J − I) δ = z − F(z), and δ is
+halved until the residual falls. Nothing is found by waiting, so that unstable points are found as
+well as stable ones. The residual of a result is its certificate.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.sparse.linalg
+from jax.flatten_util import ravel_pytree
+from jax.scipy.sparse.linalg import gmres
+from jaxtyping import Array, Bool, Complex, Float, Int
+
+from rrjax.checks import check_count, check_number
+from rrjax.contract import Brief, Dynamics, State, run_segment
+from rrjax.dynamics.precision import exact_products
+from rrjax.frames import dimension
+
+DECREASE = 1e-4
+"""A step is taken if the residual falls by this part of what Newton's model promises (Armijo)."""
+
+SHORTEST = 2.0**-20
+"""No shorter part of a step is tried: the search has come to a minimum of the residual, or J − I is
+singular."""
+
+LOOSEST, TIGHTEST = 0.1, 1e-10
+"""Bounds of the relative residual that GMRES is asked for: Newton's own residual between them."""
+
+DENSE = 256
+"""States of no more components get all eigenvalues from the dense Jacobian."""
+
+Vector = Float[Array, " n"]
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, repr=False)
+class FixedPoint(Brief):
+    """A point of which F^p(z) = z up to a residual. A pytree.
+
+    Attributes:
+      state: z.
+      residual: () ‖F^p(z) − z‖₂ over all components, in the unit of the state; NaN where the search
+        started from a state that is not finite.
+      converged: () whether the residual is not above the tolerance.
+      iterations: () Newton's steps.
+      distance: () ‖z − z₀‖₂ from where the search began.
+    """
+
+    state: State
+    residual: Array
+    converged: Array
+    iterations: Array
+    distance: Array
+
+
+class _Search(NamedTuple):
+    z: Vector
+    error: Vector  # F^p(z) − z
+    iterations: Int[Array, ""]
+    stalled: Bool[Array, ""]
+
+
+def fixed_point(
+    dynamics: Dynamics,
+    *,
+    initial: State | None = None,
+    period: int = 1,
+    tolerance: float = 1e-9,
+    max_iterations: int = 50,
+    krylov: int = 64,
+) -> FixedPoint:
+    """Returns the fixed point of the segment map that Newton's method reaches from a state.
+
+    It need not be the nearest one, and the trajectory need not go there: compare `distance`, and
+    run the dynamics from `state`. A period p finds points of cycles of p segments, among them the
+    fixed points. Float64 is needed for residuals as small as the default tolerance.
+
+    Args:
+      dynamics: autonomous dynamics; the segment map is F.
+      initial: the state to begin with; None: that of the dynamics.
+      period: p, the number of segments after which the point comes back.
+      tolerance: the residual at which the search ends, in the unit of the state.
+      max_iterations: the largest number of Newton's steps.
+      krylov: the dimension of the Krylov space of a linear solve, which is begun anew up to four
+        times. A solve takes at most four times so many products with the Jacobian, and its memory
+        is so many states.
+
+    Returns:
+      A `FixedPoint`. Without convergence it is the state of the smallest residual on the way: at a
+      minimum of the residual that is no zero, or where J − I is singular.
+
+    Raises:
+      ValueError: the dynamics are driven, the numbers are out of range, or `initial` has other
+        shapes than the state.
+
+    References:
+      Dembo, Eisenstat and Steihaug 1982, SIAM J. Numer. Anal. 19, 400 (inexact Newton methods);
+      Saad and Schultz 1986, SIAM J. Sci. Stat. Comput. 7, 856 (GMRES).
+    """
+    check_count("max_iterations", max_iterations)
+    check_count("krylov", krylov, least=1)
+    check_number("tolerance", tolerance, least=0)
+    start, unravel = ravel_pytree(dynamics.start(initial))
+    move = _flat_map(dynamics, unravel, period)
+
+    def proceed(search: _Search) -> Bool[Array, ""]:
+        norm = jnp.linalg.norm(search.error)
+        unfinished = (norm > tolerance) & jnp.isfinite(norm) & ~search.stalled
+        return unfinished & (search.iterations < max_iterations)
+
+    with exact_products():
+        zero, no = jnp.zeros((), int), jnp.zeros((), bool)
+        search = _Search(start, move(start) - start, zero, no)
+        search = jax.lax.while_loop(proceed, partial(_step, move, krylov), search)
+    norm = jnp.linalg.norm(search.error)
+    distance = jnp.linalg.norm(search.z - start)
+    return FixedPoint(unravel(search.z), norm, norm <= tolerance, search.iterations, distance)
+
+
+def _flat_map(
+    dynamics: Dynamics, unravel: Callable[[Vector], State], period: int
+) -> Callable[[Vector], Vector]:
+    """Returns F^p on the components of a state."""
+    check_count("period", period, least=1)
+    if dynamics.drive is not None:
+        raise ValueError(
+            "dynamics must be autonomous: driven ones have another map in each segment, and no "
+            "fixed points"
+        )
+
+    def segment(_: Any, z: Vector) -> Vector:
+        return ravel_pytree(run_segment(dynamics, unravel(z)))[0]
+
+    return lambda z: jax.lax.fori_loop(0, period, segment, z) if period > 1 else segment(0, z)
+
+
+def _step(move: Callable[[Vector], Vector], krylov: int, search: _Search) -> _Search:
+    """Takes one step of Newton's method, or finds that none makes the residual smaller."""
+    z, error = search.z, search.error
+    norm = jnp.linalg.norm(error)
+
+    def shift(v: Vector) -> Vector:
+        return jax.jvp(move, (z,), (v,))[1] - v
+
+    loose = jnp.clip(norm, TIGHTEST, LOOSEST)
+    size = min(krylov, z.size)
+    delta, _ = gmres(shift, -error, tol=loose, restart=size, maxiter=4)  # pyright: ignore[reportArgumentType]
+
+    def error_at(part: Float[Array, ""]) -> Vector:
+        moved = z + part * delta
+        return move(moved) - moved
+
+    def is_worse(trial: tuple[Float[Array, ""], Vector]) -> Bool[Array, ""]:
+        part, new = trial
+        # a NaN is worse as well
+        enough = jnp.linalg.norm(new) <= (1 - DECREASE * part) * norm
+        return ~enough & (part > SHORTEST)
+
+    def halve(trial: tuple[Float[Array, ""], Vector]) -> tuple[Float[Array, ""], Vector]:
+        return trial[0] / 2, error_at(trial[0] / 2)
+
+    one = jnp.ones((), z.dtype)
+    part, new = jax.lax.while_loop(is_worse, halve, (one, error_at(one)))
+    better = jnp.linalg.norm(new) < norm
+    return _Search(
+        jnp.where(better, z + part * delta, z),
+        jnp.where(better, new, error),
+        search.iterations + 1,
+        ~better,
+    )
+
+
+class Eigenvalues(NamedTuple):
+    """The leading eigenvalues of J at a fixed point, the largest modulus first.
+
+    Attributes:
+      values: (m,) complex, per segment (per p segments for a period p). A complex pair counts as
+        two. An exponent in nats per update is ln|μ| over the number of updates.
+      num_unstable: number of eigenvalues outside of the unit circle; where all m are, at least so
+        many.
+    """
+
+    values: Complex[np.ndarray, " m"]
+    num_unstable: int
+
+
+def leading_eigenvalues(
+    dynamics: Dynamics, state: State, number: int = 8, *, period: int = 1
+) -> Eigenvalues:
+    """Returns the eigenvalues of largest modulus of the Jacobian of F^p at a state.
+
+    Small states get them from the dense Jacobian, larger ones by Arnoldi's iteration (ARPACK) with
+    exact products. They tell about stability at a fixed point only. Runs on the host: not under
+    `jit` or `vmap`.
+
+    Args:
+      dynamics: autonomous dynamics.
+      state: the point, usually the state of a `FixedPoint`.
+      number: m; no more than the state has components.
+      period: p.
+
+    Raises:
+      ValueError: the dynamics are driven, a number is out of range, or the Jacobian is not finite.
+      scipy.sparse.linalg.ArpackNoConvergence: Arnoldi's iteration did not converge.
+
+    References:
+      Lehoucq, Sorensen and Yang 1998, "ARPACK Users' Guide".
+    """
+    check_count("number", number, least=1, most=dimension(state))
+    z, unravel = ravel_pytree(dynamics.start(state))
+    move = _flat_map(dynamics, unravel, period)
+    with exact_products():
+        if z.size <= DENSE or number > z.size - 2:  # which ARPACK cannot do
+            matrix = np.asarray(jax.jit(jax.jacfwd(move))(z))
+            _check_finite(matrix)
+            values = np.linalg.eigvals(matrix)
+        else:
+            values = _arnoldi(move, z, number)
+    values = values[np.argsort(-np.abs(values), kind="stable")][:number].astype(np.complex128)
+    return Eigenvalues(values, int(np.sum(np.abs(values) > 1)))
+
+
+def _arnoldi(move: Callable[[Vector], Vector], z: Vector, number: int) -> Complex[np.ndarray, " m"]:
+    product = jax.jit(lambda v: jax.jvp(move, (z,), (v,))[1])
+
+    def apply(v: np.ndarray) -> np.ndarray:
+        image = np.asarray(product(jnp.asarray(v.ravel(), z.dtype)))
+        _check_finite(image)
+        return image
+
+    size = z.size
+    operator = scipy.sparse.linalg.LinearOperator((size, size), matvec=apply, dtype=z.dtype)  # pyright: ignore[reportCallIssue]
+    start = np.random.default_rng(0).normal(size=size)  # ARPACK's own start is another each time
+    values: Any = scipy.sparse.linalg.eigs(
+        operator, number, which="LM", v0=start, return_eigenvectors=False
+    )
+    return values
+
+
+def _check_finite(image: np.ndarray) -> None:
+    if not np.isfinite(image).all():
+        raise ValueError("the Jacobian at this state is not finite, and has no eigenvalues")
