@@ -345,11 +345,11 @@ def test_what_cannot_work_is_refused_before_anything_is_computed():
         raise ValueError("puzzles of another size")
 
     with pytest.raises(ValueError, match="puzzles of another size"):
-        ChunkProgram(wrong, jnp.float32(2), jnp.asarray).check(2)
+        ChunkProgram(wrong, jnp.float32(2), jnp.asarray).result_size(2)
     with pytest.raises(jax.errors.TracerArrayConversionError):
         np.asarray(calls[0])  # traced, without numbers
     assert len(calls) == 1
-    ChunkProgram(double, jnp.float32(2), jnp.asarray).check(2)
+    ChunkProgram(double, jnp.float32(2), jnp.asarray).result_size(2)
 
 
 def test_a_command_that_cannot_work_writes_nothing(job, tmp_path, capsys):
