@@ -1,25 +1,41 @@
 """`rrjax sudoku`: a data set of Sudokus in the official folder format."""
 
+import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
+import numpy as np
 import tyro
 
+from rrjax.checks import check_count
 from rrjax.commands.parsing import parse_command_line
 from rrjax.jobs.progress import progress
+from rrjax.jobs.sweep import Sweep
+from rrjax.jobs.workers import num_cores, run_with_workers
 from rrjax.puzzles import PuzzleSet, build_sudokus
 from rrjax.puzzles.folders import write_folder
-from rrjax.puzzles.sudoku_build import sudoku_sets
+from rrjax.puzzles.sudoku import Puzzles
+from rrjax.puzzles.sudoku_build import Make, sudoku_sets
 from rrjax.puzzles.sudoku_list import Unsuitable, choose_from_list
+from rrjax.puzzles.sudoku_mix import SudokuRequest, generate_mixed
 from rrjax.puzzles.text_files import read_sudokus
-from rrjax.store import check_new_folder
+from rrjax.store import check_new_folder, claim_folder, hold_folder, version
+
+_AT_ONCE = {4: 256, 6: 256, 9: 128, 16: 4}
+"""Puzzles of a size that a process makes before it stores them and reports, in seconds mostly."""
 
 
 @dataclass(frozen=True)
 class Options:
     """Make a data set of Sudokus: of new ones with one solution, of a list, or of CSV files.
+
+    New puzzles are stored in OUT.pieces as they are made. If the command is cut off, the same
+    command goes on from there to the same bytes.
 
     Attributes:
       out: folder to write; it must be new or empty.
@@ -30,8 +46,14 @@ class Options:
         of a list. No board of a test puzzle is that of a training puzzle, unless they come from a
         CSV.
       clues: fewest and most clues. By default no clue can be removed from a puzzle.
+      min_guesses: least number of values that the solver must try where singles decide nothing, at
+        most 200. No clue can be removed from such a puzzle. The time for a puzzle grows with it:
+        100 takes some thirty times as long as 30.
+      mix: kinds of puzzles with their shares, such as minimal=2 clues:24-40=1 guesses:30=1; or
+        hard, a mixture to train on, or graded, that of the hard test set.
       num_aug: random symmetric copies of each training puzzle, in one group with it.
       seed: the same seed gives the same bytes.
+      workers: number of processes; the default is one for each core. They change no byte.
       list: file with one puzzle a line, or one CSV, whose puzzles are taken instead. A dot or 0 is
         a blank; comments, and columns after the puzzle, are not read. If it has more puzzles than
         are wanted, a random choice is taken. Each is solved, and repeated boards are left out.
@@ -49,8 +71,11 @@ class Options:
     num_train: int | None = None
     num_test: int | None = None
     clues: tuple[int, int] | None = None
+    min_guesses: int = 0
+    mix: tuple[str, ...] = ()
     num_aug: int = 0
     seed: int = 0
+    workers: int | None = None
     list: Path | None = None
     unsuitable: Unsuitable = "refuse"
     csv: Path | None = None
@@ -61,19 +86,56 @@ def main(arguments: list[str]) -> None:
     """Makes both sets and writes them."""
     options = parse_command_line(Options, arguments, "rrjax sudoku")
     check_new_folder(options.out)
+    check_count("workers", options.workers, least=1)
     if options.list is not None:
         train, test = _sets_of_list(options.list, options)
+        write_folder(options.out, {"train": train, "test": test})
     elif options.unsuitable != "refuse":
         raise ValueError("--unsuitable concerns the puzzles of a list; give --list FILE as well")
     else:
         settings = asdict(options)
-        for name in ("out", "list", "unsuitable"):
+        for name in ("out", "list", "unsuitable", "workers"):
             del settings[name]
-        train, test = sudoku_sets(**settings)
-    write_folder(options.out, {"train": train, "test": test})
+        pieces = _pieces(options.out, settings, options.workers or num_cores())
+        with pieces if options.csv is None else nullcontext(generate_mixed) as make:
+            train, test = sudoku_sets(**settings, make=make)
+            write_folder(options.out, {"train": train, "test": test})
     copies = f" ({len(train)} examples)" if options.num_aug else ""
     number = train.metadata.total_groups
     print(f"{options.out}: {number} training{copies} and {len(test)} test puzzles")
+
+
+@contextmanager
+def _pieces(out: Path, settings: dict[str, Any], workers: int) -> Iterator[Make]:
+    """Yields what makes puzzles on all workers, by pieces that stay until the data set stands.
+
+    They go where a request turns out to be impossible.
+    """
+    folder = out.with_name(f"{out.name}.pieces")
+    claim_folder(folder, "request.json", settings, {"rrjax": version()})
+
+    def make(request: SudokuRequest, indices: np.ndarray) -> Puzzles:
+        first, number = int(indices[0]), len(indices)
+        piece = partial(_piece, request, first)
+        size, identity = _AT_ONCE[request.size], {"first": first, **request._asdict()}
+        sweep = Sweep(folder / f"from_{first}", number, size, identity)
+        with progress("sudokus", number) as bar:
+            arrays = run_with_workers(sweep, piece, bar.report, workers)
+        return Puzzles(*(arrays[name].astype(np.int32) for name in Puzzles._fields))
+
+    with hold_folder(folder, "filled"):
+        try:
+            yield make
+        except ValueError:
+            shutil.rmtree(folder)
+            raise
+    shutil.rmtree(folder)
+
+
+def _piece(request: SudokuRequest, first: int, indices: np.ndarray) -> dict[str, np.ndarray]:
+    """Returns the puzzles of some indices, counted from `first`."""
+    puzzles = generate_mixed(request, first + indices)._asdict()
+    return {name: boards.astype(np.uint8) for name, boards in puzzles.items()}
 
 
 def _sets_of_list(path: Path, options: Options) -> tuple[PuzzleSet, PuzzleSet]:

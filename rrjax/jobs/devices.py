@@ -4,13 +4,14 @@ Each device runs the program of one whole chunk, compiled once for all of them: 
 do not depend on how many devices there are, and no data pass between them.
 """
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from rrjax.jobs.workers import num_cores
 
 AXIS = "chunks"
 
@@ -121,16 +122,10 @@ def use_cpu_devices(number: int | None = None) -> None:
     if number is None and jax.config.jax_num_cpu_devices > 0:  # pyright: ignore[reportAttributeAccessIssue]
         return
     try:
-        jax.config.update("jax_num_cpu_devices", number or _num_cores())
+        jax.config.update("jax_num_cpu_devices", number or num_cores())
     except RuntimeError as error:
         if number not in (None, jax.local_device_count()):
             raise ValueError(
                 f"cpu_devices {number} must be set before JAX has started; it has "
                 f"{jax.local_device_count()} devices"
             ) from error
-
-
-def _num_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

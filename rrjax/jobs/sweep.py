@@ -128,7 +128,9 @@ class Unfinished(Exception):
 def claim(sweep: Sweep) -> None:
     """Makes a folder that of a sweep, or refuses it as `run` does; nothing is computed yet."""
     if sweep.folder is not None:
-        claim_folder(sweep.folder, IDENTITY, sweep.full_identity, {"made_by": describe_run()})
+        is_new = not (sweep.folder / IDENTITY).exists()  # else nobody would read the record
+        record = {"made_by": describe_run()} if is_new else {}
+        claim_folder(sweep.folder, IDENTITY, sweep.full_identity, record)
         (sweep.folder / "chunks").mkdir(exist_ok=True)
 
 

@@ -9,13 +9,15 @@ from rrjax.puzzles.folders import read_folder
 from rrjax.puzzles.maze import CHARSET, Mazes
 from rrjax.puzzles.maze_build import build_mazes
 from rrjax.puzzles.sudoku_build import build_sudokus
+from rrjax.puzzles.test_sets import FILES
 
 
 def read(path: str | Path, split: str = "test", max_puzzles: int | None = None) -> PuzzleSet:
     """Returns the puzzles of a data-set folder, a CSV of Sudokus or mazes, or a list of Sudokus.
 
     Args:
-        path: Folder or file.
+        path: Folder, file, or the name of a test set that comes with rrjax: `hard-sudoku9`, 1,024
+            minimal puzzles from easy to hard.
         split: "train" or "test", for a folder.
         max_puzzles: Number of puzzles after which to stop; None for all.
 
@@ -27,9 +29,11 @@ def read(path: str | Path, split: str = "test", max_puzzles: int | None = None) 
     Raises:
         ValueError: There is nothing there, or it is in none of these formats.
     """
-    path = Path(path)
+    name, path = str(path), Path(path)
     if path.is_dir():
         return read_folder(path, split)[:max_puzzles]
+    if name in FILES and not path.exists():
+        path = FILES[name]
     _, line = first_line(path)
     if is_header(line) and _holds_mazes(path):
         listing = text_files.read_mazes(path, max_puzzles)

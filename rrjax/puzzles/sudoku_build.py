@@ -1,5 +1,6 @@
 """Sets of Sudokus: generated, or chosen from Sudoku-Extreme's CSV, with symmetric copies."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -8,13 +9,18 @@ import numpy as np
 from rrjax.checks import check_count, check_seed
 from rrjax.puzzles.dataset import PuzzleSet, set_of_groups
 from rrjax.puzzles.sudoku import Puzzles, board_size, is_solved, respects_givens
-from rrjax.puzzles.sudoku_generate import distinct, generate_sudokus
+from rrjax.puzzles.sudoku_generate import Kind, distinct, is_among
+from rrjax.puzzles.sudoku_mix import SudokuRequest, check_request, generate_mixed, parse_mix
 from rrjax.puzzles.sudoku_symmetry import apply_to_tokens, random_symmetries
+from rrjax.puzzles.test_sets import hard_boards
 from rrjax.puzzles.text_files import choose_from_folder, fill_solutions, read_csv
 
 NUM_TRAIN, NUM_TEST = 1000, 512
 NUM_SMALL_TRAIN, NUM_SMALL_TEST = 200, 64  # of 4x4, of which not many more differ
 _MAX_ROUNDS = 10
+
+Make = Callable[[SudokuRequest, np.ndarray], Puzzles]
+"""Makes the puzzles of some indices, as `generate_mixed` does."""
 
 
 def build_sudokus(
@@ -64,11 +70,15 @@ def sudoku_sets(
     seed: int = 0,
     csv: Path | None = None,
     min_rating: int | None = None,
+    min_guesses: int = 0,
+    mix: tuple[str, ...] = (),
+    make: Make = generate_mixed,
 ) -> tuple[PuzzleSet, PuzzleSet]:
     """Returns a training set of Sudokus with its copies, and a test set.
 
     The arguments are the options that `rrjax sudoku --help` explains. No generated test puzzle is
-    a training puzzle up to names of digits.
+    a training puzzle up to names of digits, and no generated training puzzle is one of the hard
+    test set. `make` makes the generated puzzles, first all that will nearly always do.
 
     Raises:
         ValueError: Numbers out of range, options that contradict each other, puzzles that cannot
@@ -79,18 +89,27 @@ def sudoku_sets(
     if csv is None and min_rating is not None:
         raise ValueError(
             f"min_rating: expected the rating of a CSV's puzzles, found {min_rating} without a "
-            "csv; clues says how hard generated puzzles are"
+            "csv; clues, min_guesses and mix say how hard generated puzzles are"
         )
-    if csv is not None and clues is not None:
-        raise ValueError(
-            f"clues: expected none with a csv, whose puzzles have theirs, found {clues}; "
-            "min_rating chooses among them"
-        )
+    wishes = {"clues": clues, "min_guesses": min_guesses, "mix": mix}
+    given = [name for name, value in wishes.items() if value]
+    if len(given) > (csv is None):
+        reason = "with a csv, whose puzzles are as they are (min_rating chooses among them)"
+        reason = reason if csv is not None else f"with {given[0]}"
+        raise ValueError(f"{given[-1]}: expected none {reason}, found {wishes[given[-1]]}")
     if csv is None:
         usual = (NUM_SMALL_TRAIN, NUM_SMALL_TEST) if size == 4 else (NUM_TRAIN, NUM_TEST)
-        train = generate_sudokus(size, usual[0] if num_train is None else num_train, seed, clues)
-        wanted = usual[1] if num_test is None else num_test
-        test = _new_puzzles(size, wanted, seed, clues, train)
+        check_count("num_train", num_train)
+        check_count("num_test", num_test)
+        kinds, shares = parse_mix(mix) if mix else ((Kind(clues, min_guesses),), (1,))
+        request = SudokuRequest(size, seed, kinds, shares)
+        check_request(request)
+        train, test = _new_puzzles(
+            request,
+            usual[0] if num_train is None else num_train,
+            usual[1] if num_test is None else num_test,
+            make,
+        )
     else:
         read = partial(read_csv, min_rating=min_rating)
         listings = choose_from_folder(csv, read, num_train, num_test, seed)
@@ -111,23 +130,40 @@ def _augmented(tokens: np.ndarray, num_aug: int, seed: int) -> np.ndarray:
 
 
 def _new_puzzles(
-    size: int, wanted: int, seed: int, clues: tuple[int, int] | None, train: Puzzles
-) -> Puzzles:
-    """Generates puzzles that repeat neither each other nor the training puzzles.
+    request: SudokuRequest, num_train: int, num_test: int, make: Make
+) -> tuple[Puzzles, Puzzles]:
+    """Makes training and test puzzles; the test puzzles are numbered after the training puzzles.
 
-    They are numbered after the training puzzles; repeats are made anew a few times.
+    Training puzzles of the hard test set, and test puzzles that repeat each other or a training
+    puzzle, are made anew with further numbers, a few times.
     """
-    fresh, first = Puzzles(train.boards[:0], train.solutions[:0]), len(train.boards)
+    if not num_train or not num_test:
+        raise ValueError(
+            f"expected at least one training and one test puzzle, found {num_train} and {num_test}"
+        )
+    puzzles = make(request, np.arange(num_train + num_test))
+    train, test = _part(puzzles, np.s_[:num_train]), _part(puzzles, np.s_[num_train:])
+    first = num_train + num_test
+    held_out = hard_boards() if request.size == 9 else train.boards[:0]
     for _ in range(_MAX_ROUNDS):
-        missing = wanted - len(fresh.boards)
-        puzzles = generate_sudokus(size, missing, seed, clues, first=first)
-        first += missing
-        joined = Puzzles(*map(np.concatenate, zip(fresh, puzzles, strict=True)))
-        keep = distinct(joined.boards, train.boards)
-        fresh = Puzzles(joined.boards[keep], joined.solutions[keep])
-        if len(fresh.boards) == wanted:
-            return fresh
+        train = _part(train, ~is_among(train.boards, held_out))
+        test = _part(test, distinct(test.boards, train.boards))
+        missing = num_train - len(train.boards), num_test - len(test.boards)
+        if not any(missing):
+            return train, test
+        puzzles = make(request, np.arange(first, first + sum(missing)))
+        first += sum(missing)
+        train = _joined(train, _part(puzzles, np.s_[: missing[0]]))
+        test = _joined(test, _part(puzzles, np.s_[missing[0] :]))
     raise ValueError(
-        f"could not make {wanted} test puzzles that differ from the {len(train.boards)} training "
+        f"could not make {num_test} test puzzles that differ from the {num_train} training "
         "puzzles; ask for fewer, or for a larger board"
     )
+
+
+def _part(puzzles: Puzzles, chosen: np.ndarray | slice) -> Puzzles:
+    return Puzzles(puzzles.boards[chosen], puzzles.solutions[chosen])
+
+
+def _joined(*parts: Puzzles) -> Puzzles:
+    return Puzzles(*map(np.concatenate, zip(*parts, strict=True)))

@@ -5,10 +5,13 @@ solution appears. Puzzle i of a seed depends on (seed, i) and the request alone,
 made or in how many pieces.
 """
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
 
 from rrjax.checks import check_count, check_seed
-from rrjax.puzzles import sudoku_solver as solver
+from rrjax.puzzles import sudoku_batch as batch
 from rrjax.puzzles.sudoku import Puzzles, board_size, geometry
 
 # Fewest clues with one solution, known by exhaustive search. At 16x16 the least is unknown, but two
@@ -17,10 +20,32 @@ FEWEST_CLUES = {4: 4, 6: 8, 9: 17, 16: 15}
 # Grids dug for one puzzle: reaches what one random grid in a hundred allows. At 16x16 a grid takes
 # seconds to dig out.
 MAX_TRIES = {4: 200, 6: 200, 9: 200, 16: 20}
-MAX_CLIMB = 1000  # steps of the hill climb for one puzzle
+# Steps of the hill climb from one grid, and grids for one puzzle.
+MAX_CLIMB = 1000
+MAX_CLIMBS = 20
+# Guesses beyond which a climb takes minutes for one puzzle, or never arrives; at 4x4 singles decide
+# everything, and at 16x16 a step takes seconds.
+MOST_GUESSES = {4: 0, 6: 10, 9: 200, 16: 0}
 # A full 16x16 grid or the proof of a second solution may take the search for ever. Past this many
 # guesses a fill starts anew and a dig keeps its clue.
 MAX_GUESSES = 300
+_AT_ONCE = 1024  # puzzles that are made together, for speed
+_AHEAD = 32  # clues of a puzzle that are tried together; few of them can go
+_AHEAD_OF_GRID = 4  # the same for a full grid, of which most can go
+
+Rngs = Sequence[np.random.Generator]
+
+
+class Kind(NamedTuple):
+    """What a generated puzzle must be; minimal where nothing is said.
+
+    Attributes:
+        clues: Fewest and most clues.
+        min_guesses: Guesses that the solver needs at least.
+    """
+
+    clues: tuple[int, int] | None = None
+    min_guesses: int = 0
 
 
 def generate_sudokus(
@@ -52,56 +77,99 @@ def generate_sudokus(
         ValueError: Wrong arguments, or a request that random digging or the climb did not meet
             within a fixed number of tries.
     """
-    geometry(size)
     check_count("number", number)
-    check_seed("seed", seed)
-    check_count("min_guesses", min_guesses)
     check_count("first", first)
+    return generate_at(range(first, first + number), size, seed, Kind(clues, min_guesses))
+
+
+def generate_at(indices: Sequence[int], size: int, seed: int, kind: Kind) -> Puzzles:
+    """Returns the puzzles of some indices; the arguments are those of `generate_sudokus`."""
+    check_kind(size, kind)
+    check_seed("seed", seed)
+    boards = np.zeros((len(indices), 2, size * size), np.int32)
+    for start in range(0, len(indices), _AT_ONCE):
+        chosen = indices[start : start + _AT_ONCE]
+        rngs = [np.random.default_rng((seed, index)) for index in chosen]
+        if kind.min_guesses:
+            made = _climb(size, rngs, kind.min_guesses)
+        else:
+            made = _dug(size, rngs, kind.clues)
+        boards[start : start + _AT_ONCE] = np.stack(made, axis=1)
+    return Puzzles(boards[:, 0], boards[:, 1])
+
+
+def check_kind(size: int, kind: Kind) -> None:
+    """Refuses a kind of puzzles that no board of the size can be."""
+    geometry(size)
+    clues, min_guesses = kind
     if clues and not FEWEST_CLUES[size] <= clues[0] <= clues[1] <= size * size:
         raise ValueError(
             f"clues: expected {FEWEST_CLUES[size]} <= fewest <= most <= {size * size} "
             f"(a {size}x{size} puzzle with fewer has several solutions), found {clues}"
         )
-    if min_guesses and (clues is not None or size > 9):
-        raise ValueError("min_guesses: expected 0 with clues, and at 16x16 (too slow to climb)")
-    pairs = [
-        _one_puzzle(size, np.random.default_rng((seed, index)), clues, min_guesses)
-        for index in range(first, first + number)
-    ]
-    boards = np.array(pairs, dtype=np.int32).reshape(number, 2, size * size)
-    return Puzzles(boards[:, 0], boards[:, 1])
+    check_count("min_guesses", min_guesses)
+    if min_guesses and clues is not None:
+        raise ValueError(f"min_guesses: expected 0 with clues, found {min_guesses}")
+    if min_guesses > MOST_GUESSES[size]:
+        raise ValueError(
+            f"min_guesses: expected at most {MOST_GUESSES[size]} at {size}x{size}, where the climb "
+            f"to more takes too long, found {min_guesses}"
+        )
 
 
-def full_grid(size: int, rng: np.random.Generator) -> list[int]:
-    """Returns a random solved board as n * n digits; any grid can come, not uniformly."""
-    masks = solver.tables(size)
-    while True:
-        first_row = (1 + rng.permutation(size)).tolist()
-        state = solver.start(masks, first_row + [0] * (size * (size - 1)))
-        solutions = solver.search(masks, state, 1, MAX_GUESSES, rng.shuffle).states
-        if solutions:
-            return solver.to_board(size, solutions[0]).tolist()
+def full_grids(size: int, rngs: Rngs) -> np.ndarray:
+    """Returns random solved boards (number, n * n); any grid can come, not uniformly."""
+    grids = np.zeros((len(rngs), size * size), np.int32)
+    waiting = np.arange(len(rngs))
+    while waiting.size:
+        own = [rngs[i] for i in waiting.tolist()]
+        boards = np.zeros((len(own), size * size), np.int32)
+        boards[:, :size] = [1 + rng.permutation(size) for rng in own]
+        outcome = batch.search(batch.as_cells(boards), 1, MAX_GUESSES, own)
+        grids[waiting] = outcome.solutions[:, 0]
+        waiting = waiting[outcome.counts == 0]
+    return grids
 
 
 def dig(
-    size: int, board: list[int], solution: list[int], order: list[int], target: int = 0
-) -> list[int]:
-    """Removes the clues of a puzzle in the given order while its solution stays the only one.
+    boards: np.ndarray, solutions: np.ndarray, rngs: Rngs, targets: np.ndarray, ahead: int
+) -> np.ndarray:
+    """Removes clues of puzzles in random orders while their solutions stay the only ones.
 
-    It stops at `target` clues; where the order runs out first, more of them stay.
+    Args:
+        boards: (number, n * n) puzzles with one solution.
+        solutions: (number, n * n).
+        rngs: Draw the orders.
+        targets: (number,) clues at which a puzzle is left; where the order runs out first, more of
+            them stay.
+        ahead: Clues of a puzzle that are tried together. Only speed depends on it: a clue that must
+            stay now must stay when others are gone.
     """
-    board = list(board)
-    left = sum(value > 0 for value in board)
-    for cell in order:
-        if left <= target:
-            break
-        if board[cell]:
-            board[cell] = 0
-            if _has_other_solution(size, board, cell, solution[cell]):
-                board[cell] = solution[cell]
+    boards, num_cells = boards.copy(), boards.shape[1]
+    budget = MAX_GUESSES if board_size(boards) > 9 else None
+    orders = (rng.permutation(num_cells) for rng in rngs)
+    waiting = [order[board[order] > 0] for order, board in zip(orders, boards, strict=True)]
+    while True:
+        left = (boards > 0).sum(axis=1) > targets
+        live = [i for i, cells in enumerate(waiting) if left[i] and cells.size]
+        if not live:
+            return boards
+        tried = [waiting[i][:ahead] for i in live]
+        owners, places = np.repeat(live, [len(cells) for cells in tried]), np.concatenate(tried)
+        trials = boards[owners]
+        trials[np.arange(len(places)), places] = 0
+        has_other, may_have = batch.find_other(trials, places, solutions[owners, places], budget)
+        ends = np.cumsum([len(cells) for cells in tried])[:-1]
+        verdicts = np.split(np.stack([has_other, may_have]), ends, axis=1)
+        for i, cells, (must_stay, may_stay) in zip(live, tried, verdicts, strict=True):
+            is_open = ~must_stay
+            if may_stay.all():
+                is_open[:] = False
             else:
-                left -= 1
-    return board
+                place = may_stay.argmin()
+                boards[i, cells[place]] = 0
+                is_open[: place + 1] = False
+            waiting[i] = np.concatenate([cells[is_open], waiting[i][ahead:]])
 
 
 def relabel(boards: np.ndarray) -> np.ndarray:
@@ -138,61 +206,76 @@ def distinct(boards: np.ndarray, others: np.ndarray) -> np.ndarray:
     return np.array(is_new, dtype=bool)
 
 
-def _one_puzzle(
-    size: int, rng: np.random.Generator, clues: tuple[int, int] | None, min_guesses: int
-) -> tuple[list[int], list[int]]:
-    if min_guesses:
-        return _climb(size, rng, min_guesses)
-    target = int(rng.integers(clues[0], clues[1] + 1)) if clues else 0
+def is_among(boards: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Marks (N,) the boards (N, n * n) that are one of the others up to names of digits."""
+    known = {board.tobytes() for board in relabel(others)}
+    return np.array([board.tobytes() in known for board in relabel(boards)], dtype=bool)
+
+
+def _dug(size: int, rngs: Rngs, clues: tuple[int, int] | None) -> tuple[np.ndarray, np.ndarray]:
+    """Returns puzzles and solutions: grids that are dug out until each has its number of clues."""
+    targets = np.array([rng.integers(clues[0], clues[1] + 1) if clues else 0 for rng in rngs])
+    boards, solutions = np.zeros((2, len(rngs), size * size), np.int32)
+    waiting = np.arange(len(rngs))
     for _ in range(MAX_TRIES[size]):
-        solution = full_grid(size, rng)
-        board = dig(size, solution, solution, rng.permutation(size * size).tolist(), target)
-        if clues is None or sum(value > 0 for value in board) == target:
-            return board, solution
+        own = [rngs[i] for i in waiting.tolist()]
+        grids = full_grids(size, own)
+        boards[waiting] = dig(grids, grids, own, targets[waiting], _AHEAD_OF_GRID)
+        solutions[waiting] = grids
+        if clues:
+            waiting = waiting[(boards[waiting] > 0).sum(axis=1) != targets[waiting]]
+        if not clues or not waiting.size:
+            return boards, solutions
     raise ValueError(
-        f"clues: no {size}x{size} puzzle with {target} clues in {MAX_TRIES[size]} random grids; "
-        "ask for more clues"
+        f"clues: no {size}x{size} puzzle with {targets[waiting[0]]} clues in {MAX_TRIES[size]} "
+        "random grids; ask for more clues"
     )
 
 
-def _climb(size: int, rng: np.random.Generator, min_guesses: int) -> tuple[list[int], list[int]]:
-    """Drops two clues, adds clues until unique, minimises; keeps what needs no fewer guesses."""
-    solution = full_grid(size, rng)
-    board = dig(size, solution, solution, rng.permutation(size * size).tolist())
-    guesses = solver.solve_sudoku(board).guesses
-    for _ in range(MAX_CLIMB):
-        if guesses >= min_guesses:
-            return board, solution
-        trial, trial_solution = _vary(size, rng, board)
-        trial_guesses = solver.solve_sudoku(trial).guesses
-        if trial_guesses >= guesses:
-            board, solution, guesses = trial, trial_solution, trial_guesses
-    raise ValueError(
-        f"min_guesses: {MAX_CLIMB} steps of the climb reached {guesses} guesses at {size}x{size}, "
-        f"wanted {min_guesses}; ask for fewer"
-    )
+def _climb(size: int, rngs: Rngs, min_guesses: int) -> tuple[np.ndarray, np.ndarray]:
+    """Drops two clues, adds clues until unique, minimises; keeps what needs no fewer guesses.
+
+    A climb that does not arrive begins anew from another grid.
+    """
+    boards, solutions = _dug(size, rngs, None)
+    guesses, steps = batch.count_guesses(boards), np.zeros(len(boards), int)
+    while (low := np.flatnonzero(guesses < min_guesses)).size:
+        trials, trial_solutions = _vary(boards[low], [rngs[i] for i in low.tolist()])
+        trial_guesses = batch.count_guesses(trials)
+        is_kept = trial_guesses >= guesses[low]
+        kept = low[is_kept]
+        boards[kept], solutions[kept] = trials[is_kept], trial_solutions[is_kept]
+        guesses[kept] = trial_guesses[is_kept]
+        steps[low] += 1
+        stuck = low[(steps[low] % MAX_CLIMB == 0) & (guesses[low] < min_guesses)]
+        if not stuck.size:
+            continue
+        if steps.max() == MAX_CLIMB * MAX_CLIMBS:
+            raise ValueError(
+                f"min_guesses: {MAX_CLIMBS} climbs of {MAX_CLIMB} steps did not reach "
+                f"{min_guesses} guesses at {size}x{size}; ask for fewer"
+            )
+        boards[stuck], solutions[stuck] = _dug(size, [rngs[i] for i in stuck.tolist()], None)
+        guesses[stuck] = batch.count_guesses(boards[stuck])
+    return boards, solutions
 
 
-def _vary(size: int, rng: np.random.Generator, board: list[int]) -> tuple[list[int], list[int]]:
-    """Returns a minimal puzzle and its solution: two clues go, then clues come until it is one."""
-    masks = solver.tables(size)
-    board = list(board)
-    given = [cell for cell, value in enumerate(board) if value]
-    for cell in rng.choice(given, size=2, replace=False).tolist():
-        board[cell] = 0
-    while True:
-        states = solver.search(masks, solver.start(masks, board), 2, None, rng.shuffle).states
-        solution, *others = (solver.to_board(size, state).tolist() for state in states)
-        if not others:
-            return dig(size, board, solution, rng.permutation(size * size).tolist()), solution
-        cell = int(rng.choice([i for i in range(size * size) if solution[i] != others[0][i]]))
-        board[cell] = solution[cell]
-
-
-def _has_other_solution(size: int, board: list[int], cell: int, digit: int) -> bool:
-    """Says whether the board has, or may have, a solution without this digit in the cell."""
-    masks = solver.tables(size)
-    state = solver.start(masks, board)
-    state.candidates[digit - 1] &= ~(1 << cell)
-    outcome = solver.search(masks, state, 1, MAX_GUESSES if size > 9 else None)
-    return bool(outcome.states) or not outcome.complete
+def _vary(boards: np.ndarray, rngs: Rngs) -> tuple[np.ndarray, np.ndarray]:
+    """Returns minimal puzzles and solutions: two clues go, then clues come until there is one."""
+    boards, solutions = boards.copy(), np.zeros_like(boards)
+    for board, rng in zip(boards, rngs, strict=True):
+        board[rng.choice(np.flatnonzero(board), size=2, replace=False)] = 0
+    waiting = np.arange(len(boards))
+    while waiting.size:
+        own = [rngs[i] for i in waiting.tolist()]
+        outcome = batch.search(batch.as_cells(boards[waiting]), 2, None, own)
+        solutions[waiting] = outcome.solutions[:, 0]
+        several = outcome.counts > 1
+        for i, (solution, other) in zip(
+            waiting[several].tolist(), outcome.solutions[several], strict=True
+        ):
+            cell = rngs[i].choice(np.flatnonzero(solution != other))
+            boards[i, cell] = solution[cell]
+        waiting = waiting[several]
+    no_target = np.zeros(len(boards), int)
+    return dig(boards, solutions, rngs, no_target, _AHEAD), solutions

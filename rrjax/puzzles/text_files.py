@@ -8,12 +8,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rrjax.puzzles import sudoku_batch as batch
 from rrjax.puzzles.csv_tables import BOARD, csv_rows, first_line, is_header, numbered_lines
 from rrjax.puzzles.maze import Mazes, check_mazes, parse_maze
 from rrjax.puzzles.sudoku import Puzzles, compact_board, is_solved, parse_board, respects_givens
 from rrjax.puzzles.sudoku_solver import solve_sudoku
 
 _BOARDS_AT_ONCE = 2**16
+_SOLVED_AT_ONCE = 1024
+_PATIENCE = 2000  # guesses after which a board is solved alone, by a search that also proves
 
 
 class Listing(NamedTuple):
@@ -179,14 +182,18 @@ def fill_unique_solutions(listing: Listing) -> Puzzles:
     Raises:
         ValueError: A puzzle has no solution.
     """
-    solutions = listing.answers.copy()
-    for index in np.flatnonzero(~solutions.any(axis=1)).tolist():
-        count, solution, _ = solve_sudoku(listing.questions[index])
-        if solution is None:
-            raise _refusal(listing, index, "none")
-        if count == 1:
-            solutions[index] = solution
-    return Puzzles(listing.questions.astype(np.int32), solutions.astype(np.int32))
+    solutions = listing.answers.astype(np.int32)
+    unknown = np.flatnonzero(~solutions.any(axis=1))
+    for start in range(0, len(unknown), _SOLVED_AT_ONCE):
+        chosen = unknown[start : start + _SOLVED_AT_ONCE]
+        outcome = batch.search(batch.as_cells(listing.questions[chosen]), 2, _PATIENCE)
+        solutions[chosen[outcome.counts == 1]] = outcome.solutions[outcome.counts == 1, 0]
+        for index in chosen[(outcome.counts == 0) | ~outcome.complete].tolist():
+            count, solution, _ = solve_sudoku(listing.questions[index])
+            if solution is None:
+                raise _refusal(listing, index, "none")
+            solutions[index] = solution if count == 1 else 0
+    return Puzzles(listing.questions.astype(np.int32), solutions)
 
 
 def _refusal(listing: Listing, index: int, number: str) -> ValueError:

@@ -12,7 +12,10 @@ from rrjax.commands import sudoku
 from rrjax.puzzles import from_tokens, generate_sudokus, is_solved, solve_sudoku
 from rrjax.puzzles.folders import read_folder
 from rrjax.puzzles.sudoku import compact_board
-from rrjax.puzzles.sudoku_generate import distinct
+from rrjax.puzzles.sudoku_build import sudoku_sets
+from rrjax.puzzles.sudoku_generate import distinct, is_among
+from rrjax.puzzles.sudoku_mix import generate_mixed
+from rrjax.puzzles.test_sets import hard_boards
 
 SMALL = ("--size", "4", "--num-train", "20", "--num-test", "10")
 
@@ -65,8 +68,14 @@ def test_puzzles_have_the_clues_asked_for_and_one_solution(tmp_path):
         ),
         (("--clues", "3", "5"), "clues: expected 4 <= fewest <= most <= 16"),
         (("--clues", "8", "6"), "clues: expected 4 <= fewest <= most <= 16"),
-        (("--num-train", "-1"), "number must be at least 0, got -1"),
-        (("--num-train", "0"), "expected boards and solutions"),
+        (("--num-train", "-1"), "num_train must be at least 0, got -1"),
+        (("--num-train", "0"), "at least one training and one test puzzle, found 0 and 10"),
+        (("--min-guesses", "5"), "min_guesses: expected at most 0 at 4x4"),
+        (("--clues", "6", "8", "--min-guesses", "5"), "min_guesses: expected none with clues"),
+        (("--clues", "6", "8", "--mix", "hard"), "mix: expected none with clues"),
+        (("--mix", "guesses:x=2"), "mix: expected hard or graded, or entries such as"),
+        (("--mix", "minimal=0"), "mix: expected shares that add up to 1..1000, found [0]"),
+        (("--workers", "0"), "workers must be at least 1, got 0"),
         (("--seed", "-1"), "seed must be at least 0, got -1"),
     ],
 )
@@ -178,6 +187,7 @@ def refused(tmp_path, capsys, *options: str) -> str:
         (("--num-aug", "-1"), "num_aug must be at least 0, got -1"),
         (("--seed", "-1"), "seed must be at least 0, got -1"),
         (("--clues", "4", "8"), "clues: expected none with a csv"),
+        (("--mix", "hard"), "mix: expected none with a csv"),
         (("--min-rating", "15"), "test.csv: expected at least one puzzle, found none"),
     ],
 )
@@ -223,7 +233,9 @@ def test_files_that_do_not_go_together_are_refused(tmp_path, csv, capsys):
 
 
 def test_a_rating_without_a_csv_is_refused(tmp_path, capsys):
-    assert "without a csv; clues says" in refused(tmp_path, capsys, *SMALL, "--min-rating", "3")
+    assert "without a csv; clues, min_guesses and mix say" in refused(
+        tmp_path, capsys, *SMALL, "--min-rating", "3"
+    )
 
 
 @pytest.fixture
@@ -308,6 +320,64 @@ def test_a_list_goes_with_no_other_source(tmp_path, boards, capsys, options, mes
 
 def test_skipping_is_for_lists(tmp_path, capsys):
     assert "give --list FILE as well" in refused(tmp_path, capsys, *SMALL, "--unsuitable", "skip")
+
+
+MIXED = (
+    "--mix",
+    "minimal=1",
+    "clues:6-8=2",
+    "--size",
+    "4",
+    "--num-train",
+    "300",
+    "--num-test",
+    "9",
+)
+
+
+def test_a_mixture_has_its_shares_everywhere(tmp_path):
+    make(tmp_path / "data", *MIXED, "--workers", "1")
+    boards = from_tokens(read_folder(tmp_path / "data", "train").inputs)
+    clues = np.count_nonzero(boards, axis=1).reshape(100, 3)
+    assert ((clues >= 6).sum(axis=1) >= 2).all()  # two of each three have 6 to 8 clues
+    assert (clues < 6).any()
+
+
+def test_workers_change_no_byte_and_leave_no_piece(tmp_path):
+    first = make(tmp_path / "a", *MIXED, "--workers", "1")
+    assert make(tmp_path / "b", *MIXED, "--workers", "2") == first
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+
+
+def test_what_was_cut_off_goes_on_to_the_same_bytes(tmp_path, monkeypatch, capsys):
+    first = make(tmp_path / "a", *MIXED, "--workers", "1")
+    made = []
+
+    def cut_off(request, indices):
+        made.append(len(indices))
+        if len(made) == 2:
+            raise KeyboardInterrupt
+        return generate_mixed(request, indices)
+
+    monkeypatch.setattr(sudoku, "generate_mixed", cut_off)
+    assert main(["sudoku", str(tmp_path / "b"), *MIXED, "--workers", "1"]) == 130
+    assert made == [256, 53]
+    other = ["sudoku", str(tmp_path / "b"), *MIXED, "--seed", "1"]
+    assert main(other) == 2
+    assert "its seed is 0, asked for 1" in capsys.readouterr().err
+    assert make(tmp_path / "b", *MIXED, "--workers", "1") == first
+    assert made == [256, 53, 53]
+    assert not (tmp_path / "b.pieces").exists()
+
+
+def test_a_training_set_holds_no_puzzle_of_the_hard_test_set():
+    # the seed of the test set, whose every fourth puzzle is minimal as it comes
+    train, _ = sudoku_sets(9, 8, 2, seed=2026)
+    boards = from_tokens(train.inputs)
+    assert not is_among(boards, hard_boards()).any()
+    plain = generate_sudokus(9, 8, seed=2026).boards
+    np.testing.assert_array_equal(is_among(plain, hard_boards()), np.arange(8) % 4 == 0)
+    assert is_among(plain, boards).sum() == 6
 
 
 def test_the_help_of_the_makers_of_puzzles_needs_no_jax():

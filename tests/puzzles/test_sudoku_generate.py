@@ -1,5 +1,6 @@
 """Generated puzzles: one solution, as many clues as asked, the same for a seed however split."""
 
+import hashlib
 from importlib import import_module
 
 import numpy as np
@@ -124,8 +125,9 @@ def test_distinct_marks_first_occurrences_that_are_not_held_back():
         ({"clues": (3, 8)}, r"clues: expected 4 <= fewest <= most <= 16 .* found \(3, 8\)"),
         ({"clues": (9, 8)}, r"found \(9, 8\)"),
         ({"clues": (4, 17)}, r"found \(4, 17\)"),
-        ({"clues": (8, 8), "min_guesses": 1}, "min_guesses: expected 0 with clues"),
-        ({"size": 16, "min_guesses": 1}, "at 16x16"),
+        ({"clues": (8, 8), "min_guesses": 1}, "min_guesses: expected 0 with clues, found 1"),
+        ({"size": 16, "min_guesses": 1}, "min_guesses: expected at most 0 at 16x16"),
+        ({"size": 9, "min_guesses": 201}, "min_guesses: expected at most 200 at 9x9"),
     ],
 )
 def test_wrong_requests_are_refused(arguments, message):
@@ -136,10 +138,26 @@ def test_wrong_requests_are_refused(arguments, message):
 def test_a_rare_clue_count_ends_with_an_error(monkeypatch):
     monkeypatch.setitem(GENERATE.MAX_TRIES, 6, 20)
     with pytest.raises(ValueError, match="no 6x6 puzzle with 8 clues in 20 random grids"):
-        generate_sudokus(6, 10, 0, (8, 8))
+        generate_sudokus(6, 2, 0, (8, 8))
 
 
 def test_unreachable_guesses_end_with_an_error(monkeypatch):
-    monkeypatch.setattr(GENERATE, "MAX_CLIMB", 20)
-    with pytest.raises(ValueError, match=r"20 steps of the climb reached 0 guesses at 4x4, wanted"):
-        generate_sudokus(4, 1, 0, min_guesses=500)
+    monkeypatch.setattr(GENERATE, "MAX_CLIMB", 2)
+    monkeypatch.setattr(GENERATE, "MAX_CLIMBS", 3)
+    with pytest.raises(ValueError, match="3 climbs of 2 steps did not reach 10 guesses at 6x6"):
+        generate_sudokus(6, 1, 0, min_guesses=10)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "digest"),
+    [
+        ({"size": 9, "number": 3}, "245f45f358601e79"),
+        ({"size": 9, "number": 3, "clues": (26, 40)}, "12726b8b7082a8d9"),
+        ({"size": 9, "number": 2, "min_guesses": 8}, "559b851b9ef43f5e"),
+        ({"size": 6, "number": 5}, "db8116ec5e1f5c56"),
+        ({"size": 16, "number": 1, "clues": (130, 150)}, "deecf636b8c95912"),
+    ],
+)
+def test_seeds_give_the_puzzles_that_they_always_gave(wanted, digest):
+    boards = np.stack(generate_sudokus(seed=5, **wanted)).astype(np.uint8)
+    assert hashlib.sha256(boards.tobytes()).hexdigest()[:16] == digest
