@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 .PHONY: demo test test-slow lint wheel
 
 demo: $(VENV)/demo
-	$(BIN)/rrjax spectrum
+	$(BIN)/rrjax spectrum trm-sudoku9-hard --num-exponents 4
 
 test: $(VENV)/dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"

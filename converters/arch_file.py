@@ -4,10 +4,9 @@ import re
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
-
 from rrjax.cells import Arch, parse_arch
 from rrjax.cells.config import LossType
+from rrjax.store.yaml_files import read_yaml
 
 # Hydra replaces such a text by the value of another key of the block
 _REFERENCE = re.compile(r"\$\{(?:\.|arch\.)?(\w+)\}")
@@ -22,10 +21,7 @@ def read_arch(path: Path) -> tuple[Arch, list[str]]:
     Raises:
       ValueError: if it is no YAML or has no such block, or the network differs from those of rrjax.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"{path} is no YAML: {error}") from error
+    content = read_yaml(path)
     block = content.get("arch", content) if isinstance(content, dict) else None
     if not isinstance(block, dict) or (block is content and "name" not in block):
         raise ValueError(f"{path}: expected an `arch:` block, as official checkpoints have it")

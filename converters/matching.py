@@ -6,6 +6,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 import ml_dtypes
 import numpy as np
 
+from rrjax.cells.config import LARGEST_SIZE
+from rrjax.checks import check_count
+
 from .records import CheckpointError
 
 # torch.compile, data parallelism, the loss head and the model put these before a name
@@ -130,6 +133,7 @@ def resize_puzzle_table(tensors: Mapping[str, np.ndarray], num_rows: int) -> dic
             "--resize-puzzle-embeddings needs at least 1 row and a table "
             f"{_PUZZLE_TABLE!r} in the file; got {num_rows} rows and {_shape_of(table)}"
         )
+    check_count("resize_puzzle_embeddings", num_rows, most=LARGEST_SIZE)
     if len(table) == num_rows:
         return dict(tensors)
     mean = table.astype(np.float64).mean(axis=0, keepdims=True).astype(table.dtype)

@@ -3,11 +3,14 @@
 import importlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
 from rrjax import __version__
+from rrjax.checks import brief, nearest
 from rrjax.jobs.compile_cache import use_compile_cache
 from rrjax.jobs.memory import OutOfMemory, memory_advice
 from rrjax.jobs.platforms import platform_complaint, quiet_plugins
@@ -44,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     A command does not fail at its output: at the end one line on standard error says what could
     not be shown. The exit code is 2 where the disk of a standard output that is a file is full.
     """
-    with patient_streams() as out:
+    with patient_streams() as out, _plain_warnings():
         code = _run(list(sys.argv[1:] if arguments is None else arguments))
         if out is None or (complaint := out.complaint()) is None:
             return code
@@ -63,7 +66,8 @@ def _run(arguments: list[str]) -> int:
         print(f"rrjax {__version__}")
         return 0
     if arguments[0] not in COMMANDS:
-        return _refuse(f"unknown command {arguments[0]!r}\n\n{_usage()}")
+        closest = nearest(arguments[0], COMMANDS)
+        return _refuse(f"unknown command {brief(arguments[0])}{closest} (see rrjax --help)")
     use_compile_cache()
     quiet_plugins()
     name, *words = arguments
@@ -97,11 +101,25 @@ def run_command(command: Command, arguments: Sequence[str]) -> int:
     return 0
 
 
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Prints warnings without the line of code that they come from."""
+    before = warnings.formatwarning
+    warnings.formatwarning = lambda message, *_: f"rrjax: {_shortened(str(message))}\n"
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before
+
+
 def command_module(name: str) -> ModuleType:
     """Returns the module of a command, with its `Options` and `main`."""
     # imported only when asked for, so that `rrjax --help` answers at once
     return importlib.import_module(_ELSEWHERE.get(name, f"rrjax.commands.{name}"))
 
+
+_MOST_LINES, _MOST_CHARACTERS = 10, 1200
+"""How long a message may be: whoever reads it must find the culprit and the advice."""
 
 _MORE_MEMORY = "free some memory, or use a machine or a device that has more"
 
@@ -130,8 +148,18 @@ def _exit_code(end: SystemExit) -> int:
 
 
 def _refuse(message: str, code: int = 2) -> int:
-    print(f"rrjax: {message}", file=sys.stderr)
+    print(f"rrjax: {_shortened(message)}", file=sys.stderr)
     return code
+
+
+def _shortened(message: str) -> str:
+    """Returns a message without its middle where that is long, as where it shows a whole file."""
+    lines = message.splitlines()
+    if len(lines) > _MOST_LINES:
+        left_out = len(lines) - _MOST_LINES + 1
+        lines[_MOST_LINES // 2 : -(_MOST_LINES // 2 - 1)] = [f"… ({left_out} lines more)"]
+    text, half = "\n".join(lines), _MOST_CHARACTERS // 2
+    return text if len(text) <= 2 * half else f"{text[:half]} … {text[-half:]}"
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """Lists and downloads files of repositories of the Hugging Face Hub."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
+from types import ModuleType
 
 
 class HubError(ValueError):
@@ -14,8 +16,7 @@ def list_files(repo: str) -> list[str]:
     Raises:
       HubError: neither the Hub nor the cache has the repository.
     """
-    import huggingface_hub as hub
-
+    hub = _quiet_hub()
     try:
         return hub.list_repo_files(repo)
     except _unreachable() as error:
@@ -34,8 +35,7 @@ def download_files(repo: str, names: Iterable[str]) -> Path:
     Raises:
       HubError: the Hub cannot be reached and the cache has no such repository.
     """
-    import huggingface_hub as hub
-
+    hub = _quiet_hub()
     try:
         return Path(hub.snapshot_download(repo, allow_patterns=list(names)))
     except _unreachable() as error:
@@ -51,6 +51,14 @@ def _unreachable() -> tuple[type[Exception], ...]:
     return LocalEntryNotFoundError, HTTPError, OSError
 
 
+def _quiet_hub() -> ModuleType:
+    """Returns the Hub's library, which then does not log that it tries again."""
+    import huggingface_hub as hub
+
+    hub.logging.set_verbosity_error()
+    return hub
+
+
 def _reason(error: Exception) -> str:
-    first, _, _ = str(error).partition("\n")
+    first, _, _ = re.sub(r"\[Errno [^]]*\] ", "", str(error)).partition("\n")
     return f"{type(error).__name__}: {first}" if first else type(error).__name__

@@ -22,7 +22,7 @@ from safetensors.numpy import save as save_safetensors
 from rrjax.cells.binding import bind
 from rrjax.cells.config import Config, Dtype, config_from_dict, config_to_dict
 from rrjax.cells.params import check_arrays, flatten, unflatten
-from rrjax.checks import check_choice
+from rrjax.checks import brief, check_choice
 from rrjax.contract import Dynamics
 from rrjax.hub import HubError, download_files, list_files
 from rrjax.puzzles import PuzzleSet
@@ -194,7 +194,10 @@ def read_model(folder: str | Path) -> tuple[dict[str, np.ndarray], Config, dict[
         raise ValueError(f"{folder / CONFIG}: {error}") from None
     flat = read_weights(folder / WEIGHTS)
     check_arrays(flat, config, str(folder / WEIGHTS))
-    return flat, config, record.get("provenance", {})
+    provenance = record.get("provenance", {})
+    if not isinstance(provenance, dict):
+        raise ValueError(f"{folder / CONFIG}: provenance must be a record, got {brief(provenance)}")
+    return flat, config, provenance
 
 
 def save_model(

@@ -4,9 +4,19 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import pytest
 
-from rrjax.checks import check_choice, check_count, check_number, check_seed, coerce, read_block
+from rrjax import checks
+from rrjax.checks import (
+    brief,
+    check_choice,
+    check_count,
+    check_number,
+    check_seed,
+    coerce,
+    read_block,
+)
 
 
 @dataclass(frozen=True)
@@ -73,7 +83,7 @@ def test_a_count_out_of_bounds_is_refused(value: Any):
         (1.1, {"least": 0, "most": 1}, "rate must be at least 0 and at most 1, got 1.1"),
         (0, {"above": 0, "below": 1}, "rate must be above 0 and below 1, got 0"),
         (1, {"above": 0, "below": 1}, "rate must be above 0 and below 1, got 1"),
-        ("1", {}, "rate must be finite, got 1"),
+        ("1", {}, "rate must be finite, got '1'"),
     ],
 )
 def test_a_number_out_of_bounds_is_refused(value: Any, bounds: dict, message: str):
@@ -92,3 +102,36 @@ def test_a_seed_is_32_bits_wide():
 def test_a_choice_that_is_like_none_is_refused_with_all():
     with pytest.raises(ValueError, match=r"side must be one of left, right; got 'up'$"):
         check_choice("side", "up", Literal["left", "right"])
+
+
+def test_a_value_is_shown_in_few_characters():
+    assert brief("x") == "'x'"
+    assert brief(np.float64(0.5)) == "0.5"
+    assert brief(np.int64(3)) == "3"
+    assert len(brief(list(range(10**4)))) < 110
+    assert brief(10**5000) == "an integer of thousands of digits"
+
+
+def test_a_number_beyond_float32_is_refused():
+    check_number("rate", 3e38)
+    with pytest.raises(
+        ValueError, match=r"rate must be a number that float32 can hold, got 1e\+300"
+    ):
+        check_number("rate", 1e300)
+    with pytest.raises(ValueError, match="rate must be finite"):
+        check_number("rate", 10**400)
+
+
+def test_what_needs_more_memory_than_the_machine_has_is_refused(monkeypatch):
+    monkeypatch.setattr(checks, "machine_memory", lambda: 8 * 10**9)
+    checks.check_memory("it", 8e9, "ask for less")
+    words = "it would take 9,000 GB of memory, of which this machine has 8; ask for less"
+    with pytest.raises(ValueError, match=f"^{words}$"):
+        checks.check_memory("it", 9e12, "ask for less")
+    monkeypatch.setattr(checks, "machine_memory", lambda: None)
+    checks.check_memory("it", 9e12, "ask for less")
+
+
+def test_the_memory_of_this_machine_is_known_or_not():
+    total = checks.machine_memory()
+    assert total is None or 2**28 < total < 2**50

@@ -49,7 +49,7 @@ OTHER_PACKAGES = {
     "hub": {"huggingface_hub"},
     "keys": {"jax"},
     "lazy": set(),
-    "store": {"jax", "numpy"},
+    "store": {"jax", "numpy", "yaml"},
     "streams": set(),
     "frames": {"jax", "jaxtyping"},
     "cells": {"flax", "jax", "jaxtyping", "numpy"},

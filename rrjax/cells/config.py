@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from rrjax.checks import check_choices, check_count, check_number, read_block
+from rrjax.checks import MOST_SEGMENTS_TRAINED, check_choices, check_count, check_number, read_block
 
 CellName = Literal["trm", "trm_singlez", "trm_hier6", "hrm", "transformer", "srm", "lstm", "mixer"]
 Positions = Literal["rope", "learned", "none"]
@@ -119,7 +119,7 @@ class Config:
 
     def __post_init__(self):
         for name in ("seq_len", "vocab_size", "num_puzzle_identifiers"):
-            check_count(name, getattr(self, name), least=1)
+            check_count(name, getattr(self, name), least=1, most=LARGEST_SIZE)
 
     @property
     def leading_tokens(self) -> int:
@@ -154,6 +154,10 @@ def config_from_dict(mapping: Mapping[Any, Any]) -> Config:
     return read_block(Config, "config", mapping)
 
 
+LARGEST_SIZE = 2**24
+"""A limit of widths, lengths and rows, so that numbers of weights are not beyond all types. ARC
+with its augmentations has a million identifiers."""
+
 _MOST_LAYERS = 1000
 """A limit, because compiling unrolls the blocks and the table of parameters names each of them."""
 
@@ -167,12 +171,14 @@ _WITHOUT_TRM_KEYS = ("hrm", "transformer")
 
 
 def _check_numbers(arch: Arch) -> None:
-    for key in ("hidden_size", "num_heads", "H_cycles", "L_cycles", "halt_max_steps"):
-        check_count(f"arch.{key}", getattr(arch, key), least=1)
+    for key in ("hidden_size", "num_heads"):
+        check_count(f"arch.{key}", getattr(arch, key), least=1, most=LARGEST_SIZE)
+    for key in ("H_cycles", "L_cycles", "halt_max_steps"):
+        check_count(f"arch.{key}", getattr(arch, key), least=1, most=MOST_SEGMENTS_TRAINED)
     for key in ("H_layers", "L_layers"):
         check_count(f"arch.{key}", getattr(arch, key), most=_MOST_LAYERS)
     for key in ("puzzle_emb_ndim", "puzzle_emb_len", "register_tokens"):
-        check_count(f"arch.{key}", getattr(arch, key))
+        check_count(f"arch.{key}", getattr(arch, key), most=LARGEST_SIZE)
     check_number("arch.expansion", arch.expansion, above=0, most=1000)
     for key in ("rms_norm_eps", "rope_theta"):
         check_number(f"arch.{key}", getattr(arch, key), above=0)

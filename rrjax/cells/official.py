@@ -6,7 +6,7 @@ from dataclasses import fields
 from typing import Any, get_args
 
 from rrjax.cells.config import HAVE_H_LEVEL, SRM_KEYS, Arch, CellName
-from rrjax.checks import coerce, nearest
+from rrjax.checks import brief, coerce, nearest
 
 _NAMES_UPSTREAM: dict[str, CellName] = {
     "recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1": "trm",
@@ -69,7 +69,7 @@ def parse_arch(block: Mapping[Any, Any]) -> Arch:
     allowed = keys_of(name, str(upstream))
     for key in block:
         if key not in allowed:
-            raise ValueError(f"arch has no key {key!r} for {name}{nearest(key, allowed)}")
+            raise ValueError(f"arch has no key {brief(key)} for {name}{nearest(key, allowed)}")
     known = {key: coerce(f"arch.{key}", value, _TYPES[key]) for key, value in block.items()}
     _check_complete(name, known)
     return Arch(name=name, **{**_upstream_defaults(name, known), **loss, **known})
@@ -106,12 +106,16 @@ def _check_complete(name: CellName, known: Mapping[str, Any]) -> None:
 
 def _parse_loss(block: Any) -> dict[str, Any]:
     if not isinstance(block, Mapping):
-        raise ValueError(f"arch.loss must be a mapping, got {block!r}")
+        raise ValueError(f"arch.loss must be a mapping, got {brief(block)}")
     for key in block:
         if key not in ("name", "loss_type"):
-            raise ValueError(f"arch.loss has no key {key!r}{nearest(key, ('name', 'loss_type'))}")
+            raise ValueError(
+                f"arch.loss has no key {brief(key)}{nearest(key, ('name', 'loss_type'))}"
+            )
     if block.get("name", _LOSS_HEAD_UPSTREAM) != _LOSS_HEAD_UPSTREAM:
-        raise ValueError(f"arch.loss.name must be {_LOSS_HEAD_UPSTREAM!r}, got {block['name']!r}")
+        raise ValueError(
+            f"arch.loss.name must be {_LOSS_HEAD_UPSTREAM!r}, got {brief(block['name'])}"
+        )
     if "loss_type" not in block:
         return {}
     return {"loss_type": coerce("arch.loss.loss_type", block["loss_type"], _TYPES["loss_type"])}
@@ -125,4 +129,4 @@ def _cell_name(upstream: str) -> CellName:
     if cell and re.fullmatch(_CLASSES[cell.partition("_")[0]], class_name):
         return cell
     known = [*get_args(CellName), *_NAMES_UPSTREAM]
-    raise ValueError(f"arch.name {upstream!r} is no known cell{nearest(upstream, known)}")
+    raise ValueError(f"arch.name {brief(upstream)} is no known cell{nearest(upstream, known)}")

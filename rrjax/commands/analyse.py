@@ -1,5 +1,6 @@
 """`rrjax analyse`: statistics and figures of spectra that are there already."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,22 +49,22 @@ def main(arguments: list[str]) -> None:
     loaded = {name: load_results(path) for name, path in named.items()}
     folders = {name: _folder(options, name, path) for name, path in named.items()}
     for name, folder in folders.items():
-        if folder.resolve() != _own_folder(named[name]).resolve():
+        # unlike Path.resolve, realpath takes links that lead in a circle
+        if os.path.realpath(folder) != os.path.realpath(_own_folder(named[name])):
             check_folder(folder, {name: loaded[name]})
     if options.out and len(named) > 1:
         check_folder(options.out, loaded)
     judged = {name: with_outcome(results, options.outcome) for name, results in loaded.items()}
     analysed = {name: analyse(results) for name, results in judged.items()}
     for name, run in analysed.items():
-        folder = folders[name]
+        save_analyses(folders[name], {name: run})
         for table in run.summary().tables:
             print_table(table)
-        save_analyses(folder, {name: run})
-        draw_results(folder, run.draws())
+        draw_results(folders[name], run.draws())
     if len(analysed) > 1:
-        print_table(comparison({name: run.analysis for name, run in analysed.items()}))
         if options.out:
             save_analyses(options.out, analysed)
+        print_table(comparison({name: run.analysis for name, run in analysed.items()}))
 
 
 def _folder(options: Options, name: str, path: Path) -> Path:
@@ -80,7 +81,7 @@ def _named(runs: tuple[Path, ...]) -> Iterator[tuple[str, Path]]:
     """Yields each run with the name of its folder, which tells the runs apart."""
     taken: dict[str, Path] = {}
     for path in runs:
-        name = _own_folder(path).resolve().name
+        name = Path(os.path.realpath(_own_folder(path))).name
         if name in taken:
             raise ValueError(
                 f"{taken[name]} and {path} have one name, {name}: rename a folder, or leave one out"

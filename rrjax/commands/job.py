@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from rrjax.checks import check_count
+from rrjax.checks import MOST_CPU_DEVICES, check_count
 from rrjax.commands.options import Function, Options, Parameter, parse_options, read_function
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def load(
     from rrjax.models import load_model
     from rrjax.puzzles import read
 
-    check_count("cpu_devices", cpu_devices, least=1)
+    check_count("cpu_devices", cpu_devices, least=1, most=MOST_CPU_DEVICES)
     use_cpu_devices(cpu_devices)
     if dtype == "float64":
         jax.config.update("jax_enable_x64", True)
@@ -67,7 +67,8 @@ def first_puzzles(puzzles: "PuzzleSet", num_puzzles: int | None = None) -> "Puzz
         from rrjax.analysis.format import count  # loads SciPy, which --help does without
 
         raise ValueError(
-            f"{puzzles.source} has {count(len(puzzles), 'puzzle')}, {num_puzzles} were asked for"
+            f"num_puzzles: {puzzles.source} has {count(len(puzzles), 'puzzle')}, {num_puzzles} "
+            "were asked for"
         )
     return puzzles[: num_puzzles or DEFAULT_PUZZLES]
 

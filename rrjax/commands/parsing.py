@@ -3,6 +3,7 @@
 import re
 from collections import abc
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import replace
 from types import NoneType, UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args
@@ -16,7 +17,12 @@ from tyro.constructors import (
     StructTypeInfo,
 )
 
+from rrjax.checks import brief
+
 Kind = TypeVar("Kind")
+
+_LONGEST_SHOWN = 200
+"""Characters of a word up to which a message shows it as it is."""
 
 
 def parse_command_line(
@@ -38,35 +44,43 @@ def parse_command_line(
     """
     registry = ConstructorRegistry()
     # the rules of a registry are tried before tyro's own; each asks those for what it changes
-    registry.primitive_rule(_optional_without_none)
-    registry.primitive_rule(_empty_tuple_in_words)
+    registry.primitive_rule(_in_plain_words)
     registry.struct_rule(_negations_as_values)
+    shown = [word if len(word) <= _LONGEST_SHOWN else brief(word) for word in arguments]
     with registry:
-        return tyro.cli(kind, args=arguments, prog=prog, description=description)
+        if shown != [*arguments]:
+            with suppress(SystemExit), redirect_stdout(None), redirect_stderr(None):
+                return tyro.cli(kind, args=arguments, prog=prog, description=description)
+        return tyro.cli(kind, args=shown, prog=prog, description=description)
 
 
-def _optional_without_none(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
-    """An option that may be absent shows `INT`, not `{None}|INT`; it still takes None."""
-    if info.type_origin not in (Union, UnionType) or NoneType not in get_args(info.type):
-        return None
+def _in_plain_words(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
+    """A type shows as `INT`, not `{None}|INT`, and a wrong word is told in one sentence."""
     spec = _tyros_own(info)
-    return spec and replace(spec, metavar=_metavar(spec.metavar))
+    if spec is None:
+        return None
+    metavar = spec.metavar
+    if info.type_origin in (Union, UnionType) and NoneType in get_args(info.type):
+        metavar = _metavar(metavar)
+
+    def read(words: list[str]) -> Any:
+        try:
+            return spec.instance_from_str(words)
+        except ValueError:
+            raise ValueError(f"expected {metavar}, found {brief(' '.join(words))}") from None
+
+    def show(value: Any) -> list[str]:
+        words = spec.str_from_instance(value)
+        # an empty list of values is the default `none`, not a blank
+        is_list = info.type_origin in (tuple, abc.Sequence)
+        return words or (["none"] if is_list else words)
+
+    return replace(spec, metavar=metavar, instance_from_str=read, str_from_instance=show)
 
 
 def _metavar(words: str) -> str:
     """Returns `INT` for `{None}|INT`, and `INT INT` for `{None}|{INT INT}`."""
     return re.sub(r"^\{([A-Z ]+)\}$", r"\1", words.replace("{None}|", ""))
-
-
-def _empty_tuple_in_words(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
-    """An empty list of values is the default `none`, not a blank."""
-    if info.type_origin not in (tuple, abc.Sequence):
-        return None
-    spec = _tyros_own(info)
-    if spec is None:
-        return None
-    shown = spec.str_from_instance
-    return replace(spec, str_from_instance=lambda values: shown(values) or ["none"])
 
 
 def _negations_as_values(info: StructTypeInfo) -> StructConstructorSpec | None:

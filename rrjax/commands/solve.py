@@ -8,6 +8,10 @@ from typing import Annotated
 import tyro
 
 from rrjax.commands.parsing import parse_command_line
+from rrjax.store.reading import read_text as read_file
+
+_LARGEST_PUZZLE = 2**20
+"""Bytes of the largest file with a puzzle; a maze of 30 x 30 cells has a thousand."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,4 @@ def read_text(source: str) -> str:
         is_file = False
     if not is_file:
         return source
-    try:
-        return Path(source).read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{source}: expected a text file (UTF-8), found {error}") from None
+    return read_file(source, _LARGEST_PUZZLE)

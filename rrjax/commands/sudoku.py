@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import tyro
 
-from rrjax.checks import check_count
+from rrjax.checks import MOST_CPU_DEVICES, check_count
 from rrjax.commands.parsing import parse_command_line
 from rrjax.jobs.progress import progress
 from rrjax.jobs.sweep import Sweep
@@ -86,7 +86,7 @@ def main(arguments: list[str]) -> None:
     """Makes both sets and writes them."""
     options = parse_command_line(Options, arguments, "rrjax sudoku")
     check_new_folder(options.out)
-    check_count("workers", options.workers, least=1)
+    check_count("workers", options.workers, least=1, most=MOST_CPU_DEVICES)
     if options.list is not None:
         train, test = _sets_of_list(options.list, options)
         write_folder(options.out, {"train": train, "test": test})

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 import tyro
 
 from rrjax.cells.config import Arch
-from rrjax.checks import check_count
+from rrjax.checks import MOST_CPU_DEVICES, check_count
 from rrjax.commands.parsing import parse_command_line
 from rrjax.training.config_file import bundled_recipes, find_recipe, read_config_file
 from rrjax.training.settings import LoopSettings, Recipe
@@ -67,7 +67,7 @@ def main(arguments: list[str]) -> None:
     from rrjax.training.placement import training_devices
     from rrjax.training.task import read_task
 
-    check_count("cpu_devices", options.cpu_devices, least=1)
+    check_count("cpu_devices", options.cpu_devices, least=1, most=MOST_CPU_DEVICES)
     if options.cpu_devices is not None:
         use_cpu_devices(options.cpu_devices)
     devices = training_devices(options.cpu_devices)

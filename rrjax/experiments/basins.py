@@ -9,7 +9,7 @@ from typing import Any
 import jax
 
 from rrjax.analysis.restarts import BasinSummary, summarize_basin
-from rrjax.checks import check_count, check_number
+from rrjax.checks import MOST_RUNS, check_count, check_number
 from rrjax.choices import AskedChunkSize, Outcome, Precision
 from rrjax.contract import Dynamics
 from rrjax.dynamics.starts import perturb, start_scale
@@ -66,7 +66,7 @@ def basin(
       ValueError: The numbers make no sweep, the puzzles or sizes do not fit the model, or the
         folder holds another run.
     """
-    check_count("num_restarts", num_restarts, least=1)
+    check_count("num_restarts", num_restarts, least=1, most=MOST_RUNS)
     for sigma in sigmas:
         check_number("sigmas", sigma, least=0)
     listed = " ".join(f"{sigma:g}" for sigma in sigmas) or "none"

@@ -22,7 +22,7 @@ from rrjax.store import Arrays
 
 _UNIT = "nats per update"
 ARRAYS = {
-    "certified": ArraySpec(("certified",), "puzzle whose exponents are held against float64"),
+    "certified": ArraySpec(("certified",), "puzzle whose exponents are held against float64", "i"),
     "tangent_error": ArraySpec(
         ("certified", "exponent"), f"{_UNIT}, of exponents against float64 along the same states"
     ),
@@ -42,7 +42,7 @@ def number_to_certify(job: Job, segments_per_qr: int | None, asked: int | None) 
     Raises:
       ValueError: The number is no count, or a run in float64 is to be held against float64.
     """
-    check_count("num_certified", asked)
+    check_count("num_certified", asked, most=len(job.puzzles.inputs))
     if asked and job.dtype != "float32":
         raise ValueError(f"num_certified must be 0 for a run in {job.dtype}, got {asked}")
     coarse = segments_per_qr is not None and job.dtype == "float32"

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rrjax.analysis.table import Table
-from rrjax.checks import check_count, check_seed, refuse
+from rrjax.checks import MOST_SEGMENTS, check_count, check_memory, check_seed, refuse
 from rrjax.choices import AskedChunkSize
 from rrjax.contract import Dynamics, count_updates
 from rrjax.dynamics.precision import (
@@ -124,7 +124,7 @@ class Job:
     chunk: ChunkSize = field(init=False)
 
     def __post_init__(self):
-        check_count("num_segments", self.num_segments, least=1)
+        check_count("num_segments", self.num_segments, least=1, most=MOST_SEGMENTS)
         if self.chunk_size != "auto":
             check_count("chunk_size", self.chunk_size, least=1)
         check_seed("seed", self.seed)
@@ -213,7 +213,12 @@ class Job:
             )
             size, reason = self.chunk
             sweep = Sweep(folder, num_items, size, self.identity(identity))
-            program.check(size)
+            check_memory(
+                f"{self.experiment.name}: results of {num_items:,} runs of {self.num_segments:,} "
+                "segments (num_segments)",
+                program.result_size(size) / size * num_items,
+                "run fewer segments or puzzles, or keep fewer exponents",
+            )
             number = sweep.num_items_of(share)
             with (
                 memory_advice(lambda: chunk_advice(program, size, num_tangents)),

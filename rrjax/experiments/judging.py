@@ -34,7 +34,9 @@ WORDS = {
 
 def outcome_arrays(*axes: str) -> dict[str, ArraySpec]:
     """Returns the axes and units of the outcomes that are stored beside `solved`."""
-    return {name: ArraySpec(axes, f"whether the answer is {what}") for name, what in WORDS.items()}
+    return {
+        name: ArraySpec(axes, f"whether the answer is {what}", "b") for name, what in WORDS.items()
+    }
 
 
 @dataclass(frozen=True)

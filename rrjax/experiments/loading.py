@@ -8,6 +8,7 @@ from rrjax.experiments.rollouts import ROLLOUT
 from rrjax.experiments.slices import SLICE
 from rrjax.experiments.spectra import SPECTRUM
 from rrjax.experiments.toys import TOY
+from rrjax.results.axes import check_kinds
 from rrjax.results.results import Results, read_results
 
 EXPERIMENTS = {each.name: each for each in (SPECTRUM, ROLLOUT, BASIN, PTRM, SLICE, TOY)}
@@ -24,5 +25,11 @@ def load_results(path: str | Path) -> Results:
       ValueError: The file is damaged, of another program or format, or not that of its record.
     """
     results = read_results(path)
-    results.experiment = EXPERIMENTS.get(results.record["experiment"])
+    results.experiment = experiment = EXPERIMENTS.get(results.record["experiment"])
+    if experiment is None:
+        return results
+    try:
+        check_kinds(results.arrays, experiment.arrays)
+    except ValueError as error:
+        raise ValueError(f"{results.path} is no {experiment.name}: {error}") from None
     return results

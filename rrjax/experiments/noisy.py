@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from rrjax.analysis.noisy import PtrmSummary, summarize_ptrm
-from rrjax.checks import check_count, check_number
+from rrjax.checks import MOST_RUNS, check_count, check_number
 from rrjax.choices import AskedChunkSize, Outcome, Precision
 from rrjax.contract import named_fields
 from rrjax.dynamics.noise import with_noise
@@ -63,7 +63,7 @@ def ptrm(
       ValueError: The numbers make no sweep, the puzzles or sizes do not fit the model, or the
         folder holds another run.
     """
-    check_count("num_runs", num_runs, least=1)
+    check_count("num_runs", num_runs, least=1, most=MOST_RUNS)
     check_number("sigma", sigma, above=0)
     place = folder, chunk_size, shard
     job = Job(PTRM, model, puzzles, num_segments, seed, precision, *place, progress, outcome)

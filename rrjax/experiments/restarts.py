@@ -34,8 +34,8 @@ Disturb = Callable[..., Dynamics]
 _RUN = ("puzzle", "run")
 _LATE = f"mean of the last {DRIFT_WINDOW} segments"
 ARRAYS = {
-    "solved": ArraySpec((*_RUN, "segment"), "whether the answer after the segment is right"),
-    "answers": ArraySpec((*_RUN, "cell"), "token of the last answer"),
+    "solved": ArraySpec((*_RUN, "segment"), "whether the answer after the segment is right", "b"),
+    "answers": ArraySpec((*_RUN, "cell"), "token of the last answer", "i"),
     "q_halt": ArraySpec(_RUN, "logit of 'the answer is right', after the last segment"),
     "residual": ArraySpec(
         _RUN, f"norm of the change over a segment / norm of the state after it, {_LATE}"
@@ -44,7 +44,7 @@ ARRAYS = {
         _RUN, f"norm of the change of the answer's state over a segment, {_LATE}"
     ),
     "exponents": ArraySpec((*_RUN, "exponent"), "nats per update"),
-    "repeat": ArraySpec(("run",), "which noise of the same size, from 0"),
+    "repeat": ArraySpec(("run",), "which noise of the same size, from 0", "i"),
     **outcome_arrays(*_RUN, "segment"),
 }
 

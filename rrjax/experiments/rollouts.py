@@ -27,7 +27,7 @@ from rrjax.experiments.experiment import (
 )
 from rrjax.experiments.judging import Judge, outcome_arrays
 from rrjax.experiments.reasoner import Puzzles, Reasoner, bind, read_answer, take
-from rrjax.experiments.votes import vote_arrays, vote_notes
+from rrjax.experiments.votes import make_copies, vote_arrays, vote_notes
 from rrjax.outcomes import changed_clues, violations
 from rrjax.plots.canvas import Draw
 from rrjax.plots.rollouts import accuracy_against_compute, survival_of_failures
@@ -48,7 +48,9 @@ _UNITS = {
     "drift_": "norm of the change of a state over a segment",
 }
 _AXES = ("puzzle", "segment")
-ARRAYS = {name: ArraySpec(_AXES, unit) for name, unit in _UNITS.items()} | outcome_arrays(*_AXES)
+_KINDS = {"solved": "b", "violations": "i", "changed_clues": "i"}
+ARRAYS = {name: ArraySpec(_AXES, unit, _KINDS.get(name, "f")) for name, unit in _UNITS.items()}
+ARRAYS |= outcome_arrays(*_AXES)
 ARRAYS |= votes.ARRAYS
 
 
@@ -89,12 +91,13 @@ def rollout(
     """
     place = folder, chunk_size, shard
     job = Job(ROLLOUT, model, puzzles, num_segments, seed, precision, *place, progress, outcome)
+    copies = make_copies(job, symmetries)
     compute = partial(_measure, job)
     shared = (getattr(model, "params", ()), sudoku_units(puzzles))
     identity = {"puzzles": job.described_puzzles["sha256"]}
     prepare, number = partial(take, puzzles), len(puzzles.inputs)
     arrays = job.sweep(compute, prepare, number, 0, identity, shared)
-    arrays = job.judge.with_solved(arrays) | vote_arrays(job, symmetries)
+    arrays = job.judge.with_solved(arrays) | vote_arrays(job, copies)
     return job.results(arrays, {}, clock="segment", symmetries=symmetries)
 
 

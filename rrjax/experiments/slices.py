@@ -33,28 +33,32 @@ from rrjax.results.axes import ArraySpec
 from rrjax.results.results import Results
 from rrjax.store import Arrays, digest_arrays
 
+_LARGEST_GRID = 4096
+_MOST_DIRECTION_SEGMENTS = 1000
+"""Each of a hundred passes goes forwards and back through so many segments."""
+
 UNIT = "std(H_init) · √dim"
 _POINT = ("a", "b")
 ARRAYS = {
     "a": ArraySpec(("a",), UNIT),
     "b": ArraySpec(("b",), UNIT),
-    "answer_index": ArraySpec(_POINT, "row of distinct_answers; -1: still moving"),
+    "answer_index": ArraySpec(_POINT, "row of distinct_answers; -1: still moving", "i"),
     "answer_at": ArraySpec(
-        _POINT, "first segment, from 1, from which on the answer is the last one"
+        _POINT, "first segment, from 1, from which on the answer is the last one", "i"
     ),
     "residual_at": ArraySpec(
-        _POINT, "first segment, from 1, from which on the residual stays below the threshold"
+        _POINT, "first segment, from 1, from which on the residual stays below the threshold", "i"
     ),
     "residual": ArraySpec(
         _POINT, "norm of the change over the last segment / norm of the state after it"
     ),
-    "finite": ArraySpec(_POINT, "whether the last residual is a finite number"),
-    "solved": ArraySpec(_POINT, "whether the last answer is right"),
+    "finite": ArraySpec(_POINT, "whether the last residual is a finite number", "b"),
+    "solved": ArraySpec(_POINT, "whether the last answer is right", "b"),
     **outcome_arrays(*_POINT),
     "exponents": ArraySpec((*_POINT, "exponent"), "nats per update"),
     "fli": ArraySpec(_POINT, "nats"),
-    "distinct_answers": ArraySpec(("answer", "cell"), "token"),
-    "answer_solved": ArraySpec(("answer",), "whether the answer is right"),
+    "distinct_answers": ArraySpec(("answer", "cell"), "token", "i"),
+    "answer_solved": ArraySpec(("answer",), "whether the answer is right", "b"),
     "direction_": ArraySpec(("direction", "token", "width"), "share of a unit vector"),
 }
 
@@ -126,11 +130,11 @@ def slice(
       ValueError: The numbers make no plane, there is not one puzzle, the sizes do not fit the
         model, or the folder holds another run.
     """
-    check_count("grid", grid, least=2)
+    check_count("grid", grid, least=2, most=_LARGEST_GRID)
     check_number("extent", extent, above=0)
     check_number("residual", residual, above=0)
     check_choice("directions", directions, Directions)
-    check_count("direction_segments", direction_segments, least=1)
+    check_count("direction_segments", direction_segments, least=1, most=_MOST_DIRECTION_SEGMENTS)
     check_count("num_segments", num_segments, least=2)
     check_count("rest_segments", rest_segments, least=1)
     if rest_segments is None:

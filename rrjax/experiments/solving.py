@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from rrjax.analysis.selection import majority
-from rrjax.checks import check_count, check_number, refuse
+from rrjax.checks import MOST_RUNS, check_count, check_number, refuse
 from rrjax.experiments.basins import BASIN, perturbed
 from rrjax.experiments.experiment import Job
 from rrjax.experiments.restarts import measure, run_grid
+from rrjax.jobs.memory import OutOfMemory
 from rrjax.models import Model
 from rrjax.outcomes import OBEYS_RULES, VALID_PATH
 from rrjax.puzzles.dataset import PuzzleSet, set_of_groups
@@ -127,7 +128,7 @@ def solve(
       ValueError: The model is of other puzzles, the text is no puzzle of its size, or a number is
         out of range.
     """
-    check_count("restarts", restarts)
+    check_count("restarts", restarts, most=MOST_RUNS)
     check_number("sigma", sigma, above=0)
     config = model.config
     if isinstance(puzzle, str):
@@ -136,7 +137,12 @@ def solve(
         tokens = _checked_tokens(puzzle, config.seq_len)
     alone = set_of_groups(tokens[None], 0 * tokens[None], 1, config.vocab_size, "puzzle")
     copies = symmetric_copies(alone, symmetries, seed)
-    arrays = _run(model, copies.puzzles, num_segments, restarts, sigma, seed)
+    try:
+        arrays = _run(model, copies.puzzles, num_segments, restarts, sigma, seed)
+    except OutOfMemory as error:
+        reason = str(error).partition("; ")[0]
+        advice = "fewer segments (--num-segments) need less memory"
+        raise OutOfMemory(f"{reason}; {advice}") from error
     answers = copies.map_back(arrays["answers"]).reshape(1, -1, len(tokens)).astype(np.int32)
     chosen = int(majority(answers)[0])
     numbers = {name: float(arrays[name].ravel()[chosen]) for name in ("q_halt", "residual")}

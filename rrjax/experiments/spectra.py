@@ -22,7 +22,7 @@ from rrjax.experiments import certificates, votes
 from rrjax.experiments.experiment import Experiment, Job, fold_keys, precision_notes
 from rrjax.experiments.judging import outcome_arrays
 from rrjax.experiments.reasoner import Puzzles, Reasoner, bind, read_answer, take
-from rrjax.experiments.votes import vote_arrays, vote_notes
+from rrjax.experiments.votes import make_copies, vote_arrays, vote_notes
 from rrjax.frames import Frame, dimension
 from rrjax.keys import make_key
 from rrjax.plots.board import unstable_cells
@@ -41,17 +41,17 @@ ARRAYS = (
         "exponents": ArraySpec(("puzzle", "exponent"), "nats per update"),
         "log_growth": ArraySpec(("puzzle", "update", "exponent"), "nats"),
         "drift_": ArraySpec(("puzzle", "segment"), "norm of the change of a state over a segment"),
-        "answers": ArraySpec(("puzzle", "cell"), "token"),
+        "answers": ArraySpec(("puzzle", "cell"), "token", "i"),
         "q_halt": ArraySpec(("puzzle",), "logit of 'the answer is right'"),
-        "finite": ArraySpec(("puzzle",), "whether no number of the run was NaN or infinite"),
+        "finite": ArraySpec(("puzzle",), "whether no number of the run was NaN or infinite", "b"),
         "failed_at": ArraySpec(
-            ("puzzle",), "update, from 0, at which the run was not finite; -1: none"
+            ("puzzle",), "update, from 0, at which the run was not finite; -1: none", "i"
         ),
-        "solved": ArraySpec(("puzzle",), "whether the last answer is right"),
+        "solved": ArraySpec(("puzzle",), "whether the last answer is right", "b"),
         "solved_by_segment": ArraySpec(
-            ("puzzle", "segment"), "whether the answer after it is right"
+            ("puzzle", "segment"), "whether the answer after it is right", "b"
         ),
-        "inputs": ArraySpec(("puzzle", "cell"), "token"),
+        "inputs": ArraySpec(("puzzle", "cell"), "token", "i"),
         "least_sine": ArraySpec(
             ("puzzle",), "sine of the least angle between a tangent vector and those before it"
         ),
@@ -144,6 +144,7 @@ def spectrum(
     kind = SPECTRUM if segments_per_qr is None else replace(SPECTRUM, arrays=ARRAYS | BY_SEGMENT)
     place = folder, chunk_size, shard
     job = Job(kind, model, puzzles, num_segments, seed, precision, *place, progress, outcome)
+    copies = make_copies(job, symmetries)
     num_to_certify = certificates.number_to_certify(job, segments_per_qr, num_certified)
     key = make_key(seed)
 
@@ -163,7 +164,7 @@ def spectrum(
     arrays |= {"solved": arrays["solved_by_segment"][:, -1], "inputs": _narrow_inputs(puzzles)}
     chosen = certificates.choose_puzzles(arrays["solved"], arrays["finite"], num_to_certify)
     arrays |= certificates.certificate(job, num_exponents, segments_per_qr, chosen)
-    arrays |= vote_arrays(job, symmetries)
+    arrays |= vote_arrays(job, copies)
     if attribution:
         arrays["labels"] = take(puzzles, np.arange(number)).labels
     clock = "update" if segments_per_qr is None else "segment"

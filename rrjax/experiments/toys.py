@@ -11,7 +11,7 @@ import numpy as np
 
 from rrjax.analysis.separation import auc
 from rrjax.analysis.toys import ToySummary, summarize_toy
-from rrjax.checks import check_count, check_number, check_seed
+from rrjax.checks import check_count, check_memory, check_number, check_seed
 from rrjax.contract import Dynamics
 from rrjax.dynamics.spectrum import spectrum
 from rrjax.experiments.experiment import Experiment
@@ -28,10 +28,10 @@ from rrjax.systems.toy import search_and_capture
 ARRAYS = {
     "start": ArraySpec(("run",), "position"),
     "solution": ArraySpec(("run",), "position"),
-    "capture_time": ArraySpec(("run",), "updates"),
-    "readout_times": ArraySpec(("readout",), "updates"),
+    "capture_time": ArraySpec(("run",), "updates", "i"),
+    "readout_times": ArraySpec(("readout",), "updates", "i"),
     "exponents": ArraySpec(("run", "readout"), "nats per update"),
-    "solved": ArraySpec(("run", "readout"), "whether the run is captured by then"),
+    "solved": ArraySpec(("run", "readout"), "whether the run is captured by then", "b"),
     "auc": ArraySpec(("readout",), "AUC of -exponent for solved"),
     "failed": ArraySpec(("readout",), "share of the runs"),
 }
@@ -71,6 +71,11 @@ def toy(
         check_count("readout_times", time, least=1)
     # every state of every run is kept; JAX ends without a word where such an array is too large
     check_count("num_runs times the last of readout_times", num_runs * max(readout_times))
+    check_memory(
+        f"{num_runs:,} runs (num_runs) of {max(readout_times):,} updates (readout_times)",
+        32 * num_runs * max(readout_times),
+        "ask for fewer runs or earlier readout times",
+    )
     # 0.15 is nearer to 0 or 1 than a solution ever is
     check_number("radius", radius, above=0, below=0.15)
     check_seed("seed", seed)

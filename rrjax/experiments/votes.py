@@ -16,45 +16,53 @@ from rrjax.experiments.experiment import Job
 from rrjax.experiments.reasoner import bind, read_answer, take
 from rrjax.puzzles import PuzzleSet
 from rrjax.puzzles.batch import Batch
-from rrjax.puzzles.symmetric_copies import symmetric_copies
+from rrjax.puzzles.symmetric_copies import SymmetricCopies, symmetric_copies
 from rrjax.results.axes import ArraySpec
 from rrjax.results.results import Results
 from rrjax.store import Arrays
 
 ARRAYS = {
     "vote_solved": ArraySpec(
-        ("puzzle",), "whether the answer that most symmetric copies give at the end is right"
+        ("puzzle",), "whether the answer that most symmetric copies give at the end is right", "b"
     ),
     "vote_share": ArraySpec(("puzzle",), "share of the symmetric copies that give this answer"),
 }
 
 
-def vote_arrays(job: Job, number: int) -> Arrays:
-    """Returns what votes over symmetric copies solve after the last segment of a run.
-
-    The copies are run without tangents, and kept in the run's folder below `symmetries_K`.
+def make_copies(job: Job, number: int) -> SymmetricCopies | None:
+    """Returns symmetric copies of the puzzles of a run, whose answers are voted on.
 
     Args:
       job: The run.
-      number: K, the number of copies, the puzzle itself among them; 1 gives no arrays.
+      number: K, the number of copies, the puzzle itself among them; for 1 there is no vote.
 
     Raises:
       ValueError: The puzzles have no known symmetries, or not so many.
     """
     if number == 1:
-        return {}
+        return None
     if not isinstance(job.puzzles, PuzzleSet):
         raise ValueError(
             "symmetries: expected a set of Sudokus or mazes, whose symmetries are known"
         )
-    copies = symmetric_copies(job.puzzles, number, job.seed)
+    return symmetric_copies(job.puzzles, number, job.seed)
+
+
+def vote_arrays(job: Job, copies: SymmetricCopies | None) -> Arrays:
+    """Returns what votes over symmetric copies solve after the last segment of a run.
+
+    The copies are run without tangents, and kept in the run's folder below `symmetries_K`.
+    """
+    if copies is None:
+        return {}
+    number = copies.number
     folder = None if job.folder is None else Path(job.folder) / f"symmetries_{number}"
     of_copies = replace(job, puzzles=copies.puzzles, folder=folder, outcome="auto")
     compute = partial(_last_answers, of_copies)
     identity = {"puzzles": of_copies.described_puzzles["sha256"]}
     prepare = partial(take, copies.puzzles)
     answers = of_copies.sweep(compute, prepare, len(copies.puzzles), 0, identity)["answers"]
-    shape = len(job.puzzles), number, -1
+    shape = len(job.puzzles.inputs), number, -1
     by_puzzle = copies.map_back(answers).reshape(shape)
     voted = by_puzzle[np.arange(shape[0]), majority(by_puzzle)]
     share = (by_puzzle == voted[:, None]).all(axis=2).mean(axis=1)

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from rrjax.checks import machine_memory
 from rrjax.jobs.workers import num_cores
 
 AXIS = "chunks"
@@ -63,30 +64,48 @@ class ChunkProgram:
             for name, value in results.items()
         }
 
-    def check(self, chunk_size: int) -> None:
-        """Traces the program, so that a request that cannot work fails before anything is written.
+    def result_size(self, chunk_size: int) -> int:
+        """Returns how many bytes the results of a chunk take, by the traced program.
 
-        The trace is kept: the first call with chunks of this size does not trace again.
+        So a request that cannot work fails before anything is written. The trace is kept: the first
+        call with chunks of this size does not trace again.
 
         Raises:
           ValueError: What the traced functions refuse.
         """
-        self._trace(chunk_size)
+        arrays = jax.tree.leaves(self._trace(chunk_size).out_info)
+        return sum(array.size * array.dtype.itemsize for array in arrays) // self.parallel
 
     def memory(self, chunk_size: int) -> int:
         """Returns how many bytes a chunk needs on a device beside what is placed there already."""
-        analysis = self.compile(chunk_size).memory_analysis()
-        return analysis.temp_size_in_bytes + analysis.output_size_in_bytes
+        return _num_bytes(self.compile(chunk_size))
 
     def compile(self, chunk_size: int) -> Any:
         """Returns the compiled program for chunks of this size; the last one is kept."""
         if chunk_size not in self._compiled:
-            self._compiled = {chunk_size: self._trace(chunk_size).lower().compile()}
+            compiled = self._trace(chunk_size).lower().compile()
+            self._check_memory(compiled)
+            self._compiled = {chunk_size: compiled}
         return self._compiled[chunk_size]
+
+    def _check_memory(self, compiled: Any) -> None:
+        """Raises MemoryError where a processor lacks memory: the system would kill the process."""
+        total, needed = machine_memory(), self.parallel * _num_bytes(compiled)
+        if self.devices[0].platform == "cpu" and total is not None and needed > total:
+            raise MemoryError(
+                f"{self.parallel} chunks at once need {needed / 1e9:,.0f} GB, and this machine has "
+                f"{total / 1e9:,.0f} GB"
+            )
 
     def _trace(self, chunk_size: int) -> Any:
         items = np.zeros(self.parallel * chunk_size, np.int64)
         return self._program.trace(self._shared, self._prepare(items))
+
+
+def _num_bytes(compiled: Any) -> int:
+    """Returns how many bytes a program needs on a device beside its arguments."""
+    analysis = compiled.memory_analysis()
+    return analysis.temp_size_in_bytes + analysis.output_size_in_bytes
 
 
 def sharded(compute: Compute, devices: Sequence[Device]) -> Compute:

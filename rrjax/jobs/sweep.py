@@ -202,11 +202,21 @@ def collect(sweep: Sweep) -> Arrays:
         arrays = _read(sweep, chunk)
         if arrays is None:
             return {}
+        if chunks and _kinds(arrays) != _kinds(chunks[0]):
+            raise ValueError(
+                f"{sweep.path(chunk)} does not hold arrays as {sweep.path(0)} does; delete both to "
+                "have them computed again"
+            )
         chunks.append(arrays)
     for chunk in range(sweep.num_chunks):  # workers that were killed have left theirs
         with suppress(OSError):
             _lock_name(sweep.path(chunk)).unlink()
     return _joined(chunks)
+
+
+def _kinds(arrays: Arrays) -> dict[str, Any]:
+    """Returns what all chunks of a sweep have in common: names, types and shapes of an item."""
+    return {name: (array.dtype, array.shape[1:]) for name, array in arrays.items()}
 
 
 def _joined(chunks: list[Arrays]) -> Arrays:
@@ -250,7 +260,10 @@ def _read(sweep: Sweep, chunk: int) -> Arrays | None:
         arrays = read_arrays(sweep.path(chunk))
     except (FileNotFoundError, ValueError):
         return None
-    return arrays if arrays.pop(_PLACE, None) == sweep.place(chunk) else None
+    if arrays.pop(_PLACE, None) != sweep.place(chunk):
+        return None
+    is_whole = all(array.shape[:1] == (sweep.size(chunk),) for array in arrays.values())
+    return arrays if is_whole else None
 
 
 def _listed(chunks: list[int]) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rrjax.checks import check_count, check_seed
+from rrjax.checks import MOST_RUNS, check_count, check_seed
 from rrjax.puzzles.arc import SIDE, VOCAB_SIZE, Pair, Task, encode
 from rrjax.puzzles.arc_copies import Copies, copy_names, draw_copies, pair_class
 from rrjax.puzzles.arc_read import TEST_PUZZLES, as_json, read_tasks, read_unsolved_tasks
@@ -116,7 +116,7 @@ def repeated_pairs(request: ArcRequest) -> list[tuple[str, str]]:
 
 
 def _check(request: ArcRequest) -> None:
-    check_count("num_aug", request.num_aug)
+    check_count("num_aug", request.num_aug, most=MOST_RUNS)
     check_seed("seed", request.seed)
     if not request.evaluation:
         raise ValueError("evaluation: expected at least one task, found none")

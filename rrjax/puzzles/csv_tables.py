@@ -7,12 +7,15 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
+from rrjax.checks import brief
+from rrjax.store.reading import check_file
+
 # the names that Sudoku-Extreme and the data sets of Kaggle give to the columns that are read
 _QUESTION = ("question", "quizzes", "quiz", "puzzle", "puzzles")
 _ANSWER = ("answer", "solutions", "solution")
 _RATING = ("rating", "difficulty")
 _SEPARATORS = ",;\t"
-_LONGEST_NAME = 40
+_LONGEST_NAME, _LONGEST_LINE = 40, 2**20
 # as long as the smallest board, and of the characters of boards
 BOARD = re.compile(r"[.\dA-Ga-g]{16,}")
 
@@ -65,9 +68,8 @@ def csv_rows(path: Path) -> Iterator[Row]:
                     continue
                 line = start - 1 + reader.line_num
                 if len(row) != len(header):
-                    raise ValueError(
-                        f"{path}, line {line}: expected {','.join(header)}, found {row}"
-                    )
+                    names = brief(",".join(header)).strip("'")
+                    raise ValueError(f"{path}, line {line}: expected {names}, found {brief(row)}")
                 answer, rating = (None if place is None else row[place] for place in others)
                 yield Row(line, row[question], answer, rating)
         except csv.Error as error:
@@ -80,14 +82,21 @@ def numbered_lines(path: Path) -> Generator[tuple[int, str], None, None]:
     Raises:
         ValueError: No such file, or no text.
     """
-    if not path.is_file():
+    if not path.exists():
         raise ValueError(f"{path}: expected a file or a data-set folder, found nothing there")
+    check_file(path)
     with open(path, encoding="utf-8-sig", newline="") as file:
         try:
-            for number, line in enumerate(file, start=1):
+            for number, line in enumerate(iter(lambda: file.readline(_LONGEST_LINE), ""), start=1):
+                if len(line) == _LONGEST_LINE:
+                    raise ValueError(
+                        f"{path}, line {number}: expected at most {_LONGEST_LINE:,} characters"
+                    )
                 yield number, line.rstrip("\r\n")
         except UnicodeDecodeError as error:
             raise ValueError(f"{path}: expected a text file (UTF-8), found {error}") from None
+        except OSError as error:  # one of reading does not name the file
+            raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def _find_columns(path: Path, line: int, header: list[str]) -> tuple[int, int | None, int | None]:
@@ -99,8 +108,8 @@ def _find_columns(path: Path, line: int, header: list[str]) -> tuple[int, int | 
     )
     if len(questions) != 1 or len(answers) > 1:
         raise ValueError(
-            f"{path}, line {max(line, 1)}: unknown header {','.join(header)!r}; expected one of "
-            f"the names {', '.join(_QUESTION)} for the puzzles, and at most one of "
+            f"{path}, line {max(line, 1)}: unknown header {brief(','.join(header))}; expected one "
+            f"of the names {', '.join(_QUESTION)} for the puzzles, and at most one of "
             f"{', '.join(_ANSWER)} for the solutions"
         )
     return questions[0], next(iter(answers), None), next(iter(ratings), None)

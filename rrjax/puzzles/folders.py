@@ -17,11 +17,15 @@ import numpy as np
 
 from rrjax.puzzles.dataset import Metadata, PuzzleSet, check_bounds
 from rrjax.store import new_folder
+from rrjax.store.reading import NPY_ERRORS, read_json_value
 
 SPLITS = ("train", "test")
 ARRAYS = ("inputs", "labels", "puzzle_identifiers", "puzzle_indices", "group_indices")
 IDENTIFIERS = "identifiers.json"
 BLANK = "<blank>"
+
+_LARGEST_JSON = 2**29
+"""Bytes of the largest JSON file: a thousand copies of each task of ARC have a million names."""
 
 MAPPED_BYTES = 2**28
 """Token arrays of more bytes than this are mapped instead of read, if they are uint8."""
@@ -136,10 +140,7 @@ def read_json_file(path: Path) -> Any:
     """
     if not path.is_file():
         raise ValueError(f"{path}: expected this file in a data-set folder, found none")
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:  # also a wrong encoding
-        raise ValueError(f"{path}: expected JSON, found {error}") from None
+    return read_json_value(path, _LARGEST_JSON)
 
 
 def _spread(source: str, ids: np.ndarray, bounds: np.ndarray, inputs: np.ndarray) -> np.ndarray:
@@ -258,7 +259,7 @@ def _map_array(path: Path) -> np.ndarray:
         raise ValueError(f"{path}: expected this file in a data-set folder, found none")
     try:
         array = np.lib.format.open_memmap(path, mode="r")
-    except (ValueError, OSError, EOFError) as error:
+    except (*NPY_ERRORS, OSError) as error:
         raise ValueError(f"{path}: expected a whole .npy file, found {error}") from None
     if not np.issubdtype(array.dtype, np.integer) or not array.ndim:
         raise ValueError(

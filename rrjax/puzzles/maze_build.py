@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rrjax.checks import check_count, check_seed
+from rrjax.checks import MOST_PUZZLES, check_count, check_seed
 from rrjax.puzzles.dataset import PuzzleSet, set_of_groups
 from rrjax.puzzles.dihedral import NUM_SYMMETRIES, transform
 from rrjax.puzzles.maze import VOCAB_SIZE, Mazes, check_mazes
@@ -58,8 +58,8 @@ def maze_sets(
     Raises:
         ValueError: Numbers out of range, mazes that cannot be made, or files that cannot be read.
     """
-    check_count("num_train", num_train, least=1)
-    check_count("num_test", num_test, least=1)
+    check_count("num_train", num_train, least=1, most=MOST_PUZZLES)
+    check_count("num_test", num_test, least=1, most=MOST_PUZZLES)
     check_seed("seed", seed)
     if csv is not None:
         listings = choose_from_folder(csv, read_maze_csv, num_train, num_test, seed)

@@ -19,6 +19,7 @@ from rrjax.puzzles.maze import SMALLEST_SIZE, Mazes
 
 # Reaches what one random maze in some thousands allows; 110 moves at 30x30 take one in 120.
 MAX_TRIES = 30_000
+_LARGEST_SIZE = 1000
 
 
 class MazeRequest(NamedTuple):
@@ -49,8 +50,8 @@ def generate_mazes(request: MazeRequest, seed: int) -> Iterator[Mazes]:
     Raises:
         ValueError: Wrong arguments, or no path that long within a fixed number of tries.
     """
-    check_count("size", request.size, least=SMALLEST_SIZE)
-    check_count("min_path", request.min_path, least=1)
+    check_count("size", request.size, least=SMALLEST_SIZE, most=_LARGEST_SIZE)
+    check_count("min_path", request.min_path, least=1, most=request.size**2 - 1)
     check_seed("seed", seed)
     low, high = request.walls
     if not 0 <= low <= high < 1:

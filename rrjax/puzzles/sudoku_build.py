@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rrjax.checks import check_count, check_seed
+from rrjax.checks import MOST_PUZZLES, check_count, check_memory, check_seed
 from rrjax.puzzles.dataset import PuzzleSet, set_of_groups
 from rrjax.puzzles.sudoku import Puzzles, board_size, is_solved, respects_givens
 from rrjax.puzzles.sudoku_generate import Kind, distinct, is_among
@@ -53,6 +53,7 @@ def build_sudokus(
         raise ValueError(f"{source}: puzzle {wrong.argmax()} does not have the solution given")
     check_count("num_aug", num_aug)
     check_seed("seed", seed)
+    _check_copies(len(boards), num_aug, board_size(boards))
     tokens = np.stack([boards, solutions], axis=1).astype(np.int32) + 1
     tokens[~known, 1] = 0
     copies = _augmented(tokens, num_aug, seed)  # (number * (1 + num_aug), 2, n * n)
@@ -84,8 +85,11 @@ def sudoku_sets(
         ValueError: Numbers out of range, options that contradict each other, puzzles that cannot
             be made, or files that cannot be read.
     """
+    check_count("num_train", num_train, most=MOST_PUZZLES)
+    check_count("num_test", num_test, most=MOST_PUZZLES)
     check_count("num_aug", num_aug)
     check_seed("seed", seed)
+    _check_copies(num_train or 1, num_aug, size)
     if csv is None and min_rating is not None:
         raise ValueError(
             f"min_rating: expected the rating of a CSV's puzzles, found {min_rating} without a "
@@ -115,6 +119,14 @@ def sudoku_sets(
         listings = choose_from_folder(csv, read, num_train, num_test, seed)
         train, test = map(fill_solutions, listings)
     return build_sudokus(train, num_aug, seed, source="train"), build_sudokus(test, source="test")
+
+
+def _check_copies(number: int, num_aug: int, size: int) -> None:
+    check_memory(
+        f"{number:,} puzzles with {num_aug:,} copies each (num_aug)",
+        16 * number * (1 + num_aug) * size**2,
+        "ask for fewer",
+    )
 
 
 def _augmented(tokens: np.ndarray, num_aug: int, seed: int) -> np.ndarray:

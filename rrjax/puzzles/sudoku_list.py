@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from rrjax.checks import check_count, check_seed
+from rrjax.checks import MOST_PUZZLES, check_count, check_seed
 from rrjax.puzzles.sudoku import Puzzles
 from rrjax.puzzles.sudoku_generate import relabel
 from rrjax.puzzles.sudoku_solver import solve_sudoku
@@ -54,8 +54,8 @@ def choose_from_list(
     Raises:
         ValueError: The list has too few puzzles, or has unsuitable ones that are to be refused.
     """
-    check_count("num_train", num_train, least=1)
-    check_count("num_test", num_test, least=1)
+    check_count("num_train", num_train, least=1, most=MOST_PUZZLES)
+    check_count("num_test", num_test, least=1, most=MOST_PUZZLES)
     check_seed("seed", seed)
     order = np.random.default_rng(seed).permutation(len(listing.lines))
     num_test = max(1, len(order) // 10) if num_test is None else num_test

@@ -5,7 +5,7 @@ from math import isqrt
 
 import numpy as np
 
-from rrjax.checks import check_count
+from rrjax.checks import MOST_RUNS, check_count, check_memory
 from rrjax.puzzles import sudoku_symmetry
 from rrjax.puzzles.dataset import PuzzleSet, set_of_groups
 from rrjax.puzzles.dihedral import NUM_SYMMETRIES, invert, transform
@@ -56,8 +56,13 @@ def symmetric_copies(puzzles: PuzzleSet, number: int, seed: int = 0) -> Symmetri
     Raises:
         ValueError: Puzzles of another kind, or more copies than there are.
     """
-    check_count("symmetries", number, least=1)
+    check_count("symmetries", number, least=1, most=MOST_RUNS)
     meta, inputs = puzzles.metadata, puzzles.inputs.astype(np.int32)
+    check_memory(
+        f"symmetries: {number:,} copies of {len(inputs):,} puzzles",
+        24 * number * inputs.size,
+        "ask for fewer copies or puzzles",
+    )
     size = size_of(meta.seq_len, meta.vocab_size)
     if size is not None:
         moves = _moves(size, len(inputs), number, seed)

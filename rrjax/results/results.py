@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 
 from rrjax.results import export
+from rrjax.results.axes import check_axes
 from rrjax.store import (
     Arrays,
+    check_entries,
     check_format,
     format_entry,
     read_result,
@@ -21,6 +23,14 @@ if TYPE_CHECKING:
     import xarray
 
 FILE = "results.npz"
+_RECORD = {
+    **dict.fromkeys(("axes", "units", "options", "made_by", "made_by.versions"), dict),
+    **dict.fromkeys(("model?", "model.provenance?", "puzzles?"), dict),
+    **dict.fromkeys(("experiment", "made_by.time_utc", "model.name?", "answer?", "clock?"), str),
+    **dict.fromkeys(("puzzles.vocab_size?", "updates_per_segment?", "dimension?"), int),
+}
+"""The types of the entries of a record that are read."""
+
 FORMAT = 2
 """The number of the format of results files; it rises when older files can no longer be read."""
 
@@ -222,6 +232,11 @@ def read_results(path: str | Path) -> Results:
         )
     arrays, record = read_result(file)
     check_format(record, "results", FORMAT, record_file)
+    check_entries(record, _RECORD, record_file)
+    try:
+        check_axes(arrays, record["axes"])
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{file} does not hold what its record says: {error}") from None
     return Results(arrays, record, path=file)
 
 

@@ -12,6 +12,7 @@ from rrjax.store.locks import hold_lock as hold_lock
 from rrjax.store.provenance import describe_run as describe_run
 from rrjax.store.provenance import version as version
 from rrjax.store.records import Arrays as Arrays
+from rrjax.store.records import check_entries as check_entries
 from rrjax.store.records import check_format as check_format
 from rrjax.store.records import digest_arrays as digest_arrays
 from rrjax.store.records import encode_json as encode_json

@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from rrjax.store.reading import check_file
+
 _LOCKED_BYTE = 2**30
 """Position that Windows locks: a locked byte cannot be read, and the first ones name the holder."""
 
@@ -43,7 +45,12 @@ def hold_lock(path: Path) -> Iterator[bool]:
 
     Args:
       path: the lock's file, which is made. A killed holder leaves it behind, unlocked.
+
+    Raises:
+      ValueError: if there is something else than a file.
     """
+    if path.exists():
+        check_file(path)
     with path.open("a") as file:  # another process may hold it: its content stays
         if not _is_acquired(file.fileno(), path):
             yield False

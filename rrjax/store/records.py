@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from rrjax.store.files import write_bytes_atomically
+from rrjax.store.reading import NPY_ERRORS, read_bytes, read_json_value
 
 Arrays = dict[str, np.ndarray]
 """Named arrays, as a file of results holds them."""
@@ -43,6 +44,38 @@ def check_format(record: Mapping[str, Any], kind: str, version: int, path: str |
             f"{path} {reason}, but this version of rrjax reads {expected!r} only: it was written "
             "by another version"
         )
+
+
+def check_entries(record: Mapping[str, Any], types: Mapping[str, type], path: str | Path) -> None:
+    """Refuses a record that lacks an entry, or has one of another type.
+
+    Args:
+      record: the record.
+      types: by dotted name the type of an entry; one that may be absent has a `?` at its end.
+      path: where the record comes from, for the message.
+    """
+    for name, kind in types.items():
+        value: Any = record
+        for part in name.rstrip("?").split("."):
+            value = value.get(part) if isinstance(value, Mapping) else None
+        if value is None and name.endswith("?"):
+            continue
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise ValueError(
+                f"{path}: expected {_WORDS[kind]} as the entry {name.rstrip('?')}, found "
+                f"{_WORDS.get(type(value), 'something else')}"
+            )
+
+
+_WORDS = {
+    int: "an integer",
+    float: "a number",
+    str: "a text",
+    bool: "true or false",
+    dict: "a record",
+    list: "a list",
+    type(None): "none",
+}
 
 
 def write_json(path: str | Path, record: Mapping[str, Any]) -> None:
@@ -81,12 +114,9 @@ def read_json(path: str | Path) -> dict[str, Any]:
 
     Raises:
       FileNotFoundError: if there is no such file.
-      ValueError: if it is damaged or holds no record.
+      ValueError: if it is damaged, holds no record, or is no regular file.
     """
-    try:
-        record = json.loads(Path(path).read_bytes())
-    except ValueError as error:
-        raise ValueError(f"{path} is no JSON, or damaged: {error}") from error
+    record = read_json_value(path)
     if not isinstance(record, dict):
         raise ValueError(f"{path} must hold a record {{...}}; found a {type(record).__name__}")
     return record
@@ -150,7 +180,7 @@ def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
       ValueError: if a byte is missing or changed, or the file was written by something else.
     """
     _check_npz_name(path)
-    return _decode(path, Path(path).read_bytes())
+    return _decode(path, read_bytes(path))
 
 
 def _decode(path: str | Path, data: bytes) -> dict[str, np.ndarray]:
@@ -160,8 +190,25 @@ def _decode(path: str | Path, data: bytes) -> dict[str, np.ndarray]:
             f"{path} is truncated or damaged, or was not written by rrjax: its bytes do not have "
             "the SHA-256 at its end; delete it to have it computed again"
         )
-    with np.load(io.BytesIO(data), allow_pickle=False) as file:
-        return dict(file.items())
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return {
+                _array_name(member): _read_member(archive, member) for member in archive.infolist()
+            }
+    # zipfile raises RuntimeError for what it does not support
+    except (*NPY_ERRORS, zipfile.BadZipFile, RuntimeError) as error:
+        raise ValueError(f"{path} holds no arrays as rrjax writes them: {error}") from None
+
+
+def _array_name(member: zipfile.ZipInfo) -> str:
+    if not member.filename.endswith(".npy") or member.compress_type != zipfile.ZIP_STORED:
+        raise ValueError(f"its member {member.filename!r} is no array without compression")
+    return member.filename.removesuffix(".npy")
+
+
+def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+    with archive.open(member) as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
 
 
 def write_result(
@@ -195,7 +242,7 @@ def read_result(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]
     """
     _check_npz_name(path)
     record_path = Path(path).with_suffix(".json")
-    record, data = read_json(record_path), Path(path).read_bytes()
+    record, data = read_json(record_path), read_bytes(path)
     expected, digest = record.get(DIGEST_KEY), _digest(data)
     arrays = _decode(path, data)
     if expected != digest:

@@ -10,7 +10,8 @@ import yaml
 
 from rrjax.cells.config import Arch
 from rrjax.cells.official import keys_of, parse_arch
-from rrjax.checks import coerce, nearest
+from rrjax.checks import brief, coerce, nearest
+from rrjax.store.yaml_files import read_yaml
 from rrjax.training.settings import Recipe
 
 _PACKAGE = Path(__file__).parents[1]
@@ -53,34 +54,33 @@ def read_config_file(path: Path) -> tuple[Arch, Recipe]:
       ValueError: for a file that is not a mapping, an unknown key (the message names the nearest
         known one), or a value of the wrong type.
     """
-    mapping = load_yaml(path)
+    mapping = read_yaml(path)
     if not isinstance(mapping, Mapping):
         raise ValueError(f"{path} must hold a mapping, found {type(mapping).__name__}")
+    try:
+        return _arch_and_recipe(path.name, mapping)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _arch_and_recipe(file: str, mapping: Mapping[Any, Any]) -> tuple[Arch, Recipe]:
     if mapping.get("freeze_weights"):
-        raise ValueError(f"{path}: freeze_weights is not supported; expected false")
+        raise ValueError("freeze_weights is not supported; expected false")
     types = {f.name: f.type for f in fields(Recipe)}
     values: dict[str, Any] = {}
     for key, value in mapping.items():
         if key in _WITHOUT_EFFECT:
-            print(f"{path.name}: {key} has no effect here; see the options", file=sys.stderr)
+            print(f"{file}: {key} has no effect here; see the options", file=sys.stderr)
         elif key in types:
             values[key] = coerce(str(key), value, types[key])
         elif key != "arch":
-            raise ValueError(f"{path} has no use for {key!r}{nearest(str(key), types)}")
+            raise ValueError(f"no use for {brief(key)}{nearest(str(key), types)}")
     block = mapping.get("arch", {})
     if not isinstance(block, Mapping):
-        raise ValueError(f"arch in {path} must be a mapping, got {block!r}")
+        raise ValueError(f"arch must be a mapping, got {brief(block)}")
     arch = parse_arch(block) if "arch" in mapping else Arch()
     # upstream keeps no average where its config does not ask for one
     return arch, Recipe(**{"ema": False, **values})
-
-
-def load_yaml(path: Path) -> Any:
-    """Returns what a YAML file holds."""
-    try:
-        return yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no YAML: {error}") from None
 
 
 def dump_config(arch: Arch, recipe: Recipe) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rrjax.analysis.intervals import Interval, student_interval
-from rrjax.store import check_format, read_json
+from rrjax.store import check_entries, check_format, read_json
 from rrjax.training.logs import EVALUATED, METRICS, RUN_FORMAT, read_table
 
 
@@ -91,9 +91,7 @@ def load_run(folder: str | Path) -> Run:
         )
     config = read_json(path)
     check_format(config, *RUN_FORMAT, path)
-    identity = config.get("identity")
-    if not isinstance(identity, Mapping) or "recipe.steps" not in dict(_leaves(identity)):
-        raise ValueError(f"{path} is not of `rrjax train`: it names no recipe")
+    check_entries(config, {"identity.recipe.steps": int}, path)
     metrics = read_table(folder / METRICS)
     if "step" not in metrics:
         raise ValueError(f"{folder / METRICS} is not of `rrjax train`: it has no column step")

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from rrjax.store import write_bytes_atomically
+from rrjax.store.reading import read_text
 
 EVALUATED = "test/"
 """Prefix of the names of test metrics."""
@@ -109,14 +110,14 @@ def read_table(path: Path) -> dict[str, np.ndarray]:
 
 def _read(path: Path) -> tuple[list[str], list[Row]]:
     """Returns header and rows, without a last line that a kill cut short."""
-    text = path.read_text() if path.exists() else ""
-    header, *lines = list(csv.reader(io.StringIO(text[: text.rfind("\n") + 1]))) or [[]]
+    text = read_text(path) if path.exists() else ""
     try:
+        header, *lines = list(csv.reader(io.StringIO(text[: text.rfind("\n") + 1]))) or [[]]
         rows = [
             {name: float(cell) for name, cell in zip(header, line, strict=True) if cell}
             for line in lines
         ]
-    except ValueError as error:
+    except (ValueError, csv.Error) as error:
         raise ValueError(f"{path} is damaged: {error}") from None
     return header, rows
 

@@ -14,6 +14,7 @@ from rrjax.cells import Arch
 from rrjax.models import PUZZLES
 from rrjax.puzzles.folders import write_folder
 from rrjax.store import (
+    check_entries,
     check_format,
     claim_folder,
     describe_run,
@@ -64,6 +65,7 @@ def _claim(task: TrainingTask, settings: LoopSettings, folder: Path) -> None:
     if record.is_file():
         content = read_json(record)
         check_format(content, *logs.RUN_FORMAT, record)
+        check_entries(content, {"identity.recipe.steps": int}, record)
         identity = _as_recorded(task, content)
         if _is_shorter_run(content, task):
             _check_prolonged(content, task, folder)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from rrjax.cells.config import Arch
-from rrjax.checks import coerce, nearest, refuse
-from rrjax.training.config_file import load_yaml
+from rrjax.checks import brief, coerce, nearest, refuse
+from rrjax.store.yaml_files import read_yaml
 from rrjax.training.settings import Augmentation, Floss, Recipe
 from rrjax.training.task import TrainingTask
 
@@ -53,17 +53,24 @@ def read_space(path: Path) -> Space:
       ValueError: for a file that is not a mapping or is empty, an unknown field (the message names
         the nearest known one), or an invalid range.
     """
-    mapping = load_yaml(path)
+    mapping = read_yaml(path)
     if not isinstance(mapping, Mapping) or not mapping:
         raise ValueError(
             f"{path} must map names of fields to what is tried, such as "
-            f"recipe.lr: {{low: 1e-5, high: 1e-2, log: true}}; found {mapping!r}"
+            f"recipe.lr: {{low: 1e-5, high: 1e-2, log: true}}; found {brief(mapping)}"
         )
+    try:
+        return _space(mapping)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _space(mapping: Mapping[Any, Any]) -> Space:
     for name in mapping:
         if name not in FIELDS:
             # a name without its part stands for the field that ends so
             whole = next((known for known in FIELDS if known.endswith(f".{name}")), name)
-            raise ValueError(f"{path} names no field with {name!r}{nearest(whole, FIELDS)}")
+            raise ValueError(f"it names no field with {brief(name)}{nearest(whole, FIELDS)}")
     space = {str(name): _domain(str(name), block) for name, block in mapping.items()}
     _check_ends(space)
     return space
@@ -75,7 +82,7 @@ def _domain(name: str, block: Any) -> Domain:
     known = {"choices"} if "choices" in block else {"low", "high", "log"}
     for key in block:
         if key not in known:
-            raise ValueError(f"{name} has no key {key!r}{nearest(key, known)}")
+            raise ValueError(f"{name} has no key {brief(key)}{nearest(key, known)}")
     return _choices(name, block["choices"]) if "choices" in block else _range(name, block)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from rrjax.checks import (
+    MOST_SEGMENTS_TRAINED,
     check_choices,
     check_count,
     check_number,
@@ -143,8 +144,10 @@ class Floss(FlossingSchedule):
     def __post_init__(self):
         super().__post_init__()
         check_choices(self, "floss.")
-        for name in ("num_exponents", "stride", "puzzles", "limit", "segments_per_qr"):
+        for name in ("num_exponents", "puzzles", "limit"):
             check_count(f"floss.{name}", getattr(self, name), least=1)
+        for name in ("stride", "segments_per_qr"):
+            check_count(f"floss.{name}", getattr(self, name), least=1, most=MOST_SEGMENTS_TRAINED)
         for name in ("kl", "lr"):
             check_number(f"floss.{name}", getattr(self, name), least=0)
         check_number("floss.target", self.target)

@@ -9,8 +9,8 @@ import jax
 import numpy as np
 
 from rrjax.cells import Arch, Config, bind, config_to_dict, flatten, init_params
-from rrjax.cells.params import INITIAL_VECTORS, check_arrays
-from rrjax.checks import refuse
+from rrjax.cells.params import INITIAL_VECTORS, check_arrays, param_shapes
+from rrjax.checks import check_memory, refuse
 from rrjax.contract import count_updates
 from rrjax.keys import make_key
 from rrjax.models import load_model
@@ -121,6 +121,7 @@ def read_task(
             )
     recipe.refuse_idle()
     config = Config(arch, meta.seq_len, meta.vocab_size, meta.num_puzzle_identifiers)
+    _check_memory(config, recipe)
     flat = None if start is None else _weights(start, config)
     return TrainingTask(config, recipe, sets["train"], sets["test"], augment, flat)
 
@@ -136,6 +137,31 @@ def _weights(source: str, config: Config) -> dict[str, np.ndarray]:
     flat = flatten(model.params)
     check_arrays(flat, config, source)
     return flat
+
+
+def _check_memory(config: Config, recipe: Recipe) -> None:
+    """Refuses sizes whose weights or states alone need more memory than the machine has."""
+    arch, floss = config.arch, recipe.floss
+    number = sum(math.prod(shape) for shape in param_shapes(config).values())
+    check_memory(
+        f"arch: {number:,} weights with their gradients, two moments and an average",
+        20 * number,
+        "train a smaller cell (arch.hidden_size, arch.expansion, layers, puzzle_emb_ndim)",
+    )
+    state = 4 * config.num_tokens * arch.hidden_size
+    slots = recipe.global_batch_size * recipe.augmentation.trajectories
+    check_memory(
+        f"the states of {slots:,} slots (global_batch_size, augmentation.num_trajectories)",
+        2 * slots * state,
+        "train with a smaller batch",
+    )
+    if floss.active:
+        vectors = floss.puzzles * floss.num_exponents
+        check_memory(
+            f"{vectors:,} tangent vectors (floss.puzzles, floss.num_exponents)",
+            2 * vectors * state,
+            "floss with fewer puzzles or exponents",
+        )
 
 
 def _has_labels(puzzles: PuzzleSet) -> bool:

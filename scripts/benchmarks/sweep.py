@@ -125,7 +125,7 @@ def compare_engine(options: Options) -> dict[str, float]:
     def engine() -> None:
         with tempfile.TemporaryDirectory() as folder:
             sweep = Sweep(Path(folder) / "sweep", number, size, {})
-            run(sweep, work, lambda done, metrics: None, parallel=work.parallel)
+            run(sweep, work, lambda done: None, parallel=work.parallel)
 
     seconds = measure({"bare": bare, "engine": engine}, options.repeats)
     ratios = seconds["engine"] / seconds["bare"]

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,7 @@ def spectrum_of(*options: str, model: str = "model", data: str = "data") -> list
             "num_exponents must lie in 1..256, the dimension of the state; got 257",
         ),
         (("--num-segments", "0"), "num_segments must be at least 1, got 0"),
-        (("--num-segments", "99999999999"), "must be at most 2147483647, got 99999999999"),
+        (("--num-segments", "99999999999"), "must be at most 1000000, got 99999999999"),
         (("--chunk-size", "0"), "chunk_size must be at least 1, got 0"),
         (("--seed", "-1"), "seed must be at least 0, got -1"),
         (("--seed", "4294967296"), "seed must be at most 4294967295, got 4294967296"),
@@ -302,9 +303,12 @@ def test_an_error_of_our_own_is_not_disguised(monkeypatch, error):
         cli.main(["spectrum"])
 
 
-def test_an_unknown_command_lists_the_known_ones(refused):
-    message = refused("spectra")
-    assert message.startswith("unknown command 'spectra'")
+def test_an_unknown_command_names_the_closest_one_or_lists_all(refused):
+    assert refused("spectra") == (
+        "unknown command 'spectra'; did you mean 'spectrum'? (see rrjax --help)"
+    )
+    message = refused("zzz")
+    assert message.startswith("unknown command 'zzz'; known: ")
     assert all(name in message for name in cli.COMMANDS)
 
 
@@ -349,6 +353,90 @@ def test_training_with_a_typo_in_the_config(place, refused, text, words):
     (place / "config.yaml").write_text(text)
     options = ["--data", "data", "--out", "out", "--config", "config.yaml"]
     assert words in refused("train", *options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--num-segments", "1000001"),
+        ("--cpu-devices", "257"),
+        ("--symmetries", "100001"),
+        ("--num-certified", "4"),
+    ],
+    ids=" ".join,
+)
+def test_sizes_beyond_all_machines_are_refused_by_name(refused, options):
+    message = refused(*spectrum_of(*options))
+    assert message.startswith(f"{options[0][2:].replace('-', '_')} must be at most")
+    assert "\n" not in message
+
+
+def test_results_beyond_the_memory_are_refused_before_anything_is_written(refused, monkeypatch):
+    monkeypatch.setattr("rrjax.checks.machine_memory", lambda: 10**4)
+    message = refused(*spectrum_of("--num-segments", "500"))
+    assert message.startswith("spectrum: results of 3 runs of 500 segments (num_segments) would")
+
+
+def test_a_program_beyond_the_memory_is_refused_before_it_runs(place, monkeypatch, capsys):
+    monkeypatch.setattr("rrjax.jobs.devices.machine_memory", lambda: 100)
+    assert cli.main(spectrum_of()) == 2
+    err = capsys.readouterr().err
+    assert "chunks at once need" in err
+    assert "(--chunk-size" in err
+
+
+@pytest.mark.parametrize(
+    ("command_line", "words"),
+    [
+        (("toy", "--num-runs", "2000000000"), "num_runs times the last of readout_times"),
+        (("sudoku", "out", "--num-train", "100000000"), "num_train must be at most 10000000"),
+        (("maze", "out", "--size", "1001"), "size must be at most 1000"),
+        (("maze", "out", "--size", "9", "--min-path", "81"), "min_path must be at most 80"),
+        (("train", "--arch.hidden-size", "10000000"), "arch: "),
+        (("train", "--global-batch-size", "2000000000"), "global_batch_size"),
+    ],
+)
+def test_sizes_of_other_commands_are_bounded_too(place, refused, command_line, words):
+    write_folder(place / "both", {"train": puzzles(3), "test": puzzles(3)})
+    folders = ("--data", "both", "--out", "out") if command_line[0] == "train" else ()
+    assert words in refused(*command_line, *folders)
+
+
+def test_a_wrong_word_is_told_in_one_sentence(capsys):
+    assert cli.main(["spectrum", "--cpu-devices", "two"]) == 2
+    err = capsys.readouterr().err
+    assert "Error parsing --cpu-devices: expected INT, found 'two'" in " ".join(err.split())
+    assert cli.main(["spectrum", "--dtype", "x" * 5000]) == 2
+    assert len(capsys.readouterr().err) < 1000
+
+
+def test_a_message_is_short_whatever_it_shows(place, capsys):
+    edit_config(place, **{"x" * 100_000: 1})
+    assert cli.main(spectrum_of()) == 2
+    assert len(capsys.readouterr().err) < 1500
+    (place / "puzzles.csv").write_text("," * 10_000 + "\n")
+    assert cli.main(spectrum_of(data="puzzles.csv")) == 2
+    assert len(capsys.readouterr().err) < 1500
+
+
+def test_many_lines_lose_their_middle(refused, monkeypatch):
+    def fail(_):
+        raise ValueError("\n".join(f"line {number}" for number in range(100)))
+
+    monkeypatch.setattr(spectrum, "main", fail)
+    lines = refused("spectrum").splitlines()
+    assert lines == [*(f"line {i}" for i in range(5)), "… (91 lines more)", *lines[6:]]
+    assert lines[6:] == [f"line {i}" for i in range(96, 100)]
+
+
+def test_a_warning_is_one_line(monkeypatch, capsys):
+    def show(_):
+        # what Python prints; pytest keeps warnings for itself
+        print(warnings.formatwarning("take care", UserWarning, "file.py", 3), end="")
+
+    monkeypatch.setattr(spectrum, "main", show)
+    assert cli.main(["spectrum"]) == 0
+    assert capsys.readouterr().out == "rrjax: take care\n"
 
 
 def test_training_with_a_config_that_is_not_there(refused):

@@ -76,7 +76,9 @@ def test_a_command_prints_tables_and_writes_results_and_figures(job, places, tmp
     for name in pictures:
         assert (out / name).read_bytes().startswith(b"\x89PNG\r\n")
     assert "puzzle" in printed
-    assert printed.endswith(f"in {out}")
+    before, after = printed.split(f"in {out}")
+    assert before
+    assert (" To compare, measure more puzzles" in after) == (command == "spectrum")
     _, record = store.read_result(out / "results.npz")
     assert (record["experiment"], record["format"]) == (command, "results 2")
     assert record["options"]["num_segments"] == 2

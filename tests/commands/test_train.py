@@ -200,7 +200,7 @@ def test_options_and_a_yaml_file_say_when_to_floss(data, tasks, tmp_path):
         (["--steps", "99999999999"], "steps must be at most 2147483647"),
         (
             ["--arch.halt-max-steps", "99999999999"],
-            "halt_max_steps must be at most 2147483647",
+            "halt_max_steps must be at most 10000",
         ),
         (["--arch.expansion", "1e300"], "arch.expansion must be above 0 and at most 1000"),
     ],

@@ -135,7 +135,7 @@ def prepare(items):
 for number in (1, 2, 3, 4):
     work = ChunkProgram(compute, weights, prepare, jax.devices()[:number])
     job = sweep.Sweep(Path(sys.argv[1]) / str(number), 17, 3, {})
-    sweep.run(job, work, lambda done, numbers: None, parallel=work.parallel)
+    sweep.run(job, work, lambda done: None, parallel=work.parallel)
     placed = work._program.lower(work._shared, prepare(np.zeros(3 * number, int)))
     assert len(work._shared.devices()) == number
     text = placed.compile().as_text()
@@ -345,11 +345,11 @@ def test_what_cannot_work_is_refused_before_anything_is_computed():
         raise ValueError("puzzles of another size")
 
     with pytest.raises(ValueError, match="puzzles of another size"):
-        ChunkProgram(wrong, jnp.float32(2), jnp.asarray).check(2)
+        ChunkProgram(wrong, jnp.float32(2), jnp.asarray).result_size(2)
     with pytest.raises(jax.errors.TracerArrayConversionError):
         np.asarray(calls[0])  # traced, without numbers
     assert len(calls) == 1
-    ChunkProgram(double, jnp.float32(2), jnp.asarray).check(2)
+    ChunkProgram(double, jnp.float32(2), jnp.asarray).result_size(2)
 
 
 def test_a_command_that_cannot_work_writes_nothing(job, tmp_path, capsys):
@@ -365,6 +365,6 @@ def test_a_command_that_cannot_work_writes_nothing(job, tmp_path, capsys):
 def test_every_item_is_computed_as_its_index_says(tmp_path, num_items):
     work = ChunkProgram(double, jnp.float32(2), jnp.asarray)
     arrays = sweep.run(
-        Sweep(tmp_path, num_items, 2, {}), work, lambda done, numbers: None, parallel=work.parallel
+        Sweep(tmp_path, num_items, 2, {}), work, lambda done: None, parallel=work.parallel
     )
     np.testing.assert_array_equal(arrays["twice"], 2 * np.arange(num_items))

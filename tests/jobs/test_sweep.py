@@ -6,7 +6,7 @@ import resource
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -15,10 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rrjax import store
 from rrjax.jobs import sweep
 from rrjax.jobs.shares import Share
 from rrjax.jobs.sweep import Sweep, Unfinished
-from rrjax.store import claims, hold_lock
+from rrjax.store import Arrays, claims, hold_lock
 from tests.tools.tiny import snapshot
 
 IDENTITY = {"seed": 1, "sizes": {"k": 2, "segments": 16}}
@@ -153,6 +154,38 @@ def test_a_chunk_of_another_sweep_or_place_is_computed_anew(tmp_path):
     assert_values(sweep.run(job, work, ignore))
     assert work.calls == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 9, 9]]
     assert snapshot(tmp_path / "mine") == before
+
+
+def rewrite(job: Sweep, chunk: int, change: Callable[[Arrays], Arrays]) -> None:
+    """Writes a chunk's file with other arrays, a right digest and the right place."""
+    arrays = store.read_arrays(job.path(chunk))
+    store.write_arrays(job.path(chunk), change(arrays))
+
+
+def test_a_chunk_of_another_number_of_items_is_computed_anew(tmp_path):
+    job = make(tmp_path)
+    sweep.run(job, Work(), ignore)
+    rewrite(job, 1, lambda arrays: {**arrays, "odd": arrays["odd"][:3]})
+    work = Work()
+    assert_values(sweep.run(job, work, ignore))
+    assert work.calls == [[4, 5, 6, 7]]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda arrays: {name: array for name, array in arrays.items() if name != "odd"},
+        lambda arrays: {**arrays, "odd": arrays["odd"].astype(int)},
+        lambda arrays: {**arrays, "rows": arrays["rows"][:, :2]},
+    ],
+    ids=["one less", "another type", "another shape"],
+)
+def test_chunks_that_hold_different_arrays_are_named(tmp_path, change):
+    job = make(tmp_path)
+    sweep.run(job, Work(), ignore)
+    rewrite(job, 2, change)
+    with pytest.raises(ValueError, match=r"000002\.npz does not hold arrays as .*000000\.npz does"):
+        sweep.run(job, must_not_run, ignore)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def test_is_small_and_has_enough_puzzles_of_both_outcomes(model):
     assert sum(f.stat().st_size for f in model.folder.rglob("*") if f.is_file()) <= 4_000_000
     test = model.provenance["test"]
     assert test["count"] == len(model.test_puzzles()) >= 512
-    assert 0.5 <= test["exact_accuracy"] <= 0.95
+    assert 0.4 <= test["exact_accuracy"] <= 0.95
 
 
 def test_its_puzzles_are_sudokus_with_their_solutions(model):

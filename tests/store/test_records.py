@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import os
+import zipfile
 from pathlib import Path
 
 import ml_dtypes
@@ -160,6 +161,59 @@ def test_a_pickle_with_a_right_digest_is_refused_unread(tmp_path):
     with pytest.raises(ValueError, match="allow_pickle=False"):
         store.read_arrays(tmp_path / "a.npz")
     assert not (tmp_path / "sprung").exists()
+
+
+def signed(members: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> bytes:
+    """Returns an archive of any members that ends in its own digest."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", compression) as archive:
+        archive.comment = b"0" * 64
+        for name, data in members.items():
+            archive.writestr(name, data)
+    content = buffer.getvalue()[:-64]
+    return content + hashlib.sha256(content).hexdigest().encode()
+
+
+def npy(header: bytes) -> bytes:
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        signed({"a.npy": npy(b"(" * 9000 + b")" * 9000)}),
+        signed({"a.npy": npy(b"-" * 9999 + b"1")}),
+        signed({"a.npy": npy(b"[1, 2]")}),
+        signed({"a.npy": npy(b"{'descr': '|u1', 'fortran_order': False, 'shape': (10**15,)}")}),
+        signed({"a.npy": b"text"}),
+        signed({"a.txt": b"text"}),
+        signed({"a.npy": bytes(10**6)}, zipfile.ZIP_DEFLATED),
+        b"text" + hashlib.sha256(b"text").hexdigest().encode(),
+    ],
+    ids=[
+        *("parentheses", "minus signs", "a list", "a large shape", "no array", "another file"),
+        *("compressed", "no archive"),
+    ],
+)
+def test_a_right_digest_of_wrong_content_is_refused(tmp_path, data):
+    (tmp_path / "a.npz").write_bytes(data)
+    with pytest.raises(ValueError, match=r"a\.npz holds no arrays as rrjax writes them"):
+        store.read_arrays(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize(
+    ("record", "words"),
+    [
+        ({}, "expected an integer as the entry a.b, found none"),
+        ({"a": 3}, "expected an integer as the entry a.b, found none"),
+        ({"a": {"b": True}}, "expected an integer as the entry a.b, found true or false"),
+        ({"a": {"b": 1}, "c": []}, "expected a text as the entry c, found a list"),
+    ],
+)
+def test_entries_of_another_type_are_refused_by_name(record, words):
+    store.check_entries({"a": {"b": 1}}, {"a.b": int, "c?": str}, "file.json")
+    with pytest.raises(ValueError, match=f"^file.json: {words}$"):
+        store.check_entries(record, {"a.b": int, "c?": str}, "file.json")
 
 
 def test_an_absent_file_is_called_absent(tmp_path):

@@ -82,7 +82,7 @@ def test_a_record_without_a_recipe_is_refused(tmp_path):
     for identity in ([], {"recipe": 3}, {"recipe": {"lr": 1}}):
         record = {"format": "training run 1", "identity": identity}
         (folder / "config.json").write_text(json.dumps(record))
-        with pytest.raises(ValueError, match="it names no recipe"):
+        with pytest.raises(ValueError, match=r"an integer as the entry identity\.recipe\.steps"):
             load_run(folder)
 
 
