@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rrjax.puzzles import sudoku_batch as batch
 from rrjax.puzzles.maze import maze_size, path_lengths
 from rrjax.puzzles.sudoku import from_tokens, size_of
-from rrjax.puzzles.sudoku_solver import count_guesses
 
 CLUES, GUESSES, PATH_LENGTH = "clues", "solver guesses", "path length"
 
@@ -45,7 +45,7 @@ def _of_sudokus(boards: np.ndarray, size: int) -> Difficulty:
     clues = {CLUES: (boards > 0).sum(axis=1)}
     if size > LARGEST_SEARCHED:
         return Difficulty(clues, [f"No solver guesses are counted of {size} × {size} Sudokus."])
-    guesses = np.array([count_guesses(board, MOST_GUESSES) for board in boards], np.int64)
+    guesses = batch.search(batch.as_cells(boards), 2, MOST_GUESSES).guesses
     cut = int(np.sum(guesses == MOST_GUESSES))
     notes = [
         f"The solver was stopped after {MOST_GUESSES:,} guesses in {cut} of {len(boards)} puzzles, "

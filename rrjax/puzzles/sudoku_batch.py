@@ -134,7 +134,7 @@ def propagate(cells: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     cells, number = cells.copy(), cells.shape[1]
     is_possible, is_settled = np.ones(number, bool), np.zeros(number, bool)
     active = np.arange(number)
-    while 2 * active.size >= number:
+    while active.size and 2 * active.size >= number:
         before = cells[:, active]
         after, is_fine = _place_singles(before)
         cells[:, active] = after

@@ -53,3 +53,9 @@ def test_guesses_of_many_boards_are_those_of_each():
     expected = [solve_sudoku(board).guesses for board in boards]
     np.testing.assert_array_equal(batch.count_guesses(boards), expected)
     assert max(expected) > 0
+
+
+def test_a_batch_in_which_every_search_gives_up_ends():
+    outcome = batch.search(batch.as_cells(np.zeros((2, 81), int)), 2, 3)
+    assert outcome.guesses.tolist() == [3, 3]
+    assert not outcome.complete.any()
