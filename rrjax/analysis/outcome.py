@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rrjax.analysis.arrays import as_array, largest_first
+from rrjax.analysis.controls import quantile_bins
 from rrjax.analysis.derived import Quantity, error_quantity, spectrum_quantities
 from rrjax.analysis.errorbars import largest_frame_spread
 from rrjax.analysis.intervals import UNDEFINED, Interval, fraction_interval, median_interval
@@ -43,6 +44,41 @@ class Derived:
 
 
 @dataclass(frozen=True)
+class Quartile:
+    """Puzzles of like difficulty.
+
+    Attributes:
+      low: The smallest number that tells their difficulty.
+      high: The largest.
+      num_puzzles: Number of them, runs that were not finite too.
+      solved: Fraction of them.
+    """
+
+    low: int
+    high: int
+    num_puzzles: int
+    solved: Interval
+
+
+def solved_by_quartile(solved: np.ndarray, difficulty: np.ndarray) -> list[Quartile]:
+    """Returns the fraction solved (N,) in each quartile of a difficulty (N,), the easiest first.
+
+    Equal numbers share a quartile, so there may be fewer than four.
+    """
+    bins = quantile_bins(difficulty, 4)
+    members = [bins == index for index in range(bins.max() + 1)]
+    return [
+        Quartile(
+            low=int(difficulty[own].min()),
+            high=int(difficulty[own].max()),
+            num_puzzles=int(own.sum()),
+            solved=fraction_interval(int(solved[own].sum()), int(own.sum())),
+        )
+        for own in members
+    ]
+
+
+@dataclass(frozen=True)
 class Summary:
     """Solved and failed puzzles compared, in plain numbers (`dataclasses.asdict` for JSON).
 
@@ -71,6 +107,7 @@ class Summary:
       largest_frame_spread: What the standard deviation of λ1 over initial frames cannot exceed;
         NaN without `log_growth`.
       unit: Unit of the exponents.
+      quartiles: What is solved in each quartile of a number that tells the difficulty, by its name.
     """
 
     num_puzzles: int
@@ -93,6 +130,7 @@ class Summary:
     rival_notes: list[str]
     largest_frame_spread: float
     unit: str
+    quartiles: dict[str, list[Quartile]]
 
 
 def usable_runs(exponents: ArrayLike, drift: ArrayLike, finite: ArrayLike) -> np.ndarray:
@@ -117,6 +155,7 @@ def summarize(
     scores: Mapping[str, np.ndarray] | None = None,
     score_notes: Sequence[str] = (),
     unit: str = "nats per update",
+    difficulty: Mapping[str, np.ndarray] | None = None,
 ) -> Summary:
     """Returns the solved puzzles compared with the failed ones.
 
@@ -134,6 +173,7 @@ def summarize(
       scores: Arrays (N,) by name beside which λ1 is put, larger for "solved", as in `rivals`.
       score_notes: What the reader must know of these scores.
       unit: Unit of the exponents.
+      difficulty: Integers (N,) by name, larger for harder puzzles.
 
     Returns:
       The summary; NaN where a group is empty.
@@ -181,6 +221,9 @@ def summarize(
         rival_notes=list(score_notes),
         largest_frame_spread=frame_spread,
         unit=unit,
+        quartiles={
+            name: solved_by_quartile(solved, values) for name, values in (difficulty or {}).items()
+        },
     )
 
 

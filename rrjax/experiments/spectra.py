@@ -285,7 +285,8 @@ def _scores(results: Results) -> dict[str, Any]:
         for name, values in measured.numbers.items()
     }
     scores["q_halt"] = np.asarray(results["q_halt"], np.float64)
-    return {"scores": scores, "score_notes": measured.notes}
+    harder = {name: values for name, values in measured.numbers.items() if name != CLUES}
+    return {"scores": scores, "score_notes": measured.notes, "difficulty": harder}
 
 
 def tables(summary: outcome.Summary) -> list[Table]:

@@ -4,7 +4,7 @@ import math
 
 from rrjax.analysis import format as words
 from rrjax.analysis.intervals import Interval
-from rrjax.analysis.outcome import Derived, Summary
+from rrjax.analysis.outcome import Derived, Quartile, Summary
 from rrjax.analysis.table import Table
 
 SHOWN = {"entropy_rate": ("sum of positive λ", ".4f"), "kaplan_yorke": ("Kaplan–Yorke", ".2f")}
@@ -32,7 +32,9 @@ def tables(summary: Summary) -> list[Table]:
     headline = f"Solved: {fraction} of {words.count(summary.num_puzzles, 'puzzle')}"
     first_table = Table(headline, headers, rows, _notes(summary))
     both = min(summary.num_solved, summary.num_failed) > 0
-    return [first_table, _rivals_table(summary)] if both else [first_table]
+    rivals = [_rivals_table(summary)] if both else []
+    quartiles = [_quartile_table(*each) for each in summary.quartiles.items() if len(each[1]) > 1]
+    return [first_table, *rivals, *quartiles]
 
 
 def conclusion(summary: Summary) -> str:
@@ -66,6 +68,20 @@ def _rivals_table(summary: Summary) -> Table:
             "own, so that the intervals include it."
         )
     return Table("λ1 and its rivals", headers, rows, notes)
+
+
+def _quartile_table(name: str, quartiles: list[Quartile]) -> Table:
+    rows = [
+        (
+            f"{each.low}" if each.low == each.high else f"{each.low} to {each.high}",
+            str(each.num_puzzles),
+            words.percent_interval(each.solved),
+        )
+        for each in quartiles
+    ]
+    notes = ["Puzzles of equal difficulty share a quartile, so that quartiles may differ in size."]
+    headers = (name, "puzzles", "solved\n(95 % interval)")
+    return Table(f"Solved, by quartile of {name}", headers, rows, notes)
 
 
 def _row(label: str, estimates: tuple[Interval, ...], form: str) -> tuple[str, ...]:

@@ -88,7 +88,7 @@ def _write(path: Path) -> None:
 
 NO_INPUT: dict[str, Callable[[Path], None] | str] = {
     "absent": "nowhere",
-    "absent below": "nowhere/at/all",
+    "absent below": "nowhere/here",
     "below a file": "file/x",
     "a pipe": os.mkfifo,
     "a socket": _socket,

@@ -8,7 +8,8 @@ import pytest
 
 from rrjax.analysis.derived import NOT_CROSSED, UNRESOLVED
 from rrjax.analysis.errorbars import block_standard_error
-from rrjax.analysis.outcome import summarize, usable_runs
+from rrjax.analysis.intervals import fraction_interval
+from rrjax.analysis.outcome import solved_by_quartile, summarize, usable_runs
 from rrjax.analysis.separation import auc, auc_interval
 from rrjax.analysis.settling import late_drift
 from tests.tools.reported import spectra
@@ -200,3 +201,19 @@ def test_growth_that_does_not_fit_is_refused(shape):
 def test_a_dimension_below_the_number_of_exponents_is_refused():
     with pytest.raises(ValueError, match="dimension, of the state, must be at least the 3"):
         summarize(*spectra(12, 12), dimension=2)
+
+
+def test_what_is_solved_is_told_by_quartiles_of_difficulty():
+    guesses = np.array([0, 0, 5, 6, 10, 11, 30, 90])
+    solved = guesses < 11
+    quartiles = solved_by_quartile(solved, guesses)
+    assert [(q.low, q.high, q.num_puzzles) for q in quartiles] == [
+        (0, 0, 2),
+        (5, 6, 2),
+        (10, 11, 2),
+        (30, 90, 2),
+    ]
+    assert [q.solved.value for q in quartiles] == [1, 1, 0.5, 0]
+    assert quartiles[2].solved == fraction_interval(1, 2)
+    (alike,) = solved_by_quartile(solved, np.zeros(8, int))
+    assert (alike.num_puzzles, alike.solved.value) == (8, 5 / 8)
