@@ -210,7 +210,7 @@ def summarize(
         solved_exponents=solved_exponents,
         failed_exponents=failed_exponents,
         num_unresolved=unresolved[usable].sum(axis=0).tolist(),
-        num_unsorted=int((np.diff(exponents[usable], axis=1) > 0).any(axis=1).sum()),
+        num_unsorted=int((exponents[usable, 1:] > exponents[usable, :-1]).any(axis=1).sum()),
         derived=[_compare(quantity, positive) for quantity in quantities],
         num_blocks=num_blocks,
         drift_window=window,

@@ -48,7 +48,11 @@ def test_fractions_of_no_trials_and_of_many_columns():
     assert columns.each() == [fraction_interval(k, 10) for k in (0, 3, 10)]
 
 
-@given(hnp.arrays(np.float64, (12, 2), elements=st.floats(-1e300, 1e300)), st.integers(6, 12))
+NUMBERS = st.floats(-1e300, 1e300, allow_subnormal=False)
+"""Where a thread flushes subnormal numbers to zero, the mean of two of them is not between them."""
+
+
+@given(hnp.arrays(np.float64, (12, 2), elements=NUMBERS), st.integers(6, 12))
 @settings(deadline=None)
 def test_median_is_numpys_and_lies_in_its_interval(values, n):
     interval = median_interval(values[:n])
