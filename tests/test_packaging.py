@@ -49,7 +49,8 @@ def test_the_requirements_are_what_the_package_imports():
                 if isinstance(node, ast.ImportFrom) and not node.level:
                     names = [str(node.module)]
                 imported |= {name.partition(".")[0] for name in names}
-    imported -= sys.stdlib_module_names | {"rrjax"}
+    # IPython is imported in a notebook alone, where it is
+    imported -= sys.stdlib_module_names | {"rrjax", "IPython"}
     distributions = {DISTRIBUTIONS.get(name, name) for name in imported}
     required = {requirement_name(line) for line in PROJECT["project"]["dependencies"]}
     assert {name for name in distributions if not name.startswith("[")} == required

@@ -183,7 +183,7 @@ def refused(tmp_path, capsys, *options: str) -> str:
         (("--num-train", "21"), "num_train: expected 1 to the 20 puzzles of the CSV, found 21"),
         (("--num-test", "11"), "num_test: expected 1 to the 10 puzzles of the CSV, found 11"),
         (("--num-train", "0"), "num_train: expected 1 to the 20 puzzles of the CSV, found 0"),
-        (("--num-test", "-1"), "num_test: expected 1 to the 10 puzzles of the CSV, found -1"),
+        (("--num-test", "-1"), "num_test must be at least 0, got -1"),
         (("--num-aug", "-1"), "num_aug must be at least 0, got -1"),
         (("--seed", "-1"), "seed must be at least 0, got -1"),
         (("--clues", "4", "8"), "clues: expected none with a csv"),

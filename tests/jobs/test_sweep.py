@@ -455,6 +455,6 @@ def test_a_sweep_killed_before_its_folder_was_claimed_can_start_again(tmp_path, 
 def test_without_a_folder_the_same_chunks_stay_in_memory(parallel):
     work, counts = Work(), []
     job = Sweep(None, 10, 4, IDENTITY)
-    assert_values(sweep.run(job, work, lambda done, _: counts.append(done), parallel=parallel))
+    assert_values(sweep.run(job, work, counts.append, parallel=parallel))
     assert work.calls == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 9, 9]]
     assert counts == {1: [4, 8, 10], 2: [8, 10], 5: [10]}[parallel]

@@ -247,11 +247,11 @@ def test_wrong_metadata_is_refused(folder, changes, message):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("{", "expected JSON"), ("[]", "found list"), ("\xff", "expected JSON")]
+    ("text", "message"), [("{", "is no JSON"), ("[]", "found list"), ("\xff", "is no JSON")]
 )
 def test_damaged_metadata_is_refused(folder, text, message):
     (folder / "test" / "dataset.json").write_bytes(text.encode("latin-1"))
-    with pytest.raises(ValueError, match="dataset.json: .*" + message):
+    with pytest.raises(ValueError, match="dataset.json.*" + message):
         read_folder(folder)
 
 
@@ -396,10 +396,10 @@ def test_identifiers_are_names_that_differ(folder):
         ("[1]", "expected a list of names"),
         ("[]", "expected different names, found nothing"),
         ('["<blank>", "a", "a"]', "expected different names, found a again"),
-        ("[", "expected JSON"),
+        ("[", "is no JSON"),
     ):
         (folder / "identifiers.json").write_text(content)
-        with pytest.raises(ValueError, match=f"identifiers.json: {message}"):
+        with pytest.raises(ValueError, match=f"identifiers.json.*{message}"):
             read_identifiers(folder)
 
 
