@@ -68,7 +68,8 @@ def peak_memory(device: Any) -> int | None:
 
     On a processor it is the memory of this process, in all; elsewhere that of the device's arrays.
     """
-    stats = device.memory_stats() or {}
+    is_mine = device.process_index == device.client.process_index()
+    stats = (device.memory_stats() or {}) if is_mine else {}  # those of other processes are unknown
     if "peak_bytes_in_use" in stats:
         return int(stats["peak_bytes_in_use"])
     if device.platform != "cpu" or sys.platform == "win32":
