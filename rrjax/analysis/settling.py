@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from rrjax.analysis import format as words
 from rrjax.analysis.arrays import as_array
 from rrjax.analysis.intervals import Interval, fraction_interval
 from rrjax.analysis.separation import auc_interval
@@ -172,6 +173,6 @@ def check_outcomes(solved: np.ndarray, number: int) -> None:
     as_array("solved", solved, (number,), bool)
     if solved.all() or not solved.any():
         raise ValueError(
-            f"{solved.sum()} of {number} run{'s' * (number != 1)} solved: solved and failed ones "
+            f"{solved.sum()} of {words.count(number, 'run')} solved: solved and failed ones "
             "are needed to compare; take more puzzles, harder ones or another number of segments"
         )

@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> None:
     for task, other in repeated_pairs(request):
         print(f"rrjax: a test pair of {task} is also one of {other}, trained on", file=sys.stderr)
     with progress("arc", num_visits(request)) as bar:
-        copies = write_arc(options.out, request, lambda done: bar.report(done, {}))
+        copies = write_arc(options.out, request, bar.report)
     fewer = sum(len(each.symmetries) <= options.num_aug for each in copies)
     note = f"; {fewer} tasks have fewer copies that differ" if fewer else ""
     print(

@@ -62,7 +62,7 @@ def main(arguments: list[str]) -> None:
             num_copies=options.augment,
             seed=options.seed,
             csv=options.csv,
-            report=lambda done: bar.report(done, {}),
+            report=bar.report,
         )
     write_folder(options.out, {"train": train, "test": test})
     print(f"{options.out}: {_described(train)}; {_described(test)}")

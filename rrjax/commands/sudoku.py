@@ -151,7 +151,7 @@ def _sets_of_list(path: Path, options: Options) -> tuple[PuzzleSet, PuzzleSet]:
             *numbers,
             seed=options.seed,
             unsuitable=options.unsuitable,
-            report=lambda done: bar.report(done, {}),
+            report=bar.report,
         )
     for reason, number in sorted(choice.left_out.items()):
         print(f"rrjax: left out {number} puzzle{'s' * (number > 1)} with {reason}", file=sys.stderr)

@@ -77,13 +77,13 @@ def fixed_points(
     states = _draw(dynamics, starts, key) if isinstance(starts, int) else starts
     number = _count(dynamics, states)
     search = partial(fixed_point, period=period, **options)
-    found = jax.jit(
+    searches = jax.jit(
         lambda all_states: jax.lax.map(
             lambda z: search(dynamics, initial=z), all_states, batch_size=min(TOGETHER, number)
         )
     )(states)
-    ends = [jax.tree.map(lambda leaf, at=at: leaf[at], found.state) for at in range(number)]
-    reached = _group(dynamics, ends, np.asarray(found.converged), period, separation)
+    ends = [jax.tree.map(lambda leaf, at=at: leaf[at], searches.state) for at in range(number)]
+    reached = _group(dynamics, ends, np.asarray(searches.converged), period, separation)
 
     hits = np.bincount(reached[reached >= 0])
     order = np.argsort(-hits, kind="stable")
@@ -94,13 +94,13 @@ def fixed_points(
     spectra = [leading_eigenvalues(dynamics, ends[at], size, period=period) for at in firsts]
     empty = np.empty((0, size), np.complex128)
     return FixedPoints(
-        states=jax.tree.map(lambda leaf: np.asarray(leaf)[np.array(firsts, int)], found.state),
-        residual=np.asarray(found.residual)[np.array(firsts, int)],
+        states=jax.tree.map(lambda leaf: np.asarray(leaf)[np.array(firsts, int)], searches.state),
+        residual=np.asarray(searches.residual)[np.array(firsts, int)],
         hits=hits[order],
         eigenvalues=np.stack([each.values for each in spectra]) if spectra else empty,
         num_unstable=np.array([each.num_unstable for each in spectra], int),
         reached=reached,
-        distance=np.asarray(found.distance),
+        distance=np.asarray(searches.distance),
     )
 
 
@@ -136,13 +136,13 @@ def _group(
     points: list[np.ndarray] = []  # (period, n): all points of a cycle
     reached = np.full(len(ends), -1)
     for index in np.flatnonzero(converged):
-        z, cycle = ends[index], []
-        for _ in range(period):
-            cycle.append(np.asarray(ravel_pytree(z)[0]))
-            z = segment(z)
-        near = [np.linalg.norm(images - cycle[0], axis=1).min() <= separation for images in points]
+        cycle = [ends[index]]
+        for _ in range(period - 1):
+            cycle.append(segment(cycle[-1]))
+        images = np.stack([ravel_pytree(z)[0] for z in cycle])
+        near = [np.linalg.norm(known - images[0], axis=1).min() <= separation for known in points]
         if not any(near):
-            points.append(np.stack(cycle))
+            points.append(images)
             near.append(True)
         reached[index] = near.index(True)
     return reached

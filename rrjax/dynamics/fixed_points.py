@@ -154,8 +154,8 @@ def _step(move: Callable[[Vector], Vector], krylov: int, search: _Search) -> _Se
     delta, _ = gmres(shift, -error, tol=loose, restart=size, maxiter=4)  # pyright: ignore[reportArgumentType]
 
     def error_at(part: Float[Array, ""]) -> Vector:
-        moved = z + part * delta
-        return move(moved) - moved
+        trial = z + part * delta
+        return move(trial) - trial
 
     def is_worse(trial: tuple[Float[Array, ""], Vector]) -> Bool[Array, ""]:
         part, new = trial

@@ -345,11 +345,14 @@ def _cadence_notes(results: Results) -> list[str]:
 
 def closing(numbers: outcome.Summary, folder: Path) -> list[str]:
     """Returns what was seen, and the command that says more."""
-    seen = outcome_report.conclusion(numbers)
+    finding = outcome_report.conclusion(numbers)
     if not min(numbers.num_solved, numbers.num_failed):
-        return [seen, "To compare, measure more puzzles (--num-puzzles or --puzzles, and --out)."]
+        return [
+            finding,
+            "To compare, measure more puzzles (--num-puzzles or --puzzles, and --out).",
+        ]
     command = f"rrjax analyse {shlex.quote(str(folder))}"
-    return [seen, f"To see who settled, and what difficulty explains, run {command}"]
+    return [finding, f"To see who settled, and what difficulty explains, run {command}"]
 
 
 SPECTRUM = Experiment("spectrum", ARRAYS, numbers, tables, figures, check, notes, closing)

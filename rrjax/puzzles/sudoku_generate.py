@@ -197,10 +197,8 @@ def distinct(boards: np.ndarray, others: np.ndarray) -> np.ndarray:
     Returns:
         (N,) bool: neither equal to an earlier board nor to one of the others.
     """
-    known = {board.tobytes() for board in relabel(others)}
-    is_new = []
-    for board in relabel(boards):
-        key = board.tobytes()
+    known, is_new = set(_keys(others)), []
+    for key in _keys(boards):
         is_new.append(key not in known)
         known.add(key)
     return np.array(is_new, dtype=bool)
@@ -208,8 +206,13 @@ def distinct(boards: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 def is_among(boards: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Marks (N,) the boards (N, n * n) that are one of the others up to names of digits."""
-    known = {board.tobytes() for board in relabel(others)}
-    return np.array([board.tobytes() in known for board in relabel(boards)], dtype=bool)
+    known = set(_keys(others))
+    return np.array([key in known for key in _keys(boards)], dtype=bool)
+
+
+def _keys(boards: np.ndarray) -> list[bytes]:
+    """Returns a key of each board, which boards share that are equal up to names of digits."""
+    return [board.tobytes() for board in relabel(boards)]
 
 
 def _dug(size: int, rngs: Rngs, clues: tuple[int, int] | None) -> tuple[np.ndarray, np.ndarray]:

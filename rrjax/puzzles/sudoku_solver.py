@@ -94,12 +94,6 @@ def solve_sudoku(board: ArrayLike, limit: int = 2) -> Solution:
     return Solution(len(states), to_board(masks.size, states[0]) if states else None, guesses)
 
 
-def count_guesses(board: np.ndarray, most: int) -> int:
-    """Returns the `guesses` of `solve_sudoku`, or `most` where the search has not ended by then."""
-    masks = tables(board_size(board))
-    return search(masks, start(masks, board.tolist()), 2, most).guesses
-
-
 def _search_patiently(masks: Tables, state: State, limit: int, board: np.ndarray) -> Outcome:
     """Searches for up to `limit` solutions, and asks the other search where none comes up."""
     outcome = search(masks, state, limit, _PATIENCE)

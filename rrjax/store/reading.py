@@ -86,15 +86,16 @@ def read_json_value(path: str | Path, most: int = LARGEST_RECORD) -> Any:
     try:
         value = json.loads(data)
     except RecursionError:
-        raise _too_deep(path) from None
+        raise too_deep(path) from None
     except ValueError as error:
         raise ValueError(f"{path} is no JSON, or damaged: {error}") from None
     if _depth(value) > DEEPEST:
-        raise _too_deep(path)
+        raise too_deep(path)
     return value
 
 
-def _too_deep(path: str | Path) -> ValueError:
+def too_deep(path: str | Path) -> ValueError:
+    """Returns the error of a file that is nested deeper than `DEEPEST`."""
     return ValueError(f"{path} nests lists and mappings deeper than {DEEPEST} levels")
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from rrjax.store.reading import DEEPEST, read_text
+from rrjax.store.reading import DEEPEST, read_text, too_deep
 
 LARGEST_YAML = 2**15
 """Bytes of the largest YAML file that is read: settings have one or two thousand."""
@@ -27,16 +27,16 @@ def read_yaml(path: str | Path) -> Any:
     """
     text = read_text(path, LARGEST_YAML)
     if _open_brackets(text) > DEEPEST:  # of which PyYAML takes seconds
-        raise _too_deep(path)
+        raise too_deep(path)
     try:
         node = yaml.compose(text, yaml.SafeLoader)
         size, depth = (0, 0) if node is None else _measure(node, {})
     except RecursionError:
-        raise _too_deep(path) from None
+        raise too_deep(path) from None
     except yaml.YAMLError as error:
         raise ValueError(f"{path} is no YAML: {error}") from None
     if depth > DEEPEST:
-        raise _too_deep(path)
+        raise too_deep(path)
     if size > LARGEST_VALUE:
         raise ValueError(
             f"{path} holds more than {LARGEST_VALUE:,} values, if its aliases are written out"
@@ -48,10 +48,6 @@ def _open_brackets(text: str) -> int:
     """Returns how many brackets are open at once, wherever they stand."""
     steps = ((char in "[{") - (char in "]}") for char in text)
     return max(itertools.accumulate(steps), default=0)
-
-
-def _too_deep(path: str | Path) -> ValueError:
-    return ValueError(f"{path} nests lists and mappings deeper than {DEEPEST} levels")
 
 
 class _Size(NamedTuple):

@@ -6,7 +6,7 @@ Source: TinyRecursiveModels `trm.py`, HRM `hrm_act_v1.py` (the ACT wrappers).
 """
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -63,12 +63,15 @@ def empty_slots(params: Params, config: Config, batch: Batch) -> Slots:
 def refill(slots: Slots, batch: Batch, initial: State) -> Slots:
     """Returns the slots with a new puzzle, the initial state and step 0 where they had halted."""
     start = jax.tree.map(lambda old, new: jnp.broadcast_to(new, old.shape), slots.state, initial)
-    state, data = jax.tree.map(
-        lambda old, new: jnp.where(slots.halted.reshape(-1, *(1,) * (old.ndim - 1)), new, old),
-        (slots.state, slots.batch),
-        (start, batch),
-    )
+    state, data = choose_rows(slots.halted, (start, batch), (slots.state, slots.batch))
     return Slots(state, data, jnp.where(slots.halted, 0, slots.steps), slots.halted)
+
+
+def choose_rows(mask: Bool[Array, " slots"], new: Any, old: Any) -> Any:
+    """Returns the rows of `new` where the mask is true, and those of `old` elsewhere."""
+    return jax.tree.map(
+        lambda new, old: jnp.where(mask.reshape(-1, *(1,) * (old.ndim - 1)), new, old), new, old
+    )
 
 
 def stagger(slots: Slots, step: Int[Array, ""], config: Config, trajectories: int) -> Slots:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from rrjax.analysis.format import count
 from rrjax.jobs.devices import Device
 from rrjax.jobs.memory import peak_memory, size_in_words
 from rrjax.jobs.progress import Bar, duration
@@ -50,8 +51,8 @@ def describe(task: TrainingTask, devices: Sequence[Device]) -> str:
     return (
         f"{arch.name} of width {arch.hidden_size}, {weights:,} weights; {recipe.steps:,} steps, "
         f"each of {task.updates_per_step()} updates at batch size {recipe.global_batch_size}, with "
-        f"{task.config.seq_len} tokens a puzzle; on {len(devices)} "
-        f"device{'s' * (len(devices) > 1)} ({kind})"
+        f"{task.config.seq_len} tokens a puzzle; on "
+        f"{count(len(devices), 'device')} ({kind})"
     )
 
 

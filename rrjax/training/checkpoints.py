@@ -151,6 +151,7 @@ def _described(state: TrainState) -> dict[str, list[Any]]:
 
 
 def named(tree: Any) -> dict[str, Any]:
+    """Returns the leaves of a tree by their paths, which checkpoints and compact runs record."""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
 

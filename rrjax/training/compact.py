@@ -34,7 +34,7 @@ from rrjax.store import (
     read_result,
     write_result,
 )
-from rrjax.training.act import run_slots
+from rrjax.training.act import choose_rows, run_slots
 from rrjax.training.augment import noise_key, start_of_slot
 from rrjax.training.checkpoints import Checkpoints, named
 from rrjax.training.history import load_run
@@ -190,14 +190,9 @@ def run_again(config: Config, recipe: Recipe, state: TrainState) -> tuple[TrainS
         after = segment.slots.state
         if augmentation.objective == "winner_takes_all":
             after = share_answers(after, winners(segment, config, recipe), config)
-        return jax.tree.map(lambda *leaves: _choose(index < slots.steps, *leaves), after, states)
+        return choose_rows(index < slots.steps, after, states)
 
     states = jax.vmap(start)(jnp.arange(slots.steps.shape[0]), slots.steps)
     segments = jnp.arange(config.arch.halt_max_steps)
     states, _ = jax.lax.scan(lambda states, index: (segment(states, index), None), states, segments)
     return state._replace(slots=slots._replace(state=states)), {}
-
-
-def _choose(mask: Array, new: Array, old: Array) -> Array:
-    """Returns the new rows where the mask is true."""
-    return jnp.where(mask.reshape(-1, *(1,) * (old.ndim - 1)), new, old)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from rrjax.analysis.format import count
 from rrjax.analysis.intervals import Interval, student_interval
 from rrjax.store import check_entries, check_format, read_json
 from rrjax.training.logs import EVALUATED, METRICS, RUN_FORMAT, read_table
@@ -31,6 +32,11 @@ class Run:
         """Returns a test metric at each evaluation; (0,) if the run has none of that name."""
         values = self.metrics.get(f"{EVALUATED}{metric}", np.empty(0))
         return values[~np.isnan(values)]
+
+    def seconds(self) -> np.ndarray:
+        """Returns (rows,) the seconds of all steps up to each row, without the evaluations."""
+        steps = np.diff(self.metrics["step"], prepend=0)
+        return np.cumsum(steps * self.metrics["seconds_per_step"])
 
     @property
     def finished(self) -> bool:
@@ -126,7 +132,7 @@ def aggregate_runs(
         known = dict.fromkeys(name.removeprefix(EVALUATED) for name in names)
         raise ValueError(
             f"{folder}: expected runs with the test metric {metric!r}, found "
-            f"{', '.join(known) or 'none with any'} in {len(runs)} run{'s' * (len(runs) != 1)}"
+            f"{', '.join(known) or 'none with any'} in {count(len(runs), 'run')}"
         )
     _check_different(evaluated)
     groups: dict[str, list[Run]] = {}

@@ -8,6 +8,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -81,24 +82,30 @@ def _start(task: Task) -> int:
     sys.stdout.flush()
     pid = os.fork()
     if pid == 0:
-        _run(task)
+        end_with(partial(_run, task), task.folder / ".output")
     return pid
 
 
-def _run(task: Task) -> NoReturn:
+def _run(task: Task) -> int:
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    sys.stdin = open(0, encoding="utf-8")  # noqa: SIM115
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    os.chdir(task.folder)
+    resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
+    task.prepare()
+    return cli.main(list(task.arguments))
+
+
+def end_with(work: Callable[[], int], output: Path) -> NoReturn:
+    """Ends this forked process with the exit code of some work, whose output goes to a file."""
     code = 99
     try:
-        os.chdir(task.folder)
-        resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
-        output = os.open(".output", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        for number, target in enumerate((nothing, output, output)):
-            os.dup2(target, number)
-        sys.stdin = open(0, encoding="utf-8")  # noqa: SIM115
-        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
-        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
-        task.prepare()
-        code = cli.main(list(task.arguments))
+        file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(file, 1)
+        os.dup2(file, 2)
+        code = work()
     except BaseException:
         traceback.print_exc()
     finally:

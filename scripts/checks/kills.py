@@ -18,7 +18,6 @@ import signal
 import sys
 import tempfile
 import time
-import traceback
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -213,21 +212,11 @@ def run(words: Sequence[str], log: Path, seconds: float | None = None) -> tuple[
       The exit code, and whether the process was killed.
     """
     from rrjax.cli import main as command
+    from scripts.checks.forked import end_with
 
     process = os.fork()
     if process == 0:
-        code = 70
-        try:
-            with log.open("wb") as file:
-                os.dup2(file.fileno(), 1)
-                os.dup2(file.fileno(), 2)
-            code = command(words)
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
+        end_with(lambda: command(words), log)
     deadline = time.monotonic() + (float("inf") if seconds is None else seconds)
     while time.monotonic() < deadline:
         ended, status = os.waitpid(process, os.WNOHANG)

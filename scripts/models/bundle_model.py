@@ -9,8 +9,6 @@ appears as `rrjax/bundled/NAME`; what it achieves on all held-out puzzles is in 
 import sys
 from pathlib import Path
 
-import numpy as np
-
 from rrjax.models import read_model, save_model
 from rrjax.puzzles import write_folder
 from rrjax.puzzles.folders import read_folder
@@ -25,18 +23,12 @@ def main(run: Path, step: int, data: Path, name: str) -> None:
     flat, config, provenance = read_model(run / "models" / f"step_{step:06d}")
     puzzles = read_folder(data, "test")
     outcome = evaluate(flat, config, puzzles, 64, len(puzzles))
-    provenance |= {"test": outcome, "training_seconds": round(_seconds(run, step))}
+    training = load_run(run)
+    seconds = training.seconds()[training.metrics["step"] <= step][-1]
+    provenance |= {"test": outcome, "training_seconds": round(seconds)}
     save_model(BUNDLED / name, flat, config, provenance)
     write_folder(BUNDLED / name / "puzzles", {"test": puzzles})
     print(f"{name}: {outcome}")
-
-
-def _seconds(run: Path, step: int) -> float:
-    """Returns the wall-clock seconds of the optimizer steps up to `step`."""
-    metrics = load_run(run).metrics
-    known = metrics["step"] <= step
-    steps = np.diff(metrics["step"][known], prepend=0)
-    return float(steps @ metrics["seconds_per_step"][known])
 
 
 if __name__ == "__main__":

@@ -69,8 +69,7 @@ def steps_that_fit(trial: Run, minutes: float) -> int:
 
 def reached(run: Run) -> dict[str, Any]:
     """Returns the accuracy at each evaluation, and the minutes of training to each mark."""
-    metrics = run.metrics
-    minutes = np.cumsum(np.diff(metrics["step"], prepend=0) * metrics["seconds_per_step"]) / 60
+    metrics, minutes = run.metrics, run.seconds() / 60
     solved = metrics["test/exact_accuracy"]
     known = ~np.isnan(solved)
     curve = np.column_stack([metrics["step"], minutes, solved])[known]

@@ -24,7 +24,7 @@ from rrjax import Results
 from rrjax.analysis.intervals import UNDEFINED, Interval, fraction_interval, median_interval
 from rrjax.analysis.outcome import usable_runs
 from rrjax.analysis.separation import auc_interval
-from rrjax.analysis.settling import late_drift
+from rrjax.analysis.settling import late_drift, settling
 from rrjax.plots.canvas import FAILED, SOLVED, UNIT, Look, draw_intervals, new_panels, save_figure
 from rrjax.store.files import write_bytes_atomically
 from scripts.studies.runs import run
@@ -96,36 +96,29 @@ def checkpoints(folder: Path) -> dict[int, Path]:
 
 
 def row_of(results: Results) -> Row:
-    """Returns what the spectra of one checkpoint say; medians of an empty group are undefined."""
+    """Returns what the spectra of one checkpoint say; what needs an empty group is undefined."""
     drift = results[results.answer_drift]
     keep = usable_runs(results["exponents"], drift, results["finite"])
     lambda1, moves = results["exponents"][keep, 0], late_drift(drift[keep])
     solved = results["solved"][keep]
     failed = ~solved
-    settled = UNDEFINED
-    if solved.any():
-        limit = np.percentile(moves[solved], 90, method="inverted_cdf")
-        settled = _share(moves[failed] <= limit)
+    is_mixed = solved.any() and failed.any()
     return Row(
         num_solved=int(solved.sum()),
         num_failed=int(failed.sum()),
         solved=_share(solved),
-        solved_lambda1=_median(lambda1[solved]),
-        failed_lambda1=_median(lambda1[failed]),
+        solved_lambda1=median_interval(lambda1[solved]),
+        failed_lambda1=median_interval(lambda1[failed]),
         chaotic=_share(lambda1[failed] > 0),
         auc=auc_interval(-lambda1, solved),
-        solved_drift=_median(moves[solved]),
-        failed_drift=_median(moves[failed]),
-        settled=settled,
+        solved_drift=median_interval(moves[solved]),
+        failed_drift=median_interval(moves[failed]),
+        settled=settling(moves, solved).failed_below[90] if is_mixed else UNDEFINED,
     )
 
 
 def _share(events: np.ndarray) -> Interval:
     return fraction_interval(int(events.sum()), len(events))
-
-
-def _median(values: np.ndarray) -> Interval:
-    return median_interval(values) if len(values) else UNDEFINED
 
 
 def write_table(rows: Mapping[int, Row], path: Path) -> None:

@@ -3,10 +3,11 @@
 import numpy as np
 
 from rrjax.puzzles import difficulty as subject
+from rrjax.puzzles import sudoku_batch as batch
 from rrjax.puzzles.difficulty import CLUES, GUESSES, MOST_GUESSES, PATH_LENGTH, difficulty
 from rrjax.puzzles.maze import parse_maze
 from rrjax.puzzles.sudoku import parse_board, to_tokens
-from rrjax.puzzles.sudoku_solver import count_guesses, solve_sudoku
+from rrjax.puzzles.sudoku_solver import solve_sudoku
 
 HARD = parse_board(
     "8..........36......7..9.2...5...7.......457.....1...3...1....68..85...1..9....4.."
@@ -33,6 +34,9 @@ def test_sudokus_have_clues_and_guesses_and_a_cut_search_is_noted(monkeypatch):
 
 
 def test_a_board_without_a_solution_ends_with_the_budget():
+    def count_guesses(board, most):
+        return batch.search(batch.as_cells(board[None]), 2, most).guesses[0]
+
     board = np.zeros(81, np.int32)
     assert count_guesses(board, 3) == 3  # the empty board has two solutions further on
     board[:2] = 1

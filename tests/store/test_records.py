@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from rrjax import store
+from scripts.checks.bad_files import archive
 from tests.store.test_files import full_disk
 
 ARRAYS = {
@@ -163,17 +164,6 @@ def test_a_pickle_with_a_right_digest_is_refused_unread(tmp_path):
     assert not (tmp_path / "sprung").exists()
 
 
-def signed(members: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> bytes:
-    """Returns an archive of any members that ends in its own digest."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", compression) as archive:
-        archive.comment = b"0" * 64
-        for name, data in members.items():
-            archive.writestr(name, data)
-    content = buffer.getvalue()[:-64]
-    return content + hashlib.sha256(content).hexdigest().encode()
-
-
 def npy(header: bytes) -> bytes:
     return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
 
@@ -181,13 +171,13 @@ def npy(header: bytes) -> bytes:
 @pytest.mark.parametrize(
     "data",
     [
-        signed({"a.npy": npy(b"(" * 9000 + b")" * 9000)}),
-        signed({"a.npy": npy(b"-" * 9999 + b"1")}),
-        signed({"a.npy": npy(b"[1, 2]")}),
-        signed({"a.npy": npy(b"{'descr': '|u1', 'fortran_order': False, 'shape': (10**15,)}")}),
-        signed({"a.npy": b"text"}),
-        signed({"a.txt": b"text"}),
-        signed({"a.npy": bytes(10**6)}, zipfile.ZIP_DEFLATED),
+        archive({"a.npy": npy(b"(" * 9000 + b")" * 9000)}),
+        archive({"a.npy": npy(b"-" * 9999 + b"1")}),
+        archive({"a.npy": npy(b"[1, 2]")}),
+        archive({"a.npy": npy(b"{'descr': '|u1', 'fortran_order': False, 'shape': (10**15,)}")}),
+        archive({"a.npy": b"text"}),
+        archive({"a.txt": b"text"}),
+        archive({"a.npy": bytes(10**6)}, zipfile.ZIP_DEFLATED),
         b"text" + hashlib.sha256(b"text").hexdigest().encode(),
     ],
     ids=[
