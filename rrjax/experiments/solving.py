@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rrjax.analysis.selection import majority
-from rrjax.checks import MOST_RUNS, check_count, check_number, refuse
+from rrjax.checks import MOST_RUNS, check_count, check_number, check_seed, refuse
 from rrjax.experiments.basins import BASIN, perturbed
 from rrjax.experiments.experiment import Job
 from rrjax.experiments.restarts import measure, run_grid
@@ -130,6 +130,7 @@ def solve(
     """
     check_count("restarts", restarts, most=MOST_RUNS)
     check_number("sigma", sigma, above=0)
+    check_seed("seed", seed)
     config = model.config
     if isinstance(puzzle, str):
         tokens = parse_puzzle(puzzle, config.seq_len, config.vocab_size)

@@ -66,6 +66,7 @@ def test_a_bundled_model_solves_a_board_and_its_copies_agree():
         (BOARD, {"sigma": 0.0}, "sigma must be finite and above 0"),
         (BOARD, {"symmetries": 0}, "symmetries must be at least 1"),
         (BOARD, {"num_segments": 0}, "num_segments must be at least 1"),
+        (BOARD, {"seed": -1}, "seed must "),
     ],
 )
 def test_bad_requests_are_refused(model, puzzle, options, message):
