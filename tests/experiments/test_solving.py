@@ -17,7 +17,7 @@ BOARD = compact_board(PUZZLES.inputs[0] - 1)
 
 
 def test_one_run_is_the_plain_one(model, plain):
-    solved = rrjax.solve(model, BOARD, num_segments=SEGMENTS)
+    solved = rrjax.solve(model, BOARD, num_segments=SEGMENTS, progress=False)
     np.testing.assert_array_equal(solved.tokens, PUZZLES.inputs[0])
     np.testing.assert_array_equal(solved.answer, plain[0].logits[SEGMENTS - 1].argmax(-1))
     assert solved.q_halt == pytest.approx(float(plain[0].q_halt[SEGMENTS - 1]), abs=1e-4)
