@@ -4,25 +4,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from rrjax.contract import Dynamics, named_fields
-from rrjax.keys import fixed_generator, make_key
-
 NUM_NUMBERS = 64
 """Numbers of a sketch. The relative error of a distance is then √(1/128), nearly 9 %."""
 
 
-def sketch_matrix(dynamics: Dynamics, field: str) -> Float[Array, "numbers n"]:
-    """Returns the matrix of signs, ±1 with equal chances, that sketches a field of n components.
-
-    It depends on n alone, so that states of all runs of a model have comparable sketches.
-
-    Args:
-      dynamics: of any puzzle.
-      field: a name of `rrjax.contract.named_fields`.
-    """
-    size = named_fields(dynamics.initial)[field].size
-    with fixed_generator():
-        return jax.random.rademacher(make_key(0), (NUM_NUMBERS, size), jnp.float32)
+def sketch_matrix(key: jax.Array, size: int) -> Float[Array, "numbers n"]:
+    """Returns the matrix of signs, ±1 with equal chances, that sketches n numbers."""
+    return jax.random.rademacher(key, (NUM_NUMBERS, size), jnp.float32)
 
 
 def sketch(

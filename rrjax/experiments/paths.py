@@ -14,6 +14,7 @@ from rrjax.dynamics.sketch import sketch, sketch_matrix
 from rrjax.experiments import reasoner
 from rrjax.experiments.experiment import Job
 from rrjax.experiments.reasoner import Puzzles, read_answer, take
+from rrjax.keys import fixed_generator, make_key
 from rrjax.puzzles import PuzzleSet
 from rrjax.puzzles.batch import IGNORE_LABEL
 from rrjax.results.axes import ArraySpec
@@ -68,16 +69,23 @@ def snapshots(num_segments: int) -> np.ndarray:
 
 
 def matrix_of(dynamics: Dynamics) -> Array:
-    """Returns the matrix that sketches the field of the state that answers are read from."""
-    return sketch_matrix(dynamics, reasoner.answer_field(dynamics))
+    """Returns the matrix that sketches the field of the state that answers are read from.
+
+    Its seed is fixed, so that the sketches of all runs of a model can be compared.
+    """
+    with fixed_generator():
+        return sketch_matrix(make_key(0), _answer_state(dynamics, dynamics.initial).size)
 
 
 def take_snapshot(matrix: Array, dynamics: Dynamics, state: State) -> dict[str, Array]:
     """Returns the answer that is read out of a state, and the state's sketch."""
     answer = read_answer(dynamics, state)
     tokens = answer.logits.argmax(-1).astype(reasoner.token_type(answer))
-    field = named_fields(state)[reasoner.answer_field(dynamics)]
-    return {"answers_by_segment": tokens, SKETCH: sketch(matrix, field)}
+    return {"answers_by_segment": tokens, SKETCH: sketch(matrix, _answer_state(dynamics, state))}
+
+
+def _answer_state(dynamics: Dynamics, state: State) -> Array:
+    return named_fields(state)[reasoner.answer_field(dynamics)]
 
 
 def puzzle_arrays(puzzles: Puzzles) -> Arrays:
@@ -97,7 +105,7 @@ def with_projection(arrays: Arrays, job: Job, kept: np.ndarray) -> Arrays:
     """Returns the arrays of runs with projections in place of sketches, after the segments kept."""
     arrays = dict(arrays)
     sketches = arrays.pop(SKETCH)
-    size = named_fields(job.dynamics.initial)[reasoner.answer_field(job.dynamics)].size
+    size = _answer_state(job.dynamics, job.dynamics.initial).size
     coordinates, share = principal_projection(sketches)
     return arrays | {
         "snapshot": kept,
