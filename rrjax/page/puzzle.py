@@ -101,7 +101,7 @@ def _curves(shown: Shown) -> dict[str, np.ndarray]:
         "drift": shown.by_segment(shown.results.answer_drift),
         "residual": shown.by_segment("residual"),
         "distance": shown.by_segment("distance_to_end"),
-        "q": shown.by_segment("q_halt"),
+        "q": _first(shown.by_segment("q_halt_by_segment"), shown.by_segment("q_halt")),
         "accuracy": shown.by_segment("token_accuracy"),
     }
     leading = _leading_growth(shown)
@@ -113,6 +113,10 @@ def _curves(shown: Shown) -> dict[str, np.ndarray]:
         accuracy = _token_accuracy(labels, answers)
         curves["accuracy"] = accuracy if answers.shape[1] == len(shown.segments) else None
     return {name: values for name, values in curves.items() if values is not None}
+
+
+def _first(*arrays: np.ndarray | None) -> np.ndarray | None:
+    return next((array for array in arrays if array is not None), None)
 
 
 def _leading_growth(shown: Shown) -> tuple[np.ndarray, int] | None:
@@ -144,12 +148,8 @@ def _token_accuracy(labels: np.ndarray, answers: np.ndarray) -> np.ndarray:
 
 def _answers(shown: Shown) -> np.ndarray | None:
     """Returns the answers (n, s, cells), or (n, 1, cells) where the last ones alone were kept."""
-    for name in ("answers_by_segment", "answers"):
-        answers = shown.by_segment(name)
-        if answers is not None:
-            return answers
-    last = shown.by_puzzle("answers")
-    return None if last is None else last[:, None]
+    answers, last = shown.by_segment("answers_by_segment"), shown.by_puzzle("answers")
+    return answers if answers is not None or last is None else last[:, None]
 
 
 def _boards(shown: Shown, characters: int) -> dict[str, Any] | None:

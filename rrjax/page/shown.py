@@ -46,8 +46,8 @@ class Shown:
     @cached_property
     def segments(self) -> np.ndarray:
         """(s,) The shown segments, counted from 1, the last of the run among them."""
-        if "answer_segments" in self.results:
-            return thinned(np.asarray(self.results["answer_segments"]), MOST_SEGMENTS)
+        if "snapshot" in self.results:
+            return thinned(self.results["snapshot"], MOST_SEGMENTS)
         last = self.results.record["options"].get("num_segments", 1)
         return thinned(np.arange(1, last + 1), MOST_SEGMENTS)
 
@@ -70,9 +70,8 @@ class Shown:
             return None
         if axes[1] == "segment":
             return array[:, self.segments - 1]
-        if axes[1] == "answer_segment":
-            places = np.searchsorted(self.results["answer_segments"], self.segments)
-            return array[:, places]
+        if axes[1] == "snapshot":
+            return array[:, np.searchsorted(self.results["snapshot"], self.segments)]
         return None
 
 

@@ -18,42 +18,39 @@ SHRINKAGE = 0.1
 def trajectory(shown: Shown) -> dict[str, Any] | None:
     """Returns the planes that paths are drawn in, by their names in the page.
 
-    Each has the paths (n, s, 2), and in words what it shows. The first is that of the first two
-    principal components of the shown states; the other has the discriminant of the outcomes at the
-    last segment as its first axis and, at a right angle to it, the direction of largest variance.
-    None stands for a result without projected states.
+    Each has the paths (n, s, 2), and in words what it shows. The first is that of the two principal
+    components of most variance; the other has the discriminant of the outcomes at the last segment
+    as its first axis and, at a right angle to it, the direction of most variance that is left. None
+    stands for a result without projected states.
     """
     states = shown.by_segment("projection")
-    if states is None or states.shape[-1] < 2:
+    if states is None:
         return None
     states = states.astype(np.float64)
     finite = np.isfinite(states).all(axis=(1, 2))
-    if not finite.any():
-        return None
-    held = min(1.0, float(np.nansum(shown.results["projection_variance"])))
-    centred = states - states[finite].mean(axis=(0, 1))
-    points = centred[finite].reshape(-1, centred.shape[-1])
+    points = states[finite].reshape(-1, states.shape[-1])
     if not points.any():
         return None
-    axes = _principal_axes(points)[:2]
-    name = shown.results.record["answer"]
+    shares, name = shown.results["projection_variance"], shown.results.record["answer"]
+    axes = np.eye(2, states.shape[-1])
     planes = {
         "principal components": {
-            **_paths(shown, centred @ axes.T),
-            "words": f"The axes are the first two principal components of {name} over all shown "
-            f"puzzles and segments. {_held(points, axes, held)}",
+            **_paths(shown, states @ axes.T),
+            "words": f"The axes are the first two principal components of {name} over all puzzles "
+            f"and segments. {_held(points, axes, shares)}",
         }
     }
     outcome = outcomes(shown.results)[shown.puzzles]
-    direction = _discriminant(centred[finite, -1], outcome[finite])
+    direction = _discriminant(states[finite, -1], outcome[finite])
     if direction is not None:
-        rest = points - np.outer(points @ direction, direction)
-        axes = np.stack([direction, _principal_axes(rest)[0]])
+        rest = points - points.mean(axis=0)
+        rest -= np.outer(rest @ direction, direction)
+        axes = np.stack([direction, np.linalg.eigh(rest.T @ rest)[1][:, -1]])
         planes["discriminant of the outcomes"] = {
-            **_paths(shown, centred @ axes.T),
+            **_paths(shown, states @ axes.T),
             "words": "The horizontal axis is the linear discriminant of solved and failed puzzles, "
             "fitted to their last states, so that it parts them by construction; the vertical axis "
-            f"holds most of the variance that is left. {_held(points, axes, held)}",
+            f"has most of the variance that is left. {_held(points, axes, shares)}",
         }
     return planes
 
@@ -70,12 +67,6 @@ def _paths(shown: Shown, points: np.ndarray) -> dict[str, Any]:
     return {"paths": paths, "ends": ends}
 
 
-def _principal_axes(points: np.ndarray) -> np.ndarray:
-    """Returns the principal axes (c, c) of centred points (m, c), that of most variance first."""
-    variances, axes = np.linalg.eigh(points.T @ points)
-    return axes.T[np.argsort(-variances)]
-
-
 def _discriminant(states: np.ndarray, outcome: np.ndarray) -> np.ndarray | None:
     """Returns the unit vector (c,) of Fisher's discriminant; None for groups that are too small."""
     groups = [states[outcome == name] for name in ("solved", "failed")]
@@ -89,18 +80,22 @@ def _discriminant(states: np.ndarray, outcome: np.ndarray) -> np.ndarray | None:
     return direction / length if np.isfinite(length) and length > 0 else None
 
 
-def _held(points: np.ndarray, axes: np.ndarray, held: float) -> str:
+def _held(points: np.ndarray, axes: np.ndarray, shares: np.ndarray) -> str:
     """Returns in words which share of the variance of the whole state a plane holds.
 
+    The share of an axis is the mean of those of the components, weighted by the variance that each
+    has along the axis.
+
     Args:
-      points: (m, c) centred states, projected to c directions.
+      points: (m, c) states in their components.
       axes: (2, c) the plane.
-      held: The share of the variance that the c directions hold.
+      shares: (c,) the share of the variance of the state that each component holds.
     """
-    share = held * np.square(points @ axes.T).sum() / np.square(points).sum()
+    weights = np.square(axes) * points.var(axis=0)
+    share = np.nansum(weights * shares, axis=1) / np.maximum(weights.sum(axis=1), 1e-300)
     return (
-        f"The plane holds {100 * share:.0f} % of the variance: what is close here may lie far "
-        "apart in the rest."
+        f"The plane holds {100 * share.sum():.0f} % of the variance: what is close here may lie "
+        "far apart in the rest."
     )
 
 

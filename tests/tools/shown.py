@@ -46,14 +46,15 @@ def spectrum(**changes: Any) -> Results:
         "q_halt_by_segment": rng.normal(0, 2, shape),
         "q_halt": rng.normal(0, 2, NUMBER),
         "distance_to_end": np.abs(states - states[:, -1:]).mean(axis=2),
-        "projection": states,
+        "projection": states - states.mean(axis=(0, 1)),
         "projection_variance": np.array([0.4, 0.2, 0.1, 0.05, 0.05]),
         "participation_z_H": 0.5 * share / share.sum(axis=-1, keepdims=True),
         "participation_z_L": 0.5 * share / share.sum(axis=-1, keepdims=True),
         "inputs": INPUTS,
         "labels": LABELS.astype(np.int32),
-        "answers": answers(),
-        "answer_segments": np.arange(1, SEGMENTS + 1),
+        "answers": answers()[:, -1],
+        "answers_by_segment": answers(),
+        "snapshot": np.arange(1, SEGMENTS + 1),
         "solved_by_segment": (answers() == LABELS[:, None]).all(axis=2),
         "solved": SOLVED,
         "finite": np.ones(NUMBER, bool),
@@ -103,23 +104,23 @@ def plane(grid: int = 5) -> Results:
 
 def _axes(name: str, array: np.ndarray, kind: str) -> list[str]:
     if kind == "basin":
-        known = {"sigma": ["run"], "repeat": ["run"], "answers": ["puzzle", "run", "token"]}
-        plain = (
-            ["puzzle", "token"] if name in ("inputs", "labels") else ["puzzle", "run", "segment"]
-        )
+        known = {"sigma": ["run"], "repeat": ["run"], "answers": ["puzzle", "run", "cell"]}
+        plain = ["puzzle", "cell"] if name in ("inputs", "labels") else ["puzzle", "run", "segment"]
         return known.get(name, plain)[: array.ndim]
     if kind == "slice":
-        known = {"a": ["a"], "b": ["b"], "distinct_answers": ["answer", "token"]}
+        known = {"a": ["a"], "b": ["b"], "distinct_answers": ["answer", "cell"]}
         return known.get(name, ["a", "b"])
     known = {
-        "inputs": ["puzzle", "token"],
-        "labels": ["puzzle", "token"],
+        "inputs": ["puzzle", "cell"],
+        "labels": ["puzzle", "cell"],
         "exponents": ["puzzle", "exponent"],
         "log_growth": ["puzzle", "update", "exponent"],
-        "projection": ["puzzle", "segment", "component"],
+        "projection": ["puzzle", "snapshot", "component"],
         "projection_variance": ["component"],
-        "answer_segments": ["answer_segment"],
-        "answers": ["puzzle", "answer_segment", "token"],
+        "snapshot": ["snapshot"],
+        "answers": ["puzzle", "cell"],
+        "answers_by_segment": ["puzzle", "snapshot", "cell"],
+        "distance_to_end": ["puzzle", "snapshot"],
     }
     return known.get(name, ["puzzle", "segment", "exponent", "token"])[: array.ndim]
 
