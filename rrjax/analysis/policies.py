@@ -6,8 +6,8 @@ return which answer they choose, and what it is worth is looked up afterwards.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, NamedTuple
+from dataclasses import dataclass, fields, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -53,12 +53,10 @@ class Runs:
 
     def cut(self, num_runs: int, num_segments: int) -> "Runs":
         """Returns the first runs up to a segment, as a smaller budget would have given them."""
-        arrays: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Runs(
-            **{
-                name: None if array is None else array[:, :num_runs, :num_segments]
-                for name, array in arrays.items()
-            }
+        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
+        known = {name: array for name, array in arrays.items() if array is not None}
+        return replace(
+            self, **{n: array[:, :num_runs, :num_segments] for n, array in known.items()}
         )
 
 
