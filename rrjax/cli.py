@@ -26,6 +26,7 @@ COMMANDS = {
     "policies": "what more compute solves: longer runs, restarts, noise, copies, and votes",
     "solve": "a model on your own Sudoku or maze: its answer, and how far to trust it",
     "analyse": "settling, difficulty, early warning and horizons, of finished spectra",
+    "report": "results and training runs as one interactive HTML page that works offline",
     "train": "train a cell with the official recipe",
     "compact": "the newest checkpoint of a training run in little space, to go on elsewhere",
     "search": "search over fields of a training run, by Optuna",

@@ -47,6 +47,7 @@ def command_line(command: str, out: str) -> list[str]:
     return {
         "toy": [*TOY, "--seed", "1", "--out", out],
         "analyse": ["analyse", "spectrum", "--out", out],
+        "report": ["report", "spectrum", "--out", out],
         "compact": ["compact", "model", out],
         "convert": ["convert", "model", out],
         "sudoku": ["sudoku", out, "--size", "4", "--num-train", "2", "--num-test", "1"],
