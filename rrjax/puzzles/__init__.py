@@ -7,7 +7,7 @@ from rrjax.puzzles.dataset import PuzzleSet
 from rrjax.puzzles.folders import write_folder
 from rrjax.puzzles.maze import format_maze, is_shortest_path
 from rrjax.puzzles.maze_build import build_mazes
-from rrjax.puzzles.maze_generate import generate_mazes
+from rrjax.puzzles.maze_generate import MazeRequest, generate_mazes
 from rrjax.puzzles.readers import read
 from rrjax.puzzles.sudoku import format_board, from_tokens, is_solved, parse_board, to_tokens
 from rrjax.puzzles.sudoku_build import build_sudokus
@@ -15,6 +15,8 @@ from rrjax.puzzles.sudoku_generate import generate_sudokus
 from rrjax.puzzles.sudoku_solver import solve_sudoku
 
 __all__ = [
+    "MazeRequest",
+    "Mazes",
     "PuzzleSet",
     "build_mazes",
     "build_sudokus",
