@@ -166,7 +166,7 @@ def article(view: Mapping[str, Any]) -> str:
 
 _PANELS = ("overview", "slice", "puzzle", "restarts", "trajectory")
 _LEGEND = (
-    "Bold: given. Orange frame: wrong. Blue dot: changed over the last segment.",
+    "Bold: given. Orange frame: wrong. Blue dot: changed in the last segment.",
     "Pink cross: breaks a rule. Orange shade: where the chosen unstable direction lies.",
 )
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rrjax.analysis.arrays import largest_first
+from rrjax.analysis.format import interval_in_words
 from rrjax.analysis.intervals import Interval
 from rrjax.analysis.outcome import DRIFT_WINDOW
 from rrjax.analysis.separation import auc_interval
@@ -51,7 +52,7 @@ def overview(shown: Shown) -> dict[str, Any]:
     ]
     described = [
         {"key": each.key, "title": each.title, "log": each.is_log}
-        | {"auc": written(failure_auc(each.values, outcome).ends)}
+        | {"auc": interval_in_words(failure_auc(each.values, outcome))}
         for each in every
     ]
     return {

@@ -2,6 +2,7 @@
 // the data go into textContent, never into HTML.
 "use strict";
 const page = JSON.parse(document.getElementById("data").textContent);
+
 async function draw(place, spec) {
   // without eval, and without warnings of charts that are still empty
   const settings = {actions: false, renderer: "svg", ast: true, logLevel: 1};
@@ -21,44 +22,37 @@ function failureAuc(rows) {
   return won.reduce((sum, one) => sum + one, 0) / won.length;
 }
 
-const inWords = ([value, low, high]) => value === null ? "undefined" : `${value.toFixed(3)} (` +
-  (low === null ? "no interval)" : `95 % interval ${low.toFixed(3)} to ${high.toFixed(3)})`);
-
 class Run {
   constructor(run, index) {
-    Object.assign(this, {run, views: {}, place: 0, at: 0, answer: null, others: []});
+    Object.assign(this, {run, views: {}, place: 0, at: 0, others: []});
     this.points = run.overview?.points ?? [{puzzle: 0, outcome: "unknown"}];
     this.root = document.querySelectorAll("article")[index];
   }
 
   part(name) { return this.root.querySelector(`[data-part="${name}"]`); }
-  on(name, event, action) { this.part(name).addEventListener(event, action); }
+  place_of(number) { return this.points.findIndex(point => point.puzzle === number); }
   clicked(name, action) { // calls the action with the datum of a mark that is clicked
     this.views[name]?.addEventListener("click", (_, item) => item?.datum && action(item.datum));
   }
-  place_of(number) { return this.points.findIndex(point => point.puzzle === number); }
 
   async start() {
-    const {charts, overview, slice, restarts} = this.run;
+    const {charts, overview, slice, restarts} = this.run, again = () => this.go(this.at);
     for (const [name, chart] of Object.entries(charts))
       this.views[name] = await draw(this.part(name), chart);
-    if (overview) {
-      for (const name of ["x", "y"]) this.on(name, "change", () => this.axes());
-      for (const name of ["from", "to"]) this.on(name, "change", () => this.range());
-      this.on("all", "click", () => this.axes());
-      await this.axes();
-    }
-    this.on("puzzle", "change", event => this.choose(Number(event.target.value)));
-    this.on("segment", "input", event => this.go(Number(event.target.value)));
-    for (const name of ["shown", "direction"]) this.on(name, "change", () => this.go(this.at));
-    this.on("plane", "change", () => this.choose(this.place));
-    this.on("play", "click", () => this.play(!this.timer));
-    this.clicked("slice", row => this.show(slice.answers[row.answer]));
-    this.clicked("restarts", row => this.show(restarts.answers[this.place]?.[row.class]));
+    if (overview) await this.axes();
+    for (const [name, action] of Object.entries({
+      x: () => this.axes(), y: () => this.axes(), from: () => this.range(), to: () => this.range(),
+      puzzle: place => this.choose(Number(place)), segment: at => this.go(Number(at)),
+      shown: again, direction: again, plane: () => this.path(),
+    })) this.part(name).addEventListener("input", event => action(event.target.value));
+    this.part("all").addEventListener("click", () => this.axes());
+    this.part("play").addEventListener("click", () => this.play(!this.timer));
+    this.clicked("slice", row => this.go(this.at, slice.answers[row.answer]));
+    this.clicked("restarts", row => this.go(this.at, restarts.answers[this.place]?.[row.class]));
     this.choose(Math.max(0, this.points.findIndex(point => point.outcome === "failed")));
   }
 
-  async axes() { // scales and titles belong to a chart: other axes are another chart
+  async axes() { // scales and titles belong to a chart, so that other axes are another chart
     const {points, quantities, chart} = this.run.overview, spec = structuredClone(chart);
     const [x, y] = ["x", "y"].map(axis => quantities[this.part(axis).value]);
     for (const [axis, q] of Object.entries({x, y})) {
@@ -74,6 +68,7 @@ class Run {
     this.clicked("scatter", row => "puzzle" in row && this.choose(this.place_of(row.puzzle)));
     this.views.scatter.signal("chosen", this.points[this.place].puzzle);
     await refill(this.views.scatter, {points: this.rows});
+    for (const end of ["from", "to"]) this.part(end).value = "";
     this.brush({});
   }
 
@@ -86,61 +81,63 @@ class Run {
     const rows = this.rows.filter(row => Object.entries(ranges).every(([axis, ends]) =>
       row[axis] !== null && row[axis] >= Math.min(...ends) && row[axis] <= Math.max(...ends)));
     for (const name of ["histogram", "spectrum"]) refill(this.views[name], {points: rows});
+    this.chosen = new Set(rows.map(row => row.puzzle));
+    this.path();
     const count = outcome => rows.filter(row => row.outcome === outcome).length;
     const {quantities, num_puzzles} = this.run.overview, here = failureAuc(rows);
     const {title, auc} = quantities[this.part("x").value];
     this.part("separation").textContent = `${rows.length} puzzles are chosen: ${count("solved")} ` +
       `solved, ${count("failed")} failed. A failed puzzle has the larger ${title} with a ` +
-      `probability (AUC) of ${Number.isNaN(here) ? "undefined" : here.toFixed(3)} among the ` +
-      `chosen ones, and of ${inWords(auc)} among all ${num_puzzles} of the run.`;
+      `probability (AUC) of ${isNaN(here) ? "undefined" : here.toFixed(3)} among the chosen ` +
+      `ones, and of ${auc} among all ${num_puzzles} of the run.`;
   }
 
   choose(place, is_told = false) {
-    const {puzzle, trajectory, restarts, slice} = this.run, {puzzle: number} = this.points[place];
-    Object.assign(this, {place, answer: null});
-    this.part("puzzle").value = place;
+    const {puzzle, restarts, slice} = this.run, {puzzle: number} = this.points[place];
+    this.part("puzzle").value = this.place = place;
     this.part("heading").textContent = slice ? "The answer of a start" : `Puzzle ${number}`;
     this.views.scatter?.signal("chosen", number).runAsync();
     refill(this.views.curves, {series: [puzzle.series[place]]});
-    const plane = Object.values(trajectory ?? {})[this.part("plane").value];
-    if (plane) refill(this.views.trajectory, {path: [plane.paths[place]], ends: plane.ends});
-    this.part("held").textContent = plane?.words;
+    this.path();
     if (restarts) refill(this.views.restarts, {runs: restarts.runs[place]});
     this.go(this.at);
     if (!is_told) for (const other of this.others)
       if (other.place_of(number) >= 0) other.choose(other.place_of(number), true);
   }
 
-  show(answer) {
-    this.answer = answer;
-    this.go(this.at);
+  path() {
+    const plane = Object.values(this.run.trajectory ?? {})[this.part("plane").value];
+    const ends = plane?.ends.filter(end => this.chosen.has(end.puzzle));
+    if (plane) refill(this.views.trajectory, {path: plane.paths[this.place], ends});
+    this.part("held").textContent = plane?.words;
   }
 
-  go(at) {
-    const {segments, board} = this.run.puzzle;
+  go(at, answer) { // an answer stands for another run than that of the segments
+    const {segments, board, overlay} = this.run.puzzle;
     this.at = Math.min(at, segments.length - 1);
     this.part("segment").value = this.at;
     this.part("when").textContent = `after segment ${segments[this.at]} of ${segments.at(-1)}`;
     for (const name of ["curves", "trajectory"])
       this.views[name]?.signal("at", segments[this.at]).runAsync();
-    if (board) this.board(board, this.run.puzzle.overlay);
+    if (board) this.board(board, overlay, answer);
   }
 
-  board(board, overlay) {
+  board(board, overlay, answer) {
     const where = board.kept.indexOf(this.place), kind = this.part("shown").value;
     const at = Math.min(this.at, (board.answers[where]?.length ?? 1) - 1);
-    const answer = this.answer ?? board.answers[where]?.[at] ?? "";
-    const codes = kind === "answers" ? answer : board[kind][where];
-    const own = overlay?.kept.indexOf(this.place) ?? -1, direction = this.part("direction").value;
-    const depths = own >= 0 && direction !== "" ? atob(overlay.bytes[own]) : "";
+    const own = answer ?? board.answers[where]?.[at];
+    const isAnswer = kind === "answers", codes = (isAnswer ? own : board[kind][where]) ?? "";
+    const direction = this.part("direction").value;
+    const bytes = direction && overlay.bytes[overlay.kept.indexOf(this.place)];
+    const depths = bytes ? atob(bytes) : "";
     const first = (at * overlay?.directions.length + Number(direction)) * codes.length;
     const cells = [...codes].map((code, cell) =>
       ({cell, code: code.codePointAt(0), depth: depths && depths.charCodeAt(first + cell)}));
     refill(this.views.board, {cells});
     const count = bit => cells.filter(cell => cell.code & bit).length;
+    const wrong = board.labels ? `${count(2)} cells are wrong` : "No solution is known";
     this.part("state").textContent = !codes ? "The board of this puzzle is not in this page." :
-      `${board.labels ? `${count(2)} cells are wrong` : "No solution is known"}; ` +
-      `${count(4)} changed over the last segment, ${count(8)} break a rule.`;
+      isAnswer ? `${wrong}; ${count(4)} changed in the last segment, ${count(8)} break a rule.` : "";
   }
 
   play(starts) {
@@ -155,8 +152,9 @@ class Run {
 
 async function start() {
   const runs = page.runs.map((run, index) => new Run(run, index));
-  for (const run of runs) run.others = page.linked ? runs.filter(other => other !== run) : [];
   for (const run of runs) await run.start();
+  for (const run of runs) if (page.linked) run.others = runs.filter(other => other !== run);
+  runs[0]?.choose(runs[0].place);
   if (page.training) await draw("#training", page.training);
   document.documentElement.dataset.ready = "true";
 }

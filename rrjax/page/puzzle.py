@@ -99,7 +99,7 @@ def _curves(shown: Shown) -> dict[str, np.ndarray]:
     labels, answers = shown.by_puzzle("labels"), _answers(shown)
     curves = {
         "drift": shown.by_segment(shown.results.answer_drift),
-        "residual": shown.by_segment("residual"),
+        "residual": _first(shown.by_segment("residual_by_segment"), shown.by_segment("residual")),
         "distance": shown.by_segment("distance_to_end"),
         "q": _first(shown.by_segment("q_halt_by_segment"), shown.by_segment("q_halt")),
         "accuracy": shown.by_segment("token_accuracy"),

@@ -57,22 +57,29 @@ class Shown:
         None stands for an array that the result does not hold, or that has no axis of puzzles.
         """
         axes = self.results.axes.get(name, ())
-        if not axes or axes[0] != "puzzle":
+        if axes[:1] != ("puzzle",):
             return None
         array = self.results[name][self.puzzles]
         return array[:, 0] if "run" in axes else array
 
-    def by_segment(self, name: str) -> np.ndarray | None:
-        """Returns an array (n, s, ...) at the shown segments, or None as `by_puzzle`."""
-        array, axes = self.by_puzzle(name), self.results.axes.get(name, ())
-        axes = tuple(axis for axis in axes if axis != "run")
-        if array is None or len(axes) < 2:
+    def by_run(self, name: str) -> np.ndarray | None:
+        """Returns an array (n, runs, s, ...) at the shown segments, or None as `by_puzzle`."""
+        axes = self.results.axes.get(name, ())
+        if axes[:1] != ("puzzle",):
             return None
-        if axes[1] == "segment":
-            return array[:, self.segments - 1]
-        if axes[1] == "snapshot":
-            return array[:, np.searchsorted(self.results["snapshot"], self.segments)]
+        array = self.results[name][self.puzzles]
+        if "run" not in axes:
+            array, axes = array[:, None], ("puzzle", "run", *axes[1:])
+        if axes[2:3] == ("segment",):
+            return array[:, :, self.segments - 1]
+        if axes[2:3] == ("snapshot",):
+            return array[:, :, np.searchsorted(self.results["snapshot"], self.segments)]
         return None
+
+    def by_segment(self, name: str) -> np.ndarray | None:
+        """Returns an array (n, s, ...) of the first run at the shown segments, or None."""
+        array = self.by_run(name)
+        return None if array is None else array[:, 0]
 
 
 def show(results: Results, most_puzzles: int = MOST_PUZZLES) -> Shown:

@@ -23,11 +23,11 @@ def trajectory(shown: Shown) -> dict[str, Any] | None:
     as its first axis and, at a right angle to it, the direction of most variance that is left. None
     stands for a result without projected states.
     """
-    states = shown.by_segment("projection")
+    states = shown.by_run("projection")
     if states is None:
         return None
     states = states.astype(np.float64)
-    finite = np.isfinite(states).all(axis=(1, 2))
+    finite = np.isfinite(states).all(axis=(1, 2, 3))
     points = states[finite].reshape(-1, states.shape[-1])
     if not points.any():
         return None
@@ -41,7 +41,7 @@ def trajectory(shown: Shown) -> dict[str, Any] | None:
         }
     }
     outcome = outcomes(shown.results)[shown.puzzles]
-    direction = _discriminant(states[finite, -1], outcome[finite])
+    direction = _discriminant(states[finite, 0, -1], outcome[finite])
     if direction is not None:
         rest = points - points.mean(axis=0)
         rest -= np.outer(rest @ direction, direction)
@@ -56,12 +56,21 @@ def trajectory(shown: Shown) -> dict[str, Any] | None:
 
 
 def _paths(shown: Shown, points: np.ndarray) -> dict[str, Any]:
-    """Returns the paths (n, s, 2) of the shown puzzles, and where they end."""
+    """Returns the paths of the shown puzzles, a row for each run, and where the first runs end.
+
+    `points` are (n, runs, s, 2).
+    """
     segments, outcome = shown.segments.tolist(), outcomes(shown.results)
     x, y = written(points[..., 0], 3), written(points[..., 1], 3)
-    paths = [{"segment": segments, "x": x[i], "y": y[i]} for i in range(len(points))]
+    paths = [
+        [
+            {"run": run, "segment": segments, "x": x[i][run], "y": y[i][run]}
+            for run in range(points.shape[1])
+        ]
+        for i in range(len(points))
+    ]
     ends = [
-        {"puzzle": puzzle, "outcome": str(outcome[puzzle]), "x": x[i][-1], "y": y[i][-1]}
+        {"puzzle": puzzle, "outcome": str(outcome[puzzle]), "x": x[i][0][-1], "y": y[i][0][-1]}
         for i, puzzle in enumerate(shown.puzzles.tolist())
     ]
     return {"paths": paths, "ends": ends}
@@ -115,15 +124,17 @@ def trajectory_chart() -> dict[str, Any]:
             tooltip=["puzzle:Q", "outcome:N"],
         )
     )
+    is_first = "datum.run == 0"
     path = (
         alt.Chart(dataset("path"))
         .transform_flatten(["segment", "x", "y"])
-        .encode(x=x, y=y, tooltip=["segment:Q"])
+        .encode(x=x, y=y, detail="run:N", tooltip=["run:Q", "segment:Q"])
+        .encode(opacity=alt.condition(is_first, alt.value(1), alt.value(0.3)))
     )
     line = path.mark_line(color=INK, strokeWidth=1.2).encode(order="segment:Q")
-    steps = path.mark_point(filled=True, color=INK, size=18, opacity=1)
+    steps = path.mark_point(filled=True, color=INK, size=18)
     here = path.transform_filter("datum.segment == at").mark_point(
-        size=180, stroke=INK, strokeWidth=2.5, opacity=1
+        size=180, stroke=INK, strokeWidth=2.5
     )
     start = (
         path.transform_window(place="row_number()")

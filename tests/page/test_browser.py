@@ -52,7 +52,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         page.on("console", lambda message: page.told.append(message.text))
         page.on("pageerror", lambda error: page.told.append(str(error)))
         page.goto(file.as_uri())
-        page.wait_for_selector("html[data-ready]", state="attached")
+        page.wait_for_function("document.documentElement.dataset.ready")
         yield page
         browser.close()
 
@@ -169,6 +169,9 @@ def test_a_run_that_is_clicked_shows_its_answer(page):
     row.last.click()  # the letter lies upon the mark
     page.wait_for_timeout(100)
     assert board(page, 1) == digits(results["answers"][0, run])
+    part(page, "restarts", 1).locator("[aria-label*='sigma: 0;']").last.click()
+    page.wait_for_timeout(100)
+    assert board(page, 1) == digits(results["answers"][0, 0])
 
 
 def test_a_start_that_is_clicked_shows_its_answer(page):

@@ -52,8 +52,9 @@ def test_points_and_their_auc_are_those_of_the_arrays():
     assert [point["outcome"] == "solved" for point in points] == made.SOLVED.tolist()
     largest = np.sort(results["exponents"], axis=1)[:, -1]
     np.testing.assert_allclose([point["lambda1"] for point in points], largest, rtol=1e-3)
-    expected = auc_interval(results["exponents"].max(axis=1), ~made.SOLVED).ends
-    assert overview["quantities"][0]["auc"] == written(expected)
+    value, low, high = auc_interval(results["exponents"].max(axis=1), ~made.SOLVED).ends
+    words = f"{value:.3f} (95 % interval {low:.3f} to {high:.3f})"
+    assert overview["quantities"][0]["auc"] == words
 
 
 def test_boards_hold_the_answers_and_what_is_marked_in_them():
@@ -127,7 +128,7 @@ def test_the_planes_hold_what_they_say():
     first, other = planes.values()
     states = made.spectrum()["projection"]
     assert "holds 60 % of the variance" in first["words"]  # 0.4 + 0.2
-    paths = np.array([(path["x"], path["y"]) for path in first["paths"]])
+    paths = np.array([(path["x"], path["y"]) for (path,) in first["paths"]])
     np.testing.assert_allclose(paths.swapaxes(1, 2), states[..., :2], rtol=1e-2)
     parted = np.array([end["x"] for end in other["ends"]])
     assert max(parted[made.SOLVED]) < min(parted[~made.SOLVED])
@@ -144,6 +145,9 @@ def test_runs_that_agree_have_one_letter():
     answers = view["restarts"]["answers"][0]
     np.testing.assert_array_equal(decoded(answers[0]), made.answers()[0, -1])
     assert [point["outcome"] for point in view["overview"]["points"][:2]] == ["failed", "solved"]
+    paths = view["trajectory"]["principal components"]["paths"]
+    assert paths[0][3]["x"] == written(made.basin()["projection"][0, 3, :, 0], 3)
+    assert paths[0][3]["segment"] == [1, 2, 4, 6]
 
 
 def test_a_slice_has_its_plane_and_the_answers_on_it():

@@ -40,6 +40,12 @@ def test_no_word_of_a_result_ends_a_script_or_begins_a_tag():
     assert page.count("</script>") == 3
 
 
+def test_the_script_is_glue():
+    script = (Path(assemble.__file__).parent / "page.js").read_text()
+    assert sum(bool(line.strip()) for line in script.splitlines()) <= 150
+    assert "innerHTML" not in script
+
+
 def test_nothing_is_asked_for_elsewhere():
     page = make_report({"run": made.spectrum()}).html
     assert re.findall(r"(?:src|href)\s*=\s*[\"']?(?!data:)", page) == []

@@ -79,6 +79,9 @@ def basin(**changes: Any) -> Results:
         "q_halt": rng.normal(0, 2, right.shape),
         "residual": 10 ** rng.normal(-3, 1, right.shape),
         "late_drift": 10 ** rng.normal(-1, 1, right.shape),
+        "snapshot": np.array([1, 2, 4, 6]),
+        "projection": rng.normal(0, 1, (*right.shape, 4, 3)),
+        "projection_variance": np.array([0.5, 0.2, 0.1]),
         "inputs": INPUTS,
         "labels": LABELS.astype(np.int32),
     } | changes
@@ -104,7 +107,14 @@ def plane(grid: int = 5) -> Results:
 
 def _axes(name: str, array: np.ndarray, kind: str) -> list[str]:
     if kind == "basin":
-        known = {"sigma": ["run"], "repeat": ["run"], "answers": ["puzzle", "run", "cell"]}
+        known = {
+            "sigma": ["run"],
+            "repeat": ["run"],
+            "answers": ["puzzle", "run", "cell"],
+            "snapshot": ["snapshot"],
+            "projection": ["puzzle", "run", "snapshot", "component"],
+            "projection_variance": ["component"],
+        }
         plain = ["puzzle", "cell"] if name in ("inputs", "labels") else ["puzzle", "run", "segment"]
         return known.get(name, plain)[: array.ndim]
     if kind == "slice":
