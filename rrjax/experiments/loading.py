@@ -7,11 +7,12 @@ from rrjax.experiments.noisy import PTRM
 from rrjax.experiments.rollouts import ROLLOUT
 from rrjax.experiments.slices import SLICE
 from rrjax.experiments.spectra import SPECTRUM
+from rrjax.experiments.spending import POLICIES
 from rrjax.experiments.toys import TOY
 from rrjax.results.axes import check_kinds
 from rrjax.results.results import Results, read_results
 
-EXPERIMENTS = {each.name: each for each in (SPECTRUM, ROLLOUT, BASIN, PTRM, SLICE, TOY)}
+EXPERIMENTS = {each.name: each for each in (SPECTRUM, ROLLOUT, BASIN, PTRM, POLICIES, SLICE, TOY)}
 
 
 def load_results(path: str | Path) -> Results:
