@@ -59,8 +59,8 @@ shell("rrjax rollout trm-sudoku6 --num-puzzles 16 --num-segments 48 --out runs/r
 
 # %%
 shell(
-    "rrjax basin trm-sudoku6 --num-puzzles 10 --sigmas 0.1 0.3 1 --num-restarts 2 --num-segments 16 "
-    "--out runs/basin"
+    "rrjax basin trm-sudoku6 --num-puzzles 10 --sigmas 0.1 0.3 1 --num-restarts 2 "
+    "--num-segments 16 --out runs/basin"
 )
 
 # %% [markdown]
@@ -78,6 +78,17 @@ shell("rrjax slice trm-sudoku6 --puzzle 5 --grid 9 --num-segments 16 --out runs/
 
 # %%
 shell("rrjax ptrm trm-sudoku6 --num-puzzles 8 --num-runs 3 --num-segments 8 --out runs/ptrm")
+
+# %% [markdown]
+# ## Policies
+#
+# What a budget of module evaluations solves: a longer rollout, or several runs and a choice.
+
+# %%
+shell(
+    "rrjax policies trm-sudoku6 --num-puzzles 10 --ways starts copies --max-evaluations 256 "
+    "--num-runs 2 --out runs/policies"
+)
 
 # %% [markdown]
 # ## The toy

@@ -45,7 +45,7 @@ shell("rrjax sudoku data/sudoku4 --size 4 --num-train 300 --num-test 64 --seed 0
 # %%
 shell(
     "rrjax train --config cpu_sudoku4 --data data/sudoku4 --out runs/sudoku4 --augment "
-    "--steps 200 --log-every 25 --eval-every 50 --checkpoint-every 50"
+    "--steps 500 --log-every 25 --eval-every 125 --checkpoint-every 125"
 )
 
 # %%
@@ -57,8 +57,8 @@ print(", ".join(run.metrics))
 # under `models/step_N/`.
 
 # %%
-models = Path("runs/sudoku4/models").glob("step_*")
-steps = sorted(int(path.name.removeprefix("step_")) for path in models)
+folders = sorted(Path("runs/sudoku4/models").glob("step_*"))
+steps = [int(folder.name.removeprefix("step_")) for folder in folders]
 accuracy = run.evaluations("exact_accuracy")
 figure, axes = plt.subplots(figsize=(6, 3))
 axes.plot(steps, accuracy, "o-")
@@ -73,8 +73,8 @@ plt.show()
 # %%
 puzzles = rrjax.puzzles.read("data/sudoku4")[:32]
 table = []
-for step in steps:
-    model = rrjax.load_model(f"runs/sudoku4/models/step_{step}")
+for folder in folders:
+    model = rrjax.load_model(folder)
     result = rrjax.experiments.spectrum(
         model, puzzles, num_exponents=1, num_segments=6, progress=False
     )
@@ -82,7 +82,7 @@ for step in steps:
 
 figure, axes = plt.subplots(figsize=(6, 3.5))
 for step, (lambda1, solved) in zip(steps, table, strict=True):
-    spread = np.linspace(-6, 6, len(lambda1))
+    spread = np.linspace(-15, 15, len(lambda1))
     axes.plot((step + spread)[~solved], lambda1[~solved], "x", color="C1")
     axes.plot((step + spread)[solved], lambda1[solved], "o", color="C0", markersize=4)
 axes.plot([], [], "x", color="C1", label="failed")
@@ -119,7 +119,7 @@ for step, (lambda1, solved) in zip(steps, table, strict=True):
 # Solution
 dynamics = rrjax.load_model("runs/sudoku4").bind(puzzles.inputs[0])
 updates_per_segment = len(result.log_growth[0]) // 6
-answer = 200 * 32 * updates_per_segment
+answer = 500 * 32 * updates_per_segment
 print(dynamics)
-assert (updates_per_segment, answer) == (6, 38_400)
+assert (updates_per_segment, answer) == (6, 96_000)
 print(answer)

@@ -152,9 +152,9 @@ def shared_boundaries(classes: ArrayLike) -> SharedBoundaries:
     left_out = [[array.sum() - array for array in pair] for pair in counts]
     with np.errstate(invalid="ignore", divide="ignore"):
         (fine_j, coarse_j) = (pair[0] / pair[1] for pair in left_out)
-        ratios = fine_j / coarse_j
-    number = len(ratios)
-    error = np.sqrt((number - 1) / number * np.sum((ratios - ratios.mean()) ** 2))
+        ratios = fine_j / coarse_j  # infinite, and the error NaN, where one block has all of them
+        number = len(ratios)
+        error = np.sqrt((number - 1) / number * np.sum((ratios - ratios.mean()) ** 2))
     return SharedBoundaries(fine, coarse, bool(fine / coarse - Z * error > PERSISTENT))
 
 

@@ -21,7 +21,7 @@ FILE = "analysis.json"
 _NO_DIFFICULTY = "There are no bins of difficulty, which is known of Sudokus and mazes only."
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AnalysedSpectrum:
     """A spectrum with its analysis.
 
@@ -53,6 +53,9 @@ class AnalysedSpectrum:
     def draws(self) -> Mapping[str, Draw]:
         """Returns by name functions that draw the figures."""
         return plots.figures(self.runs, self.analysis)
+
+    def __repr__(self) -> str:
+        return f"AnalysedSpectrum(of {self.results!r}; summary() and plot() show it)"
 
     def as_record(self) -> dict[str, Any]:
         """Returns all numbers, and of which result they are, for a JSON file."""

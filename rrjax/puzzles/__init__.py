@@ -5,7 +5,7 @@ The modules hold more: solver and symmetries of Sudoku, ARC tasks and votes, dat
 
 from rrjax.puzzles.dataset import PuzzleSet
 from rrjax.puzzles.folders import write_folder
-from rrjax.puzzles.maze import format_maze, is_shortest_path
+from rrjax.puzzles.maze import Mazes, format_maze, is_shortest_path
 from rrjax.puzzles.maze_build import build_mazes
 from rrjax.puzzles.maze_generate import MazeRequest, generate_mazes
 from rrjax.puzzles.readers import read

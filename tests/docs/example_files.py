@@ -1,18 +1,23 @@
 """The files that examples in docstrings read: finished runs, made up by hand."""
 
 import json
+import shutil
 from pathlib import Path
 
 from rrjax.experiments.noisy import PTRM
 from rrjax.training.logs import CsvLog
 from tests.tools import made_up, reported, shown
 
+GOLDEN = Path(__file__).parents[1] / "golden"
+
 
 def write_files(folder: Path) -> None:
-    """Writes `runs/` with a spectrum, restarts, noisy runs and two trainings."""
+    """Writes a checkpoint, and `runs/`: a spectrum, restarts, noisy runs and two trainings."""
+    shutil.copytree(GOLDEN / "trm_mlp", folder / "downloads" / "trm")
     runs = folder / "runs"
     made_up.spectrum_results(updates_per_segment=made_up.PER_SEGMENT).save(runs / "made-up")
     shown.basin().save(runs / "basin")
+    PTRM.results(reported.noisy(), {"options": {}}).save(runs / "noisy")
     for seed, accuracy in enumerate([0.5, 0.75]):
         write_training(runs / f"seed_{seed}", seed, accuracy)
 
