@@ -103,9 +103,7 @@ def quantities(whole: Shown) -> Iterator[Quantity]:
     else:
         late = whole.by_puzzle("late_drift")
     if late is not None:
-        title = (
-            f"late drift of {results.record['answer']} (norm over a segment, last {DRIFT_WINDOW})"
-        )
+        title = f"late drift of {results.record['answer']} (norm per segment, last {DRIFT_WINDOW})"
         yield Quantity("late_drift", title, late, True)
     yield from _at_end(whole)
     yield from _of_questions(whole)

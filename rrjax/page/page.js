@@ -44,6 +44,7 @@ class Run {
       x: () => this.axes(), y: () => this.axes(), from: () => this.range(), to: () => this.range(),
       puzzle: place => this.choose(Number(place)), segment: at => this.go(Number(at)),
       shown: again, direction: again, plane: () => this.path(),
+      others: () => this.path(),
     })) this.part(name).addEventListener("input", event => action(event.target.value));
     this.part("all").addEventListener("click", () => this.axes());
     this.part("play").addEventListener("click", () => this.play(!this.timer));
@@ -107,7 +108,8 @@ class Run {
 
   path() {
     const plane = Object.values(this.run.trajectory ?? {})[this.part("plane").value];
-    const ends = plane?.ends.filter(end => this.chosen.has(end.puzzle));
+    const ends = plane?.ends.filter(end =>
+      this.part("others").checked && this.chosen.has(end.puzzle));
     if (plane) refill(this.views.trajectory, {path: plane.paths[this.place], ends});
     this.part("held").textContent = plane?.words;
   }
