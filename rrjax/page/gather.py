@@ -52,12 +52,22 @@ def gather(results: Results, name: str, num_runs: int = 1) -> dict[str, Any]:
         "name": name,
         "kind": kind,
         "title": _title(shown),
-        "words": [],
+        "words": _findings(results),
         "made": results.how_made,
         "command": command(results.record),
         "missing": [*_missing(panels), *_thinned(shown, panels)],
         **panels,
     }
+
+
+def _findings(results: Results) -> list[str]:
+    """Returns what a result says in sentences; nothing where its experiment has none."""
+    if results.experiment is None or results.record["experiment"] == "slice":
+        return []
+    try:
+        return results.summary().findings()
+    except ValueError as error:
+        return [f"This result has no summary: {error}."]
 
 
 def _puzzles(shown: Shown, characters: int) -> dict[str, Any]:

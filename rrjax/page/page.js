@@ -42,7 +42,8 @@ class Run {
     if (overview) await this.axes();
     for (const [name, action] of Object.entries({
       x: () => this.axes(), y: () => this.axes(), from: () => this.range(), to: () => this.range(),
-      puzzle: place => this.choose(Number(place)), segment: at => this.go(Number(at)),
+      puzzle: place => this.choose(Number(place)),
+      segment: at => [this, ...this.others].forEach(run => run.go(Number(at))),
       shown: again, direction: again, plane: () => this.path(),
       others: () => this.path(),
     })) this.part(name).addEventListener("input", event => action(event.target.value));

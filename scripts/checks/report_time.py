@@ -59,9 +59,16 @@ def made_up() -> Results:
     record = {
         "answer": "z_H",
         "model": {"name": "made up", "sha256": "", "provenance": {}},
-        "options": {"num_segments": SEGMENTS, "attribution": True},
+        "options": {
+            "num_segments": SEGMENTS,
+            "attribution": True,
+            "precision": "exact",
+            "dtype": "float32",
+            "num_puzzles": NUMBER,
+        },
         "puzzles": {"vocab_size": 11},
         "updates_per_segment": PER_SEGMENT,
+        "dimension": 97 * 2 * 128,
     }
     return SPECTRUM.results(arrays, record)
 
@@ -77,7 +84,7 @@ def seconds_to_view(page: Page, file: Path) -> float:
 
 def main() -> None:
     """Prints the two numbers; the exit code is 1 where one is above its limit."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description="Makes a large report and opens it.")
     parser.add_argument("--out", type=Path, default=Path("report.html"))
     parser.add_argument("--browser", default="/usr/bin/chromium")
     options = parser.parse_args()
