@@ -162,7 +162,9 @@ def summarize_points(results: Any, readout_segment: int, radius: float) -> Point
             _group(name, group, fate, facts)
             for name, group in (("failed", failed), ("solved", ~failed))
         ],
-        certificates=[_certificate(results, period) for period in np.unique(results["period"])],
+        certificates=[
+            _certificate(results, int(period)) for period in np.unique(results["period"])
+        ],
         clock=results.record["options"]["clock"],
     )
 
@@ -199,7 +201,7 @@ def _moduli(results: Mapping[str, np.ndarray]) -> np.ndarray:
 
 def _facts(results: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Returns by name what is true of each trajectory."""
-    has_point = results["point_id"] >= 0
+    has_point = np.isfinite(results["norm"])
     is_stable = has_point & (num_unstable(results) == 0) & np.isfinite(_moduli(results)[..., 0])
     with np.errstate(invalid="ignore"):
         far = results["distance"] / results["norm"][..., None]

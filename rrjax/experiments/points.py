@@ -11,7 +11,7 @@ import numpy as np
 from jax import Array
 
 from rrjax.analysis.points import PointSummary, summarize_points
-from rrjax.checks import check_count, check_number
+from rrjax.checks import check_choice, check_count, check_number
 from rrjax.choices import AskedChunkSize, Clock, Outcome
 from rrjax.contract import Dynamics, State
 from rrjax.dynamics.krylov import ritz_values
@@ -20,6 +20,7 @@ from rrjax.dynamics.starts import perturb, start_scale
 from rrjax.experiments.experiment import Experiment, Job, check_readout, chosen_readout, fold_keys
 from rrjax.experiments.judging import SOLVED
 from rrjax.experiments.reasoner import Puzzles, Reasoner, bind, read_answer, take
+from rrjax.frames import dimension
 from rrjax.inside.points import SEPARATION, Settings, between, by_cycle, points_from, states_of
 from rrjax.keys import make_key
 from rrjax.plots.canvas import Draw
@@ -89,7 +90,7 @@ def fixed_points(
     num_random: int = 0,
     clock: Clock = "segment",
     num_eigenvalues: int = 8,
-    krylov: int = 48,
+    krylov: int = 32,
     max_iterations: int = 16,
     seed: int = 0,
     outcome: Outcome = "auto",
@@ -105,7 +106,8 @@ def fixed_points(
     cycle of it. With the same folder and another view nothing is run again.
 
     Args:
-      model: A model, or any `Reasoner` whose dynamics are not driven.
+      model: A model, or any `Reasoner` whose dynamics are not driven. Its updates keep the type of
+        the state that they are given, also where 64-bit types are on.
       puzzles: The puzzles, N of them.
       num_segments: S, the segments of each trajectory.
       periods: The periods p that are searched. Those above 1 are searched from the end alone.
@@ -128,12 +130,14 @@ def fixed_points(
       `point_solved`, `point_q`, `same_answer` and `point_id` (N, K); `distance` (N, K, S);
       `update_drift` (N, K, updates); `eigenvalue_real`, `eigenvalue_imag` and
       `eigenvalue_residual` (N, K, m). Of a search that did not converge only the first three are
-      known; −1 is its `point_id`.
+      known, and its `point_id` is −1; nor is a point described again that the searches of a
+      smaller period have reached.
 
     Raises:
       ValueError: The dynamics are driven, the numbers make no search, the puzzles or sizes do not
         fit the model, or the folder holds another run.
     """
+    check_choice("clock", clock, Clock)
     check_count("num_starts", num_starts, least=1, most=num_segments)
     check_count("num_random", num_random)
     check_count("num_eigenvalues", num_eigenvalues, least=1, most=krylov)
@@ -202,17 +206,14 @@ def _measure(
         states = states_of(dynamics, job.num_segments)
         facts = _trajectory_facts(job, puzzle, dynamics, states)
         searched = by_cycle(dynamics) if clock == "cycle" else dynamics
-        groups = [
-            points_from(
-                searched,
-                states,
-                _starts(dynamics, states, table["start_segment"][table["period"] == period], key),
-                int(period),
-                _say,
-                settings,
-            )
-            for period in np.unique(table["period"])
-        ]
+        groups, known = [], jnp.zeros((0, dimension(dynamics.initial)))
+        for period in np.unique(table["period"]):
+            chosen = table["start_segment"][table["period"] == period]
+            starts = _starts(dynamics, states, chosen, key)
+            group = points_from(searched, states, starts, int(period), known, _say, settings)
+            reached = jnp.where(group["converged"][:, None], group["point"], jnp.nan)
+            known = jnp.concatenate([known, reached])
+            groups.append(group)
         return facts | _point_facts(job, puzzle, _say(dynamics, _last(states)).tokens, groups)
 
     return jax.lax.map(one, chunk)
@@ -297,14 +298,14 @@ def _read(arrays: Arrays, num_eigenvalues: int) -> Arrays:
     """Returns the arrays of a sweep with eigenvalues and distinct points in place of matrices."""
     arrays = dict(arrays)
     small, apart = arrays.pop("hessenberg"), arrays.pop("between")
+    converged = arrays.pop("converged")
     number = min(num_eigenvalues, small.shape[-1])
     pairs = [ritz_values(H, number) for H in small.reshape(-1, *small.shape[-2:])]
     values, residuals = (
         np.stack(each).reshape(*small.shape[:2], -1) for each in zip(*pairs, strict=True)
     )
-    converged = np.isfinite(arrays["norm"])
     for name in ("point_solved", "same_answer", "kept_answer"):
-        arrays[name] &= converged
+        arrays[name] &= np.isfinite(arrays["norm"])
     return {
         **arrays,
         "point_id": np.stack([_label(*each) for each in zip(apart, converged, strict=True)]),

@@ -4,7 +4,7 @@ The trained map runs in its own type. Points are those of the same map in float6
 the embedded puzzle are the trained ones, and the arithmetic is wider.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -36,8 +36,8 @@ class Settings:
 
     tolerance: float = 1e-9
     max_iterations: int = 16
-    krylov: int = 48
-    num_kept: int = 16
+    krylov: int = 32
+    num_kept: int = 8
 
 
 def states_of(dynamics: Dynamics, num_segments: int) -> State:
@@ -56,28 +56,30 @@ def points_from(
     states: State,
     starts: State,
     period: int,
+    known: Float[Array, "_ n"],
     read: Callable[[Dynamics, State], Any],
     settings: Settings,
 ) -> dict[str, Any]:
     """Returns the points of period p that Newton's method reaches from some states.
 
-    The searches run one after the other; a point that the search before it has reached is not
-    examined again. Not under `vmap`, which would run what is skipped.
+    The searches run one after the other. A point that is known already, or that the search before
+    it has reached, is not examined again. Not under `vmap`, which would run what is skipped.
 
     Args:
       dynamics: autonomous dynamics in the trained type; a segment is F.
       states: the trajectory's states (segments, …), to which distances are measured.
       starts: states (k, …), from which the searches begin.
       period: p.
+      known: points that are not examined.
       read: `read(dynamics, state)` returns a pytree of arrays: what a point says.
       settings: how to search.
 
     Returns:
-      By name arrays with a leading axis of k searches. Where a search did not converge all but the
-      first four are NaN, or 0 for integers and booleans.
+      By name arrays with a leading axis of k searches. Where a search did not converge, and for
+      known points, all but the first five are NaN, or 0 for integers and booleans.
 
-      - `residual`, `iterations`, `moved`, `point` (k, n): the search, ‖z − start‖, and where it
-        ended;
+      - `residual`, `converged`, `iterations`, `moved`, `point` (k, n): the search, ‖z − start‖, and
+        where it ended;
       - `images` (k, p, n): the points of the cycle, z first;
       - `norm`: ‖z‖; `distance` (k, segments): from each state to the nearest point of the cycle;
       - `least_period`: the smallest divisor of p after which z comes back;
@@ -107,14 +109,16 @@ def points_from(
     def step(before: tuple[Array, Any], start: State) -> tuple[tuple[Array, Any], Any]:
         end = search(initial=start)
         z = ravel_pytree(end.state)[0]
-        is_known = jnp.linalg.norm(z - before[0]) <= SEPARATION
+        is_same = jnp.linalg.norm(z - before[0]) <= SEPARATION
+        is_known = (jnp.linalg.norm(known - z, axis=1) <= SEPARATION).any()
         facts = jax.lax.cond(
-            end.converged & ~is_known,
+            end.converged & ~is_same & ~is_known,
             lambda: look(end.state),
-            lambda: jax.tree.map(partial(jnp.where, end.converged), before[1], empty),
+            lambda: jax.tree.map(partial(jnp.where, end.converged & is_same), before[1], empty),
         )
         searched = {
             "residual": end.residual,
+            "converged": end.converged,
             "iterations": end.iterations,
             "moved": end.distance,
             "point": z,
@@ -213,12 +217,12 @@ def _update_drift(dynamics: Dynamics, z: State) -> Float[Array, " updates"]:
     return scan_updates(dynamics.schedule, step, z)[1]
 
 
-def between(points: Float[Array, "k n"], images: list[Float[Array, "p n"]]) -> Float[Array, "k k"]:
+def between(points: Float[Array, "k n"], images: Sequence[Array]) -> Float[Array, "k k"]:
     """Returns the distance from each point to the nearest point of each cycle.
 
     Args:
       points: where each of k searches ended.
-      images: the points of the cycle of each search, whose numbers may differ.
+      images: (p, n) the points of the cycle of each search, whose numbers p may differ.
     """
     columns = [jax.lax.map(partial(_nearest, rows), points) for rows in images]
     return jnp.stack(columns, axis=1)

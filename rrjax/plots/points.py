@@ -51,7 +51,7 @@ def eigenvalues_by_outcome(results: Any, summary: PointSummary) -> "Figure":
     ax = new_axes()
     angle = np.linspace(0, 2 * np.pi, 200)
     ax.plot(np.cos(angle), np.sin(angle), color="black", linewidth=0.8)
-    is_point = (results["point_id"] >= 0) & (results["period"] == results["period"].min())
+    is_point = np.isfinite(results["norm"]) & (results["period"] == results["period"].min())
     failed = np.array(summary.failed)[:, None]
     for look, group in ((FAILED, failed), (SOLVED, ~failed)):
         chosen = is_point & group

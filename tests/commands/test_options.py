@@ -17,6 +17,7 @@ EXPERIMENTS = {
     "basin": "basins",
     "ptrm": "noisy",
     "slice": "slices",
+    "fixed_points": "points",
     "toy": "toys",
 }
 

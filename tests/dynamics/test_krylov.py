@@ -16,7 +16,11 @@ def wide():
 
 def test_ritz_values_are_the_leading_eigenvalues_with_their_residuals():
     rng = np.random.default_rng(0)
-    blocks = [1.3 * np.array([[0.6, -0.8], [0.8, 0.6]]), np.array([[-1.1]]), np.diag(0.6 ** np.arange(1, 30))]
+    blocks = [
+        1.3 * np.array([[0.6, -0.8], [0.8, 0.6]]),
+        np.array([[-1.1]]),
+        np.diag(0.6 ** np.arange(1, 30)),
+    ]
     A = np.zeros((32, 32))
     at = 0
     for block in blocks:
