@@ -32,6 +32,7 @@ RUNS: dict[str, list[tuple[str, ...]]] = {
     "inside": [("fixed-points", *SIX, "--periods", "1", "--readout-segment", "1")],
     "solve": [("trm-sudoku6", ".2." + 33 * ".", "--num-segments", "2")],
     "analyse": [("six", "--out", "analysis")],
+    "report": [("six", "--out", "six.html")],
     "sudoku": [("sudoku", "--size", "4", "--num-train", "8", "--num-test", "4")],
     "train": [(*TRAINING, "--out", "trained/0")],
     "runs": [("trained",)],
@@ -47,6 +48,7 @@ SPACE = "recipe.seed: {choices: [0, 1]}\n"
 FILES = (
     *("six/results.npz", "six/results.json", "back.pt", "converted/model.safetensors"),
     *("trained/0/models/best/model.safetensors", "search/best.yaml", "runs/toy/results.json"),
+    "six.html",
     "compact/compact.npz",
     "runs/spectrum-trm-sudoku9/lambda1_by_outcome.png",
 )

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rrjax.experiments.slices import slice as slice
     from rrjax.experiments.solving import solve as solve
     from rrjax.experiments.spectra import spectrum as spectrum
+    from rrjax.experiments.spending import policies as policies
     from rrjax.experiments.toys import toy as toy
 
 __getattr__, __dir__, __all__ = lazy_names(  # pyright: ignore[reportUnsupportedDunderAll]
@@ -37,6 +38,7 @@ __getattr__, __dir__, __all__ = lazy_names(  # pyright: ignore[reportUnsupported
         "slices": ("slice",),
         "solving": ("solve",),
         "spectra": ("spectrum",),
+        "spending": ("policies",),
         "toys": ("toy",),
     },
 )

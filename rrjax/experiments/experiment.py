@@ -34,6 +34,7 @@ from rrjax.jobs.progress import progress
 from rrjax.jobs.shares import parse_share
 from rrjax.jobs.sweep import Sweep, Unfinished, claim, run
 from rrjax.keys import fixed_generator
+from rrjax.page.assemble import Report, make_report
 from rrjax.plots.canvas import Draw
 from rrjax.puzzles.batch import Batch
 from rrjax.results.axes import ArraySpec, describe_arrays
@@ -70,6 +71,7 @@ class Experiment:
       notes: `notes(results)` returns what the first table says of how the numbers were computed.
       closing: `closing(numbers, folder)` returns the last words of the command: what was seen, and
         a command that says more.
+      findings: `findings(results, numbers)` returns the main results in at most five sentences.
     """
 
     name: str
@@ -80,6 +82,7 @@ class Experiment:
     check: Callable[..., None] = lambda options: None
     notes: Callable[[Results], list[str]] = precision_notes
     closing: Callable[[Any, Path], list[str]] = lambda numbers, folder: []
+    findings: Callable[[Results, Any], list[str]] = lambda results, numbers: []
 
     def results(self, arrays: Arrays, record: Mapping[str, Any]) -> Results:
         """Returns arrays with their axes, units and record, and how they came to be."""
@@ -93,12 +96,17 @@ class Experiment:
         first, *rest = self.tables(numbers)
         notes = *outcome_notes(results), *self.notes(results)
         first = first._replace(notes=[*first.notes, *notes])
-        return Summary(numbers, [first, *rest])
+        return Summary(numbers, [first, *rest], partial(self.findings, results, numbers))
 
     def draw(self, results: Results, **view: Any) -> Figures:
         """Returns the figures of a result."""
         self.check(results.record["options"], **view)
         return Figures({name: draw() for name, draw in self.figures(results, **view).items()})
+
+    def report(self, results: Results) -> Report:
+        """Returns the interactive report of a result."""
+        name = results.path.parent.name if results.path else ""
+        return make_report({name or f"rrjax {self.name}": results})
 
 
 @dataclass(eq=False)

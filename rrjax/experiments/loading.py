@@ -8,12 +8,13 @@ from rrjax.experiments.points import FIXED_POINTS
 from rrjax.experiments.rollouts import ROLLOUT
 from rrjax.experiments.slices import SLICE
 from rrjax.experiments.spectra import SPECTRUM
+from rrjax.experiments.spending import POLICIES
 from rrjax.experiments.toys import TOY
 from rrjax.results.axes import check_kinds
 from rrjax.results.results import Results, read_results
 
 EXPERIMENTS = {
-    each.name: each for each in (SPECTRUM, ROLLOUT, BASIN, PTRM, SLICE, FIXED_POINTS, TOY)
+    each.name: each for each in (SPECTRUM, ROLLOUT, BASIN, PTRM, POLICIES, SLICE, FIXED_POINTS, TOY)
 }
 
 
