@@ -137,7 +137,7 @@ def test_every_make_target_exists():
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_every_command_explains_itself(command, capsys):
-    assert f"| `rrjax {command}` |" in page("features.md")
+    assert f"\n| `rrjax {command}" in page("features.md")
     assert main([command, "--help"]) == 0
     assert f"usage: rrjax {command}" in capsys.readouterr().out
 

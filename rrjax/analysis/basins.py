@@ -97,6 +97,12 @@ def basin_entropy(classes: ArrayLike, box_size: int = 5) -> BasinEntropy:
         its edge or is larger than the grid.
 
     Source: Daza, Wagemakers, Georgeot, Guéry-Odelin & Sanjuán 2016, Sci. Rep. 6, 31416.
+
+    Example:
+      >>> rows, columns = np.indices((64, 64))
+      >>> entropy = rrjax.analysis.basin_entropy(columns > rows, box_size=8)
+      >>> round(float(entropy.whole), 4)
+      0.0857
     """
     classes = _as_classes(classes)
     if not 2 <= box_size <= len(classes):
@@ -249,6 +255,12 @@ def uncertainty_exponent(classes: ArrayLike) -> UncertaintyExponent:
       ValueError: The classes have another shape or kind.
 
     Source: Grebogi, McDonald, Ott & Yorke 1983, Phys. Lett. A 99, 415.
+
+    Example:
+      >>> rows, columns = np.indices((64, 64))
+      >>> result = rrjax.analysis.uncertainty_exponent(columns > 32)
+      >>> round(float(result.exponent), 2)
+      1.0
     """
     classes = _as_classes(classes)
     widest = max(1, len(classes) // WIDEST)

@@ -75,6 +75,12 @@ def analyse(results: Results) -> AnalysedSpectrum:
 
     Raises:
       ValueError: The results are no spectrum, no run can be ranked, or all have one outcome.
+
+    Example:
+      >>> run = rrjax.load_results("runs/made-up")  # a finished spectrum
+      >>> analysed = rrjax.experiments.analyse(run)
+      >>> type(analysed.summary()).__name__, len(analysed.plot()) > 0
+      ('Summary', True)
     """
     where = results.path or "these results"
     if results.record["experiment"] != "spectrum":
