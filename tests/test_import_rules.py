@@ -17,7 +17,7 @@ FLOORS = (
     {"contract", "checks", "choices", "hub", "keys", "lazy", "store", "streams"},
     {"frames", "cells", "systems", "puzzles", "analysis", "jobs", "results"},
     {"dynamics", "outcomes", "models", "plots", "reports"},
-    {"flossing"},
+    {"flossing", "inside"},
     {"training"},
     {"experiments", "converters"},
     {"commands", "cli", "process"},
@@ -26,6 +26,7 @@ FLOORS = (
 ONLY = {
     "dynamics": {"checks", "choices", "contract", "frames"},
     "flossing": {"checks", "contract", "dynamics", "frames", "lazy"},
+    "inside": {"checks", "contract", "dynamics", "frames", "lazy"},
     "plots": {"analysis", "lazy", "results", "store"},
     "reports": {"analysis", "results", "store"},
 }
@@ -64,6 +65,7 @@ OTHER_PACKAGES = {
     "plots": {"matplotlib", "numpy"},
     "reports": {"numpy", "rich"},
     "flossing": {"jax", "jaxtyping", "numpy", "optax"},
+    "inside": {"jax", "jaxtyping", "numpy"},
     "training": {"jax", "jaxtyping", "numpy", "optax", "optuna", "orbax", "yaml"},
     "experiments": {"jax", "matplotlib", "numpy"},
     "commands": {"jax", "numpy", "rich", "tyro"},
