@@ -191,13 +191,13 @@ class _Chain(NamedTuple):
       states: the state after each stage; the last is the state after the update.
       branches: what each residual sum adds, by the name of its stage.
       names: the name of each stage.
-      field: the leaf of the state that the update rewrites; None without names.
+      field: the leaf of the state that the update rewrites; 0 without names.
     """
 
     states: list[State]
     branches: dict[str, Array]
     names: list[str]
-    field: int | None
+    field: int
 
 
 def _chain(update: Update, context: Context, drive: Drive, state: State) -> _Chain:
@@ -206,7 +206,7 @@ def _chain(update: Update, context: Context, drive: Drive, state: State) -> _Cha
     before, treedef = jax.tree.flatten(state)
     rewritten = [i for i, leaf in enumerate(jax.tree.leaves(after)) if leaf is not before[i]]
     if not parts or len(rewritten) != 1:
-        return _Chain([after], {}, [update.name], None)
+        return _Chain([after], {}, [update.name], 0)
     (field,) = rewritten
     sums = [part for part in parts if not part.is_branch]
     for part in parts:
@@ -246,52 +246,76 @@ def _push_by_part(
 ) -> tuple[Carry, _Parts]:
     """Moves a state and a frame through the chain of an update, with a QR after every stage."""
     z, Q = carry
-    facts: list[_Chain] = []
+    traced: list[_Chain] = []
 
-    def run(z: State) -> tuple[list[State], dict[str, Array]]:
-        facts.append(_chain(update, context, drive, z))
-        return facts[-1].states, facts[-1].branches
+    def run(z: State) -> tuple[list[State], list[Array]]:
+        traced.append(_chain(update, context, drive, z))
+        return traced[-1].states, list(traced[-1].branches.values())
 
     (states, _), jacobian = jax.linearize(run, z)
     images, branches = jax.vmap(jacobian)(Q)
-    names, field = facts[-1].names, facts[-1].field
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *images)
-    Q_after, R_after = jax.vmap(orthonormalize)(stacked)  # as one batch of frames
-    Q_before = jax.tree.map(
-        lambda first, rest: jnp.concatenate([first[None], rest[:-1]]), Q, Q_after
-    )
-    R_before = jnp.concatenate(
-        [jnp.eye(R_after.shape[-1], dtype=R_after.dtype)[None], R_after[:-1]]
-    )
-    rho = _diagonals(R_after) / _diagonals(R_before)
-    phi = _phi(rho)
-
-    def row_shares(before: Array, after: Array) -> Array:
-        return (phi[..., None] * (jnp.square(rho)[..., None] * after - before)).sum(0)
-
-    rows = jax.tree.map(
-        row_shares, *(jax.vmap(participation)(frame) for frame in (Q_before, Q_after))
-    )
-    alignment, size = jnp.zeros_like(rho), jnp.zeros_like(rho)
-    with_branch = np.array([i for i, name in enumerate(names) if name in branches], int)
-    if len(with_branch):
-        chosen = [branches[names[i]] for i in with_branch]
-        image = jnp.stack(chosen).reshape(len(chosen), rho.shape[1], -1)
-        q = jax.tree.leaves(Q_before)[field][with_branch].reshape(image.shape)
-        b = jax.vmap(partial(solve_triangular, trans=1))(R_before[with_branch], image)
-        alignment = alignment.at[with_branch].set(2 * phi[with_branch] * jnp.sum(q * b, -1))
-        size = size.at[with_branch].set(phi[with_branch] * jnp.sum(jnp.square(b), -1))
+    names, with_branch, field = traced[-1].names, [*traced[-1].branches], traced[-1].field
+    split = _split(Q, images)
+    alignment = size = jnp.zeros_like(split.rho)
+    if branches:
+        indices = np.array([names.index(name) for name in with_branch])
+        products = _branch_products(split, indices, jnp.stack(branches), field)
+        alignment, size = (jnp.zeros_like(split.rho).at[indices].set(part) for part in products)
     places = np.array([all_names.index(name) for name in names])
 
     def placed(values: Array) -> Array:
         return jnp.zeros((len(all_names), *values.shape[1:]), values.dtype).at[places].set(values)
 
-    parts = _Parts(*map(placed, (jnp.log(rho), alignment, size)), rows)
-    return (states[-1], images[-1]), parts
+    by_stage = map(placed, (jnp.log(split.rho), alignment, size))
+    return (states[-1], images[-1]), _Parts(*by_stage, rows=split.rows)
 
 
-def _diagonals(R: Array) -> Array:
-    return jnp.diagonal(R, axis1=-2, axis2=-1)
+class _Split(NamedTuple):
+    """What the QRs of all stages say.
+
+    Attributes:
+      Q: the orthonormal frame before each stage.
+      R: the R before it.
+      rho: (stages, k) ρ.
+      phi: (stages, k) φ(ρ).
+      rows: (k, rows) the contributions of the rows, summed over the stages.
+    """
+
+    Q: Frame
+    R: Array
+    rho: Array
+    phi: Array
+    rows: State
+
+
+def _split(Q: Frame, images: list[Frame]) -> _Split:
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *images)
+    after, R_after = jax.vmap(orthonormalize)(stacked)  # as one batch of frames
+    before = jax.tree.map(_shifted, Q, after)
+    R = _shifted(jnp.eye(R_after.shape[-1], dtype=R_after.dtype), R_after)
+    rho = jnp.diagonal(R_after, axis1=-2, axis2=-1) / jnp.diagonal(R, axis1=-2, axis2=-1)
+    phi = _phi(rho)
+
+    def row_shares(before: Array, after: Array) -> Array:
+        return (phi[..., None] * (jnp.square(rho)[..., None] * after - before)).sum(0)
+
+    shares = (jax.vmap(participation)(frame) for frame in (before, after))
+    return _Split(before, R, rho, phi, jax.tree.map(row_shares, *shares))
+
+
+def _shifted(first: Array, later: Array) -> Array:
+    return jnp.concatenate([first[None], later[:-1]])
+
+
+def _branch_products(
+    split: _Split, indices: np.ndarray, branches: Array, field: int
+) -> tuple[Array, Array]:
+    """Returns 2 φ q·b and φ ‖b‖² of the stages that are residual sums, from Df V_{s−1}."""
+    phi, R = split.phi[indices], split.R[indices]
+    flat = branches.reshape(*phi.shape, -1)
+    q = jax.tree.leaves(split.Q)[field][indices].reshape(flat.shape)
+    b = jax.vmap(lambda r, rows: solve_triangular(r, rows, trans=1))(R, flat)
+    return 2 * phi * jnp.sum(q * b, -1), phi * jnp.sum(jnp.square(b), -1)
 
 
 def _phi(rho: Array) -> Array:

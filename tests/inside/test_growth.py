@@ -58,7 +58,7 @@ def test_rows_share_the_growth_by_what_they_gain():
     dynamics = rrjax.Dynamics.from_updates(jnp.ones((2, 1)), (grow,), lambda context, z: z)
     frame = jnp.array([[[0.6], [0.8]]])
     growth = growth_by_part(dynamics, num_segments=1, frame=frame)
-    np.testing.assert_allclose(growth.rows[0, 0], [growth.log_growth[0, 0], 0], atol=1e-6)
+    np.testing.assert_allclose(growth.rows[0, 0], [float(growth.log_growth[0, 0]), 0], atol=1e-6)
     assert stage_names(dynamics) == ("grow",)
 
 
