@@ -2,6 +2,7 @@
 
 import io
 import math
+import os
 import pickle
 import zipfile
 from collections.abc import Mapping
@@ -30,7 +31,7 @@ def write_state_dict(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
       ValueError: if the file exists, or torch has no such dtype.
       OSError: if it cannot be written.
     """
-    if path.exists():
+    if os.path.lexists(path):  # a link to nowhere too
         raise ValueError(f"{path} exists already and is not overwritten; name another file")
     for name, array in arrays.items():
         if array.dtype not in _STORAGE_NAMES:

@@ -61,7 +61,7 @@ def check_choice(name: str, value: object, kind: Any) -> None:
     """Refuses a value that is not one of a Literal's."""
     choices = get_args(kind)
     if value not in choices:
-        refuse(name, f"be one of {', '.join(choices)}", f"{brief(value)}{_closest(value, choices)}")
+        refuse(name, f"be one of {', '.join(choices)}", f"{brief(value)}{closest(value, choices)}")
 
 
 def check_choices(settings: Any, prefix: str = "") -> None:
@@ -236,9 +236,10 @@ def _scalar(name: str, value: Any, kind: Any) -> Any:
 def nearest(name: Any, known: Iterable[str]) -> str:
     """Returns what a message adds about an unknown name: the closest known one, or all of them."""
     known = sorted(known)
-    return _closest(name, known) or f"; known: {', '.join(known)}"
+    return closest(name, known) or f"; known: {', '.join(known)}"
 
 
-def _closest(name: Any, known: Iterable[str]) -> str:
+def closest(name: Any, known: Iterable[str]) -> str:
+    """Returns what a message adds about an unknown name: the closest known one, if one is close."""
     close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else ""

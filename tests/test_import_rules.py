@@ -26,7 +26,7 @@ FLOORS = (
 ONLY = {
     "dynamics": {"checks", "choices", "contract", "frames"},
     "flossing": {"checks", "contract", "dynamics", "frames", "lazy"},
-    "inside": {"checks", "contract", "dynamics", "frames", "lazy"},
+    "inside": {"analysis", "cells", "checks", "contract", "dynamics", "frames", "keys", "lazy"},
     "plots": {"analysis", "lazy", "results", "store"},
     "reports": {"analysis", "results", "store"},
 }

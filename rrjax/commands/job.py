@@ -76,15 +76,23 @@ def first_puzzles(puzzles: "PuzzleSet", num_puzzles: int | None = None) -> "Puzz
 class Job:
     """A command that runs an experiment; its options come from the functions that it calls."""
 
-    def __init__(self, name: str, file: str, choose: Callable[..., Any] = first_puzzles):
+    def __init__(
+        self,
+        name: str,
+        file: str,
+        choose: Callable[..., Any] = first_puzzles,
+        words: str | None = None,
+    ):
         """Imports nothing yet.
 
         Args:
-          name: Name of the command, and of the experiment's function.
+          name: Name of the experiment's function.
           file: The module of the function in `rrjax.experiments`.
           choose: Chooses among the puzzles; its keywords are options too.
+          words: The words of the command; None stands for the name.
         """
         self.name, self.module, self.choose = name, f"rrjax.experiments.{file}", choose
+        self.words = words or name
 
     def parse(self, arguments: list[str]) -> Options:
         """Returns the options on a command line."""
@@ -96,7 +104,7 @@ class Job:
             "figures": read_function(self.module, "figures"),
         }
         functions["out"] = out_option(f"runs/{self.name}-MODEL")
-        return parse_options(self.name, functions, arguments)
+        return parse_options(self.words, functions, arguments)
 
     def __call__(self, arguments: list[str]) -> None:
         """Runs the experiment, prints its tables, and writes results and figures."""

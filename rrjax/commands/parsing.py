@@ -1,5 +1,6 @@
 """Parsing of command lines by tyro, with help that names types and not how tyro holds them."""
 
+import io
 import re
 from collections import abc
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ from tyro.constructors import (
     StructTypeInfo,
 )
 
-from rrjax.checks import brief
+from rrjax.checks import brief, closest
 
 Kind = TypeVar("Kind")
 
@@ -41,17 +42,37 @@ def parse_command_line(
 
     Raises:
       SystemExit: after help was asked for, or a word was refused and tyro has said why.
+      ValueError: a word is neither an option nor a value that the command takes.
     """
     registry = ConstructorRegistry()
     # the rules of a registry are tried before tyro's own; each asks those for what it changes
     registry.primitive_rule(_in_plain_words)
     registry.struct_rule(_negations_as_values)
     shown = [word if len(word) <= _LONGEST_SHOWN else brief(word) for word in arguments]
+
+    def parse(words: Sequence[str]) -> Kind:
+        parsed, unknown = tyro.cli(
+            kind, args=words, prog=prog, description=description, return_unknown_args=True
+        )
+        if unknown:
+            raise ValueError(_unknown(unknown[0], kind, prog))
+        return parsed
+
     with registry:
         if shown != [*arguments]:
             with suppress(SystemExit), redirect_stdout(None), redirect_stderr(None):
-                return tyro.cli(kind, args=arguments, prog=prog, description=description)
-        return tyro.cli(kind, args=shown, prog=prog, description=description)
+                return parse(arguments)
+        return parse(shown)
+
+
+def _unknown(word: str, kind: Callable[..., Any], prog: str) -> str:
+    """Returns the message for a word that no option and no position of a command takes."""
+    if not word.startswith("-"):
+        return f"{prog} has no place for the word {brief(word)} (see {prog} --help)"
+    with suppress(SystemExit), redirect_stdout(io.StringIO()) as help_text:
+        tyro.cli(kind, args=["--help"], prog=prog)
+    options = re.findall(r"--[\w.-]+", help_text.getvalue())
+    return f"{prog} has no option {brief(word)}{closest(word, options)} (see {prog} --help)"
 
 
 def _in_plain_words(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
@@ -63,7 +84,7 @@ def _in_plain_words(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
     if info.type_origin in (Union, UnionType) and NoneType in get_args(info.type):
         metavar = _metavar(metavar)
 
-    def read(words: list[str]) -> Any:
+    def read(words: list[Any]) -> Any:  # [[]] where a position is empty and a word unknown
         try:
             return spec.instance_from_str(words)
         except ValueError:

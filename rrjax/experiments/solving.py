@@ -1,13 +1,13 @@
 """A model on one's own puzzle: its answer, whether it obeys the rules, and how sure it is."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from rrjax.analysis.selection import majority
-from rrjax.checks import MOST_RUNS, check_count, check_number, refuse
+from rrjax.checks import MOST_RUNS, check_count, check_number, check_seed, refuse
 from rrjax.experiments.basins import BASIN, perturbed
 from rrjax.experiments.experiment import Job
 from rrjax.experiments.restarts import measure, run_grid
@@ -19,6 +19,9 @@ from rrjax.puzzles.maze import is_shortest_path
 from rrjax.puzzles.own_puzzle import format_answer, parse_puzzle
 from rrjax.puzzles.symmetric_copies import symmetric_copies
 from rrjax.store import Arrays
+
+SOLVE = replace(BASIN, name="solve")
+"""The runs of a basin, under the name that their progress shows."""
 
 REST = 0.01
 """Relative step of the state, over the last segments, below which a run counts as at rest."""
@@ -111,6 +114,7 @@ def solve(
     sigma: float = 0.3,
     symmetries: int = 1,
     seed: int = 0,
+    progress: bool = True,
 ) -> SolvedPuzzle:
     """Returns a model's answer to one puzzle of one's own, and what is known of it.
 
@@ -123,6 +127,7 @@ def solve(
       symmetries: K, the number of symmetric copies of the puzzle that are run, the puzzle itself
         among them; their answers are mapped back, and the one that most runs give is taken.
       seed: Seed of the noise and of the copies.
+      progress: Whether a progress bar is shown.
 
     Raises:
       ValueError: The model is of other puzzles, the text is no puzzle of its size, or a number is
@@ -130,6 +135,7 @@ def solve(
     """
     check_count("restarts", restarts, most=MOST_RUNS)
     check_number("sigma", sigma, above=0)
+    check_seed("seed", seed)
     config = model.config
     if isinstance(puzzle, str):
         tokens = parse_puzzle(puzzle, config.seq_len, config.vocab_size)
@@ -138,7 +144,7 @@ def solve(
     alone = set_of_groups(tokens[None], 0 * tokens[None], 1, config.vocab_size, "puzzle")
     copies = symmetric_copies(alone, symmetries, seed)
     try:
-        arrays = _run(model, copies.puzzles, num_segments, restarts, sigma, seed)
+        arrays = _run(model, copies.puzzles, num_segments, restarts, sigma, seed, progress)
     except OutOfMemory as error:
         reason = str(error).partition("; ")[0]
         advice = "fewer segments (--num-segments) need less memory"
@@ -163,11 +169,17 @@ def solve(
 
 
 def _run(
-    model: Model, puzzles: PuzzleSet, num_segments: int, number: int, sigma: float, seed: int
+    model: Model,
+    puzzles: PuzzleSet,
+    num_segments: int,
+    restarts: int,
+    sigma: float,
+    seed: int,
+    progress: bool,
 ) -> Arrays:
     """Returns the arrays of a basin (copies, runs, ...) with one exponent, and possibly one run."""
-    job = Job(BASIN, model, puzzles, num_segments, seed, "exact", None, "auto", None, False)
-    grid = run_grid((sigma,), number)
+    job = Job(SOLVE, model, puzzles, num_segments, seed, "exact", None, "auto", None, progress)
+    grid = run_grid((sigma,), restarts)
     return measure(job, grid, perturbed, (), 1)
 
 

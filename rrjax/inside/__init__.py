@@ -1,4 +1,6 @@
-"""Inside a model: which parts make the growth, and what an intervention changes.
+"""What happens inside a model: why a failure fails, which parts make the growth, what frees it.
+
+Each name is imported when it is first used.
 
 - `growth_by_part`: the growth of the leading vectors by sub-layer, field, update and token.
 - `patch`, `kick`: interventions, as dynamics that everything else takes.

@@ -148,7 +148,8 @@ def check_new_folder(folder: str | Path) -> None:
     folder = Path(folder)
     if folder.name in ("", ".."):
         raise ValueError(f"{folder}: expected a folder by its name, to be made in the one above")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    # a link to nowhere, or to itself, is there and does not exist
+    if os.path.lexists(folder) and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(
             f"{folder}: expected a new or empty folder, found something in its place; choose "
             "another folder or remove it first"

@@ -3,10 +3,14 @@
 A run that resumes from one computes the same numbers as a run that was never interrupted.
 """
 
+import gc
 import hashlib
 import json
+import logging
+import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -107,18 +111,30 @@ class Checkpoints:
         return jax.tree.map(_uncommitted, state), content["record"]
 
     def _load(self, step: int, **arguments: Any) -> Any:
-        try:
-            return self._manager.restore(step, args=self._ocp.args.Composite(**arguments))
-        # Orbax and its libraries raise many kinds of errors for a damaged file; a machine that is
-        # short of memory or loses its disk says nothing about the file
-        except Exception as error:
-            if _is_passing(error):
-                raise
-            reason = str(error).partition("\n")[0][:200]
-            path = self._folder / str(step)
-            raise DamagedError(
-                f"{path} cannot be read ({type(error).__name__}: {reason})"
-            ) from error
+        with _quiet_leftovers():
+            try:
+                return self._manager.restore(step, args=self._ocp.args.Composite(**arguments))
+            # Orbax and its libraries raise many kinds of errors for a damaged file; a machine that
+            # is short of memory or loses its disk says nothing about the file
+            except Exception as error:
+                if _is_passing(error):
+                    raise
+                first_line = str(error).partition("\n")[0]
+                reason = f"{type(error).__name__}: {first_line[:200]}"
+            gc.collect()  # the tasks that failed, now that the error does not hold them
+        raise DamagedError(f"{self._folder / str(step)} cannot be read ({reason})")
+
+
+@contextmanager
+def _quiet_leftovers() -> Iterator[None]:
+    """Keeps quiet about failed tasks that Orbax leaves behind beside the error that it raises."""
+    hook, logger = sys.unraisablehook, logging.getLogger("asyncio")
+    was_disabled = logger.disabled
+    sys.unraisablehook, logger.disabled = lambda _: None, True
+    try:
+        yield
+    finally:
+        sys.unraisablehook, logger.disabled = hook, was_disabled
 
 
 def _is_passing(error: Exception) -> bool:

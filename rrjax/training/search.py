@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -17,7 +18,7 @@ from rrjax.jobs.progress import progress
 from rrjax.reports.searches import as_text
 from rrjax.training.announce import Announcer, describe
 from rrjax.training.config_file import dump_config
-from rrjax.training.logs import EVALUATED
+from rrjax.training.logs import EVALUATED, METRICS, read_table
 from rrjax.training.loop import Report, train
 from rrjax.training.placement import training_devices
 from rrjax.training.search_space import Choices, Domain, Space, with_values
@@ -96,20 +97,46 @@ def _study(settings: SearchSettings, folder: Path) -> "optuna.Study":
 
     path = folder / "study.log"
     if path.exists():
-        # a full disk or a power cut may have torn the last entry, at which Optuna would stop
-        content = path.read_bytes()
-        whole = content[: content.rfind(b"\n") + 1]
-        if whole != content:
-            store.write_bytes_atomically(path, whole)
-    # unlike SQLite it also works on the shared disk of a cluster
-    backend = JournalFileBackend(str(path))
+        _cut_torn_entry(path)
     prunes = optuna.pruners.MedianPruner(n_startup_trials=5)
-    return optuna.create_study(
-        storage=optuna.storages.JournalStorage(backend),
-        study_name="rrjax",
-        direction="maximize",
-        load_if_exists=True,
-        pruner=prunes if settings.prune else optuna.pruners.NopPruner(),
+    try:
+        return optuna.create_study(
+            # unlike SQLite a journal also works on the shared disk of a cluster
+            storage=optuna.storages.JournalStorage(JournalFileBackend(str(path))),
+            study_name="rrjax",
+            direction="maximize",
+            load_if_exists=True,
+            pruner=prunes if settings.prune else optuna.pruners.NopPruner(),
+        )
+    except Exception as error:  # Optuna raises many kinds of errors for entries that make no sense
+        if isinstance(error, OSError | MemoryError):
+            raise
+        raise _damaged(path, f"{type(error).__name__}: {error}") from error
+
+
+def _cut_torn_entry(path: Path) -> None:
+    """Removes an entry that a full disk or a power cut has torn, at which Optuna would stop.
+
+    Raises:
+      ValueError: a whole line is no entry.
+    """
+    content = path.read_bytes()
+    *lines, torn = content.split(b"\n")
+    for number, line in enumerate(lines, 1):
+        try:
+            is_entry = isinstance(json.loads(line), dict)
+        except (ValueError, RecursionError):
+            is_entry = False
+        if not is_entry:
+            raise _damaged(path, f"line {number} is no JSON object")
+    if torn:
+        store.write_bytes_atomically(path, content[: len(content) - len(torn)])
+
+
+def _damaged(path: Path, reason: str) -> ValueError:
+    return ValueError(
+        f"{path}: expected the journal that Optuna wrote, found a damaged one ({reason}); without "
+        "the file the search goes on from the trials in its folder"
     )
 
 
@@ -121,9 +148,6 @@ def _next_trial(study: "optuna.Study", settings: SearchSettings) -> "optuna.Tria
     unfinished = [trial for trial in trials if not trial.state.is_finished()]
     if not unfinished and len(trials) >= settings.num_trials:
         return None
-    number = unfinished[0].number if unfinished else len(trials)
-    seed = np.random.SeedSequence((settings.search_seed, number)).generate_state(1)[0]
-    study.sampler = optuna.samplers.TPESampler(seed=int(seed), n_startup_trials=settings.num_random)
     return optuna.Trial(study, unfinished[0]._trial_id) if unfinished else study.ask()
 
 
@@ -139,17 +163,25 @@ def _run(
     """Runs one trial, from drawing its values to telling the study what they are worth."""
     import optuna
 
-    values = {name: _draw(trial, name, domain) for name, domain in space.items()}
+    values = {}
+    for index, (name, domain) in enumerate(space.items()):
+        study.sampler = _sampler(settings, trial.number, index)
+        values[name] = _draw(trial, name, domain)
     listed = ", ".join(f"{name} {as_text(value)}" for name, value in values.items())
     print(f"trial {trial.number}: {listed}")
+    run_folder = folder / "trials" / f"{trial.number:04d}"
     reached = dict(study.trials[trial.number].intermediate_values)
+    for step, accuracy in _evaluations(run_folder).items():
+        if step not in reached:  # the journal was lost
+            trial.report(accuracy, step)
+            reached[step] = accuracy
     try:
         task = with_values(base, values)
         with progress(f"trial {trial.number}", task.recipe.steps) as bar:
             devices = training_devices()
             bar.tell(describe(task, devices))
             report, moved = _reporter(trial, reached, bar.report), Announcer(bar, devices[0]).moved
-            train(task, loop, folder / "trials" / f"{trial.number:04d}", report, devices, moved)
+            train(task, loop, run_folder, report, devices, moved)
     except optuna.TrialPruned:
         study.tell(trial, state=optuna.trial.TrialState.PRUNED)
         return
@@ -164,6 +196,28 @@ def _run(
         return
     is_best = settings.objective == "best"
     study.tell(trial, max(reached.values()) if is_best else reached[max(reached)])
+
+
+def _sampler(settings: SearchSettings, trial: int, index: int) -> "optuna.samplers.BaseSampler":
+    """Returns the sampler of one field of a trial.
+
+    Each has a seed of its own: a trial may be killed between two fields, and what the next one gets
+    must not depend on it.
+    """
+    import optuna
+
+    seeds = np.random.SeedSequence((settings.search_seed, trial, index))
+    seed = int(seeds.generate_state(1)[0])
+    return optuna.samplers.TPESampler(seed=seed, n_startup_trials=settings.num_random)
+
+
+def _evaluations(folder: Path) -> dict[int, float]:
+    """Returns the accuracies by step that a trial's folder holds; nothing before the first."""
+    if not (folder / METRICS).is_file():
+        return {}
+    table = read_table(folder / METRICS)
+    pairs = zip(table["step"], table.get(ACCURACY, table["step"] * np.nan), strict=True)
+    return {int(step): float(accuracy) for step, accuracy in pairs if not np.isnan(accuracy)}
 
 
 def _draw(trial: "optuna.Trial", name: str, domain: Domain) -> Any:

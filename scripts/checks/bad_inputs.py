@@ -86,7 +86,7 @@ def command_line_cases() -> Iterator[Case]:
             "an unknown option": ((*words, "--no-such-option", "3"), "no-such-option"),
             "a typo": ((*words, "--ou", "x"), "--ou"),
             "a word too many": ((*words, "surplus", "surplus2"), "surplus"),
-            "no value": ((*words, next(_flags(command))), next(_flags(command))),
+            "no value": ((*words, _flag_with_value(command)), _flag_with_value(command)),
         }
         for kind, (arguments, culprit) in bad.items():
             yield Case(command, f"words: {kind}", arguments, parts, (culprit,))
@@ -94,8 +94,10 @@ def command_line_cases() -> Iterator[Case]:
         yield Case("command", "words: an unknown command", (word,), (), ("unknown command",))
 
 
-def _flags(command: str) -> Iterator[str]:
-    return (option.flag for option in bad_words.options_in(_help(command)))
+def _flag_with_value(command: str) -> str:
+    """Returns an option that needs a value; one of a list may stand alone."""
+    options = bad_words.options_in(_help(command))
+    return next(option.flag for option in options if not option.metavar.startswith("["))
 
 
 INPUTS: dict[str, tuple[str, ...]] = {

@@ -130,6 +130,35 @@ def test_half_an_entry_of_the_study_is_dropped(data, tmp_path, runs):
     assert [row["state"] for row in rows(out)] == ["complete"] * 2
 
 
+def test_without_its_journal_a_search_goes_on_from_the_folders_of_its_trials(
+    data, tmp_path, runs, monkeypatch
+):
+    out = tmp_path / "out"
+    command.main(arguments(data, out, "--num-trials", "2"))
+    before = rows(out)
+    for number in range(2):  # as training leaves them
+        (out / "trials" / f"{number:04d}").mkdir(parents=True)
+        accuracies = [f"{step},{before[number]['exact_accuracy']}" for step in STEPS]
+        (out / "trials" / f"{number:04d}" / "metrics.csv").write_text(
+            "\n".join(["step,test/exact_accuracy", "5,", *accuracies, ""])
+        )
+    (out / "study.log").write_bytes(b"")
+    monkeypatch.setattr(training, "train", lambda *arguments: None)  # all steps are done
+    command.main(arguments(data, out, "--num-trials", "2"))
+    assert rows(out) == before
+
+
+@pytest.mark.parametrize("entry", [b"[1]\n", b'{"op_code": 5}\n', b"\xff\n"])
+def test_a_damaged_journal_is_named_and_left_as_it_is(data, tmp_path, runs, entry):
+    out = tmp_path / "out"
+    command.main(arguments(data, out, "--num-trials", "1"))
+    content = (out / "study.log").read_bytes() + entry
+    (out / "study.log").write_bytes(content + b'{"torn')
+    with pytest.raises(ValueError, match=r"study.log: expected the journal that Optuna wrote"):
+        command.main(arguments(data, out, "--num-trials", "2"))
+    assert (out / "study.log").read_bytes().startswith(content)
+
+
 def test_more_trials_continue_a_finished_search(data, tmp_path, runs):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     command.main(arguments(data, whole, "--num-trials", "4", "--num-random", "1"))

@@ -17,7 +17,9 @@ def model(tmp_path_factory) -> str:
     return str(write_model(tmp_path_factory.mktemp("solve") / "model"))
 
 
-def test_a_puzzle_is_solved_from_text_a_file_or_standard_input(model, tmp_path, monkeypatch):
+def test_a_puzzle_is_solved_from_text_a_file_or_standard_input(
+    model, tmp_path, monkeypatch, capsys
+):
     (tmp_path / "puzzle.txt").write_text("\n".join(BOARD[i : i + 4] for i in range(0, 16, 4)))
     monkeypatch.setattr("sys.stdin", io.StringIO(BOARD + "\n"))
     words = [
@@ -25,6 +27,7 @@ def test_a_puzzle_is_solved_from_text_a_file_or_standard_input(model, tmp_path, 
         for source in (BOARD, str(tmp_path / "puzzle.txt"), "-")
     ]
     assert words[0] == words[1] == words[2]
+    assert "solve of model: compiling" in capsys.readouterr().err
     for part in ("probability", "λ1 is", "relative step", "of 4 runs give this answer"):
         assert part in words[0]
 

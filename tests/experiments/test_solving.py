@@ -17,7 +17,7 @@ BOARD = compact_board(PUZZLES.inputs[0] - 1)
 
 
 def test_one_run_is_the_plain_one(model, plain):
-    solved = rrjax.solve(model, BOARD, num_segments=SEGMENTS)
+    solved = rrjax.solve(model, BOARD, num_segments=SEGMENTS, progress=False)
     np.testing.assert_array_equal(solved.tokens, PUZZLES.inputs[0])
     np.testing.assert_array_equal(solved.answer, plain[0].logits[SEGMENTS - 1].argmax(-1))
     assert solved.q_halt == pytest.approx(float(plain[0].q_halt[SEGMENTS - 1]), abs=1e-4)
@@ -66,6 +66,7 @@ def test_a_bundled_model_solves_a_board_and_its_copies_agree():
         (BOARD, {"sigma": 0.0}, "sigma must be finite and above 0"),
         (BOARD, {"symmetries": 0}, "symmetries must be at least 1"),
         (BOARD, {"num_segments": 0}, "num_segments must be at least 1"),
+        (BOARD, {"seed": -1}, "seed must "),
     ],
 )
 def test_bad_requests_are_refused(model, puzzle, options, message):

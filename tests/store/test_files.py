@@ -182,9 +182,11 @@ def test_a_folder_is_flushed_as_far_as_windows_can(place, monkeypatch):
         ("older", "expected a new or empty folder"),
         ("older/a", "expected a new or empty folder"),
         ("older/..", "expected a folder by its name"),
+        ("circle", "expected a new or empty folder"),
     ],
 )
 def test_a_place_that_is_taken_is_refused_before_the_block(place, name, words):
+    (place / "circle").symlink_to("circle")
     before = contents(place)
     with pytest.raises(ValueError, match=words), store.new_folder(place / name):
         pytest.fail("entered the block")

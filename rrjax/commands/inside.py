@@ -1,0 +1,41 @@
+"""`rrjax inside`: why a failure fails; each question is a command of its own."""
+
+from collections.abc import Sequence
+
+from rrjax.checks import brief, nearest
+from rrjax.commands.job import Job
+from rrjax.commands.options import Options
+
+QUESTIONS: dict[str, tuple[Job, str]] = {}
+"""By the name of each question its command, and what it answers."""
+
+
+def parse(arguments: Sequence[str]) -> Options:
+    """Returns the options on the command line of a question."""
+    question, *words = arguments
+    return _job(question).parse(words)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Answers the question that the first word names."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_usage())
+        raise SystemExit(0 if arguments else 2)
+    question, *words = arguments
+    _job(question)(words)
+
+
+def _job(question: str) -> Job:
+    if question not in QUESTIONS:
+        closest = nearest(question, QUESTIONS)
+        raise ValueError(f"unknown question {brief(question)}{closest} (see rrjax inside --help)")
+    return QUESTIONS[question][0]
+
+
+def _usage() -> str:
+    rows = "\n".join(f"  {name:14s} {text}" for name, (_, text) in QUESTIONS.items())
+    return f"""usage: rrjax inside QUESTION [MODEL] [OPTIONS]
+
+{rows}
+
+rrjax inside QUESTION --help lists the options of a question."""
