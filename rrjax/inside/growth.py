@@ -22,7 +22,6 @@ from rrjax.contract import (
     listen,
     updates,
 )
-from rrjax.dynamics.participation import participation
 from rrjax.dynamics.precision import exact_products
 from rrjax.dynamics.rollout import Observe, as_partial
 from rrjax.dynamics.tangent import (
@@ -296,11 +295,18 @@ def _split(Q: Frame, images: list[Frame]) -> _Split:
     rho = jnp.diagonal(R_after, axis1=-2, axis2=-1) / jnp.diagonal(R, axis1=-2, axis2=-1)
     phi = _phi(rho)
 
-    def row_shares(before: Array, after: Array) -> Array:
-        return (phi[..., None] * (jnp.square(rho)[..., None] * after - before)).sum(0)
+    def row_shares(first: Array, later: Array) -> Array:
+        squares = _row_squares(later, 2)
+        earlier = _shifted(_row_squares(first, 1), squares)
+        return (phi[..., None] * (jnp.square(rho)[..., None] * squares - earlier)).sum(0)
 
-    shares = (jax.vmap(participation)(frame) for frame in (before, after))
-    return _Split(before, R, rho, phi, jax.tree.map(row_shares, *shares))
+    return _Split(before, R, rho, phi, jax.tree.map(row_shares, Q, after))
+
+
+def _row_squares(leaf: Array, num_batch_axes: int) -> Array:
+    """Returns the squared norms of the rows of unit vectors: (…, rows)."""
+    batch, rows = leaf.shape[:num_batch_axes], leaf.shape[num_batch_axes : num_batch_axes + 1]
+    return jnp.square(leaf).reshape(*batch, *(rows or (1,)), -1).sum(-1)
 
 
 def _shifted(first: Array, later: Array) -> Array:
