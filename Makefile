@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test test-slow lint wheel
+.PHONY: demo test test-slow lint wheel docs
 
 demo: $(VENV)/demo
 	$(BIN)/rrjax spectrum trm-sudoku9-hard --num-exponents 4
@@ -16,6 +16,9 @@ test-slow: $(VENV)/dev
 
 wheel: $(VENV)/dev
 	VENV=$(VENV) .ci/wheel
+
+docs: $(VENV)/docs
+	JAX_COMPILATION_CACHE_DIR=$(CURDIR)/.jax_cache $(BIN)/python -m sphinx -W -q --keep-going -j 2 docs docs/_build/html
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
@@ -30,4 +33,9 @@ $(VENV)/demo: pyproject.toml
 $(VENV)/dev: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+$(VENV)/docs: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	touch $@

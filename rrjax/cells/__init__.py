@@ -27,6 +27,24 @@ if TYPE_CHECKING:
 
 _BINDING = ("Readout", "bind", "bind_vector", "initial_state", "puzzle_vector")
 _PARAMS = ("check_arrays", "flatten", "init_params", "is_trained", "param_shapes", "unflatten")
+__all__ = [
+    "Arch",
+    "Config",
+    "Readout",
+    "bind",
+    "bind_vector",
+    "check_arrays",
+    "config_from_dict",
+    "config_to_dict",
+    "flatten",
+    "init_params",
+    "initial_state",
+    "is_trained",
+    "param_shapes",
+    "parse_arch",
+    "puzzle_vector",
+    "unflatten",
+]
 _HOMES = {**dict.fromkeys(_BINDING, "binding"), **dict.fromkeys(_PARAMS, "params")}
 
 
@@ -36,3 +54,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'rrjax.cells' has no attribute {name!r}")
     return getattr(importlib.import_module(f"rrjax.cells.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__, "nnx"])

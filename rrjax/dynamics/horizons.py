@@ -11,6 +11,14 @@ from jaxtyping import Array, Bool, Float
 
 from rrjax.contract import Schedule, clock_steps
 
+__all__ = [
+    "exponents_per_step",
+    "fast_lyapunov_indicator",
+    "growth_per_step",
+    "mean_growth",
+    "running_exponents",
+]
+
 
 def mean_growth(
     log_growth: Float[Array, "updates k"], resolved: Bool[Array, " k"]

@@ -1,12 +1,13 @@
 """Trajectories: the readout after every segment, and how far the state still moves."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.tree_util import Partial
 from jaxtyping import Array
 
@@ -17,6 +18,9 @@ from rrjax.frames import Frame, norms
 Observe = Callable[[Dynamics, State, State, Frame | None], Any]
 """`observe(dynamics, before, after, frame)` returns a pytree of arrays for one segment, from the
 states before and after it and the frame of tangent vectors there (None in a rollout)."""
+
+Take = Callable[[Dynamics, State], Any]
+"""`take(dynamics, state)` returns a pytree of arrays of the state after a segment."""
 
 
 @jax.tree_util.register_dataclass
@@ -116,6 +120,36 @@ def observe_segments(
         return _scan(dynamics, start, as_partial(observe), drives, num_segments, precision)
 
 
+def observe_and_take(
+    dynamics: Dynamics,
+    observe: Observe,
+    take: Take,
+    segments: Sequence[int],
+    *,
+    initial: State | None = None,
+    precision: str = "exact",
+) -> tuple[State, Any, Any]:
+    """Returns what `observe_segments` does, and what `take` returns after some segments.
+
+    What is taken after the other segments is dropped at once, so that it may be large.
+
+    Args:
+      dynamics, observe, initial, precision: as in `observe_segments`.
+      take: a function `(dynamics, state)` that returns a pytree of arrays, or a `Partial` of one.
+      segments: the segments, from 1 and ascending, after which it counts; the run ends with the
+        last of them.
+
+    Returns:
+      The end state, what was observed, stacked over all segments, and what was taken, stacked over
+      those of `segments`.
+    """
+    drives, start = dynamics.drives(segments[-1]), dynamics.start(initial)
+    check_precision(precision, start)
+    functions = as_partial(observe), as_partial(take)
+    with exact_products():
+        return _scan_and_take(dynamics, start, *functions, drives, tuple(segments), precision)
+
+
 def as_partial(observe: Callable) -> Partial:
     """Returns an observer as a pytree, which compiled functions take as an argument."""
     return observe if isinstance(observe, Partial) else Partial(observe)
@@ -170,3 +204,30 @@ def _scan(
         return after, observe(dynamics, state, after, None)
 
     return jax.lax.scan(segment, start, drives, length=num_segments)
+
+
+@partial(jax.jit, static_argnums=(5, 6))
+def _scan_and_take(
+    dynamics: Dynamics,
+    start: State,
+    observe: Partial,
+    take: Partial,
+    drives: Drive,
+    segments: tuple[int, ...],
+    precision: str,
+) -> tuple[State, Any, Any]:
+    running = in_precision(dynamics, precision)
+    # each segment overwrites the slot of the next one that counts, which is written to last
+    slots = np.searchsorted(segments, np.arange(1, segments[-1] + 1))
+    shapes = jax.eval_shape(take, dynamics, start)
+    empty = jax.tree.map(lambda one: jnp.zeros((len(segments), *one.shape), one.dtype), shapes)
+
+    def segment(carry: tuple[State, Any], inputs: tuple[Drive, Array]) -> tuple[Any, Any]:
+        (state, kept), (drive, slot) = carry, inputs
+        after = run_segment(running, state, drive)
+        taken = take(dynamics, after)
+        kept = jax.tree.map(lambda slots, one: slots.at[slot].set(one), kept, taken)
+        return (after, kept), observe(dynamics, state, after, None)
+
+    (state, kept), observed = jax.lax.scan(segment, (start, empty), (drives, jnp.asarray(slots)))
+    return state, observed, kept

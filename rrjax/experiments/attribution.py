@@ -25,8 +25,6 @@ ARRAYS = {
         ("puzzle", "segment", "exponent", "token"),
         "share of a vector's squared norm; the shares of all tokens of all states add up to 1",
     ),
-    "answers_by_segment": ArraySpec(("puzzle", "segment", "cell"), "token", "i"),
-    "labels": ArraySpec(("puzzle", "cell"), f"token; {IGNORE_LABEL}: not known", "i"),
 }
 
 

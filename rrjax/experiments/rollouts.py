@@ -16,8 +16,8 @@ from rrjax.analysis.survival import rest_segments
 from rrjax.checks import check_number
 from rrjax.choices import AskedChunkSize, Outcome, Precision
 from rrjax.contract import Dynamics, State, named_fields
-from rrjax.dynamics.rollout import drift, observe_segments, residual
-from rrjax.experiments import votes
+from rrjax.dynamics.rollout import drift, observe_and_take, residual
+from rrjax.experiments import paths, votes
 from rrjax.experiments.experiment import (
     Experiment,
     Job,
@@ -50,7 +50,7 @@ _UNITS = {
 _AXES = ("puzzle", "segment")
 _KINDS = {"solved": "b", "violations": "i", "changed_clues": "i"}
 ARRAYS = {name: ArraySpec(_AXES, unit, _KINDS.get(name, "f")) for name, unit in _UNITS.items()}
-ARRAYS |= outcome_arrays(*_AXES)
+ARRAYS |= outcome_arrays(*_AXES) | paths.path_arrays("puzzle")
 ARRAYS |= votes.ARRAYS
 
 
@@ -84,7 +84,9 @@ def rollout(
       known), `q_halt`, `residual`, and `drift_z_H` and so on. Sudokus also have int16 `violations`
       and `changed_clues`, which need no solution: both are 0 for a valid answer alone. Mazes and
       Sudokus without labels also have the outcomes by name, in booleans. With symmetries also
-      `vote_solved` booleans and `vote_share` (N,).
+      `vote_solved` booleans and `vote_share` (N,). Beside these the path of each run
+      (`rrjax.experiments.paths`): `inputs` and `labels` (N, seq), and `answers_by_segment`,
+      `projection` and `distance_to_end` after the segments `snapshot`.
 
     Raises:
       ValueError: The puzzles or sizes do not fit the model, or the folder holds another run.
@@ -92,24 +94,31 @@ def rollout(
     place = folder, chunk_size, shard
     job = Job(ROLLOUT, model, puzzles, num_segments, seed, precision, *place, progress, outcome)
     copies = make_copies(job, symmetries)
-    compute = partial(_measure, job)
-    shared = (getattr(model, "params", ()), sudoku_units(puzzles))
-    identity = {"puzzles": job.described_puzzles["sha256"]}
+    kept = paths.snapshots(num_segments)
+    compute = partial(_measure, job, kept)
+    shared = getattr(model, "params", ()), sudoku_units(puzzles), paths.matrix_of(job.dynamics)
+    identity = {"puzzles": job.described_puzzles["sha256"], **paths.IDENTITY}
     prepare, number = partial(take, puzzles), len(puzzles.inputs)
     arrays = job.sweep(compute, prepare, number, 0, identity, shared)
     arrays = job.judge.with_solved(arrays) | vote_arrays(job, copies)
+    arrays = paths.with_projection(arrays, job, kept) | paths.puzzle_arrays(puzzles)
     return job.results(arrays, {}, clock="segment", symmetries=symmetries)
 
 
-def _measure(job: Job, shared: tuple[Any, Any], chunk: Batch) -> dict[str, Array]:
-    params, units = shared
+def _measure(
+    job: Job, kept: np.ndarray, shared: tuple[Any, Array | None, Array], chunk: Batch
+) -> dict[str, Array]:
+    params, units, matrix = shared
 
     def one(puzzle: Batch) -> dict[str, Array]:
         dynamics = bind(job.model, params, puzzle)
         facts = puzzle, job.judge.path_length(puzzle), units
         observe = Partial(partial(observe_segment, job.judge), *facts)
-        precision = job.precision
-        return observe_segments(dynamics, observe, job.num_segments, precision=precision)[1]
+        snapshot = Partial(paths.take_snapshot, matrix)
+        _, numbers, taken = observe_and_take(
+            dynamics, observe, snapshot, kept.tolist(), precision=job.precision
+        )
+        return numbers | taken
 
     return jax.vmap(one)(chunk)
 

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.tree_util import Partial
 
 from rrjax.analysis import outcome
 from rrjax.analysis.attribution import Attribution
@@ -16,19 +18,19 @@ from rrjax.analysis.table import Table
 from rrjax.checks import check_count, refuse
 from rrjax.choices import AskedChunkSize, DefaultPrecision, Outcome
 from rrjax.contract import Dynamics, State, named_fields
+from rrjax.dynamics.rollout import whole_norm
 from rrjax.dynamics.spectrum import spectrum as measure_spectrum
 from rrjax.experiments import attribution as vectors
-from rrjax.experiments import certificates, votes
+from rrjax.experiments import certificates, paths, votes
 from rrjax.experiments.experiment import Experiment, Job, fold_keys, precision_notes
 from rrjax.experiments.judging import outcome_arrays
 from rrjax.experiments.reasoner import Puzzles, Reasoner, bind, read_answer, take
 from rrjax.experiments.votes import make_copies, vote_arrays, vote_notes
-from rrjax.frames import Frame, dimension
+from rrjax.frames import Frame, dimension, norms
 from rrjax.keys import make_key
 from rrjax.plots.board import unstable_cells
 from rrjax.plots.canvas import Draw
 from rrjax.plots.outcome import lambda1_histogram, spectrum_by_outcome
-from rrjax.puzzles import PuzzleSet
 from rrjax.puzzles.batch import Batch
 from rrjax.puzzles.difficulty import CLUES, difficulty
 from rrjax.reports import outcome as outcome_report
@@ -51,12 +53,19 @@ ARRAYS = (
         "solved_by_segment": ArraySpec(
             ("puzzle", "segment"), "whether the answer after it is right", "b"
         ),
-        "inputs": ArraySpec(("puzzle", "cell"), "token", "i"),
+        "q_halt_by_segment": ArraySpec(
+            ("puzzle", "segment"), "logit of 'the answer is right', after the segment"
+        ),
+        "residual": ArraySpec(
+            ("puzzle", "segment"),
+            "norm of the change over a segment / norm of the state after it",
+        ),
         "least_sine": ArraySpec(
             ("puzzle",), "sine of the least angle between a tangent vector and those before it"
         ),
     }
     | outcome_arrays("puzzle", "segment")
+    | paths.path_arrays("puzzle")
     | vectors.ARRAYS
     | certificates.ARRAYS
     | votes.ARRAYS
@@ -125,12 +134,13 @@ def spectrum(
 
     Returns:
       `exponents` (N, k) in nats per update, `log_growth` (N, updates, k) in nats; `drift_z_H` and
-      so on (N, segments); `inputs` and `answers` (N, seq) tokens; `solved_by_segment`
-      (N, segments); `solved`, `finite`, `failed_at` and `q_halt` (N,). Mazes and Sudokus without
-      labels also have the outcomes by name, (N, segments) booleans. With symmetries also
-      `vote_solved` booleans and `vote_share` (N,). With attribution also
-      `participation_z_H` and so on (N, segments, k, tokens), `answers_by_segment`
-      (N, segments, seq) and `labels` (N, seq). With a certificate also `certified` (c,) puzzles,
+      so on, `residual`, `q_halt_by_segment` and `solved_by_segment` (N, segments); `solved`,
+      `finite`, `failed_at` and `q_halt` (N,); `inputs`, `labels` and `answers` (N, seq) tokens, and
+      the path of each run (`rrjax.experiments.paths`): `answers_by_segment`, `projection` and
+      `distance_to_end` after the segments `snapshot`. Mazes and Sudokus without labels also have
+      the outcomes by name, (N, segments) booleans. With symmetries also `vote_solved` booleans and
+      `vote_share` (N,). With attribution also `participation_z_H` and so on
+      (N, segments, k, tokens). With a certificate also `certified` (c,) puzzles,
       their `tangent_error` (c, k), `lambda1_of_exact_states` and `lambda1_of_states` (c,). With
       `segments_per_qr` the growth is (N, segments, k), and `least_sine` (N,) tells how close the
       tangent vectors came to each other.
@@ -151,22 +161,23 @@ def spectrum(
     def prepare(items: np.ndarray) -> tuple[Batch, jax.Array]:
         return take(puzzles, items), fold_keys(key, items)
 
-    compute = partial(_measure, job, num_exponents, segments_per_qr, attribution)
+    kept = np.arange(1, num_segments + 1) if attribution else paths.snapshots(num_segments)
+    compute = partial(_measure, job, num_exponents, segments_per_qr, attribution, kept)
+    shared = getattr(model, "params", ()), paths.matrix_of(job.dynamics)
     options = {
         "num_exponents": num_exponents,
         "segments_per_qr": segments_per_qr,
         "attribution": attribution,
     }
     number = len(puzzles.inputs)
-    identity = {"puzzles": job.described_puzzles["sha256"], **options}
-    arrays = job.sweep(compute, prepare, number, num_exponents, identity)
+    identity = {"puzzles": job.described_puzzles["sha256"], **options, **paths.IDENTITY}
+    arrays = job.sweep(compute, prepare, number, num_exponents, identity, shared)
     arrays = job.judge.with_solved(arrays, "solved_by_segment")
-    arrays |= {"solved": arrays["solved_by_segment"][:, -1], "inputs": _narrow_inputs(puzzles)}
+    arrays |= {"solved": arrays["solved_by_segment"][:, -1]} | paths.puzzle_arrays(puzzles)
+    arrays = paths.with_projection(arrays, job, kept)
     chosen = certificates.choose_puzzles(arrays["solved"], arrays["finite"], num_to_certify)
     arrays |= certificates.certificate(job, num_exponents, segments_per_qr, chosen)
     arrays |= vote_arrays(job, copies)
-    if attribution:
-        arrays["labels"] = take(puzzles, np.arange(number)).labels
     clock = "update" if segments_per_qr is None else "segment"
     facts = {"clock": clock, "unit": "nats per update", "symmetries": symmetries}
     return job.results(arrays, options, **facts, dimension=dimension(job.dynamics.initial))
@@ -177,12 +188,14 @@ def _measure(
     num_exponents: int,
     segments_per_qr: int | None,
     attributed: bool,
-    params: Any,
+    kept: np.ndarray,
+    shared: tuple[Any, jax.Array],
     chunk: tuple[Batch, jax.Array],
 ) -> dict[str, jax.Array]:
+    params, matrix = shared
+
     def one(puzzle: Batch, key: jax.Array) -> dict[str, jax.Array]:
         dynamics = bind(job.model, params, puzzle)
-        observe = _observe_vectors if attributed else _observe_answer
         result = measure_spectrum(
             dynamics,
             num_exponents,
@@ -190,44 +203,43 @@ def _measure(
             key=key,
             precision=job.precision,
             segments_per_qr=segments_per_qr,
-            observe=observe,
+            observe=Partial(_observe_vectors if attributed else _observe, matrix),
         )
         last = read_answer(dynamics, result.state)
+        observed = dict(result.observed)
+        snapshot = {name: observed.pop(name)[kept - 1] for name in paths.TAKEN}
         answers = result.observed["answers_by_segment"]
-        kept = {
+        residual = whole_norm(result.drift) / observed.pop("size")
+        arrays = {
             **job.judge(puzzle, job.judge.path_length(puzzle), answers),
             "exponents": result.exponents,
             "log_growth": result.log_growth,
             "answers": last.logits.argmax(-1),
             "q_halt": last.q_halt,
+            "residual": residual.astype(jnp.float32),
             "finite": result.finite,
             "failed_at": result.failed_at,
         }
         if result.least_sine is not None:
-            kept["least_sine"] = result.least_sine
+            arrays["least_sine"] = result.least_sine
         drift = {f"drift_{name}": norm for name, norm in named_fields(result.drift).items()}
-        return kept | drift | (result.observed if attributed else {})
+        return arrays | drift | observed | snapshot
 
     return jax.vmap(one)(*chunk)
 
 
-def _observe_answer(
-    dynamics: Dynamics, before: State, after: State, frame: Frame
+def _observe(
+    matrix: jax.Array, dynamics: Dynamics, before: State, after: State, frame: Frame
 ) -> dict[str, jax.Array]:
-    return {"answers_by_segment": read_answer(dynamics, after).logits.argmax(-1)}
+    q_halt = read_answer(dynamics, after).q_halt.astype(jnp.float32)
+    numbers = {"q_halt_by_segment": q_halt, "size": whole_norm(norms(after))}
+    return numbers | paths.take_snapshot(matrix, dynamics, after)
 
 
 def _observe_vectors(
-    dynamics: Dynamics, before: State, after: State, frame: Frame
+    matrix: jax.Array, dynamics: Dynamics, before: State, after: State, frame: Frame
 ) -> dict[str, jax.Array]:
-    return vectors.shares_of(frame) | _observe_answer(dynamics, before, after, frame)
-
-
-def _narrow_inputs(puzzles: Puzzles) -> np.ndarray:
-    """Returns the inputs, from which difficulty is read, as narrow as the tokens allow."""
-    if isinstance(puzzles, PuzzleSet):
-        return puzzles.inputs.astype(np.min_scalar_type(puzzles.metadata.vocab_size))
-    return np.asarray(puzzles.inputs)
+    return vectors.shares_of(frame) | _observe(matrix, dynamics, before, after, frame)
 
 
 @dataclass(frozen=True)

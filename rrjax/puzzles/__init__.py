@@ -3,18 +3,31 @@
 The modules hold more: solver and symmetries of Sudoku, ARC tasks and votes, data-set folders.
 """
 
-from rrjax.puzzles.dataset import PuzzleSet as PuzzleSet
-from rrjax.puzzles.folders import write_folder as write_folder
-from rrjax.puzzles.maze import format_maze as format_maze
-from rrjax.puzzles.maze import is_shortest_path as is_shortest_path
-from rrjax.puzzles.maze_build import build_mazes as build_mazes
-from rrjax.puzzles.maze_generate import generate_mazes as generate_mazes
-from rrjax.puzzles.readers import read as read
-from rrjax.puzzles.sudoku import format_board as format_board
-from rrjax.puzzles.sudoku import from_tokens as from_tokens
-from rrjax.puzzles.sudoku import is_solved as is_solved
-from rrjax.puzzles.sudoku import parse_board as parse_board
-from rrjax.puzzles.sudoku import to_tokens as to_tokens
-from rrjax.puzzles.sudoku_build import build_sudokus as build_sudokus
-from rrjax.puzzles.sudoku_generate import generate_sudokus as generate_sudokus
-from rrjax.puzzles.sudoku_solver import solve_sudoku as solve_sudoku
+from rrjax.puzzles.dataset import PuzzleSet
+from rrjax.puzzles.folders import write_folder
+from rrjax.puzzles.maze import format_maze, is_shortest_path
+from rrjax.puzzles.maze_build import build_mazes
+from rrjax.puzzles.maze_generate import generate_mazes
+from rrjax.puzzles.readers import read
+from rrjax.puzzles.sudoku import format_board, from_tokens, is_solved, parse_board, to_tokens
+from rrjax.puzzles.sudoku_build import build_sudokus
+from rrjax.puzzles.sudoku_generate import generate_sudokus
+from rrjax.puzzles.sudoku_solver import solve_sudoku
+
+__all__ = [
+    "PuzzleSet",
+    "build_mazes",
+    "build_sudokus",
+    "format_board",
+    "format_maze",
+    "from_tokens",
+    "generate_mazes",
+    "generate_sudokus",
+    "is_shortest_path",
+    "is_solved",
+    "parse_board",
+    "read",
+    "solve_sudoku",
+    "to_tokens",
+    "write_folder",
+]

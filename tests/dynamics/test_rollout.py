@@ -8,7 +8,7 @@ from jax.tree_util import Partial
 
 import rrjax
 from rrjax.contract import Dynamics
-from rrjax.dynamics.rollout import drift, observe_segments, residual
+from rrjax.dynamics.rollout import drift, observe_and_take, observe_segments, residual
 
 
 def halve(z):
@@ -115,3 +115,18 @@ def test_the_residual_is_relative_and_of_the_whole_state():
 def test_bad_requests_are_refused(segments, initial, message):
     with pytest.raises(ValueError, match=message):
         rrjax.rollout(Dynamics.from_map(halve, START), segments, initial=initial)
+
+
+def take_scaled(scale, dynamics, state):
+    return {"x": scale * state["x"]}
+
+
+def test_what_is_taken_after_some_segments_is_of_these_segments():
+    dynamics, observe = Dynamics.from_map(halve, START), Partial(scaled_sum, 2.0)
+    take = Partial(take_scaled, jnp.array(3.0))
+    end, observed, taken = observe_and_take(dynamics, observe, take, [1, 2, 5, 9])
+    expected = observe_segments(dynamics, observe, 9)
+    for one, other in zip(jax.tree.leaves((end, observed)), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_array_equal(one, other)
+    steps = np.array([1, 2, 5, 9])
+    np.testing.assert_allclose(taken["x"], 3 * 4.0 * 0.5 ** steps[:, None] * [1, 0])

@@ -43,7 +43,16 @@ def test_the_arrays_have_axes_and_units(run):
         "failed_at": ((NUMBER,), "int32"),
         "solved": ((NUMBER,), "bool"),
         "solved_by_segment": ((NUMBER, SEGMENTS), "bool"),
+        "q_halt_by_segment": ((NUMBER, SEGMENTS), "float32"),
+        "residual": ((NUMBER, SEGMENTS), "float32"),
         "inputs": ((NUMBER, 16), "uint8"),
+        "labels": ((NUMBER, 16), "int16"),
+        "puzzle_ids": ((NUMBER,), "int32"),
+        "snapshot": ((SEGMENTS,), "int64"),
+        "answers_by_segment": ((NUMBER, SEGMENTS, 16), "uint8"),
+        "projection": ((NUMBER, SEGMENTS, 32), "float32"),
+        "projection_variance": ((32,), "float32"),
+        "distance_to_end": ((NUMBER, SEGMENTS), "float32"),
     }
     assert run.axes["log_growth"] == ("puzzle", "update", "exponent")
     assert run.units["exponents"] == "nats per update"
@@ -89,6 +98,26 @@ def test_a_puzzle_has_the_exponents_that_the_library_gives(run, model, index):
     np.testing.assert_allclose(run.exponents[index], expected.exponents, atol=1e-5)
     np.testing.assert_allclose(run.log_growth[index], expected.log_growth, atol=1e-4)
     np.testing.assert_allclose(run.drift_z_H[index], expected.drift.z_H, rtol=1e-4)
+
+
+def test_the_path_is_that_of_a_rollout(run, labelled, plain):
+    np.testing.assert_array_equal(run.snapshot, [1, 2])
+    np.testing.assert_array_equal(run.labels, np.where(labelled.labels == 0, -100, labelled.labels))
+    for index, trajectory in enumerate(plain):
+        answers = trajectory.answers[:SEGMENTS]
+        np.testing.assert_array_equal(run.answers_by_segment[index], answers)
+        q_halt = trajectory.q_halt[:SEGMENTS]
+        np.testing.assert_allclose(run.q_halt_by_segment[index], q_halt, rtol=1e-4, atol=1e-5)
+    # of two segments the first is one step from the end
+    distance = run.drift_z_H[:, 1] / np.sqrt(16 * 8)
+    np.testing.assert_allclose(run.distance_to_end[:, 0], distance, rtol=0.35)
+    np.testing.assert_array_equal(run.distance_to_end[:, 1], 0)
+    steps = np.linalg.norm(np.diff(run.projection, axis=1)[:, 0], axis=-1)
+    np.testing.assert_allclose(steps, run.drift_z_H[:, 1], rtol=0.5)
+    moved = np.hypot(run.drift_z_H, run.drift_z_L)
+    # norms of the model give each state the length of its number of components
+    np.testing.assert_allclose(run.residual, moved / np.sqrt(2 * 16 * 8), rtol=1e-3)
+    np.testing.assert_array_equal(run.q_halt_by_segment[:, -1], run.q_halt)
 
 
 def test_a_qr_after_each_segment_gives_the_same_exponents_and_says_how_close(run, model, labelled):

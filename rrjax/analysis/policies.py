@@ -1,0 +1,329 @@
+"""What to do with more compute: rules that choose an answer among runs, and what they cost.
+
+Arrays have axes (puzzle, run, segment). A budget of K runs and D segments is read off longer arrays
+by cutting them, so that all budgets share one set of trajectories. No rule sees a label: rules
+return which answer they choose, and what it is worth is looked up afterwards.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rrjax.analysis.arrays import as_array
+from rrjax.analysis.intervals import Interval
+from rrjax.analysis.paired import paired_difference
+from rrjax.analysis.selection import fraction_of_puzzles, highest, powers_of_two
+
+WINDOW = 3
+"""Segments over which the change of the logits is averaged, as EqR does (arXiv 2605.21488)."""
+
+
+@dataclass(frozen=True)
+class Runs:
+    """What a user sees of K runs of N puzzles after each of S segments.
+
+    Attributes:
+      answers: (N, K, S) integers that name the boards: equal numbers of one puzzle are equal boards
+        (`name_boards`).
+      q_halt: (N, K, S) logits of "the answer is right"; NaN for a model without one.
+      residual: (N, K, S) norms of the change of the state over a segment, relative to the state's.
+      logit_change: (N, K, S) mean over cells of the Euclidean norm of the change of the logits over
+        a segment.
+      lambda1: (N, K, S) running λ₁ from the start to the segment, or None where it was not
+        measured.
+      valid: (N, K, S) whether the board obeys the rules of the puzzle, or None where there are no
+        rules to ask.
+    """
+
+    answers: np.ndarray
+    q_halt: np.ndarray
+    residual: np.ndarray
+    logit_change: np.ndarray
+    lambda1: np.ndarray | None = None
+    valid: np.ndarray | None = None
+
+    def __post_init__(self):
+        shape = as_array("answers", self.answers, ("N", "K", "S"), int, least=1).shape
+        for field in fields(self)[1:]:
+            array = getattr(self, field.name)
+            if array is not None:
+                as_array(field.name, array, shape, bool if field.name == "valid" else float)
+
+    def cut(self, num_runs: int, num_segments: int) -> "Runs":
+        """Returns the first runs up to a segment, as a smaller budget would have given them."""
+        arrays: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Runs(
+            **{
+                name: None if array is None else array[:, :num_runs, :num_segments]
+                for name, array in arrays.items()
+            }
+        )
+
+
+class Choice(NamedTuple):
+    """The readouts that a rule chooses, and how long it ran.
+
+    Attributes:
+      run: (N,) from 0.
+      segment: (N,) from 0.
+      spent: (N,) segments of all runs together.
+    """
+
+    run: np.ndarray
+    segment: np.ndarray
+    spent: np.ndarray
+
+
+Rule = Callable[[Runs], Choice]
+
+
+def name_boards(answers: np.ndarray) -> np.ndarray:
+    """Returns (N, ...) integers that are equal where boards (N, ..., cells) of a puzzle are."""
+    answers = as_array("answers", answers, ("N", ..., "cells"), int)
+    names = np.empty(answers.shape[:-1], np.int64)
+    for puzzle, boards in enumerate(answers):
+        flat = boards.reshape(-1, boards.shape[-1])
+        names[puzzle] = np.unique(flat, axis=0, return_inverse=True)[1].reshape(boards.shape[:-1])
+    return names
+
+
+def plain(runs: Runs) -> Choice:
+    """Chooses the last answer of the first run, which alone is run."""
+    number, _, last = runs.answers.shape
+    zeros = np.zeros(number, int)
+    return Choice(zeros, zeros + last - 1, zeros + last)
+
+
+def halt_first(runs: Runs) -> Choice:
+    """Chooses the run of largest q at the first segment where any run has q > 0.
+
+    All runs go on side by side until then; where none halts, the first run is read out at the end.
+
+    References:
+      arXiv 2601.19085.
+    """
+    number, num_runs, last = runs.answers.shape
+    halts = _known_q(runs) > 0
+    any_halts = np.asarray(halts.any(axis=1))
+    segment = np.where(any_halts.any(axis=1), any_halts.argmax(axis=1), last - 1)
+    q_there = runs.q_halt[np.arange(number), :, segment]
+    run = np.where(any_halts.any(axis=1), highest(q_there), 0)
+    return Choice(run, segment, num_runs * (segment + 1))
+
+
+def best_q(runs: Runs) -> Choice:
+    """Chooses the run of largest q at the end."""
+    return _at_end(runs, _known_q(runs)[:, :, -1])
+
+
+def smallest_residual(runs: Runs) -> Choice:
+    """Chooses the run whose state moves least over the last segment."""
+    return _at_end(runs, -runs.residual[:, :, -1])
+
+
+def smallest_logit_change(runs: Runs) -> Choice:
+    """Chooses the run whose logits change least, as the mean of the last 3 segments."""
+    return _at_end(runs, -runs.logit_change[:, :, -WINDOW:].mean(axis=2))
+
+
+def smallest_lambda1(runs: Runs) -> Choice:
+    """Chooses the run of smallest λ₁; a tangent vector doubles what a segment costs.
+
+    Raises:
+      ValueError: λ₁ was not measured.
+    """
+    if runs.lambda1 is None:
+        raise ValueError("smallest_lambda1 needs runs along which λ₁ was measured")
+    choice = _at_end(runs, -runs.lambda1[:, :, -1])
+    return choice._replace(spent=2 * choice.spent)
+
+
+def vote(runs: Runs) -> Choice:
+    """Chooses the last answer that most runs give; of equally many the earliest run's."""
+    return _voted(runs, np.ones(runs.answers.shape[:2]))
+
+
+def vote_by_q(runs: Runs) -> Choice:
+    """Chooses the last answer with the largest sum of σ(q) over the runs that give it."""
+    q = _known_q(runs)[:, :, -1]
+    return _voted(runs, np.exp(-np.logaddexp(0, -q)))
+
+
+def first_valid(runs: Runs) -> Choice:
+    """Chooses the first answer that obeys the rules, all runs going on side by side until then.
+
+    Where the solution is unique this is the oracle: no run is right that is not chosen.
+
+    Raises:
+      ValueError: there are no rules to ask.
+    """
+    if runs.valid is None:
+        raise ValueError("first_valid needs puzzles whose rules can be asked")
+    last = runs.answers.shape[2]
+    any_valid = np.asarray(runs.valid.any(axis=1))
+    segment = np.where(any_valid.any(axis=1), any_valid.argmax(axis=1), last - 1)
+    run = runs.valid[np.arange(len(segment)), :, segment].argmax(axis=1)
+    return Choice(run, segment, runs.answers.shape[1] * (segment + 1))
+
+
+def _known_q(runs: Runs) -> np.ndarray:
+    if np.isnan(runs.q_halt).all():
+        raise ValueError("this policy reads q, and the model has none: choose one that does not")
+    return runs.q_halt
+
+
+def _at_end(runs: Runs, score: np.ndarray) -> Choice:
+    number, num_runs, last = runs.answers.shape
+    ends = np.full(number, last - 1)
+    return Choice(highest(score), ends, num_runs * (ends + 1))
+
+
+def _voted(runs: Runs, weights: np.ndarray) -> Choice:
+    ends = runs.answers[:, :, -1]
+    same = ends[:, :, None] == ends[:, None]
+    return _at_end(runs, (same * weights[:, None]).sum(axis=2))
+
+
+@dataclass(frozen=True)
+class Restarting:
+    """A policy that runs starts one after the other, and decides after every segment.
+
+    A start is believed where q is above `accept_q`, or where the residual is below
+    `accept_residual` and q is not below `trust_q`. It is given up where it is at rest with a lower
+    q, and after `cutoff` segments. Then the next start begins. Where the budget ends first, the
+    answer of the largest q among the last readouts of all starts is taken.
+
+    Attributes:
+      accept_q: infinity for never.
+      accept_residual: the residual below which a run counts as at rest; 0 for never.
+      trust_q: the least q with which a run at rest is believed.
+      cutoff: segments of one start.
+    """
+
+    accept_q: float = 0.0
+    accept_residual: float = 0.0
+    trust_q: float = -np.inf
+    cutoff: int = 16
+
+    def __call__(self, runs: Runs, budget: int) -> Choice:
+        """Returns what the policy chooses within a budget of segments."""
+        number, _, last = runs.answers.shape
+        if not 1 <= self.cutoff <= last:
+            raise ValueError(f"cutoff must lie in 1..{last}, the segments of a run; got {self}")
+        if budget < 1:
+            raise ValueError(f"budget must be at least one segment; got {budget}")
+        q = _known_q(runs)
+        rests = runs.residual < self.accept_residual
+        accepts = (q > self.accept_q) | (rests & (q >= self.trust_q))
+        ends = accepts | rests
+        ends[:, :, self.cutoff - 1] = True
+        chosen = [
+            self._one(accepts[puzzle], ends[puzzle], q[puzzle], budget) for puzzle in range(number)
+        ]
+        return Choice(*map(np.array, zip(*chosen, strict=True)))
+
+    def _one(
+        self, accepts: np.ndarray, ends: np.ndarray, q: np.ndarray, budget: int
+    ) -> tuple[int, int, int]:
+        """Returns run, segment and segments spent of one puzzle, whose arrays are (K, S)."""
+        spent, best, best_q_so_far = 0, (0, 0), -np.inf
+        for run in range(len(ends)):
+            length = min(int(ends[run].argmax()) + 1, budget - spent)
+            if length <= 0:
+                break
+            spent += length
+            if accepts[run, length - 1]:
+                return run, length - 1, spent
+            if q[run, length - 1] > best_q_so_far or run == 0:
+                best, best_q_so_far = (run, length - 1), q[run, length - 1]
+        return *best, spent
+
+
+def choose_restarting(
+    policies: Sequence[Restarting], runs: Runs, solved: np.ndarray, budget: int
+) -> Restarting:
+    """Returns the policy that solves most training puzzles within a budget, of equals the first.
+
+    Args:
+      policies: candidates.
+      runs: of training puzzles, which no result is stated of.
+      solved: (N, K, S) booleans of these.
+      budget: in segments.
+    """
+    return max(policies, key=lambda policy: right_choices(policy(runs, budget), solved).sum())
+
+
+@dataclass(frozen=True)
+class FrontierPoint:
+    """A policy at one budget.
+
+    Attributes:
+      policy: its name.
+      num_runs: K.
+      num_segments: D, the most segments of one run.
+      evaluations: mean number of module evaluations of a puzzle.
+      accuracy: fraction of puzzles whose chosen answer is right, with its interval.
+      gain: paired difference to the plain rollout of as many evaluations (at most), with its
+        interval; NaN where that rollout was not run so far.
+    """
+
+    policy: str
+    num_runs: int
+    num_segments: int
+    evaluations: float
+    accuracy: Interval
+    gain: Interval
+
+
+def right_choices(choice: Choice, solved: np.ndarray) -> np.ndarray:
+    """Returns (N,) whether the chosen readouts are right; `solved` are booleans (N, K, S)."""
+    return solved[np.arange(len(choice.run)), choice.run, choice.segment]
+
+
+def frontier(
+    rules: Mapping[str, Rule],
+    runs: Runs,
+    solved: np.ndarray,
+    long_solved: np.ndarray,
+    updates_per_segment: int,
+) -> list[FrontierPoint]:
+    """Returns accuracy against compute for some rules, at K = 1, 2, 4, … and D = 1, 2, 4, …
+
+    Args:
+      rules: the rules by name.
+      runs: what the rules see.
+      solved: (N, K, S) booleans, which answers are right.
+      long_solved: (N, L) the same of one long rollout of each puzzle, for comparison.
+      updates_per_segment: module evaluations of a segment.
+    """
+    solved = as_array("solved", solved, runs.answers.shape, bool)
+    long_solved = as_array("long_solved", long_solved, (len(solved), "L"), bool)
+    _, most_runs, most_segments = solved.shape
+    points = []
+    for name, rule in rules.items():
+        for num_runs in powers_of_two(most_runs):
+            for num_segments in powers_of_two(most_segments):
+                choice = rule(runs.cut(num_runs, num_segments))
+                right = right_choices(choice, solved)
+                size = num_runs, num_segments
+                points.append(_point(name, size, choice, right, long_solved, updates_per_segment))
+    return points
+
+
+def _point(
+    name: str,
+    size: tuple[int, int],
+    choice: Choice,
+    right: np.ndarray,
+    long_solved: np.ndarray,
+    updates_per_segment: int,
+) -> FrontierPoint:
+    spent = float(choice.spent.mean())
+    affordable = int(spent)
+    gain = Interval(np.nan, np.nan, np.nan)
+    if 1 <= affordable <= long_solved.shape[1]:
+        gain = paired_difference(long_solved[:, affordable - 1], right)
+    accuracy = fraction_of_puzzles(right)
+    return FrontierPoint(name, *size, spent * updates_per_segment, accuracy, gain)
