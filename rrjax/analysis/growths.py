@@ -215,8 +215,8 @@ def summarize_growth(arrays: Mapping[str, np.ndarray], record: Mapping[str, Any]
 def _contribution(name: str, values: np.ndarray, solved: np.ndarray) -> Contribution:
     values = np.asarray(values, np.float64)
     groups = [group[np.isfinite(group)] for group in (values[solved], values[~solved])]
-    means = [student_interval(group.tolist()) for group in groups]
-    return Contribution(name, *means, difference_interval(*groups))
+    solved_mean, failed_mean = (student_interval(group.tolist()) for group in groups)
+    return Contribution(name, solved_mean, failed_mean, difference_interval(*groups))
 
 
 def _sums(by_stage: Mapping[str, np.ndarray], branches: Sequence[str]) -> dict[str, np.ndarray]:
@@ -226,7 +226,7 @@ def _sums(by_stage: Mapping[str, np.ndarray], branches: Sequence[str]) -> dict[s
         "residual sums": list(branches),
         "norms": [name for name in by_stage if "norm" in name],
     }
-    return {kind: sum(by_stage[n] for n in names) for kind, names in kinds.items() if names}
+    return {k: np.sum([by_stage[n] for n in names], 0) for k, names in kinds.items() if names}
 
 
 def _by_class(

@@ -6,7 +6,12 @@ from rrjax.checks import brief, nearest
 from rrjax.commands.job import Job
 from rrjax.commands.options import Options
 
-QUESTIONS: dict[str, tuple[Job, str]] = {}
+QUESTIONS: dict[str, tuple[Job, str]] = {
+    "growth": (
+        Job("growth", "growths", words="inside growth"),
+        "which sub-layer, field, update and cell makes the growth, by outcome?",
+    ),
+}
 """By the name of each question its command, and what it answers."""
 
 

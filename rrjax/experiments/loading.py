@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from rrjax.experiments.basins import BASIN
+from rrjax.experiments.growths import GROWTH
 from rrjax.experiments.noisy import PTRM
 from rrjax.experiments.rollouts import ROLLOUT
 from rrjax.experiments.slices import SLICE
@@ -11,7 +12,7 @@ from rrjax.experiments.toys import TOY
 from rrjax.results.axes import check_kinds
 from rrjax.results.results import Results, read_results
 
-EXPERIMENTS = {each.name: each for each in (SPECTRUM, ROLLOUT, BASIN, PTRM, SLICE, TOY)}
+EXPERIMENTS = {each.name: each for each in (SPECTRUM, ROLLOUT, BASIN, PTRM, SLICE, TOY, GROWTH)}
 
 
 def load_results(path: str | Path) -> Results:

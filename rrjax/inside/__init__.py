@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rrjax.inside.growth import GrowthByPart as GrowthByPart
     from rrjax.inside.growth import growth_by_part as growth_by_part
     from rrjax.inside.growth import stage_names as stage_names
+    from rrjax.inside.interventions import insert as insert
     from rrjax.inside.interventions import kick as kick
     from rrjax.inside.interventions import patch as patch
     from rrjax.inside.interventions import state_at as state_at
@@ -22,6 +23,6 @@ __getattr__, __dir__, __all__ = lazy_names(  # pyright: ignore[reportUnsupported
     __name__,
     {
         "growth": ("GrowthByPart", "growth_by_part", "stage_names"),
-        "interventions": ("kick", "patch", "state_at"),
+        "interventions": ("insert", "kick", "patch", "state_at"),
     },
 )

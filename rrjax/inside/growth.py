@@ -320,7 +320,9 @@ def _branch_products(
     phi, R = split.phi[indices], split.R[indices]
     flat = branches.reshape(*phi.shape, -1)
     q = jax.tree.leaves(split.Q)[field][indices].reshape(flat.shape)
-    b = jax.vmap(lambda r, rows: solve_triangular(r, rows, trans=1))(R, flat)
+    identity = jnp.eye(R.shape[-1], dtype=R.dtype)
+    inverse = jax.vmap(lambda r: solve_triangular(r, identity))(R)  # small, unlike its right side
+    b = inverse.mT @ flat
     return 2 * phi * jnp.sum(q * b, -1), phi * jnp.sum(jnp.square(b), -1)
 
 

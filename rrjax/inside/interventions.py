@@ -102,6 +102,27 @@ def patch(
     return _intervene(dynamics, _InsertAlong(), (source, _unit(along)), update, when)
 
 
+def insert(
+    dynamics: Dynamics,
+    own: State,
+    source: State,
+    cells: Any = None,
+    *,
+    state: Collection[str] | None = None,
+) -> State:
+    """Returns the state in which `patch` leaves a state of the trajectory.
+
+    Args:
+      dynamics, source, cells, state: as in `patch`.
+      own: the state that is changed.
+
+    Raises:
+      ValueError: as `patch`.
+    """
+    chosen = _choose(dynamics, state, cells)
+    return _Insert()(own, _check_like("source", source, dynamics.initial), chosen)
+
+
 def kick(
     dynamics: Dynamics,
     direction: State,

@@ -48,7 +48,8 @@ def _stage_table(summary: GrowthSummary) -> Table:
     notes += [
         f"The stages add up to λ1, and so do the fields; no exponent differs from the sum of its "
         f"parts by more than {summary.largest_gap:.1g}.",
-        "Means over puzzles, and Welch's interval. A residual sum is x + f(x) with its branch f; alignment and size are its two parts.",
+        "Means over puzzles, and Welch's interval. A residual sum is x + f(x) with its branch f; "
+        "alignment and size are its two parts.",
     ]
     return Table(headline, ("contribution of", *_HEADERS), rows, notes)
 
