@@ -31,6 +31,7 @@ RUNS: dict[str, list[tuple[str, ...]]] = {
     "ptrm": [(*SIX, "--num-exponents", "0", "--num-runs", "2")],
     "solve": [("trm-sudoku6", ".2." + 33 * ".", "--num-segments", "2")],
     "analyse": [("six", "--out", "analysis")],
+    "report": [("six", "--out", "six.html")],
     "sudoku": [("sudoku", "--size", "4", "--num-train", "8", "--num-test", "4")],
     "train": [(*TRAINING, "--out", "trained/0")],
     "runs": [("trained",)],
@@ -46,6 +47,7 @@ SPACE = "recipe.seed: {choices: [0, 1]}\n"
 FILES = (
     *("six/results.npz", "six/results.json", "back.pt", "converted/model.safetensors"),
     *("trained/0/models/best/model.safetensors", "search/best.yaml", "runs/toy/results.json"),
+    "six.html",
     "compact/compact.npz",
     "runs/spectrum-trm-sudoku9/lambda1_by_outcome.png",
 )

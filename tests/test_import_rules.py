@@ -16,7 +16,7 @@ CONVERTERS = PACKAGE.parent / "converters"
 FLOORS = (
     {"contract", "checks", "choices", "hub", "keys", "lazy", "store", "streams"},
     {"frames", "cells", "systems", "puzzles", "analysis", "jobs", "results"},
-    {"dynamics", "outcomes", "models", "plots", "reports"},
+    {"dynamics", "outcomes", "models", "page", "plots", "reports"},
     {"flossing", "inside"},
     {"training"},
     {"experiments", "converters"},
@@ -27,6 +27,7 @@ ONLY = {
     "dynamics": {"checks", "choices", "contract", "frames"},
     "flossing": {"checks", "contract", "dynamics", "frames", "lazy"},
     "inside": {"analysis", "cells", "checks", "contract", "dynamics", "frames", "keys", "lazy"},
+    "page": {"analysis", "puzzles", "results", "store"},
     "plots": {"analysis", "lazy", "results", "store"},
     "reports": {"analysis", "results", "store"},
 }
@@ -38,6 +39,7 @@ PEERS = {
     ("cli", "__version__"),
     ("converters", "cli"),
     ("converters", "commands"),
+    ("page", "reports"),
     ("reports", "plots"),
 }
 # Names for users; no module of the package imports them.
@@ -62,6 +64,7 @@ OTHER_PACKAGES = {
     "dynamics": {"jax", "jaxtyping", "numpy", "scipy"},
     "outcomes": {"jax", "jaxtyping"},
     "models": {"jax", "numpy", "safetensors"},
+    "page": {"altair", "numpy", "vl_convert"},
     "plots": {"matplotlib", "numpy"},
     "reports": {"numpy", "rich"},
     "flossing": {"jax", "jaxtyping", "numpy", "optax"},
@@ -131,6 +134,7 @@ def test_a_module_imports_only_what_its_floor_may(path: Path):
     [
         ("dynamics", "from rrjax.cells import bind"),
         ("plots", "from rrjax.cells import bind"),
+        ("page", "from rrjax.training.history import Run"),
         ("reports", "from rrjax.commands import job"),
         ("cells", "import rrjax.dynamics.spectrum as lyapunov"),
         ("cells", "def f():\n    from rrjax.dynamics import lyapunov"),
@@ -171,7 +175,17 @@ def loaded_packages(code: str) -> set[str]:
     return {name.partition(".")[0] for name in run.stdout.splitlines()[-1].split()}
 
 
-HEAVY = {"torch", "matplotlib", "xarray", "wandb", "orbax", "flax", "optax", "huggingface_hub"}
+HEAVY = {
+    "torch",
+    "altair",
+    "matplotlib",
+    "xarray",
+    "wandb",
+    "orbax",
+    "flax",
+    "optax",
+    "huggingface_hub",
+}
 
 
 def test_settings_of_cells_and_puzzles_need_no_jax():

@@ -6,13 +6,13 @@ return which answer they choose, and what it is worth is looked up afterwards.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, NamedTuple
+from dataclasses import dataclass, fields, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from rrjax.analysis.arrays import as_array
-from rrjax.analysis.intervals import Interval
+from rrjax.analysis.intervals import UNDEFINED, Interval
 from rrjax.analysis.paired import paired_difference
 from rrjax.analysis.selection import fraction_of_puzzles, highest, powers_of_two
 
@@ -53,13 +53,17 @@ class Runs:
 
     def cut(self, num_runs: int, num_segments: int) -> "Runs":
         """Returns the first runs up to a segment, as a smaller budget would have given them."""
-        arrays: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Runs(
-            **{
-                name: None if array is None else array[:, :num_runs, :num_segments]
-                for name, array in arrays.items()
-            }
+        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
+        known = {name: array for name, array in arrays.items() if array is not None}
+        return replace(
+            self, **{n: array[:, :num_runs, :num_segments] for n, array in known.items()}
         )
+
+    def of_puzzles(self, places: slice) -> "Runs":
+        """Returns the runs of some puzzles."""
+        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
+        known = {name: array for name, array in arrays.items() if array is not None}
+        return replace(self, **{name: array[places] for name, array in known.items()})
 
 
 class Choice(NamedTuple):
@@ -111,6 +115,16 @@ def halt_first(runs: Runs) -> Choice:
     q_there = runs.q_halt[np.arange(number), :, segment]
     run = np.where(any_halts.any(axis=1), highest(q_there), 0)
     return Choice(run, segment, num_runs * (segment + 1))
+
+
+def halt_at_rest(runs: Runs, threshold: float = 1e-3) -> Choice:
+    """Chooses the answer of the first run where its residual first falls below a threshold."""
+    return _first_below(runs, runs.residual[:, 0], threshold)
+
+
+def halt_when_decided(runs: Runs, threshold: float = 0.1) -> Choice:
+    """Chooses the answer of the first run where its logits first change less than a threshold."""
+    return _first_below(runs, runs.logit_change[:, 0], threshold)
 
 
 def best_q(runs: Runs) -> Choice:
@@ -166,6 +180,12 @@ def first_valid(runs: Runs) -> Choice:
     segment = np.where(any_valid.any(axis=1), any_valid.argmax(axis=1), last - 1)
     run = runs.valid[np.arange(len(segment)), :, segment].argmax(axis=1)
     return Choice(run, segment, runs.answers.shape[1] * (segment + 1))
+
+
+def _first_below(runs: Runs, numbers: np.ndarray, threshold: float) -> Choice:
+    below, last = numbers < threshold, runs.answers.shape[2] - 1
+    segment = np.where(np.asarray(below.any(axis=1)), below.argmax(axis=1), last)
+    return Choice(0 * segment, segment, segment + 1)
 
 
 def _known_q(runs: Runs) -> np.ndarray:
@@ -308,11 +328,13 @@ def frontier(
                 choice = rule(runs.cut(num_runs, num_segments))
                 right = right_choices(choice, solved)
                 size = num_runs, num_segments
-                points.append(_point(name, size, choice, right, long_solved, updates_per_segment))
+                points.append(
+                    frontier_point(name, size, choice, right, long_solved, updates_per_segment)
+                )
     return points
 
 
-def _point(
+def frontier_point(
     name: str,
     size: tuple[int, int],
     choice: Choice,
@@ -320,9 +342,19 @@ def _point(
     long_solved: np.ndarray,
     updates_per_segment: int,
 ) -> FrontierPoint:
+    """Returns what a choice is worth and what it costs.
+
+    Args:
+      name: of the policy.
+      size: the numbers of runs and segments.
+      choice: what the policy chose.
+      right: (N,) booleans, whether that is right.
+      long_solved: (N, L) booleans of the long rollout.
+      updates_per_segment: module evaluations of a segment.
+    """
     spent = float(choice.spent.mean())
     affordable = int(spent)
-    gain = Interval(np.nan, np.nan, np.nan)
+    gain = UNDEFINED
     if 1 <= affordable <= long_solved.shape[1]:
         gain = paired_difference(long_solved[:, affordable - 1], right)
     accuracy = fraction_of_puzzles(right)

@@ -210,6 +210,12 @@ def expected_segments(law: EscapeLaw, cutoff: int, cost: int | float = 0) -> flo
     return (cost + float(np.sum(1 - law.solved_by(np.arange(cutoff))))) / success
 
 
+def best_whole_cutoff(law: EscapeLaw, most: int, cost: int | float = 0) -> int:
+    """Returns the cut-off in 1..most of the smallest `expected_segments`, of equals the largest."""
+    means = np.array([expected_segments(law, cutoff, cost) for cutoff in range(1, most + 1)])
+    return int(np.flatnonzero(means <= means.min() * (1 + 1e-12))[-1]) + 1
+
+
 def solved_within(law: EscapeLaw, cutoff: int, budget: int) -> float:
     """Returns the probability that a puzzle is solved within a budget of segments.
 

@@ -42,6 +42,36 @@ def perturb(
     return jax.tree.unflatten(jax.tree.structure(state), noisy)
 
 
+def random_start(key: jax.Array, state: State) -> State:
+    """Returns a state of truncated normal numbers, independent in every component.
+
+    They lie within two standard deviations of the normal law and are scaled to the standard
+    deviation 1, as EqR draws its starts.
+
+    Args:
+      key: draws the numbers.
+      state: gives structure, shapes and dtypes.
+
+    References:
+      arXiv 2605.21488.
+    """
+    check_key(key)
+    leaves = jax.tree.leaves(state)
+    keys = jax.random.split(key, len(leaves))
+    drawn = [
+        (jax.random.truncated_normal(leaf_key, -2, 2, leaf.shape) / _TRUNCATED_STD).astype(
+            leaf.dtype
+        )
+        for leaf_key, leaf in zip(keys, leaves, strict=True)
+    ]
+    return jax.tree.unflatten(jax.tree.structure(state), drawn)
+
+
+_TRUNCATED_STD = 0.8796256610342398
+"""Standard deviation of a normal number that is drawn again outside of two standard deviations:
+√(1 − 4 φ(2)/(2 Φ(2) − 1))."""
+
+
 def start_scale(initial: State) -> Float[Array, ""]:
     """Returns std(H_init), the unit of a relative noise σ of initial states.
 

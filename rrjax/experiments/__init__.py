@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from rrjax.experiments.growths import growth as growth
     from rrjax.experiments.loading import load_results as load_results
     from rrjax.experiments.noisy import ptrm as ptrm
+    from rrjax.experiments.patches import patching as patching
     from rrjax.experiments.reasoner import Puzzles as Puzzles
     from rrjax.experiments.reasoner import Reasoner as Reasoner
     from rrjax.experiments.rollouts import rollout as rollout
     from rrjax.experiments.slices import slice as slice
     from rrjax.experiments.solving import solve as solve
     from rrjax.experiments.spectra import spectrum as spectrum
+    from rrjax.experiments.spending import policies as policies
     from rrjax.experiments.toys import toy as toy
 
 __getattr__, __dir__, __all__ = lazy_names(  # pyright: ignore[reportUnsupportedDunderAll]
@@ -32,6 +34,8 @@ __getattr__, __dir__, __all__ = lazy_names(  # pyright: ignore[reportUnsupported
         "growths": ("growth",),
         "loading": ("load_results",),
         "noisy": ("ptrm",),
+        "patches": ("patching",),
+        "spending": ("policies",),
         "reasoner": ("Puzzles", "Reasoner"),
         "rollouts": ("rollout",),
         "slices": ("slice",),

@@ -60,7 +60,11 @@ def basin(
     Returns:
       `solved` (N, runs, segments) booleans; `answers` (N, runs, seq) tokens; float32 `q_halt`,
       `residual` and `late_drift` (N, runs); with exponents also `exponents` (N, runs, k) in nats
-      per update; of each run `sigma` and `repeat` (runs,). Run 0 starts at z0.
+      per update; of each run `sigma` and `repeat` (runs,). Run 0 starts at z0. Up to 8,192 runs
+      in all have their paths too (`rrjax.experiments.paths`): `q_halt_by_segment`,
+      `residual_by_segment` and `drift_z_H` (N, runs, segments), and `answers_by_segment`,
+      `projection` and `distance_to_end` after the segments `snapshot`. `inputs` and `labels` are
+      (N, seq).
 
     Raises:
       ValueError: The numbers make no sweep, the puzzles or sizes do not fit the model, or the

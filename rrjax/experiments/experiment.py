@@ -34,6 +34,7 @@ from rrjax.jobs.progress import progress
 from rrjax.jobs.shares import parse_share
 from rrjax.jobs.sweep import Sweep, Unfinished, claim, run
 from rrjax.keys import fixed_generator
+from rrjax.page.assemble import Report, make_report
 from rrjax.plots.canvas import Draw
 from rrjax.puzzles.batch import Batch
 from rrjax.results.axes import ArraySpec, describe_arrays
@@ -99,6 +100,11 @@ class Experiment:
         """Returns the figures of a result."""
         self.check(results.record["options"], **view)
         return Figures({name: draw() for name, draw in self.figures(results, **view).items()})
+
+    def report(self, results: Results) -> Report:
+        """Returns the interactive report of a result."""
+        name = results.path.parent.name if results.path else ""
+        return make_report({name or f"rrjax {self.name}": results})
 
 
 @dataclass(eq=False)

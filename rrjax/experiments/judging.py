@@ -158,6 +158,17 @@ def judge_on_host(judge: Judge, puzzle: Batch, answers: np.ndarray) -> dict[str,
     return {name: np.asarray(right) for name, right in jax.jit(program)(puzzle, answers).items()}
 
 
+def judge_all(judge: Judge, puzzles: Batch, answers: np.ndarray) -> np.ndarray:
+    """Returns which answers (N, ..., seq) to N puzzles are right."""
+
+    def one(puzzle: Batch, answers: Array) -> dict[str, Array]:
+        return judge(puzzle, judge.path_length(puzzle), answers)
+
+    right = jax.jit(jax.vmap(one))(puzzles, answers)
+    arrays = {name: np.asarray(array) for name, array in right.items()}
+    return judge.with_solved(arrays)[SOLVED]
+
+
 def with_outcome(results: Results, outcome: str) -> Results:
     """Returns a spectrum in which another of its stored outcomes counts; `auto` keeps its own.
 

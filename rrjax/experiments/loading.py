@@ -5,14 +5,17 @@ from pathlib import Path
 from rrjax.experiments.basins import BASIN
 from rrjax.experiments.growths import GROWTH
 from rrjax.experiments.noisy import PTRM
+from rrjax.experiments.patches import PATCHING
 from rrjax.experiments.rollouts import ROLLOUT
 from rrjax.experiments.slices import SLICE
 from rrjax.experiments.spectra import SPECTRUM
+from rrjax.experiments.spending import POLICIES
 from rrjax.experiments.toys import TOY
 from rrjax.results.axes import check_kinds
 from rrjax.results.results import Results, read_results
 
-EXPERIMENTS = {each.name: each for each in (SPECTRUM, ROLLOUT, BASIN, PTRM, SLICE, TOY, GROWTH)}
+_ALL = (SPECTRUM, ROLLOUT, BASIN, PTRM, POLICIES, SLICE, TOY, GROWTH, PATCHING)
+EXPERIMENTS = {each.name: each for each in _ALL}
 
 
 def load_results(path: str | Path) -> Results:

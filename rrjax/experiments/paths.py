@@ -2,7 +2,9 @@
 
 A run keeps n + 132 bytes of every snapshot, for n tokens of at most 256 values: 1.7 MB for 512
 Sudokus of 9 × 9 over 16 segments, 6.1 MB over 256 and 9.6 MB over 4,096. The chunks of a folder
-hold sketches in place of projections, which are twice as large.
+hold sketches in place of projections, which are twice as large. Of restarts and noisy runs, which
+are many, there are fewer snapshots, and none where a sweep has more than 8,192 runs: 38 MB for as
+many runs of 48 segments.
 """
 
 import numpy as np
@@ -20,13 +22,15 @@ from rrjax.puzzles.batch import IGNORE_LABEL
 from rrjax.results.axes import ArraySpec
 from rrjax.store import Arrays
 
-DENSE, PER_OCTAVE = 32, 8
+MOST_RUNS = 8192
+"""Restarts and noisy runs of a sweep up to which their paths are kept."""
+
 SKETCH = "sketch"
 TAKEN = ("answers_by_segment", SKETCH)
 """Names of what `take_snapshot` returns."""
 
 IDENTITY = {"kept_by_segment": "answers, q_halt, projection"}
-"""What a sweep adds to its identity: chunks of earlier versions lack these arrays."""
+"""What a sweep that keeps paths adds to its identity: chunks of earlier versions lack them."""
 
 PUZZLE_ARRAYS = {
     "inputs": ArraySpec(("puzzle", "cell"), "token", "i"),
@@ -57,14 +61,27 @@ def path_arrays(*axes: str) -> dict[str, ArraySpec]:
 
 
 def snapshots(num_segments: int) -> np.ndarray:
-    """Returns the segments, from 1, after which answers and projections are kept.
+    """Returns the segments, from 1, after which answers and projections of a puzzle are kept.
 
     These are all up to the 32nd, then 8 in each octave, and the last: 16 of 16, 56 of 256 and 88
     of 4,096 segments.
     """
-    octaves = np.log2(max(num_segments, DENSE) / DENSE)
-    later = DENSE * 2.0 ** (np.arange(1, int(PER_OCTAVE * octaves) + 1) / PER_OCTAVE)
-    every = np.arange(1, min(num_segments, DENSE) + 1)
+    return _thinned(num_segments, 32, 8)
+
+
+def snapshots_of_runs(num_segments: int, num_runs: int) -> np.ndarray:
+    """Returns the same for restarts and noisy runs, of which a sweep has `num_runs`.
+
+    These are all up to the 8th, then 4 in each octave, and the last: 12 of 16 and 19 of 48
+    segments; none for more than 8,192 runs.
+    """
+    return _thinned(num_segments, 8, 4) if num_runs <= MOST_RUNS else np.zeros(0, int)
+
+
+def _thinned(num_segments: int, dense: int, per_octave: int) -> np.ndarray:
+    octaves = np.log2(max(num_segments, dense) / dense)
+    later = dense * 2.0 ** (np.arange(1, int(per_octave * octaves) + 1) / per_octave)
+    every = np.arange(1, min(num_segments, dense) + 1)
     return np.unique(np.concatenate([every, np.round(later).astype(int), [num_segments]]))
 
 

@@ -14,10 +14,10 @@ from rrjax.analysis.outcome import DRIFT_WINDOW
 from rrjax.checks import check_count
 from rrjax.contract import Dynamics, State, named_fields
 from rrjax.dynamics.precision import exact_products
-from rrjax.dynamics.rollout import observe_segments, whole_norm
+from rrjax.dynamics.rollout import observe_and_take, whole_norm
 from rrjax.dynamics.spectrum import spectrum
 from rrjax.dynamics.starts import check_fields
-from rrjax.experiments import reasoner
+from rrjax.experiments import paths, reasoner
 from rrjax.experiments.experiment import Job, fold_keys
 from rrjax.experiments.judging import Judge, outcome_arrays
 from rrjax.experiments.reasoner import Answer, Puzzles, read_answer
@@ -45,7 +45,13 @@ ARRAYS = {
     ),
     "exponents": ArraySpec((*_RUN, "exponent"), "nats per update"),
     "repeat": ArraySpec(("run",), "which noise of the same size, from 0", "i"),
+    "q_halt_by_segment": ArraySpec((*_RUN, "segment"), "logit of 'the answer is right'"),
+    "residual_by_segment": ArraySpec(
+        (*_RUN, "segment"), "norm of the change over a segment / norm of the state after it"
+    ),
+    "drift_": ArraySpec((*_RUN, "segment"), "norm of the change of a state over a segment"),
     **outcome_arrays(*_RUN, "segment"),
+    **paths.path_arrays(*_RUN),
 }
 
 # Branches off the seed where no puzzle's number can be: the frames are folded in at those.
@@ -81,11 +87,13 @@ class Measurement(NamedTuple):
       num_segments: Number of segments.
       num_exponents: Number of leading exponents; 0 for none.
       precision: How matrix products are computed.
+      snapshots: The segments after which the path of the run is kept; none keeps no path.
     """
 
     num_segments: int
     num_exponents: int
     precision: str
+    snapshots: tuple[int, ...] = ()
 
 
 def run_grid(sigmas: Collection[float], num_repeats: int) -> RunGrid:
@@ -106,20 +114,25 @@ def measure(
     check_count("num_exponents", num_exponents)
     if states:
         check_fields(states, job.dynamics.initial, "states")
-    length = Measurement(job.num_segments, num_exponents, job.precision)
-    compute = partial(measure_chunk, job.judge, length, disturb)
     shape = len(job.puzzles.inputs), len(grid.sigma)
+    kept = paths.snapshots_of_runs(job.num_segments, shape[0] * shape[1])
+    length = Measurement(job.num_segments, num_exponents, job.precision, tuple(kept.tolist()))
+    compute = partial(measure_chunk, job.judge, length, disturb)
+    shared = getattr(job.model, "params", ()), paths.matrix_of(job.dynamics)
     identity = {
         "puzzles": job.described_puzzles["sha256"],
         "sigma": grid.sigma.tolist(),
         "repeat": grid.repeat.tolist(),
         "states": list(states),
         "num_exponents": num_exponents,
+        **(paths.IDENTITY if len(kept) else {}),
     }
     prepare = partial(prepare_runs, job.puzzles, grid, job.seed)
-    arrays = job.sweep(compute, prepare, shape[0] * shape[1], num_exponents, identity)
+    arrays = job.sweep(compute, prepare, shape[0] * shape[1], num_exponents, identity, shared)
     by_puzzle = {name: array.reshape(*shape, *array.shape[1:]) for name, array in arrays.items()}
-    return job.judge.with_solved(by_puzzle) | grid._asdict()
+    by_puzzle = job.judge.with_solved(by_puzzle) | grid._asdict()
+    by_puzzle |= paths.puzzle_arrays(job.puzzles)
+    return paths.with_projection(by_puzzle, job, kept) if len(kept) else by_puzzle
 
 
 def prepare_runs(puzzles: Puzzles, grid: RunGrid, seed: int, items: np.ndarray) -> Chunk:
@@ -136,38 +149,54 @@ def measure_chunk(
     judge: Judge,
     measurement: Measurement,
     disturb: Disturb,
-    params: Any,
+    shared: tuple[Any, Array | None],
     chunk: Chunk,
 ) -> dict[str, Array]:
-    """Returns what is kept of the runs of a chunk: the arrays of `measure`, by run."""
+    """Returns what is kept of the runs of a chunk: the arrays of `measure`, by run.
+
+    `shared` are the parameters, and the matrix of `rrjax.experiments.paths`, which is needed where
+    there are snapshots.
+    """
+    params, matrix = shared
 
     def one(run: Chunk) -> dict[str, Array]:
         dynamics = reasoner.bind(judge.model, params, run.puzzle)
         dynamics = disturb(dynamics, key=run.key_noise, sigma=run.sigma)
         along = _along_tangents if measurement.num_exponents else _along_run
-        return along(judge, measurement, dynamics, run)
+        return along(judge, measurement, matrix, dynamics, run)
 
     return jax.vmap(one)(chunk)
 
 
 def _along_run(
-    judge: Judge, measurement: Measurement, dynamics: Dynamics, run: Chunk
+    judge: Judge, measurement: Measurement, matrix: Array | None, dynamics: Dynamics, run: Chunk
 ) -> dict[str, Array]:
     """Returns what is kept of a run; on the way only numbers of each segment are held."""
     facts = run.puzzle, judge.path_length(run.puzzle), None
-    observe = Partial(partial(observe_segment, judge), *facts)
-    state, segments = observe_segments(
-        dynamics, observe, measurement.num_segments, precision=measurement.precision
+    state, segments, taken = observe_and_take(
+        dynamics,
+        Partial(partial(observe_segment, judge), *facts),
+        Partial(paths.take_snapshot, matrix) if measurement.snapshots else _take_nothing,
+        measurement.snapshots or (measurement.num_segments,),
+        precision=measurement.precision,
     )
     with exact_products():
         answer = read_answer(dynamics, state)
-    drift = segments[f"drift_{reasoner.answer_field(dynamics)}"]
+    drift = f"drift_{reasoner.answer_field(dynamics)}"
     right = {name: segments[name] for name in judge.names}
-    return _kept(answer, right, segments["residual"], drift)
+    kept = _kept(answer, right, segments["residual"], segments[drift])
+    if not measurement.snapshots:
+        return kept
+    path = {
+        "q_halt_by_segment": segments["q_halt"],
+        "residual_by_segment": segments["residual"],
+        drift: segments[drift],
+    }
+    return kept | path | taken
 
 
 def _along_tangents(
-    judge: Judge, measurement: Measurement, dynamics: Dynamics, run: Chunk
+    judge: Judge, measurement: Measurement, matrix: Array | None, dynamics: Dynamics, run: Chunk
 ) -> dict[str, Array]:
     """Returns the same with exponents; the answers of all segments are held on the way."""
     result = spectrum(
@@ -176,21 +205,41 @@ def _along_tangents(
         measurement.num_segments,
         key=run.key_frame,
         precision=measurement.precision,
-        observe=_observe_answer_and_size,
+        observe=Partial(_observe_answer_and_size, matrix if measurement.snapshots else None),
     )
     with exact_products():
         answer = read_answer(dynamics, result.state)
-    right = judge(run.puzzle, judge.path_length(run.puzzle), result.observed["answers"])
-    residual = whole_norm(result.drift) / whole_norm(result.observed["sizes"])
-    drift = named_fields(result.drift)[reasoner.answer_field(dynamics)]
-    kept = _kept(answer, right, residual, drift)
-    return kept | {"exponents": result.exponents.astype(jnp.float32)}
+    observed, drift = result.observed, named_fields(result.drift)
+    field = reasoner.answer_field(dynamics)
+    right = judge(run.puzzle, judge.path_length(run.puzzle), observed["answers_by_segment"])
+    residual = whole_norm(drift) / whole_norm(observed["sizes"])
+    kept = _kept(answer, right, residual, drift[field])
+    kept["exponents"] = result.exponents.astype(jnp.float32)
+    if not measurement.snapshots:
+        return kept
+    # computed apart, so that the mean of the residual is the same with and without a path
+    drift, sizes = jax.lax.optimization_barrier((drift, observed["sizes"]))
+    path = {
+        "q_halt_by_segment": observed["q_halt"].astype(jnp.float32),
+        "residual_by_segment": (whole_norm(drift) / whole_norm(sizes)).astype(jnp.float32),
+        f"drift_{field}": drift[field].astype(jnp.float32),
+    }
+    places = np.array(measurement.snapshots) - 1
+    return kept | path | {name: observed[name][places] for name in paths.TAKEN}
+
+
+def _take_nothing(dynamics: Dynamics, state: State) -> dict[str, Array]:
+    return {}
 
 
 def _observe_answer_and_size(
-    dynamics: Dynamics, before: State, after: State, frame: Frame
+    matrix: Array | None, dynamics: Dynamics, before: State, after: State, frame: Frame
 ) -> dict[str, Any]:
-    return {"answers": _tokens(read_answer(dynamics, after)), "sizes": norms(after)}
+    answer = read_answer(dynamics, after)
+    numbers = {"q_halt": answer.q_halt, "sizes": norms(after)}
+    if matrix is None:
+        return numbers | {"answers_by_segment": _tokens(answer)}
+    return numbers | paths.take_snapshot(matrix, dynamics, after)
 
 
 def _kept(

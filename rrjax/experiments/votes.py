@@ -13,6 +13,7 @@ from rrjax.analysis.selection import fraction_of_puzzles, majority
 from rrjax.dynamics.precision import in_precision
 from rrjax.dynamics.rollout import run_segments
 from rrjax.experiments.experiment import Job
+from rrjax.experiments.judging import judge_all
 from rrjax.experiments.reasoner import bind, read_answer, take
 from rrjax.puzzles import PuzzleSet
 from rrjax.puzzles.batch import Batch
@@ -66,7 +67,10 @@ def vote_arrays(job: Job, copies: SymmetricCopies | None) -> Arrays:
     by_puzzle = copies.map_back(answers).reshape(shape)
     voted = by_puzzle[np.arange(shape[0]), majority(by_puzzle)]
     share = (by_puzzle == voted[:, None]).all(axis=2).mean(axis=1)
-    return {"vote_solved": _judge_each(job, voted), "vote_share": share.astype(np.float32)}
+    return {
+        "vote_solved": judge_all(job.judge, take(job.puzzles, np.arange(len(voted))), voted),
+        "vote_share": share.astype(np.float32),
+    }
 
 
 def _last_answers(job: Job, params: Any, chunk: Batch) -> dict[str, jax.Array]:
@@ -77,17 +81,6 @@ def _last_answers(job: Job, params: Any, chunk: Batch) -> dict[str, jax.Array]:
         return read_answer(dynamics, state).logits.argmax(-1)
 
     return {"answers": jax.vmap(one)(chunk)}
-
-
-def _judge_each(job: Job, answers: np.ndarray) -> np.ndarray:
-    """Returns (N,) whether the answer (N, seq) to each puzzle is right."""
-
-    def one(puzzle: Batch, answer: jax.Array) -> dict[str, jax.Array]:
-        return job.judge(puzzle, job.judge.path_length(puzzle), answer)
-
-    right = jax.jit(jax.vmap(one))(take(job.puzzles, np.arange(len(answers))), answers)
-    arrays = {name: np.asarray(array) for name, array in right.items()}
-    return job.judge.with_solved(arrays)["solved"]
 
 
 def vote_notes(results: Results) -> list[str]:

@@ -47,6 +47,10 @@ class Experiment(Protocol):
         """Returns the experiment's figures by name."""
         ...
 
+    def report(self, results: "Results") -> Any:
+        """Returns the interactive report, which `save` writes and a notebook shows."""
+        ...
+
 
 class Results(Mapping[str, np.ndarray]):
     """The arrays of one result by name, and its record.
@@ -57,7 +61,7 @@ class Results(Mapping[str, np.ndarray]):
     Attributes:
       arrays: The arrays by name.
       record: How the result was made: model, options, versions, axes and units, as JSON holds it.
-      experiment: The experiment that made the result, which brings its tables and figures.
+      experiment: The experiment that made the result, which brings its tables, figures and report.
       path: The `.npz` file, or None for a result that is in memory only.
     """
 
@@ -148,6 +152,21 @@ class Results(Mapping[str, np.ndarray]):
           ValueError: No experiment is known, or the options do not fit the result.
         """
         return self._known_experiment().draw(self, **options)
+
+    def report(self, path: str | Path | None = None) -> Any:
+        """Returns the interactive report, one HTML page that works offline; a notebook shows it.
+
+        Args:
+          path: The file that it is also written to, or None.
+
+        Raises:
+          ModuleNotFoundError: altair or vl-convert-python is missing; the message says how to
+            install them.
+          OSError: The file cannot be written.
+          ValueError: No experiment is known, or a report does not show its results.
+        """
+        page = self._known_experiment().report(self)
+        return page if path is None else page.save(path)
 
     def save(self, path: str | Path) -> None:
         """Writes the arrays and, beside them, the record as JSON, each whole or not at all.

@@ -82,7 +82,7 @@ def trace_spectrum(precision: str, config: Config, mesh: Mesh, load: Load) -> Tr
 
 
 def trace_rollout(precision: str, config: Config, mesh: Mesh, load: Load) -> Traced:
-    """Traces the rollouts of puzzles, with what `rrjax rollout` keeps of every segment."""
+    """Traces the rollouts of puzzles, with the numbers that `rrjax rollout` keeps by segment."""
     judge = Judge(_model(config), EXACT_MATCH)
 
     def one(params: Any, puzzle: Batch) -> dict[str, jax.Array]:
@@ -96,7 +96,7 @@ def trace_rollout(precision: str, config: Config, mesh: Mesh, load: Load) -> Tra
 
 
 def trace_basins(config: Config, mesh: Mesh, load: Load) -> Traced:
-    """Traces the restarts of a basin sweep."""
+    """Traces the restarts of a basin sweep that is too large for paths to be kept."""
     compute = functools.partial(
         restarts.measure_chunk,
         Judge(_model(config), EXACT_MATCH),
@@ -106,7 +106,7 @@ def trace_basins(config: Config, mesh: Mesh, load: Load) -> Traced:
     number = load.points_per_chip * mesh.size
     keys, sigma = _keys(number), jax.ShapeDtypeStruct((number,), jnp.float32)
     chunk = restarts.Chunk(_puzzles(config, number), keys, keys, sigma)
-    program = _trace_chunks(compute, mesh, parameters(config), chunk)
+    program = _trace_chunks(compute, mesh, (parameters(config), None), chunk)
     return Traced(program, load.points_per_chip * load.num_segments)
 
 

@@ -67,7 +67,7 @@ def forward_work(config: Config, num_segments: int) -> ChunkProgram:
 
 
 def basin_work(config: Config, num_segments: int) -> ChunkProgram:
-    """Returns the starts of a basin sweep, as `rrjax basin` runs them."""
+    """Returns the starts of a basin sweep of `rrjax basin` that is too large to keep paths."""
     params = init_params(jax.random.key(0), config)
     model = Model(config, params, {}, "random", "", Path())
     puzzles = load_model("trm-sudoku9").test_puzzles()
@@ -75,7 +75,7 @@ def basin_work(config: Config, num_segments: int) -> ChunkProgram:
     judge = Judge(model, EXACT_MATCH)
     compute = functools.partial(restarts.measure_chunk, judge, measurement, perturbed)
     prepare = functools.partial(restarts.prepare_runs, puzzles, restarts.run_grid((0.3,), 7), 0)
-    return ChunkProgram(compute, params, prepare)
+    return ChunkProgram(compute, (params, None), prepare)
 
 
 def chunk_of(work: ChunkProgram, size: int) -> Callable[[], Any]:

@@ -39,6 +39,7 @@ ROLLOUT = ("rollout", "model", "--puzzles", "data", "--num-segments", "2", "--nu
 TRAIN = ("train", "--data", "data", "--config", "config.yaml", "--log-every", "2")
 TRAIN += ("--eval-every", "2", "--checkpoint-every", "2")
 SEARCH = ("search", *TRAIN[1:], "--space", "space.yaml", "--num-trials", "1")
+_POLICIES = ("--ways", "starts", "--num-runs", "2", "--max-evaluations", "20", "--out", "out")
 _FLOSS = ("--floss.pre", "1", "--augmentation.objective", "multi_perturbed_ce")
 
 COMMANDS: dict[str, tuple[str, ...]] = {
@@ -46,9 +47,11 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "rollout": (*ROLLOUT, "--out", "out"),
     "basin": ("basin", *ROLLOUT[1:], "--num-restarts", "2", "--sigmas", "1", "--out", "out"),
     "ptrm": ("ptrm", *ROLLOUT[1:], "--num-runs", "2", "--out", "out"),
+    "policies": ("policies", "model", "--puzzles", "data", "--num-puzzles", "2", *_POLICIES),
     "slice": ("slice", *ROLLOUT[1:-2], "--grid", "3", "--out", "out"),
     "solve": ("solve", "model", "puzzle.txt", "--num-segments", "2"),
     "analyse": ("analyse", "spectrum", "--out", "out"),
+    "report": ("report", "spectrum", "run", "--out", "out.html"),
     "train": (*TRAIN, *_FLOSS, "--out", "out"),
     "search": (*SEARCH, *_FLOSS, "--out", "out"),
     "runs": ("runs", "run"),
@@ -171,9 +174,12 @@ PARTS: dict[str, tuple[Callable[[], None], tuple[str, ...]]] = {
 """How each part is made, in this order, and the files and folders that it consists of."""
 
 NEEDS: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("spectrum", "rollout", "basin", "ptrm", "slice"), ("model", "data")),
+    **dict.fromkeys(
+        ("spectrum", "rollout", "basin", "ptrm", "policies", "slice"), ("model", "data")
+    ),
     "solve": ("model", "texts"),
     "analyse": ("spectrum",),
+    "report": ("spectrum", "run"),
     "train": ("data", "settings"),
     "search": ("data", "settings"),
     "runs": ("run",),

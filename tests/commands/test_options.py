@@ -16,6 +16,7 @@ EXPERIMENTS = {
     "rollout": "rollouts",
     "basin": "basins",
     "ptrm": "noisy",
+    "policies": "spending",
     "slice": "slices",
     "toy": "toys",
 }

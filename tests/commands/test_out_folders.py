@@ -13,7 +13,7 @@ from tests.tools.made_up import spectrum_arrays, spectrum_results
 from tests.tools.tiny import puzzles, snapshot, weights
 from tests.tools.tiny_training import ARCH, options
 
-JOBS = ("spectrum", "rollout", "basin", "ptrm", "slice")
+JOBS = ("spectrum", "rollout", "basin", "ptrm", "policies", "slice")
 TOY = ("toy", "--num-runs", "20", "--readout-times", "2", "4")
 
 
@@ -37,7 +37,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def command_line(command: str, out: str) -> list[str]:
     """A command that would write into `out`."""
     if command in JOBS:
-        sizes = ("--num-segments", "2", "--chunk-size", "3")
+        length = ("--max-evaluations", "32") if command == "policies" else ("--num-segments", "2")
+        sizes = (*length, "--chunk-size", "3")
         more = ("--rest-segments", "1") if command == "slice" else ()
         return [command, "model", "--puzzles", "data", *sizes, "--out", out, *more]
     if command in ("train", "search"):
@@ -46,6 +47,7 @@ def command_line(command: str, out: str) -> list[str]:
     return {
         "toy": [*TOY, "--seed", "1", "--out", out],
         "analyse": ["analyse", "spectrum", "--out", out],
+        "report": ["report", "spectrum", "--out", out],
         "compact": ["compact", "model", out],
         "convert": ["convert", "model", out],
         "sudoku": ["sudoku", out, "--size", "4", "--num-train", "2", "--num-test", "1"],

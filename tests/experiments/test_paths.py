@@ -22,6 +22,12 @@ def test_snapshots_are_dense_at_first_and_then_eight_an_octave(num_segments, num
     assert len(paths.snapshots(4096)) == 88
 
 
+def test_restarts_have_fewer_snapshots_and_many_of_them_have_none():
+    kept = paths.snapshots_of_runs(16, 8192)
+    assert kept.tolist() == [*range(1, 9), 10, 11, 13, 16]
+    assert len(paths.snapshots_of_runs(16, 8193)) == 0
+
+
 def test_a_long_rollout_keeps_the_answers_of_its_snapshots(model, tmp_path):
     options = {"num_segments": 40, "chunk_size": 4, "folder": tmp_path, "progress": False}
     run = rollout(model, PUZZLES, **options)

@@ -97,6 +97,17 @@ def test_the_arrays_are_compact_and_say_what_they_are(starts):
         "late_drift": ("float32", ("puzzle", "run")),
         "sigma": ("float64", ("run",)),
         "repeat": ("int64", ("run",)),
+        "q_halt_by_segment": ("float32", ("puzzle", "run", "segment")),
+        "residual_by_segment": ("float32", ("puzzle", "run", "segment")),
+        "drift_z_H": ("float32", ("puzzle", "run", "segment")),
+        "inputs": ("uint8", ("puzzle", "cell")),
+        "labels": ("int16", ("puzzle", "cell")),
+        "puzzle_ids": ("int32", ("puzzle",)),
+        "snapshot": ("int64", ("snapshot",)),
+        "answers_by_segment": ("uint8", ("puzzle", "run", "snapshot", "cell")),
+        "projection": ("float32", ("puzzle", "run", "snapshot", "component")),
+        "projection_variance": ("float32", ("component",)),
+        "distance_to_end": ("float32", ("puzzle", "run", "snapshot")),
     }
     assert starts.solved.shape == (NUMBER, RUNS, SEGMENTS)
     record = starts.record
@@ -111,7 +122,10 @@ def test_the_runs_are_plain_rollouts_from_perturbed_starts(starts, trajectories,
         answers = trajectory.logits.argmax(-1)
         right = (answers == start_puzzles.labels[index]).all(-1)
         np.testing.assert_array_equal(starts.answers[index], answers[:, -1])
+        np.testing.assert_array_equal(starts.answers_by_segment[index], answers)
         np.testing.assert_array_equal(starts.solved[index], right)
+        by_segment = starts.q_halt_by_segment[index]
+        np.testing.assert_allclose(by_segment, trajectory.q_halt, rtol=1e-3, atol=1e-4)
         q_halt = trajectory.q_halt[:, -1]
         np.testing.assert_allclose(starts.q_halt[index], q_halt, rtol=1e-3, atol=1e-4)
         late = trajectory.drift.z_H[:, -4:].mean(axis=1)
@@ -130,6 +144,7 @@ def test_the_residual_is_the_mean_of_the_last_four(starts, model):
     flat = [np.concatenate([np.ravel(leaf) for leaf in state]) for state in states]
     shares = [np.linalg.norm(z - z0) / np.linalg.norm(z) for z0, z in itertools.pairwise(flat)]
     np.testing.assert_allclose(starts.residual[0, 0], np.mean(shares), rtol=1e-2)
+    np.testing.assert_allclose(starts.residual_by_segment[0, 0, -4:], shares, rtol=1e-2)
 
 
 def test_the_summary_counts_puzzles_by_what_starts_do(starts, tmp_path):
@@ -172,7 +187,9 @@ def test_states_that_are_not_named_stay_and_exponents_are_those_of_a_spectrum(
     # the unperturbed run is the same with and without exponents
     for name in ("residual", "late_drift", "q_halt"):
         np.testing.assert_allclose(run[name][:, 0], starts[name][:, 0], rtol=1e-2, atol=1e-4)
-    for name in ("solved", "answers"):
+    for name in ("q_halt_by_segment", "residual_by_segment", "drift_z_H", "distance_to_end"):
+        np.testing.assert_allclose(run[name][:, 0], starts[name][:, 0], rtol=1e-2, atol=1e-4)
+    for name in ("solved", "answers", "answers_by_segment"):
         np.testing.assert_array_equal(run[name][:, 0], starts[name][:, 0])
     assert "smallest_lambda1" in run.summary().by_sigma[-1].selection_of_failures.rules
     assert "smallest_lambda1" not in starts.summary().by_sigma[-1].selection_of_failures.rules

@@ -1,0 +1,287 @@
+"""Policies in numbers: accuracy against evaluations, ceilings, and what restarts could give."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from rrjax.analysis import policies
+from rrjax.analysis.intervals import UNDEFINED
+from rrjax.analysis.paired import paired_difference
+from rrjax.analysis.policies import (
+    FrontierPoint,
+    Restarting,
+    Rule,
+    Runs,
+    choose_restarting,
+    frontier,
+    frontier_point,
+    right_choices,
+)
+from rrjax.analysis.restart_law import (
+    EscapeLaw,
+    ExponentialTest,
+    best_whole_cutoff,
+    exponential_test,
+    fit_escape_law,
+)
+from rrjax.analysis.selection import fraction_of_puzzles, powers_of_two
+from rrjax.analysis.survival import Waits
+
+PLAIN: dict[str, Rule] = {
+    "all segments": policies.plain,
+    "halts at q > 0": policies.halt_first,
+    "halts at rest": policies.halt_at_rest,
+    "halts when decided": policies.halt_when_decided,
+}
+"""Rules of the long rollout."""
+
+CHOOSE: dict[str, Rule] = {
+    "first to halt": policies.halt_first,
+    "largest q": policies.best_q,
+    "smallest residual": policies.smallest_residual,
+    "smallest change of logits": policies.smallest_logit_change,
+    "vote": policies.vote,
+    "vote weighted by q": policies.vote_by_q,
+}
+"""Rules of several runs that need nothing but the model."""
+
+LAMBDA1, VALID, ORACLE, MEAN = "smallest λ1", "first valid board", "any right", "mean probability"
+ADAPTIVE = "restarts until believed"
+
+
+@dataclass(frozen=True)
+class Adaptive:
+    """Starts one after the other, each given up when it is judged to be trapped.
+
+    Attributes:
+      policy: with the thresholds that solve most of the tuning puzzles.
+      num_tuning: number of these, the first of all puzzles.
+      point: what the policy solves of the other puzzles, and its gain over the plain rollout there.
+    """
+
+    policy: Restarting
+    num_tuning: int
+    point: FrontierPoint
+
+
+@dataclass(frozen=True)
+class Way:
+    """What one way of spending is worth.
+
+    Attributes:
+      name: of the way.
+      points: what rules make of it, which see nothing but the model.
+      with_rules: where the puzzles have rules, the first board that keeps them. Of puzzles with one
+        solution this is the ceiling itself.
+      ceiling: whether any run is right after any of its segments, which no policy knows.
+      adaptive: None for particles, which are no runs one after the other, for a model without q,
+        and where fewer than two puzzles are for tuning or left over.
+    """
+
+    name: str
+    points: list[FrontierPoint]
+    with_rules: list[FrontierPoint]
+    ceiling: list[FrontierPoint]
+    adaptive: Adaptive | None
+
+
+@dataclass(frozen=True)
+class Escapes:
+    """The law of the segment of the first right answer, over puzzles and runs of one way.
+
+    Puzzles differ, so that a law of all of them together need not be that of any of them.
+
+    Attributes:
+      way: its name.
+      law: the fitted law.
+      test: whether escapes after the delay are exponential.
+      best: the cut-off, in segments and no longer than the runs, that by the law solves a puzzle
+        soonest on average.
+    """
+
+    way: str
+    law: EscapeLaw
+    test: ExponentialTest
+    best: int
+
+
+@dataclass(frozen=True)
+class PolicySummary:
+    """Policies in numbers.
+
+    Attributes:
+      num_puzzles: N.
+      num_runs: K.
+      num_segments: most segments of each of the K runs.
+      longest: segments of the long rollout.
+      updates_per_segment: module evaluations of a segment.
+      plain: the long rollout, by rules for early halting.
+      ways: the other ways of spending.
+      escapes: of each way whose runs are independent of each other.
+    """
+
+    num_puzzles: int
+    num_runs: int
+    num_segments: int
+    longest: int
+    updates_per_segment: int
+    plain: list[FrontierPoint]
+    ways: list[Way]
+    escapes: list[Escapes]
+
+
+def summarize_policies(
+    arrays: Mapping[str, np.ndarray],
+    ways: Sequence[str],
+    updates_per_segment: int,
+    num_tuning: int,
+) -> PolicySummary:
+    """Returns all numbers of the results of `rrjax.experiments.policies`.
+
+    Args:
+      arrays: The results.
+      ways: The names of the ways.
+      updates_per_segment: Module evaluations of a segment.
+      num_tuning: Number of puzzles, from the first, that thresholds are chosen on.
+    """
+    solved, long_solved = arrays["solved"], arrays["plain_solved"]
+    long_runs = Runs(
+        np.zeros((*long_solved.shape[:1], 1, long_solved.shape[1]), int),
+        *(arrays[f"plain_{name}"][:, None] for name in ("q_halt", "residual", "logit_change")),
+    )
+    rules = _known(PLAIN, long_runs)
+    plain = frontier(rules, long_runs, long_solved[:, None], long_solved, updates_per_segment)
+    number, _, num_runs, num_segments = solved.shape
+    return PolicySummary(
+        num_puzzles=number,
+        num_runs=num_runs,
+        num_segments=num_segments,
+        longest=long_solved.shape[1],
+        updates_per_segment=updates_per_segment,
+        plain=plain,
+        ways=[
+            _way(arrays, name, place, updates_per_segment, num_tuning)
+            for place, name in enumerate(ways)
+        ],
+        escapes=[
+            _escapes(name, solved[:, place])
+            for place, name in enumerate(ways)
+            if name != "particles"
+        ],
+    )
+
+
+def _known(rules: dict[str, Rule], runs: Runs) -> dict[str, Rule]:
+    """Returns the rules that a model without q can have, or all."""
+    if not np.isnan(runs.q_halt).all():
+        return rules
+    return {name: rule for name, rule in rules.items() if "q" not in name and "halt" not in name}
+
+
+def _way(
+    arrays: Mapping[str, np.ndarray],
+    name: str,
+    place: int,
+    updates: int,
+    num_tuning: int,
+) -> Way:
+    long_solved = arrays["plain_solved"]
+
+    def of_way(array: str) -> np.ndarray | None:
+        return arrays[array][:, place] if array in arrays else None
+
+    runs = Runs(
+        arrays["board"][:, place],
+        *(arrays[array][:, place] for array in ("q_halt", "residual", "logit_change")),
+        lambda1=of_way("lambda1"),
+        valid=of_way("valid"),
+    )
+    solved = arrays["solved"][:, place]
+    at = partial(frontier, runs=runs, solved=solved, long_solved=long_solved)
+    rules = _known(CHOOSE, runs)
+    if runs.lambda1 is not None and not np.isnan(runs.lambda1).all():
+        rules = {**rules, LAMBDA1: policies.smallest_lambda1}
+    points = at(rules, updates_per_segment=updates)
+    points += _pooled(arrays, place, long_solved, updates)
+    ceiling = _ceiling(solved, updates)
+    with_rules = []
+    if runs.valid is not None:
+        with_rules = at({VALID: policies.first_valid}, updates_per_segment=updates)
+    adaptive = None
+    if name != "particles" and min(num_tuning, len(solved) - num_tuning) >= 2:
+        adaptive = _adaptive(runs, solved, long_solved, updates, num_tuning)
+    if name == "particles":  # fewer of them would have been others, since they replace each other
+        points, with_rules, ceiling = (
+            [point for point in some if point.num_runs == solved.shape[1]]
+            for some in (points, with_rules, ceiling)
+        )
+    return Way(name, points, with_rules, ceiling, adaptive)
+
+
+def _adaptive(
+    runs: Runs, solved: np.ndarray, long_solved: np.ndarray, updates: int, num_tuning: int
+) -> Adaptive | None:
+    if np.isnan(runs.q_halt).all():
+        return None
+    _, num_runs, last = runs.answers.shape
+    budget = num_runs * last
+    candidates = [
+        Restarting(accept_q=accept, accept_residual=rest, trust_q=trust, cutoff=cutoff)
+        for cutoff in powers_of_two(last)
+        for accept in (0.0, 2.0, 4.0)
+        for rest, trust in ((0.0, -np.inf), (1e-3, 0.0), (1e-2, 0.0), (1e-3, -np.inf))
+    ]
+    tuning, others = runs.of_puzzles(slice(num_tuning)), runs.of_puzzles(slice(num_tuning, None))
+    policy = choose_restarting(candidates, tuning, solved[:num_tuning], budget)
+    choice = policy(others, budget)
+    right = right_choices(choice, solved[num_tuning:])
+    size = num_runs, policy.cutoff
+    point = frontier_point(ADAPTIVE, size, choice, right, long_solved[num_tuning:], updates)
+    return Adaptive(policy, num_tuning, point)
+
+
+def _pooled(
+    arrays: Mapping[str, np.ndarray], place: int, long_solved: np.ndarray, updates: int
+) -> list[FrontierPoint]:
+    points = []
+    for i, num_runs in enumerate(arrays["number_of_runs"].tolist()):
+        for j, depth in enumerate(arrays["depth"].tolist()):
+            right, spent = arrays["pooled_solved"][:, place, i, j], num_runs * depth
+            gain = UNDEFINED
+            if spent <= long_solved.shape[1]:
+                gain = paired_difference(long_solved[:, spent - 1], right)
+            accuracy = fraction_of_puzzles(right)
+            evaluations = float(spent * updates)
+            points.append(FrontierPoint(MEAN, num_runs, depth, evaluations, accuracy, gain))
+    return points
+
+
+def _ceiling(solved: np.ndarray, updates: int) -> list[FrontierPoint]:
+    return [
+        FrontierPoint(
+            ORACLE,
+            num_runs,
+            depth,
+            float(num_runs * depth * updates),
+            fraction_of_puzzles(solved[:, :num_runs, :depth].any(axis=(1, 2))),
+            UNDEFINED,
+        )
+        for num_runs in powers_of_two(solved.shape[1])
+        for depth in powers_of_two(solved.shape[2])
+    ]
+
+
+def _escapes(name: str, solved: np.ndarray) -> Escapes:
+    flat = solved.reshape(-1, solved.shape[-1])
+    observed = np.asarray(flat.any(axis=1))
+    first = np.where(observed, flat.argmax(axis=1) + 1, flat.shape[1]).astype(float)
+    waits = Waits(first, observed)
+    law = fit_escape_law(waits)
+    return Escapes(name, law, exponential_test(waits), best_whole_cutoff(law, flat.shape[1]))
+
+
+def at_most(points: Sequence[FrontierPoint], policy: str, num_segments: int) -> list[FrontierPoint]:
+    """Returns the points of one policy at runs of so many segments, by their number of runs."""
+    return [p for p in points if p.policy == policy and p.num_segments == num_segments]

@@ -1,0 +1,92 @@
+"""Accuracy against compute, for every way to spend it."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rrjax.analysis import format as words
+from rrjax.analysis.policies import FrontierPoint
+from rrjax.analysis.policy_summary import PolicySummary, Way, at_most
+from rrjax.plots.canvas import legend_below, new_axes, titled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PUBLISHED = (
+    ("TRM", 336, 0.873),
+    ("EqR", 336, 0.864),
+    ("EqR", 1344, 0.930),
+    ("sic, K = 1", 960, 0.855),
+    ("sic, K = 4 trained", 960, 0.969),
+)
+"""Published accuracies on Sudoku-Extreme with their module evaluations: other models, and other
+puzzles (TRM as in arXiv 2605.19943; EqR: 2605.21488; sic: 2601.19085)."""
+
+_STYLES = (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D"), ("#E69F00", "v"))
+
+
+def accuracy_against_evaluations(summary: PolicySummary) -> "Figure":
+    """Draws the long rollout, and of each way its best rule and its ceiling, against evaluations.
+
+    The rule of a way is the one that solves most at the whole budget, of equals the first: its
+    lead over the others is in part chance.
+    """
+    ax = new_axes()
+    plain = [point for point in summary.plain if point.policy == "all segments"]
+    _curve(ax, plain, "one rollout", "black", "-", "")
+    for way, (color, marker) in zip(summary.ways, _STYLES * 2, strict=False):
+        best = best_rule(way, summary)
+        points = at_most(way.points, best, summary.num_segments)
+        _curve(ax, points, f"{way.name}, {best}", color, "-", marker)
+        ceiling = at_most(way.ceiling, way.ceiling[0].policy, summary.num_segments)
+        _curve(ax, ceiling, "", color, ":", "")
+    in_range = [p for p in PUBLISHED if p[1] <= summary.longest * summary.updates_per_segment]
+    for number, (name, evaluations, accuracy) in enumerate(in_range):
+        label = "published, other models and puzzles" if number == 0 else ""
+        ax.plot(evaluations, accuracy, "x", color="grey", label=label)
+        ax.annotate(
+            name,
+            (evaluations, accuracy),
+            fontsize=7,
+            color="grey",
+            xytext=(4, 2),
+            textcoords="offset points",
+        )
+    ax.set_xscale("log", base=2)
+    ticks = sorted({round(point.evaluations) for point in plain})
+    ax.set_xticks(ticks, [str(tick) for tick in ticks])
+    ax.set_ylim(-0.02, 1.02)
+    ax.set_xlabel("module evaluations of a puzzle (mean)")
+    ax.set_ylabel("share of puzzles solved")
+    number = words.count(summary.num_puzzles, "puzzle")
+    legend_below(ax, f"n = {number}; band and bars: 95 % intervals")
+    last = plain[-1]
+    return titled(
+        ax,
+        f"One rollout solves {words.percent(last.accuracy.value)} with {last.evaluations:.0f} "
+        "evaluations;\ndotted: some run is right, which no policy knows",
+    )
+
+
+def best_rule(way: Way, summary: PolicySummary) -> str:
+    """Returns the rule that solves most puzzles at the whole budget, of equals the first."""
+    whole = [
+        point
+        for point in way.points
+        if (point.num_runs, point.num_segments) == (summary.num_runs, summary.num_segments)
+    ]
+    return max(whole, key=lambda point: point.accuracy.value).policy
+
+
+def _curve(
+    ax: "Axes", points: list[FrontierPoint], label: str, color: str, line: str, marker: str
+) -> None:
+    evaluations = np.array([point.evaluations for point in points])
+    value, low, high = np.array([point.accuracy.ends for point in points]).T
+    ax.plot(evaluations, value, color=color, linestyle=line, marker=marker, label=label)
+    if not marker and line == "-":
+        ax.fill_between(evaluations, low, high, facecolor=(color, 0.12), linewidth=0.0)
+    elif marker:
+        ends = [[value[-1] - low[-1]], [high[-1] - value[-1]]]
+        ax.errorbar(evaluations[-1:], value[-1:], ends, color=color, capsize=3, linestyle="")

@@ -1,0 +1,211 @@
+"""The page in a real browser: what is clicked, dragged and played, held against the arrays."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rrjax.analysis import auc
+from rrjax.page.assemble import make_report
+from tests.tools import shown as made
+
+CHROMIUM = Path("/usr/bin/chromium")
+if not CHROMIUM.exists():
+    pytest.skip(f"a browser is needed: there is no {CHROMIUM}", allow_module_level=True)
+sync_api = pytest.importorskip("playwright.sync_api", reason="a browser is driven by playwright")
+
+EVIL = '"><img src=x onerror="window.hacked=1"></script><script>window.hacked=1</script>'
+TEXTS = """board => [...board.querySelectorAll("text")].map(text => [
+    ...text.getAttribute("transform").match(/[-\\d.]+/g).slice(0, 2).map(Number),
+    text.textContent])"""
+"""The texts of a board with their places."""
+
+POINTS = """chart => [...chart.querySelectorAll("[aria-label*='puzzle: ']")].map(point => {
+    const box = point.getBoundingClientRect();
+    return [Number(point.getAttribute("aria-label").match(/puzzle: (\\d+)/)[1]),
+            box.x + box.width / 2, box.y + box.height / 2]; })"""
+"""The numbers of the puzzles with the places of their points on the screen."""
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    spectrum = made.spectrum()
+    spectrum.record["model"]["name"] = EVIL
+    single = made.spectrum(
+        exponents=np.full((24, 4), np.nan),
+        solved=np.ones(24, bool),
+        labels=None,
+        answers=None,
+        answers_by_segment=None,
+    )
+    runs = {EVIL: spectrum, "basin": made.basin(), "plane": made.plane(), "bare": single}
+    file = tmp_path_factory.mktemp("report") / "report.html"
+    make_report(runs).save(file)
+    with sync_api.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1300, "height": 900})
+        page.asked_for, page.told = [], []
+        page.on("request", lambda request: page.asked_for.append(request.url))
+        page.on("console", lambda message: page.told.append(message.text))
+        page.on("pageerror", lambda error: page.told.append(str(error)))
+        page.goto(file.as_uri())
+        page.wait_for_function("document.documentElement.dataset.ready")
+        yield page
+        browser.close()
+
+
+def part(page: Any, name: str, run: int = 0) -> Any:
+    return page.locator("article").nth(run).locator(f'[data-part="{name}"]')
+
+
+def board(page: Any, run: int = 0) -> list[int]:
+    """The digits on the board, row by row."""
+    cell = 100  # pixels
+    texts = part(page, "board", run).evaluate(TEXTS)
+    texts = sorted((y // cell, x, text) for x, y, text in texts)
+    return [int(text) for _, _, text in texts]
+
+
+def go(page: Any, segment: int, run: int = 0) -> None:
+    part(page, "segment", run).fill(str(segment))
+    page.wait_for_timeout(100)
+
+
+def digits(tokens: np.ndarray) -> list[int]:
+    return (tokens.astype(int) - 1).tolist()
+
+
+def test_a_click_opens_the_puzzle_with_its_digits_at_the_segment(page):
+    for puzzle, segment in ((7, 2), (12, 5)):
+        page.evaluate("scrollTo(0, 0)")
+        places = {number: (x, y) for number, x, y in part(page, "scatter").evaluate(POINTS)}
+        page.mouse.click(*places[puzzle])
+        go(page, segment)
+        assert part(page, "heading").inner_text() == f"Puzzle {puzzle}"
+        assert board(page) == digits(made.answers()[puzzle, segment])
+        wrong = int((made.answers()[puzzle, segment] != made.LABELS[puzzle]).sum())
+        assert part(page, "state").inner_text().startswith(f"{wrong} cells are wrong")
+    part(page, "shown").select_option("labels")
+    assert board(page) == digits(made.LABELS[12])
+    part(page, "shown").select_option("answers")
+
+
+def test_the_slider_moves_the_marks(page):
+    rules = """chart => [...chart.querySelectorAll(".mark-rule.role-mark line")].map(line =>
+        Number(line.getAttribute("transform").match(/[-\\d.]+/)[0]))"""
+    go(page, 0)
+    first = part(page, "curves").evaluate(rules)
+    go(page, 5)
+    last = part(page, "curves").evaluate(rules)
+    assert len(first) == len(last) == 5
+    assert all(
+        240 <= after <= 241 and before < 60 for before, after in zip(first, last, strict=True)
+    )
+    assert part(page, "when").inner_text() == "after segment 6 of 6"
+
+
+def test_it_plays_to_the_end_and_stops(page):
+    go(page, 4)
+    part(page, "play").click()
+    page.wait_for_timeout(1300)
+    assert part(page, "when").inner_text() == "after segment 6 of 6"
+    assert part(page, "play").inner_text() == "Play"
+
+
+def chosen(page: Any) -> tuple[int, int, int, str]:
+    """Puzzles, solved and failed ones that the sentence names, and their AUC."""
+    text = part(page, "separation").inner_text()
+    number, solved, failed = map(int, re.findall(r"(\d+) (?:puzzles|solved|failed)", text)[:3])
+    return number, solved, failed, re.findall(r"\(AUC\) of (\S+) among the", text)[0]
+
+
+def test_a_brush_changes_the_counts(page):
+    page.evaluate("scrollTo(0, 0)")
+    points = {number: (x, y) for number, x, y in part(page, "scatter").evaluate(POINTS)}
+    middle = (min(x for x, _ in points.values()) + max(x for x, _ in points.values())) / 2
+    box = part(page, "scatter").locator(".mark-group.role-frame .background").first.bounding_box()
+    inside = [number for number, (x, _) in points.items() if x < middle]
+    page.mouse.move(box["x"] + 8, box["y"] + 8)  # the background is wider than the plane
+    page.mouse.down()
+    page.mouse.move(middle - 20, box["y"] + 50)
+    page.mouse.move(middle, box["y"] + box["height"] - 8)
+    page.mouse.up()
+    page.wait_for_timeout(200)
+    number, solved, failed, _ = chosen(page)
+    assert 0 < number == len(inside) < 24
+    assert solved == made.SOLVED[inside].sum()
+    assert failed == number - solved
+    part(page, "all").click()
+    page.wait_for_timeout(200)
+    assert chosen(page)[0] == 24
+
+
+def test_the_keyboard_chooses_too_and_the_auc_is_ours(page):
+    residual = made.spectrum()["residual"][:, -1]
+    titles = part(page, "x").locator("option").all_inner_texts()
+    part(page, "x").select_option(str(next(i for i, t in enumerate(titles) if "residual" in t)))
+    page.wait_for_timeout(200)
+    part(page, "to").fill("0.002")
+    part(page, "to").press("Enter")
+    keep = residual <= 0.002
+    expected = auc(residual[keep], ~made.SOLVED[keep])
+    assert chosen(page) == (
+        keep.sum(),
+        made.SOLVED[keep].sum(),
+        (keep & ~made.SOLVED).sum(),
+        f"{expected:.3f}",
+    )
+
+
+def test_a_run_that_is_clicked_shows_its_answer(page):
+    results = made.basin()
+    part(page, "puzzle", 1).select_option("0")
+    page.wait_for_timeout(100)
+    run = int(np.flatnonzero((results["sigma"] == 1) & (results["repeat"] == 1))[0])
+    row = part(page, "restarts", 1).locator("[aria-label*='sigma: 1;'][aria-label*='repeat: 1;']")
+    row.last.click()  # the letter lies upon the mark
+    page.wait_for_timeout(100)
+    assert board(page, 1) == digits(results["answers"][0, run])
+    part(page, "restarts", 1).locator("[aria-label*='sigma: 0;']").last.click()
+    page.wait_for_timeout(100)
+    assert board(page, 1) == digits(results["answers"][0, 0])
+
+
+def test_a_start_that_is_clicked_shows_its_answer(page):
+    starts = part(page, "slice", 2).locator("[aria-label*='answer: answer 2']")
+    starts.first.click()
+    page.wait_for_timeout(100)
+    assert board(page, 2) == digits(made.plane()["distinct_answers"][1])
+
+
+def test_another_run_of_the_same_puzzles_follows(page):
+    part(page, "puzzle").select_option("9")
+    assert part(page, "heading", 1).inner_text() == "Puzzle 9"
+    assert part(page, "puzzle", 1).input_value() == "9"
+
+
+def test_the_trajectory_says_what_its_plane_holds(page):
+    before = part(page, "held").inner_text()
+    part(page, "plane").select_option("1")
+    assert "% of the variance" in before
+    assert "linear discriminant" in part(page, "held").inner_text()
+
+
+def test_nothing_is_asked_for_and_nothing_is_complained_of(page):
+    assert [url for url in page.asked_for if not url.startswith("file://")] == []
+    assert len(page.asked_for) == 1
+    assert page.told == []
+    assert page.evaluate("window.hacked") is None
+    assert EVIL in page.locator("h2").first.inner_text()
+
+
+def test_a_run_prints_on_one_page(page):
+    others = "article:not(:first-of-type), header p, article > p"  # and what has the long name
+    page.evaluate(f"document.querySelectorAll('{others}').forEach(part => part.remove())")
+    page.evaluate(
+        "document.querySelectorAll('h1, h2, pre').forEach(one => one.textContent = 'run')"
+    )
+    assert page.pdf(prefer_css_page_size=True).count(b"/Type /Page\n") == 1
