@@ -43,6 +43,11 @@ def percent_interval(fraction: Interval, digits: int = 1) -> str:
     return interval(fraction.map(lambda end: 100 * end), f".{digits}f").replace(" (", " % (", 1)
 
 
+def percent_in_words(fraction: Interval, digits: int = 1) -> str:
+    """Returns a fraction as a sentence has it: "85.0 % (95 % interval 75.0 to 93.0)"."""
+    return percent_interval(fraction, digits).replace("(", "(95 % interval ", 1)
+
+
 def value_range(low: float, high: float, form: str = ".3g") -> str:
     """Returns the two ends of a range, or the one number that it holds."""
     return f"{low:{form}}" if low == high else f"{low:{form}} to {high:{form}}"

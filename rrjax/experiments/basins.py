@@ -18,7 +18,9 @@ from rrjax.experiments.experiment import Experiment, Job, check_readout, chosen_
 from rrjax.experiments.reasoner import Puzzles, Reasoner
 from rrjax.plots.canvas import Draw
 from rrjax.plots.restarts import solve_rate_of_failures
+from rrjax.puzzles.difficulty import difficulty
 from rrjax.reports import restarts as report
+from rrjax.reports.findings import basin_findings
 from rrjax.results.axes import ArraySpec
 from rrjax.results.results import Results
 
@@ -131,4 +133,15 @@ def figures(results: Results, readout_segment: int | None = None) -> Mapping[str
     return {"restarts_of_failures": partial(solve_rate_of_failures, summary)}
 
 
-BASIN = Experiment("basin", ARRAYS, numbers, report.tables, figures, check_readout)
+def findings(results: Results, summary: BasinSummary) -> list[str]:
+    """Returns what restarts show in at most five sentences."""
+    measured: dict[str, Any] = {}
+    if "exponents" in results and "inputs" in results:
+        vocab_size = results.record["puzzles"].get("vocab_size", 0)
+        measured = difficulty(results["inputs"], vocab_size).numbers
+    return basin_findings(results, summary, measured)
+
+
+BASIN = Experiment(
+    "basin", ARRAYS, numbers, report.tables, figures, check_readout, findings=findings
+)

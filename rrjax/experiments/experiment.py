@@ -71,6 +71,7 @@ class Experiment:
       notes: `notes(results)` returns what the first table says of how the numbers were computed.
       closing: `closing(numbers, folder)` returns the last words of the command: what was seen, and
         a command that says more.
+      findings: `findings(results, numbers)` returns the main results in at most five sentences.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Experiment:
     check: Callable[..., None] = lambda options: None
     notes: Callable[[Results], list[str]] = precision_notes
     closing: Callable[[Any, Path], list[str]] = lambda numbers, folder: []
+    findings: Callable[[Results, Any], list[str]] = lambda results, numbers: []
 
     def results(self, arrays: Arrays, record: Mapping[str, Any]) -> Results:
         """Returns arrays with their axes, units and record, and how they came to be."""
@@ -94,7 +96,7 @@ class Experiment:
         first, *rest = self.tables(numbers)
         notes = *outcome_notes(results), *self.notes(results)
         first = first._replace(notes=[*first.notes, *notes])
-        return Summary(numbers, [first, *rest])
+        return Summary(numbers, [first, *rest], partial(self.findings, results, numbers))
 
     def draw(self, results: Results, **view: Any) -> Figures:
         """Returns the figures of a result."""

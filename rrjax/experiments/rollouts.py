@@ -12,7 +12,7 @@ from jax import Array
 from jax.tree_util import Partial
 
 from rrjax.analysis.rollouts import RolloutSummary, summarize_rollout
-from rrjax.analysis.survival import rest_segments
+from rrjax.analysis.survival import rest_segments, rest_tolerance
 from rrjax.checks import check_number
 from rrjax.choices import AskedChunkSize, Outcome, Precision
 from rrjax.contract import Dynamics, State, named_fields
@@ -35,6 +35,7 @@ from rrjax.puzzles import PuzzleSet
 from rrjax.puzzles.batch import IGNORE_LABEL, Batch
 from rrjax.puzzles.sudoku import geometry, size_of
 from rrjax.reports import rollouts as report
+from rrjax.reports.findings import rollout_findings
 from rrjax.results.axes import ArraySpec
 from rrjax.results.results import Results
 
@@ -199,7 +200,7 @@ def numbers(
     if halt_residual is not None:
         rules[f"residual < {halt_residual:g}"] = results["residual"] < halt_residual
     updates = results.record["updates_per_segment"]
-    return summarize_rollout(results, updates, segment, rules, _round_off(results))
+    return summarize_rollout(results, updates, segment, rules, _tolerance(results))
 
 
 def figures(results: Results, readout_segment: int | None = None) -> Mapping[str, Draw]:
@@ -211,22 +212,15 @@ def figures(results: Results, readout_segment: int | None = None) -> Mapping[str
     """
     segment = chosen_readout(results, readout_segment)
     arguments = (results["solved"], results.record["updates_per_segment"], segment)
-    rest = rest_segments(results["residual"], _round_off(results))
+    rest = rest_segments(results["residual"], _tolerance(results))
     return {
         "accuracy_against_compute": partial(accuracy_against_compute, *arguments),
         "survival_of_failures": partial(survival_of_failures, *arguments, rest),
     }
 
 
-def _round_off(results: Results) -> float:
-    """Returns the residual up to which a run is at rest.
-
-    The residuals of runs of the bundled models at rest are 2 to 4 units of round-off. In types
-    narrower than float32 that many units are a large step, and runs are at rest that repeat to the
-    bit.
-    """
-    unit = float(jnp.finfo(results.record["options"]["dtype"]).eps)
-    return 8 * unit if unit <= jnp.finfo(jnp.float32).eps else 0.0
+def _tolerance(results: Results) -> float:
+    return rest_tolerance(results.record["options"]["dtype"])
 
 
 def notes(results: Results) -> list[str]:
@@ -234,4 +228,13 @@ def notes(results: Results) -> list[str]:
     return [*vote_notes(results), *precision_notes(results)]
 
 
-ROLLOUT = Experiment("rollout", ARRAYS, numbers, report.tables, figures, check, notes)
+ROLLOUT = Experiment(
+    "rollout",
+    ARRAYS,
+    numbers,
+    report.tables,
+    figures,
+    check,
+    notes,
+    findings=rollout_findings,
+)

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,10 +24,16 @@ class Summary:
     Attributes:
       numbers: A dataclass of all numbers.
       tables: What of them is shown.
+      find: Returns the sentences of `findings`.
     """
 
     numbers: Any
     tables: Sequence[Table]
+    find: Callable[[], list[str]] = list
+
+    def findings(self) -> list[str]:
+        """Returns what a spectrum, a rollout or a basin shows, in at most five sentences."""
+        return self.find()
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name == "numbers":  # asked for by copy and pickle

@@ -35,6 +35,7 @@ from rrjax.puzzles.batch import Batch
 from rrjax.puzzles.difficulty import CLUES, difficulty
 from rrjax.reports import outcome as outcome_report
 from rrjax.reports.attribution import attribution_notes
+from rrjax.reports.findings import spectrum_findings
 from rrjax.results.axes import ArraySpec
 from rrjax.results.results import Results
 
@@ -357,7 +358,7 @@ def _cadence_notes(results: Results) -> list[str]:
 
 def closing(numbers: outcome.Summary, folder: Path) -> list[str]:
     """Returns what was seen, and the command that says more."""
-    finding = outcome_report.conclusion(numbers)
+    finding = outcome_report.conclusion(numbers.exponent_auc[0])
     if not min(numbers.num_solved, numbers.num_failed):
         return [
             finding,
@@ -367,4 +368,6 @@ def closing(numbers: outcome.Summary, folder: Path) -> list[str]:
     return [finding, f"To see who settled, and what difficulty explains, run {command}"]
 
 
-SPECTRUM = Experiment("spectrum", ARRAYS, numbers, tables, figures, check, notes, closing)
+SPECTRUM = Experiment(
+    "spectrum", ARRAYS, numbers, tables, figures, check, notes, closing, spectrum_findings
+)

@@ -12,7 +12,7 @@ import numpy as np
 from rrjax.analysis.policies import name_boards
 from rrjax.analysis.policy_summary import PolicySummary, summarize_policies
 from rrjax.analysis.selection import powers_of_two
-from rrjax.checks import MOST_RUNS, check_count, check_number, refuse
+from rrjax.checks import MOST_RUNS, MOST_SEGMENTS, check_count, check_number, refuse
 from rrjax.choices import AskedChunkSize, Outcome, Precision
 from rrjax.contract import Dynamics, count_updates, named_fields
 from rrjax.dynamics.noise import with_noise
@@ -123,6 +123,9 @@ def policies(
     job = Job(POLICIES, model, puzzles, 1, seed, precision, *place, progress, outcome)
     updates = count_updates(job.dynamics.schedule)
     longest, depth = max_evaluations // updates, max_evaluations // updates // num_runs
+    if longest > MOST_SEGMENTS:
+        rule = f"be at most {MOST_SEGMENTS * updates}, {MOST_SEGMENTS} segments of {updates}"
+        refuse("max_evaluations", rule, max_evaluations)
     if depth < 1:
         least = num_runs * updates
         rule = f"be at least {least}, a segment of {updates} evaluations for each of the runs"

@@ -13,7 +13,7 @@ SHOWN = {"entropy_rate": ("sum of positive λ", ".4f"), "kaplan_yorke": ("Kaplan
 
 def tables(summary: Summary) -> list[Table]:
     """Returns λ1, what follows from the spectrum and late drift by outcome, and λ1's rivals."""
-    fraction = words.percent_interval(summary.solved_fraction).replace("(", "(95 % interval ", 1)
+    fraction = words.percent_in_words(summary.solved_fraction)
     headers = (
         summary.unit,
         f"median of\n{summary.num_solved} solved",
@@ -37,9 +37,8 @@ def tables(summary: Summary) -> list[Table]:
     return [first_table, *rivals, *quartiles]
 
 
-def conclusion(summary: Summary) -> str:
-    """Returns in a sentence whether λ1 tells the solved puzzles from the failed ones."""
-    auc = summary.exponent_auc[0]
+def conclusion(auc: Interval) -> str:
+    """Returns in a sentence whether λ1, by its AUC, tells solved puzzles from failed ones."""
     if math.isnan(auc.low):
         return "Too few puzzles were solved, or too few failed, to tell whether λ1 differs."
     measured = f"the AUC of −λ1 for solved is {words.interval_in_words(auc)}"

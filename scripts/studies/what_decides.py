@@ -1,0 +1,115 @@
+"""Measures what decides whether a puzzle is solved: the puzzle, the start or its relabelling.
+
+Every puzzle runs in R symmetric copies, each from the same S perturbed starts. The variance of the
+outcome is split over puzzles, starts and relabellings with intervals over puzzles, for each size of
+the noise, and pass@K is extrapolated by a beta-binomial law. Prints a table and writes
+`what_decides.json`; a killed study goes on.
+
+Usage: python -m scripts.studies.what_decides MODEL [--num-puzzles 64] [--sigmas 0.3 1]
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import tyro
+
+from rrjax import load_model, puzzles
+from rrjax.analysis import format as words
+from rrjax.analysis.selection import fraction_of_puzzles
+from rrjax.analysis.table import Table
+from rrjax.analysis.variance import fit_beta_binomial, variance_shares
+from rrjax.experiments import basin
+from rrjax.puzzles.symmetric_copies import symmetric_copies
+from rrjax.reports.terminal import print_table
+from rrjax.store import describe_run, write_json
+
+
+@dataclass(frozen=True)
+class Options:
+    """Settings of the study.
+
+    Attributes:
+      model: A bundled name or a model folder.
+      puzzles: The puzzles, as `rrjax spectrum --puzzles` takes them; without it the model's own.
+      num_puzzles: Number of puzzles.
+      sigmas: Sizes of the starts' noise, relative to the spread of the model's initial vector.
+      num_starts: S, the number of perturbed starts.
+      num_copies: R, the number of symmetric copies, the puzzle itself among them.
+      num_segments: Segments of each run.
+      out: The folder for the runs and the table; without it runs/what-decides-MODEL.
+    """
+
+    model: Annotated[str, tyro.conf.Positional]
+    puzzles: Path | None = None
+    num_puzzles: int = 64
+    sigmas: tuple[float, ...] = (0.3, 1.0)
+    num_starts: int = 4
+    num_copies: int = 4
+    num_segments: int = 16
+    out: Path | None = None
+
+
+def outcomes(options: Options, folder: Path) -> dict[float, np.ndarray]:
+    """Returns by σ which runs are right at the end, booleans (puzzles, starts, copies)."""
+    model = load_model(options.model)
+    chosen = puzzles.read(options.puzzles) if options.puzzles else model.test_puzzles()
+    number = options.num_copies
+    copies = symmetric_copies(chosen[: options.num_puzzles], number)
+    # the noise of a run depends on its puzzle's place in the list: one list for each copy, so that
+    # all copies of a puzzle have the same starts
+    runs = [
+        basin(
+            model,
+            copies.puzzles[copy::number],
+            sigmas=options.sigmas,
+            num_restarts=options.num_starts,
+            num_segments=options.num_segments,
+            folder=folder / f"copy_{copy}",
+        )
+        for copy in range(number)
+    ]
+    at_end = np.stack([run.solved[:, :, -1] for run in runs], axis=2)
+    return {size: at_end[:, runs[0].sigma == size] for size in options.sigmas}
+
+
+def table(by_sigma: dict[float, np.ndarray]) -> Table:
+    """Returns the shares of the variance, and what many runs would solve."""
+    shares = [variance_shares(solved) for solved in by_sigma.values()]
+    factors = {
+        "the puzzle": [one.puzzle for one in shares],
+        "the start, given the puzzle": [one.start for one in shares],
+        "the relabelling, given the puzzle": [one.relabelling for one in shares],
+        "start and relabelling together": [one.interaction for one in shares],
+        "puzzles that some run solves": [
+            fraction_of_puzzles(solved.any(axis=(1, 2))) for solved in by_sigma.values()
+        ],
+    }
+    rows = [(name, *(words.interval(s, ".2f") for s in each)) for name, each in factors.items()]
+    number, starts, copies = next(iter(by_sigma.values())).shape
+    headers = ("share of the variance", *(f"σ = {sigma:g}" for sigma in by_sigma))
+    headline = f"{number} puzzles × {starts} starts × {copies} copies"
+    return Table(headline, headers, rows, ["95 % intervals over puzzles (jackknife)."])
+
+
+def main(options: Options) -> None:
+    """Runs the study, prints the table and writes the numbers."""
+    folder = options.out or Path("runs") / f"what-decides-{Path(options.model).name}"
+    by_sigma = outcomes(options, folder)
+    print_table(table(by_sigma))
+    numbers = {}
+    for sigma, solved in by_sigma.items():
+        flat = solved.reshape(len(solved), -1)
+        mixed = 0 < flat.sum() < flat.size
+        law = fit_beta_binomial(flat) if mixed else None
+        numbers[f"{sigma:g}"] = {
+            "shares": asdict(variance_shares(solved)),
+            "solved": asdict(fraction_of_puzzles(flat.any(axis=1))),
+            "pass_at_64": law.pass_at(64) if law else None,
+        }
+    write_json(folder / "what_decides.json", {"by_sigma": numbers, "made_by": describe_run()})
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options, description=__doc__))
