@@ -7,6 +7,10 @@ from rrjax.commands.job import Job
 from rrjax.commands.options import Options
 
 QUESTIONS: dict[str, tuple[Job, str]] = {
+    "fixed-points": (
+        Job("fixed_points", "points", words="inside fixed-points"),
+        "does a trajectory approach a fixed point or a cycle, how stable, saying what?",
+    ),
     "growth": (
         Job("growth", "growths", words="inside growth"),
         "which sub-layer, field, update and cell makes the growth, by outcome?",

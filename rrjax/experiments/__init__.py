@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rrjax.experiments.loading import load_results as load_results
     from rrjax.experiments.noisy import ptrm as ptrm
     from rrjax.experiments.patches import patching as patching
+    from rrjax.experiments.points import fixed_points as fixed_points
     from rrjax.experiments.reasoner import Puzzles as Puzzles
     from rrjax.experiments.reasoner import Reasoner as Reasoner
     from rrjax.experiments.rollouts import rollout as rollout
@@ -35,12 +36,13 @@ __getattr__, __dir__, __all__ = lazy_names(  # pyright: ignore[reportUnsupported
         "loading": ("load_results",),
         "noisy": ("ptrm",),
         "patches": ("patching",),
-        "spending": ("policies",),
+        "points": ("fixed_points",),
         "reasoner": ("Puzzles", "Reasoner"),
         "rollouts": ("rollout",),
         "slices": ("slice",),
         "solving": ("solve",),
         "spectra": ("spectrum",),
+        "spending": ("policies",),
         "toys": ("toy",),
     },
 )

@@ -6,6 +6,7 @@ from rrjax.experiments.basins import BASIN
 from rrjax.experiments.growths import GROWTH
 from rrjax.experiments.noisy import PTRM
 from rrjax.experiments.patches import PATCHING
+from rrjax.experiments.points import FIXED_POINTS
 from rrjax.experiments.rollouts import ROLLOUT
 from rrjax.experiments.slices import SLICE
 from rrjax.experiments.spectra import SPECTRUM
@@ -14,8 +15,11 @@ from rrjax.experiments.toys import TOY
 from rrjax.results.axes import check_kinds
 from rrjax.results.results import Results, read_results
 
-_ALL = (SPECTRUM, ROLLOUT, BASIN, PTRM, POLICIES, SLICE, TOY, GROWTH, PATCHING)
-EXPERIMENTS = {each.name: each for each in _ALL}
+_EVERY_ONE = (
+    *(SPECTRUM, ROLLOUT, BASIN, PTRM, POLICIES, SLICE, TOY),
+    *(FIXED_POINTS, GROWTH, PATCHING),
+)
+EXPERIMENTS = {each.name: each for each in _EVERY_ONE}
 
 
 def load_results(path: str | Path) -> Results:
