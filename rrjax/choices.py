@@ -19,3 +19,7 @@ AskedChunkSize = int | Literal["auto"]
 
 Directions = Literal["random", "lyapunov"]
 """What spans the plane of a slice; see `rrjax.experiments.slice`."""
+
+Clock = Literal["segment", "cycle"]
+"""What one application of the map is whose fixed points are searched: a segment, or a pass of its
+outermost repeat."""

@@ -6,7 +6,12 @@ from rrjax.checks import brief, nearest
 from rrjax.commands.job import Job
 from rrjax.commands.options import Options
 
-QUESTIONS: dict[str, tuple[Job, str]] = {}
+QUESTIONS: dict[str, tuple[Job, str]] = {
+    "fixed-points": (
+        Job("fixed_points", "points", words="inside fixed-points"),
+        "does a trajectory approach a fixed point or a cycle, how stable, saying what?",
+    ),
+}
 """By the name of each question its command, and what it answers."""
 
 

@@ -17,7 +17,7 @@ from rrjax.dynamics.coarse import (
     push_loosely,
     read_loose_growth,
 )
-from rrjax.dynamics.precision import check_precision, exact_products, state_precision
+from rrjax.dynamics.precision import check_precision, exact_products, in_type, state_precision
 from rrjax.dynamics.spectrum import qr_for, spectrum
 from rrjax.dynamics.tangent import (
     QR,
@@ -172,13 +172,13 @@ def _run_coarsely(
 @partial(jax.jit, static_argnums=3)
 def _run_along(dynamics: Dynamics, states: State, frame: Frame, num_segments: int) -> Array:
     """Returns the float64 exponents of the frame along given states."""
-    dynamics, frame = _in_float64((dynamics, frame))
+    dynamics, frame = in_type((dynamics, frame), jnp.float64)
 
     def push(
         context: Context, drive: Drive, update: Update, carry: tuple[Array, Frame]
     ) -> tuple[tuple[Array, Frame], None]:
         index, V = carry
-        z = _in_float64(jax.tree.map(lambda leaf: leaf[index], states))
+        z = in_type(jax.tree.map(lambda leaf: leaf[index], states), jnp.float64)
         (_, V), _ = push_forward(context, drive, update, (z, V))
         return (index + 1, V), None
 
@@ -205,10 +205,3 @@ def _leading(
     return spectrum(
         dynamics, num_segments=num_segments, frame=one, initial=start, precision=precision
     ).exponents[0]
-
-
-def _in_float64(tree: Any) -> Any:
-    return jax.tree.map(
-        lambda leaf: leaf.astype(jnp.float64) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf,
-        tree,
-    )

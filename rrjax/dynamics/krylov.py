@@ -1,4 +1,4 @@
-"""The dominant eigenvalue of a linear map that can only be applied, by Arnoldi's iteration."""
+"""Eigenvalues of a linear map that can only be applied, by Arnoldi's iteration."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+import numpy as np
+from jaxtyping import Array, Bool, Complex, Float, Int
 
 Vector = Float[Array, " n"]
 
@@ -84,17 +85,74 @@ def dominant_eigenvalue(
 
 def _extend(apply: Callable[[Vector], Vector], krylov: _Krylov) -> _Krylov:
     """Adds one basis vector and reads the larger space."""
-    V, j = krylov.basis, krylov.iterations
+    j = krylov.iterations
+    V, H, length = _grow(apply, krylov.basis, krylov.hessenberg, j)
+    value, power = _spectral_radius(_projected(H, j + 1))
+    residual = length * jnp.linalg.norm(power[j])  # of a power of norm 1
+    return _Krylov(V, H, j + 1, value, residual)
+
+
+def _grow(
+    apply: Callable[[Vector], Vector],
+    V: Float[Array, "m_plus_1 n"],
+    H: Float[Array, "m_plus_1 m"],
+    j: Int[Array, ""],
+) -> tuple[Array, Array, Float[Array, ""]]:
+    """Returns the basis and the small matrix with one vector more, and that vector's length."""
     image = apply(V[j])
     column, rest = _orthogonalize(V, image)
     length = jnp.linalg.norm(rest)
     floor = BREAKDOWN * jnp.finfo(image.dtype).eps * jnp.linalg.norm(image)
     length = jnp.where(length <= floor, 0, length)  # an invariant subspace: stay in it
     V = V.at[j + 1].set(jnp.where(length == 0, 0, rest / length))
-    H = krylov.hessenberg.at[:, j].set(column.at[j + 1].set(length))
-    value, power = _spectral_radius(_projected(H, j + 1))
-    residual = length * jnp.linalg.norm(power[j])  # of a power of norm 1
-    return _Krylov(V, H, j + 1, value, residual)
+    return V, H.at[:, j].set(column.at[j + 1].set(length)), length
+
+
+def arnoldi(
+    apply: Callable[[Vector], Vector], start: Vector, size: int
+) -> Float[Array, "m_plus_1 m"]:
+    """Returns the small matrix H of Arnoldi's iteration, A V = V H, for `ritz_values`.
+
+    Args:
+      apply: A; it is traced once.
+      start: (n,) a random vector; it need not have length 1.
+      size: m, the number of applications of A. The basis takes m + 1 vectors of memory.
+
+    Returns:
+      (m + 1, m), the last row of which is h eᵀ. A space that A does not leave ends with a zero
+      below the diagonal.
+    """
+    V = jnp.zeros((size + 1, start.size), start.dtype).at[0].set(start / jnp.linalg.norm(start))
+    H = jnp.zeros((size + 1, size), start.dtype)
+
+    def extend(j: Int[Array, ""], carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        return _grow(apply, *carry, j)[:2]
+
+    return jax.lax.fori_loop(0, size, extend, (V, H))[1]
+
+
+def ritz_values(
+    H: Float[np.ndarray, "m_plus_1 m"], number: int
+) -> tuple[Complex[np.ndarray, " number"], Float[np.ndarray, " number"]]:
+    """Returns approximate eigenvalues of A, the largest modulus first, and the residual of each.
+
+    The residual is ‖A v − μ v‖ of the unit vector v that belongs to μ; only for a normal A is it a
+    bound on the error of μ. Both are NaN where H is not finite, and for values beyond the dimension
+    of the Krylov space. Runs on the host.
+
+    Args:
+      H: what `arnoldi` returns.
+      number: how many values are returned.
+    """
+    values, residuals = np.full(number, np.nan, np.complex128), np.full(number, np.nan)
+    if np.isfinite(H).all():
+        ends = np.flatnonzero(np.diagonal(H, -1) == 0)
+        size = int(ends[0]) + 1 if len(ends) else H.shape[1]
+        all_values, vectors = np.linalg.eig(np.asarray(H[:size, :size], np.float64))
+        order = np.argsort(-np.abs(all_values), kind="stable")[:number]
+        values[: len(order)] = all_values[order]
+        residuals[: len(order)] = H[size, size - 1] * np.abs(vectors[-1, order])
+    return values, residuals
 
 
 def _orthogonalize(V: Float[Array, "m n"], image: Vector) -> tuple[Float[Array, " m"], Vector]:

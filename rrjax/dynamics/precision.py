@@ -117,6 +117,16 @@ def lacks_tensor_cores(device: Any) -> bool:
         return False
 
 
+def in_type(tree: Any, dtype: Any) -> Any:
+    """Returns a pytree, such as dynamics or a state, with its floating-point arrays in a type."""
+
+    def cast(leaf: Any) -> Any:
+        is_real = jnp.issubdtype(jnp.result_type(leaf), jnp.floating)
+        return jnp.asarray(leaf, dtype) if is_real else leaf
+
+    return jax.tree.map(cast, tree)
+
+
 def in_precision(dynamics: Dynamics, precision: str) -> Dynamics:
     """Returns the dynamics whose updates run in this precision; the readout stays as it is.
 

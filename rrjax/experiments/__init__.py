@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rrjax.experiments.experiment import Experiment as Experiment
     from rrjax.experiments.loading import load_results as load_results
     from rrjax.experiments.noisy import ptrm as ptrm
+    from rrjax.experiments.points import fixed_points as fixed_points
     from rrjax.experiments.reasoner import Puzzles as Puzzles
     from rrjax.experiments.reasoner import Reasoner as Reasoner
     from rrjax.experiments.rollouts import rollout as rollout
@@ -31,12 +32,13 @@ __getattr__, __dir__, __all__ = lazy_names(  # pyright: ignore[reportUnsupported
         "experiment": ("Experiment",),
         "loading": ("load_results",),
         "noisy": ("ptrm",),
-        "spending": ("policies",),
+        "points": ("fixed_points",),
         "reasoner": ("Puzzles", "Reasoner"),
         "rollouts": ("rollout",),
         "slices": ("slice",),
         "solving": ("solve",),
         "spectra": ("spectrum",),
+        "spending": ("policies",),
         "toys": ("toy",),
     },
 )

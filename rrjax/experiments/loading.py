@@ -4,6 +4,7 @@ from pathlib import Path
 
 from rrjax.experiments.basins import BASIN
 from rrjax.experiments.noisy import PTRM
+from rrjax.experiments.points import FIXED_POINTS
 from rrjax.experiments.rollouts import ROLLOUT
 from rrjax.experiments.slices import SLICE
 from rrjax.experiments.spectra import SPECTRUM
@@ -12,7 +13,9 @@ from rrjax.experiments.toys import TOY
 from rrjax.results.axes import check_kinds
 from rrjax.results.results import Results, read_results
 
-EXPERIMENTS = {each.name: each for each in (SPECTRUM, ROLLOUT, BASIN, PTRM, POLICIES, SLICE, TOY)}
+EXPERIMENTS = {
+    each.name: each for each in (SPECTRUM, ROLLOUT, BASIN, PTRM, POLICIES, SLICE, FIXED_POINTS, TOY)
+}
 
 
 def load_results(path: str | Path) -> Results:

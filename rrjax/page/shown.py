@@ -48,8 +48,15 @@ class Shown:
         """(s,) The shown segments, counted from 1, the last of the run among them."""
         if "snapshot" in self.results:
             return thinned(self.results["snapshot"], MOST_SEGMENTS)
-        last = self.results.record["options"].get("num_segments", 1)
-        return thinned(np.arange(1, last + 1), MOST_SEGMENTS)
+        return thinned(np.arange(1, self.num_segments + 1), MOST_SEGMENTS)
+
+    @property
+    def num_segments(self) -> int:
+        """The number of segments of a run."""
+        for name, axes in self.results.axes.items():
+            if "segment" in axes:
+                return self.results[name].shape[axes.index("segment")]
+        return self.results.record["options"]["num_segments"]
 
     def by_puzzle(self, name: str) -> np.ndarray | None:
         """Returns an array (n, ...) of the shown puzzles, of the first run where there are several.

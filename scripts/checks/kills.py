@@ -54,6 +54,7 @@ COMMANDS = {
     "basin": f"basin model --sigmas 0.3 1 --num-restarts 2 {RUN}",
     "slice": "slice model --grid 6 --num-segments 3 --chunk-size 6 --cpu-devices 1 --out OUT",
     "ptrm": f"ptrm model --num-runs 2 --num-exponents 1 {RUN}",
+    "inside": f"inside fixed-points model --periods 1 {RUN}",
     "policies": "policies model --ways starts particles copies --num-runs 2 --max-evaluations 24 "
     "--num-puzzles 6 --chunk-size 2 --cpu-devices 1 --out OUT",
     "toy": "toy --num-runs 300 --readout-times 4 16 --out OUT",

@@ -55,22 +55,23 @@ def outcomes(options: Options, folder: Path) -> dict[float, np.ndarray]:
     """Returns by σ which runs are right at the end, booleans (puzzles, starts, copies)."""
     model = load_model(options.model)
     chosen = puzzles.read(options.puzzles) if options.puzzles else model.test_puzzles()
-    copies = symmetric_copies(chosen[: options.num_puzzles], options.num_copies)
-    runs = basin(
-        model,
-        copies.puzzles,
-        sigmas=options.sigmas,
-        num_restarts=options.num_starts,
-        num_segments=options.num_segments,
-        folder=folder,
-    )
-    at_end, sigma = runs.solved[:, :, -1], runs.sigma
-    return {size: by_puzzle(at_end[:, sigma == size], copies.number) for size in options.sigmas}
-
-
-def by_puzzle(solved: np.ndarray, copies: int) -> np.ndarray:
-    """Returns (puzzles, starts, copies) from rows of copies (puzzles * copies, starts)."""
-    return solved.reshape(-1, copies, solved.shape[1]).swapaxes(1, 2)
+    number = options.num_copies
+    copies = symmetric_copies(chosen[: options.num_puzzles], number)
+    # the noise of a run depends on its puzzle's place in the list: one list for each copy, so that
+    # all copies of a puzzle have the same starts
+    runs = [
+        basin(
+            model,
+            copies.puzzles[copy::number],
+            sigmas=options.sigmas,
+            num_restarts=options.num_starts,
+            num_segments=options.num_segments,
+            folder=folder / f"copy_{copy}",
+        )
+        for copy in range(number)
+    ]
+    at_end = np.stack([run.solved[:, :, -1] for run in runs], axis=2)
+    return {size: at_end[:, runs[0].sigma == size] for size in options.sigmas}
 
 
 def table(by_sigma: dict[float, np.ndarray]) -> Table:

@@ -18,6 +18,7 @@ EXPERIMENTS = {
     "ptrm": "noisy",
     "policies": "spending",
     "slice": "slices",
+    "fixed_points": "points",
     "toy": "toys",
 }
 

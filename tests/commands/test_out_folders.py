@@ -44,7 +44,9 @@ def command_line(command: str, out: str) -> list[str]:
     if command in ("train", "search"):
         space = ["--space", "space.yaml"] if command == "search" else []
         return [command, "--data", "data", "--out", out, *space, *options(ARCH, "arch.")]
+    question = ["inside", "fixed-points", "model", "--puzzles", "data", "--num-segments", "2"]
     return {
+        "inside": [*question, "--out", out],
         "toy": [*TOY, "--seed", "1", "--out", out],
         "analyse": ["analyse", "spectrum", "--out", out],
         "report": ["report", "spectrum", "--out", out],

@@ -10,6 +10,7 @@ import scipy.optimize
 from rrjax.cells import Arch, Config, bind, init_params
 from rrjax.contract import Dynamics, count_updates, run_segment
 from rrjax.dynamics.fixed_points import fixed_point, leading_eigenvalues
+from rrjax.dynamics.precision import in_type
 from rrjax.dynamics.rollout import rollout
 from rrjax.dynamics.spectrum import spectrum
 from rrjax.keys import make_key
@@ -101,6 +102,20 @@ def test_a_small_network_has_the_fixed_points_of_another_solver():
         near = state + 1e-3
         other = scipy.optimize.newton_krylov(lambda z: np.asarray(step(z)) - z, near, f_tol=1e-10)
         np.testing.assert_allclose(state, other, atol=1e-7)
+
+
+def test_linear_solves_in_float32_reach_the_same_point_and_residual():
+    weights = 1.5 * jax.random.normal(jax.random.key(3), (8, 8), jnp.float32) / np.float32(8) ** 0.5
+    narrow = Dynamics.from_updates(
+        jnp.ones(8, jnp.float32), lambda w, z, _: jnp.tanh(w @ z + 1), lambda w, z: z, weights
+    )
+    wide = in_type(narrow, jnp.float64)
+    point, mixed = fixed_point(wide), fixed_point(wide, linear=narrow)
+    assert bool(mixed.converged)
+    assert mixed.state.dtype == jnp.float64
+    np.testing.assert_allclose(mixed.state, point.state, atol=1e-8)
+    with pytest.raises(ValueError, match="initial must have the shapes"):
+        fixed_point(wide, linear=Dynamics.from_map(jnp.tanh, jnp.ones(3)))
 
 
 def test_a_stable_cell_comes_to_rest_at_its_point_as_fast_as_its_eigenvalue_says():

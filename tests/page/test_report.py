@@ -67,7 +67,7 @@ def test_the_command_writes_one_page_of_several_runs(tmp_path, capsys):
     out = tmp_path / "both.html"
     code = main(["report", *(str(tmp_path / name) for name in ("one", "two")), "--out", str(out)])
     assert code == 0
-    assert f"is in {out}; open it in a browser" in capsys.readouterr().out
+    assert f"in {out}; open it in a browser: {out.as_uri()}" in capsys.readouterr().out
     page = out.read_text()
     assert page.count("<article>") == 2
     assert PAGE_MARK in out.read_bytes()[:1000]

@@ -1,17 +1,33 @@
-"""What decides a puzzle: rows of copies become tables, and a planted factor gets its share."""
+"""What decides a puzzle: copies have the same starts, and a planted factor gets its share."""
+
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from rrjax import load_model
 from scripts.studies import what_decides as study
 
 
-def test_rows_of_copies_become_a_table_of_each_puzzle():
-    # run (p, r, s) is numbered 100 p + 10 r + s
-    rows = np.array([[100 * p + 10 * r + s for s in range(3)] for p in range(2) for r in range(4)])
-    found = study.by_puzzle(rows, 4)
-    assert found.shape == (2, 3, 4)
-    assert found[1, 2, 3] == 132
+def test_all_copies_of_a_puzzle_have_the_same_starts(monkeypatch, tmp_path):
+    asked = []
+
+    def basin(model, puzzles, *, sigmas, num_restarts, num_segments, folder):
+        asked.append((puzzles.inputs, folder.name))
+        solved = np.zeros((len(puzzles), 1 + num_restarts, num_segments), bool)
+        solved[:, 1:, -1] = len(asked) == 2  # those of the second copy
+        return SimpleNamespace(solved=solved, sigma=np.array([0, 1.0, 1.0]))
+
+    monkeypatch.setattr(study, "basin", basin)
+    options = study.Options("trm-sudoku6", num_puzzles=4, sigmas=(1.0,), num_starts=2, num_copies=3)
+    solved = study.outcomes(options, tmp_path)[1.0]
+    assert solved.shape == (4, 2, 3)
+    assert solved[:, :, 1].all()
+    assert not solved[:, :, [0, 2]].any()
+    own = load_model("trm-sudoku6").test_puzzles().inputs[:4]
+    np.testing.assert_array_equal(asked[0][0], own)
+    assert [name for _, name in asked] == ["copy_0", "copy_1", "copy_2"]
+    assert all((np.sort(inputs) != np.sort(own)).any() for inputs, _ in asked[1:])
 
 
 def test_a_factor_that_decides_alone_has_the_whole_share():

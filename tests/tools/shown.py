@@ -59,7 +59,8 @@ def spectrum(**changes: Any) -> Results:
         "solved": SOLVED,
         "finite": np.ones(NUMBER, bool),
     } | changes
-    return _results(SPECTRUM, arrays, num_exponents=EXPONENTS, attribution=True)
+    kept = {"num_exponents": EXPONENTS, "attribution": True, "precision": "exact"}
+    return _results(SPECTRUM, arrays, **kept)
 
 
 def basin(**changes: Any) -> Results:
@@ -143,9 +144,16 @@ def _results(experiment: Any, arrays: dict[str, Any], **options: Any) -> Results
         "experiment": experiment.name,
         "answer": "z_H",
         "model": {"name": "made-up", "sha256": "ab" * 32, "provenance": {}},
-        "options": {**options, "num_segments": SEGMENTS, "num_puzzles": number, "seed": 0},
+        "options": {
+            **options,
+            "num_segments": SEGMENTS,
+            "num_puzzles": number,
+            "seed": 0,
+            "dtype": "float32",
+        },
         "puzzles": {"sha256": "cd" * 32, "vocab_size": 6},
         "updates_per_segment": PER_SEGMENT,
+        "dimension": 64,
         "axes": axes,
         "units": dict.fromkeys(axes, "a unit"),
         "made_by": {
