@@ -7,6 +7,7 @@ BIN = $(VENV)/bin
 
 demo: $(VENV)/demo
 	$(BIN)/rrjax spectrum trm-sudoku9-hard --num-exponents 4
+	$(BIN)/rrjax report runs/spectrum-trm-sudoku9-hard --out runs/report.html
 
 test: $(VENV)/dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
@@ -27,7 +28,7 @@ lint: $(VENV)/dev
 
 $(VENV)/demo: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[viz]'
+	$(BIN)/python -m pip install --quiet --editable '.[viz,report]'
 	touch $@
 
 $(VENV)/dev: pyproject.toml

@@ -44,8 +44,7 @@ def main(arguments: list[str]) -> None:
         report = make_report(runs)
     except ModuleNotFoundError as error:
         raise ValueError(str(error)) from None
-    report.save(options.out)
-    print(f"{report} is in {options.out}; open it in a browser")
+    print(f"{report.save(options.out)}; open it in a browser: {options.out.resolve().as_uri()}")
 
 
 def _check_out(out: Path) -> None:

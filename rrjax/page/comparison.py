@@ -24,7 +24,7 @@ def introduction(results: Mapping[str, Results]) -> list[str]:
 def _compared(first: str, second: str, change: Comparison) -> list[str]:
     shared = words.count(change.num_puzzles, "shared puzzle")
     before, after = map(words.percent_interval, (change.before, change.after))
-    difference = words.interval_in_words(change.difference)
+    difference = words.percent_interval(change.difference)
     sentences = [
         f"Of {shared} {first} solves {before} and {second} {after}; the difference is {difference} "
         f"({len(change.gained)} gained, {len(change.lost)} lost, p = {change.p_value:.2g} by "

@@ -1,13 +1,12 @@
 """What a page shows of results, as JSON holds it."""
 
-import shlex
 from collections.abc import Mapping
 from typing import Any
 
 from rrjax.page.overview import overview
 from rrjax.page.puzzle import puzzle
 from rrjax.page.restarts import restarts
-from rrjax.page.shown import MOST_CHARACTERS, MOST_PUZZLES, MOST_SEGMENTS, Shown, show
+from rrjax.page.shown import MOST_CHARACTERS, MOST_PUZZLES, Shown, as_typed, show
 from rrjax.page.slices import plane
 from rrjax.page.trajectory import trajectory
 from rrjax.results.results import Results
@@ -49,12 +48,22 @@ def gather(results: Results, name: str, num_runs: int = 1) -> dict[str, Any]:
         "name": name,
         "kind": kind,
         "title": _title(shown),
-        "words": [],
+        "words": _findings(results),
         "made": results.how_made,
         "command": command(results.record),
         "missing": [*_missing(panels), *_thinned(shown, panels)],
         **panels,
     }
+
+
+def _findings(results: Results) -> list[str]:
+    """Returns what a result says in sentences; nothing where its experiment has none."""
+    if results.experiment is None or results.record["experiment"] == "slice":
+        return []
+    try:
+        return results.summary().findings()
+    except ValueError as error:
+        return [f"This result has no summary: {error}."]
 
 
 def _puzzles(shown: Shown, characters: int) -> dict[str, Any]:
@@ -76,7 +85,7 @@ def _slice(shown: Shown) -> dict[str, Any]:
     starts = plane(shown)
     board = {**starts["board"], "kept": [0], "answers": [starts["answers"][:1]]}
     board |= {"inputs": None, "labels": None, "top_share": 0.0}
-    last = shown.results.record["options"]["num_segments"]
+    last = shown.num_segments
     single = {"segments": [last], "series": [{}], "names": [], "rows_per_segment": None}
     single |= {"board": board, "overlay": None}
     panels = dict.fromkeys(("overview", "restarts", "trajectory"))
@@ -91,9 +100,8 @@ def _title(shown: Shown) -> str:
 
 def command(record: Mapping[str, Any]) -> str:
     """Returns the command that makes a result again, or the call where it was made in Python."""
-    words = record["made_by"].get("command", [])
-    if words[:1] == ["rrjax"]:
-        return shlex.join(words)
+    if words := as_typed(record["made_by"].get("command", [])):
+        return words
     options = ", ".join(f"{name}={value!r}" for name, value in record["options"].items())
     return f"rrjax.experiments.{record['experiment']}(model, puzzles, {options})"
 
@@ -145,11 +153,10 @@ def _thinned(shown: Shown, panels: Mapping[str, Any]) -> list[str]:
             f"{number} of {total} puzzles are shown, evenly spread over the run; the runs of a "
             f"page share {MOST_PUZZLES}. Statistics with an interval are of all puzzles."
         )
-    last = shown.results.record["options"]["num_segments"]
+    last = shown.num_segments
     if len(shown.segments) < last:
-        notes.append(
-            f"{len(shown.segments)} of {last} segments are shown, of at most {MOST_SEGMENTS}."
-        )
+        why = "after which answers were kept" if "snapshot" in shown.results else "evenly spread"
+        notes.append(f"{len(shown.segments)} of {last} segments are shown, {why}.")
     board = panels["puzzle"]["board"]
     if board is not None and len(board["kept"]) < number:
         notes.append(

@@ -103,9 +103,7 @@ def quantities(whole: Shown) -> Iterator[Quantity]:
     else:
         late = whole.by_puzzle("late_drift")
     if late is not None:
-        title = (
-            f"late drift of {results.record['answer']} (norm over a segment, last {DRIFT_WINDOW})"
-        )
+        title = f"late drift of {results.record['answer']} (norm per segment, last {DRIFT_WINDOW})"
         yield Quantity("late_drift", title, late, True)
     yield from _at_end(whole)
     yield from _of_questions(whole)
@@ -182,7 +180,7 @@ def scatter(named: Sequence[str]) -> dict[str, Any]:
     chosen = alt.param(name="chosen", value=-1)
     is_chosen = "datum.puzzle == chosen"
     points = (
-        alt.Chart(dataset("points"), width=430, height=360)
+        alt.Chart(dataset("points"), width=400, height=360)
         .mark_point(filled=True, opacity=0.75, cursor="pointer")
         .encode(
             x=alt.X("x:Q", title="", scale=alt.Scale(zero=False)),
@@ -208,7 +206,7 @@ def histogram() -> dict[str, Any]:
     """Returns the histogram of the horizontal axis by outcome, one above the other."""
     alt = import_altair()
     bars = (
-        alt.Chart(dataset("points"), width=330, height=70)
+        alt.Chart(dataset("points"), width=310, height=70)
         .mark_bar(stroke=INK, strokeWidth=0.5)
         .encode(
             x=alt.X("h:Q", bin=alt.Bin(maxbins=30), title=""),
@@ -225,7 +223,7 @@ def spectrum(number: int) -> dict[str, Any]:
     """Returns the median of each exponent by outcome, with the band from quartile to quartile."""
     alt = import_altair()
     long = (
-        alt.Chart(dataset("points"), width=330, height=190)
+        alt.Chart(dataset("points"), width=310, height=190)
         .transform_fold([f"lambda{place + 1}" for place in range(number)], ["name", "value"])
         .transform_calculate(exponent="toNumber(substring(datum.name, 6))")
         .transform_filter("isValid(datum.value)")

@@ -42,8 +42,10 @@ class Run {
     if (overview) await this.axes();
     for (const [name, action] of Object.entries({
       x: () => this.axes(), y: () => this.axes(), from: () => this.range(), to: () => this.range(),
-      puzzle: place => this.choose(Number(place)), segment: at => this.go(Number(at)),
+      puzzle: place => this.choose(Number(place)),
+      segment: at => [this, ...this.others].forEach(run => run.go(Number(at))),
       shown: again, direction: again, plane: () => this.path(),
+      others: () => this.path(),
     })) this.part(name).addEventListener("input", event => action(event.target.value));
     this.part("all").addEventListener("click", () => this.axes());
     this.part("play").addEventListener("click", () => this.play(!this.timer));
@@ -107,7 +109,8 @@ class Run {
 
   path() {
     const plane = Object.values(this.run.trajectory ?? {})[this.part("plane").value];
-    const ends = plane?.ends.filter(end => this.chosen.has(end.puzzle));
+    const ends = plane?.ends.filter(end =>
+      this.part("others").checked && this.chosen.has(end.puzzle));
     if (plane) refill(this.views.trajectory, {path: plane.paths[this.place], ends});
     this.part("held").textContent = plane?.words;
   }

@@ -126,7 +126,7 @@ def _leading_growth(shown: Shown) -> tuple[np.ndarray, int] | None:
     if growth is None or exponents is None:
         return None
     per_row = record["updates_per_segment"] if record.get("clock") == "segment" else 1
-    per_segment = growth.shape[1] // record["options"]["num_segments"]
+    per_segment = growth.shape[1] // shown.num_segments
     return leading_growth(growth, exponents) / per_row, per_segment
 
 

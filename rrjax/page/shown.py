@@ -1,5 +1,6 @@
 """What of a result is shown: the puzzles, the segments, and how numbers are written."""
 
+import shlex
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -48,8 +49,15 @@ class Shown:
         """(s,) The shown segments, counted from 1, the last of the run among them."""
         if "snapshot" in self.results:
             return thinned(self.results["snapshot"], MOST_SEGMENTS)
-        last = self.results.record["options"].get("num_segments", 1)
-        return thinned(np.arange(1, last + 1), MOST_SEGMENTS)
+        return thinned(np.arange(1, self.num_segments + 1), MOST_SEGMENTS)
+
+    @property
+    def num_segments(self) -> int:
+        """The number of segments of a run."""
+        for name, axes in self.results.axes.items():
+            if "segment" in axes:
+                return self.results[name].shape[axes.index("segment")]
+        return self.results.record["options"]["num_segments"]
 
     def by_puzzle(self, name: str) -> np.ndarray | None:
         """Returns an array (n, ...) of the shown puzzles, of the first run where there are several.
@@ -86,6 +94,12 @@ def show(results: Results, most_puzzles: int = MOST_PUZZLES) -> Shown:
     """Returns a result with the puzzles that are shown: all, or so many spread evenly over it."""
     number = next((len(results[n]) for n, axes in results.axes.items() if axes[0] == "puzzle"), 0)
     return Shown(results, thinned(np.arange(number), most_puzzles))
+
+
+def as_typed(command: list[str]) -> str:
+    """Returns the words of a recorded command as they are typed; empty for a program of Python."""
+    is_ours = command and command[0] in ("rrjax", "cli.py", "__main__.py")
+    return shlex.join(["rrjax", *command[1:]]) if is_ours else ""
 
 
 def thinned(values: np.ndarray, most: int) -> np.ndarray:

@@ -27,7 +27,10 @@ _RECORD = {
     **dict.fromkeys(("axes", "units", "options", "made_by", "made_by.versions"), dict),
     **dict.fromkeys(("model?", "model.provenance?", "puzzles?"), dict),
     **dict.fromkeys(("experiment", "made_by.time_utc", "model.name?", "answer?", "clock?"), str),
-    **dict.fromkeys(("puzzles.vocab_size?", "updates_per_segment?", "dimension?"), int),
+    **dict.fromkeys(
+        ("puzzles.vocab_size?", "options.num_segments?", "updates_per_segment?", "dimension?"), int
+    ),
+    "made_by.command?": list,
 }
 """The types of the entries of a record that are read."""
 

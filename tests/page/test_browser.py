@@ -34,19 +34,21 @@ POINTS = """chart => [...chart.querySelectorAll("[aria-label*='puzzle: ']")].map
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     spectrum = made.spectrum()
     spectrum.record["model"]["name"] = EVIL
-    single = made.spectrum(
-        exponents=np.full((24, 4), np.nan),
-        solved=np.ones(24, bool),
-        labels=None,
-        answers=None,
-        answers_by_segment=None,
-    )
-    runs = {EVIL: spectrum, "basin": made.basin(), "plane": made.plane(), "bare": single}
+    missing = dict.fromkeys(("labels", "answers", "answers_by_segment"))
+    bare = made.spectrum(exponents=np.full((24, 4), np.nan), solved=np.ones(24, bool), **missing)
+    bare.experiment = None  # which would read what is missing
+    runs = {
+        EVIL: spectrum,
+        "basin": made.basin(),
+        "plane": made.plane(),
+        "bare": bare,
+        "training": made.training(EVIL),
+    }
     file = tmp_path_factory.mktemp("report") / "report.html"
     make_report(runs).save(file)
     with sync_api.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1300, "height": 900})
+        page = browser.new_page(viewport={"width": 1300, "height": 1600})
         page.asked_for, page.told = [], []
         page.on("request", lambda request: page.asked_for.append(request.url))
         page.on("console", lambda message: page.told.append(message.text))
@@ -185,6 +187,8 @@ def test_another_run_of_the_same_puzzles_follows(page):
     part(page, "puzzle").select_option("9")
     assert part(page, "heading", 1).inner_text() == "Puzzle 9"
     assert part(page, "puzzle", 1).input_value() == "9"
+    go(page, 3)
+    assert part(page, "when", 1).inner_text() == "after segment 6 of 6"  # the 4th of 1, 2, 4, 6
 
 
 def test_the_trajectory_says_what_its_plane_holds(page):
@@ -192,6 +196,12 @@ def test_the_trajectory_says_what_its_plane_holds(page):
     part(page, "plane").select_option("1")
     assert "% of the variance" in before
     assert "linear discriminant" in part(page, "held").inner_text()
+
+
+def test_training_runs_have_their_curves(page):
+    texts = page.locator("#training text").all_text_contents()
+    assert "loss" in texts
+    assert EVIL[:20] in " ".join(texts)
 
 
 def test_nothing_is_asked_for_and_nothing_is_complained_of(page):
@@ -203,7 +213,7 @@ def test_nothing_is_asked_for_and_nothing_is_complained_of(page):
 
 
 def test_a_run_prints_on_one_page(page):
-    others = "article:not(:first-of-type), header p, article > p"  # and what has the long name
+    others = "article:not(:first-of-type), header p, article > p, main + section"
     page.evaluate(f"document.querySelectorAll('{others}').forEach(part => part.remove())")
     page.evaluate(
         "document.querySelectorAll('h1, h2, pre').forEach(one => one.textContent = 'run')"

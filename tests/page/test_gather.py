@@ -18,7 +18,8 @@ from tests.tools import shown as made
 
 
 def notes(results: Results) -> str:
-    view = gather(results, "run")
+    """What is said to be missing, of results that have no summary."""
+    view = gather(Results(results.arrays, results.record), "run")
     json.dumps(view, allow_nan=False)
     return " ".join(view["missing"])
 
@@ -55,6 +56,14 @@ def test_points_and_their_auc_are_those_of_the_arrays():
     value, low, high = auc_interval(results["exponents"].max(axis=1), ~made.SOLVED).ends
     words = f"{value:.3f} (95 % interval {low:.3f} to {high:.3f})"
     assert overview["quantities"][0]["auc"] == words
+
+
+def test_the_page_begins_with_the_findings():
+    for results in (made.spectrum(), made.basin()):
+        sentences = gather(results, "run")["words"]
+        assert sentences == results.summary().findings()
+        assert "solved 16 of 24 puzzles" in sentences[0]
+    assert gather(made.plane(), "run")["words"] == []
 
 
 def test_boards_hold_the_answers_and_what_is_marked_in_them():
