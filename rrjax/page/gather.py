@@ -1,13 +1,12 @@
 """What a page shows of results, as JSON holds it."""
 
-import shlex
 from collections.abc import Mapping
 from typing import Any
 
 from rrjax.page.overview import overview
 from rrjax.page.puzzle import puzzle
 from rrjax.page.restarts import restarts
-from rrjax.page.shown import MOST_CHARACTERS, MOST_PUZZLES, MOST_SEGMENTS, Shown, show
+from rrjax.page.shown import MOST_CHARACTERS, MOST_PUZZLES, Shown, as_typed, show
 from rrjax.page.slices import plane
 from rrjax.page.trajectory import trajectory
 from rrjax.results.results import Results
@@ -20,9 +19,6 @@ KINDS = {
     "slice": "a plane of starts",
 }
 """The experiments that a page shows, and what their results are in words."""
-
-_PROGRAMS = ("rrjax", "cli.py", "__main__.py")
-"""What the command of rrjax is called in records."""
 
 _AGAIN = "A run made by this version of rrjax has"
 
@@ -104,9 +100,8 @@ def _title(shown: Shown) -> str:
 
 def command(record: Mapping[str, Any]) -> str:
     """Returns the command that makes a result again, or the call where it was made in Python."""
-    words = record["made_by"].get("command", [])
-    if words[:1] and words[0] in _PROGRAMS:
-        return shlex.join(["rrjax", *words[1:]])
+    if words := as_typed(record["made_by"].get("command", [])):
+        return words
     options = ", ".join(f"{name}={value!r}" for name, value in record["options"].items())
     return f"rrjax.experiments.{record['experiment']}(model, puzzles, {options})"
 
@@ -160,9 +155,8 @@ def _thinned(shown: Shown, panels: Mapping[str, Any]) -> list[str]:
         )
     last = shown.num_segments
     if len(shown.segments) < last:
-        notes.append(
-            f"{len(shown.segments)} of {last} segments are shown, of at most {MOST_SEGMENTS}."
-        )
+        why = "after which answers were kept" if "snapshot" in shown.results else "evenly spread"
+        notes.append(f"{len(shown.segments)} of {last} segments are shown, {why}.")
     board = panels["puzzle"]["board"]
     if board is not None and len(board["kept"]) < number:
         notes.append(

@@ -1,5 +1,6 @@
 """What of a result is shown: the puzzles, the segments, and how numbers are written."""
 
+import shlex
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -93,6 +94,12 @@ def show(results: Results, most_puzzles: int = MOST_PUZZLES) -> Shown:
     """Returns a result with the puzzles that are shown: all, or so many spread evenly over it."""
     number = next((len(results[n]) for n, axes in results.axes.items() if axes[0] == "puzzle"), 0)
     return Shown(results, thinned(np.arange(number), most_puzzles))
+
+
+def as_typed(command: list[str]) -> str:
+    """Returns the words of a recorded command as they are typed; empty for a program of Python."""
+    is_ours = command and command[0] in ("rrjax", "cli.py", "__main__.py")
+    return shlex.join(["rrjax", *command[1:]]) if is_ours else ""
 
 
 def thinned(values: np.ndarray, most: int) -> np.ndarray:

@@ -72,7 +72,12 @@ def slice_chart(data: dict[str, Any]) -> dict[str, Any]:
     base = (
         alt.Chart(dataset("plane"), width=_SIZE, height=_SIZE)
         .mark_point(
-            filled=True, shape="square", size=(step + 0.5) ** 2, opacity=1, cursor="pointer"
+            filled=True,
+            shape="square",
+            size=(step + 0.5) ** 2,
+            opacity=1,
+            cursor="pointer",
+            invalid=None,
         )
         .encode(
             x=alt.X(

@@ -1,13 +1,12 @@
 """Training runs: the curves of their metrics, those of several runs in one chart."""
 
-import shlex
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from rrjax.page.charts import CURVES, dataset, import_altair, specification
-from rrjax.page.shown import thinned, written
+from rrjax.page.shown import as_typed, thinned, written
 
 MOST_ROWS = 400
 """Points of a curve up to which every one is shown."""
@@ -63,10 +62,8 @@ def _notes(runs: Mapping[str, Any]) -> list[str]:
         state = (
             f"has done its {steps:,} steps" if run.finished else f"is at step {last:,} of {steps:,}"
         )
-        words = run.config.get("made_by", {}).get("command", [])
-        notes.append(
-            f"{name} {state}." + (f" It was made by: {shlex.join(words)}" if words else "")
-        )
+        words = as_typed(run.config.get("made_by", {}).get("command", []))
+        notes.append(f"{name} {state}." + (f" It was made by: {words}" if words else ""))
     return notes
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from rrjax.analysis.format import count
 from rrjax.analysis.intervals import Interval, student_interval
+from rrjax.page.assemble import Report, make_report
 from rrjax.store import check_entries, check_format, read_json
 from rrjax.training.logs import EVALUATED, METRICS, RUN_FORMAT, read_table
 
@@ -37,6 +38,19 @@ class Run:
         """Returns (rows,) the seconds of all steps up to each row, without the evaluations."""
         steps = np.diff(self.metrics["step"], prepend=0)
         return np.cumsum(steps * self.metrics["seconds_per_step"])
+
+    def report(self, path: str | Path | None = None) -> Report:
+        """Returns the curves of all metrics as one HTML page, which a notebook shows.
+
+        Args:
+          path: the file that it is also written to, or None.
+
+        Raises:
+          ModuleNotFoundError: if altair or vl-convert-python is missing.
+          OSError: if the file cannot be written.
+        """
+        page = make_report({self.folder.name: self})
+        return page if path is None else page.save(path)
 
     @property
     def finished(self) -> bool:

@@ -37,7 +37,13 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     missing = dict.fromkeys(("labels", "answers", "answers_by_segment"))
     bare = made.spectrum(exponents=np.full((24, 4), np.nan), solved=np.ones(24, bool), **missing)
     bare.experiment = None  # which would read what is missing
-    runs = {EVIL: spectrum, "basin": made.basin(), "plane": made.plane(), "bare": bare}
+    runs = {
+        EVIL: spectrum,
+        "basin": made.basin(),
+        "plane": made.plane(),
+        "bare": bare,
+        "training": made.training(EVIL),
+    }
     file = tmp_path_factory.mktemp("report") / "report.html"
     make_report(runs).save(file)
     with sync_api.sync_playwright() as driver:
@@ -192,6 +198,12 @@ def test_the_trajectory_says_what_its_plane_holds(page):
     assert "linear discriminant" in part(page, "held").inner_text()
 
 
+def test_training_runs_have_their_curves(page):
+    texts = page.locator("#training text").all_text_contents()
+    assert "loss" in texts
+    assert EVIL[:20] in " ".join(texts)
+
+
 def test_nothing_is_asked_for_and_nothing_is_complained_of(page):
     assert [url for url in page.asked_for if not url.startswith("file://")] == []
     assert len(page.asked_for) == 1
@@ -201,7 +213,7 @@ def test_nothing_is_asked_for_and_nothing_is_complained_of(page):
 
 
 def test_a_run_prints_on_one_page(page):
-    others = "article:not(:first-of-type), header p, article > p"  # and what has the long name
+    others = "article:not(:first-of-type), header p, article > p, main + section"
     page.evaluate(f"document.querySelectorAll('{others}').forEach(part => part.remove())")
     page.evaluate(
         "document.querySelectorAll('h1, h2, pre').forEach(one => one.textContent = 'run')"

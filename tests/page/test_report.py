@@ -14,6 +14,7 @@ from rrjax.commands.report import PAGE_MARK
 from rrjax.page import assemble
 from rrjax.page.assemble import Report, as_json, as_script, make_report
 from rrjax.page.comparison import introduction
+from rrjax.page.trainings import trainings
 from rrjax.results.results import Results
 from tests.tools import shown as made
 
@@ -142,3 +143,22 @@ def test_results_without_an_experiment_have_no_report():
     bare = Results(made.spectrum().arrays, made.spectrum().record)
     with pytest.raises(ValueError, match="know no experiment"):
         bare.report()
+
+
+def test_training_runs_have_curves_for_their_metrics(tmp_path):
+    one, two = made.training("test/accuracy"), made.training(steps=40)
+    data = trainings({"one": one, "two": two})
+    assert data["metrics"] == ["test/accuracy", "loss"]
+    rows = [row for row in data["rows"] if row["metric"] == "test/accuracy"]
+    assert [(row["run"], row["step"], row["value"]) for row in rows] == [
+        ("one", 20, 0.5),
+        ("one", 30, 0.25),
+    ]
+    assert data["notes"] == [
+        "one has done its 30 steps. It was made by: rrjax train --out mine",
+        "two is at step 30 of 40. It was made by: rrjax train --out mine",
+    ]
+    page = one.report(tmp_path / "x.html").html
+    assert (tmp_path / "x.html").exists()
+    assert "mine has done its 30 steps" in page
+    assert page.count("<article>") == 0

@@ -1,5 +1,6 @@
 """Results with everything that a page can show, made up by hand, on small Sudokus."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from rrjax.experiments.spectra import SPECTRUM
 from rrjax.puzzles.sudoku import to_tokens
 from rrjax.puzzles.sudoku_generate import generate_sudokus
 from rrjax.results.results import Results
+from rrjax.training.history import Run
 
 SUDOKUS = generate_sudokus(4, 24, seed=1)
 INPUTS, LABELS = (to_tokens(boards).astype(np.uint8) for boards in SUDOKUS)
@@ -104,6 +106,17 @@ def plane(grid: int = 5) -> Results:
         "solved": index == 0,
     }
     return _results(SLICE, arrays, grid=grid)
+
+
+def training(*metrics: str, steps: int = 30) -> Run:
+    """Returns a training run that has done 3 of its rows, with one test of each metric."""
+    step = np.array([10.0, 20.0, 30.0])
+    columns = {name: np.array([np.nan, 0.5, 0.25]) for name in metrics}
+    config = {
+        "identity": {"recipe": {"steps": steps}},
+        "made_by": {"command": ["rrjax", "train", "--out", "mine"]},
+    }
+    return Run(Path("mine"), config, {"step": step, "loss": 3 - step / 20} | columns)
 
 
 def _axes(name: str, array: np.ndarray, kind: str) -> list[str]:
