@@ -114,7 +114,7 @@ def fixed_point(
     Example:
       >>> shrink = rrjax.Dynamics.from_map(lambda z: 0.5 * z + 1, jnp.zeros(2))
       >>> point = rrjax.fixed_point(shrink, tolerance=1e-6)
-      >>> print(point.state, bool(point.converged))
+      >>> print(point.state.round(3), bool(point.converged))
       [2. 2.] True
     """
     check_count("max_iterations", max_iterations)

@@ -35,7 +35,7 @@ def toy_panel(
     Example:
       >>> run = rrjax.experiments.toy(num_runs=1000, readout_times=(4, 64))
       >>> figure = rrjax.plots.toy_panel(
-      ...     run.exponents[:, 0], run.solved[:, 0], 4, (4, 64), run.auc, run.failed
+      ...     run.exponents[:, 0], run.solved[:, 0], 4, np.array([4, 64]), run.auc, run.failed
       ... )
       >>> len(figure.axes)
       2
