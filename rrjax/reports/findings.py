@@ -20,6 +20,7 @@ _NOT_DIFFICULTIES = ("q_halt", "−late drift")
 """Rivals of λ1 that are measured along the run."""
 
 _NO_FAILURES = "There are no failures in this run."
+_NO_LAMBDA1 = "λ1 is not known of any run."
 _NO_EXPONENTS = {
     "rollout": "A rollout measures no exponents: rrjax spectrum tells what λ1 says of the outcome.",
     "basin": "No exponents were measured: --num-exponents 1 measures λ1 from every start.",
@@ -41,7 +42,7 @@ def spectrum_findings(results: Results, summary: Summary) -> list[str]:
     if summary.num_solved + summary.num_failed:
         sentences.append(_lambda1(summary.exponent_auc[0], summary.rivals))
     else:
-        sentences.append("λ1 is not known of any run.")
+        sentences.append(_NO_LAMBDA1)
     failed = ~solved
     if not failed.any():
         return [*sentences, _NO_FAILURES]
@@ -102,6 +103,8 @@ def basin_findings(
     sentences = [_solved(results, {readout: share(solved[:, readout - 1])}, int(np.sum(~finite)))]
     if exponents is None:
         sentences.append(_NO_EXPONENTS["basin"])
+    elif np.isnan(exponents[:, 0]).all():
+        sentences.append(_NO_LAMBDA1)
     else:
         sentences.append(_lambda1(*lambda1_of_runs(exponents, solved[:, -1], difficulty)))
     failed = ~solved[:, readout - 1]
@@ -158,11 +161,11 @@ def _solved(results: Results, by_segment: Mapping[int, Share], num_broken: int) 
 
 
 def _solved_at_some(share: Share, summary: RolloutSummary) -> str:
-    verb, lost = "was" if share.count == 1 else "were", summary.num_lost
-    return (
-        f"{_of(share, 'puzzle')} {verb} right after some segment{_percent(share)}; {lost} lost the "
-        f"answer of segment {summary.at_readout.segment} by the end."
-    )
+    verb, readout = "was" if share.count == 1 else "were", summary.at_readout.segment
+    lost = ""
+    if readout < summary.at_end.segment:
+        lost = f"; {summary.num_lost} lost the answer of segment {readout} by the end"
+    return f"{_of(share, 'puzzle')} {verb} right after some segment{_percent(share)}{lost}."
 
 
 def _lambda1(auc: Interval, rivals: list[Rival]) -> str:
@@ -178,11 +181,11 @@ def _lambda1(auc: Interval, rivals: list[Rival]) -> str:
     if math.isnan(given.value):
         return f"{sentence}; no solved and failed puzzle have equal {name}."
     if given.low > 0.5 or given.high < 0.5:
-        verdict = f"λ1 tells what {name} does not tell"
+        verdict = f"so that λ1 tells more than {name} alone"
     else:
-        verdict = f"that λ1 tells more than {name} is not shown"
+        verdict = f"which does not show that λ1 tells more than {name} alone"
     measured = words.interval_in_words(given)
-    return f"{sentence}, and {measured} between puzzles with equal {name}: {verdict}."
+    return f"{sentence}, and {measured} between puzzles with equal {name}, {verdict}."
 
 
 def _at_rest(
@@ -198,8 +201,8 @@ def _rest_sentence(rest: Share, last_segment: int, noun: str) -> str:
     verb = "is" if 1 in (rest.count, rest.total) else "are"
     where = "" if noun == "run" else " at a wrong answer"
     return (
-        f"{_of(rest, noun)} {verb} at rest{where} after segment {last_segment}{_percent(rest)}: "
-        "further segments change nothing there."
+        f"{_of(rest, noun)} {verb} at rest{where} after segment {last_segment}{_percent(rest)}; "
+        "further segments change nothing in a run at rest."
     )
 
 

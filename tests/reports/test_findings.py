@@ -74,8 +74,8 @@ def test_a_spectrum_in_five_sentences():
     )
     assert f"the AUC of −λ1 for solved is {plain}, and {given} between puzzles with" in lambda1
     assert sentences[2] == (
-        f"3 of 12 failures are at rest at a wrong answer after segment 6, {percent(3, 12)}: "
-        "further segments change nothing there."
+        f"3 of 12 failures are at rest at a wrong answer after segment 6, {percent(3, 12)}; "
+        "further segments change nothing in a run at rest."
     )
     assert "is not measured by a spectrum: rrjax rollout and rrjax basin tell." in later
     assert positive == f"λ1 is positive in 9 of 12 failures, {percent(9, 12)}."
@@ -171,7 +171,8 @@ def test_a_rollout_in_five_sentences():
 
 def test_rollouts_that_tell_less():
     arrays = rollout_arrays()
-    _, _, _, escaped, _ = rollout_findings(arrays, readout=6)
+    _, some, _, escaped, _ = rollout_findings(arrays, readout=6)
+    assert some == f"9 of 20 puzzles were right after some segment, {percent(9, 20)}."
     assert escaped == "There is no segment after 6, so it is not known how many failures escape."
     everything = arrays | {"solved": np.ones_like(arrays["solved"])}
     assert rollout_findings(everything)[2] == "There are no failures in this run."
@@ -217,3 +218,7 @@ def test_a_basin_with_exponents_has_those_of_the_first_start():
     assert "between puzzles with equal clues" in sentences[1]
     # those that are solved after the readout are failures there, and stable at the end
     assert sentences[4] == f"λ1 is positive in 12 of 16 failures, {percent(12, 16)}."
+    arrays["exponents"] = np.full_like(exponents, np.nan)
+    unknown = basin_findings(arrays)
+    assert unknown[1] == "λ1 is not known of any run."
+    assert unknown[4] == "λ1 is not known of any of 16 failures."
