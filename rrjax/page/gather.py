@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rrjax.page.overview import overview
-from rrjax.page.puzzle import puzzle
+from rrjax.page.puzzle import MOST_GROWTH_ROWS, puzzle
 from rrjax.page.restarts import restarts
 from rrjax.page.shown import MOST_CELLS, MOST_PUZZLES, MOST_RUNS, Shown, as_typed, show
 from rrjax.page.slices import plane
@@ -45,7 +45,6 @@ def gather(results: Results, name: str, num_runs: int = 1) -> dict[str, Any]:
     panels = _slice(shown) if kind == "slice" else _puzzles(shown, num_runs)
     return {
         "name": name,
-        "kind": kind,
         "title": _title(shown),
         "words": _findings(results),
         "made": results.how_made,
@@ -111,7 +110,10 @@ def _missing(panels: Mapping[str, Any]) -> list[str]:
     if panels["slice"]:
         return []
     if one["board"] is None:
-        notes.append(f"This result holds no answers, so that no board is shown. {_AGAIN} them.")
+        notes.append(
+            "This result holds no answers, or more token values than a board shows, so that no "
+            f"board is shown. {_AGAIN} the answers."
+        )
     elif len(one["board"]["answers"][0]) == 1 < len(one["segments"]):
         notes.append(
             "This result holds the last answers alone, so that the board is the same after every "
@@ -156,6 +158,11 @@ def _thinned(shown: Shown, panels: Mapping[str, Any]) -> list[str]:
     if len(shown.segments) < last:
         why = "after which answers were kept" if "snapshot" in shown.results else "evenly spread"
         notes.append(f"{len(shown.segments)} of {last} segments are shown, {why}.")
+    growth = shown.results.get("log_growth")
+    if growth is not None and growth.shape[1] > MOST_GROWTH_ROWS:
+        notes.append(
+            f"The growth is a mean over neighbours, at {MOST_GROWTH_ROWS} times of the run."
+        )
     runs = panels["restarts"]
     if runs is not None and runs["num_kept"] < number:
         notes.append(
