@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rrjax import cells as cells
     from rrjax import experiments as experiments
     from rrjax import flossing as flossing
+    from rrjax import inside as inside
     from rrjax import plots as plots
     from rrjax import puzzles as puzzles
     from rrjax import systems as systems
@@ -63,7 +64,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     **{name: f"rrjax.{name}" for name in ("analysis", "cells", "experiments", "flossing")},
-    **{name: f"rrjax.{name}" for name in ("plots", "puzzles", "systems")},
+    **{name: f"rrjax.{name}" for name in ("inside", "plots", "puzzles", "systems")},
     "horizons": "rrjax.dynamics.horizons",
 }
 _object, _, _objects = lazy_names(

@@ -23,7 +23,7 @@ COMMANDS = {
     "basin": "restarts from perturbed starts: which failures the start decides",
     "slice": "final answers and settling times on a plane of starts, and how they are mixed",
     "ptrm": "noise before every segment: what many noisy runs solve, and which one to choose",
-    "inside": "why a failure fails: fixed points of the map, and what they say",
+    "inside": "why a failure fails: fixed points, growth by part, patches between runs",
     "policies": "what more compute solves: longer runs, restarts, noise, copies, and votes",
     "solve": "a model on your own Sudoku or maze: its answer, and how far to trust it",
     "analyse": "settling, difficulty, early warning and horizons, of finished spectra",

@@ -5,10 +5,12 @@ nothing of puzzles, weights or Flax. This module imports JAX alone.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, fields
 from functools import partial
 from numbers import Integral
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -54,6 +56,64 @@ class Update:
 def _layout(state: State) -> tuple:
     leaves, treedef = jax.tree.flatten(state)
     return treedef, [(jnp.shape(leaf), jnp.result_type(leaf)) for leaf in leaves]
+
+
+class Part(NamedTuple):
+    """A value inside of an update.
+
+    Attributes:
+      name: what the sub-layer is called that the value comes out of.
+      value: the value, while the update is traced.
+      token_axis: the axis of the value along which the rows of the state lie.
+      is_branch: whether it is what a residual sum of this name adds, and not the sum.
+    """
+
+    name: str
+    value: jax.Array
+    token_axis: int
+    is_branch: bool
+
+
+_PARTS: ContextVar[list[Part] | None] = ContextVar("parts", default=None)
+
+
+def part(name: str, value: jax.Array, token_axis: int = 0) -> jax.Array:
+    """Returns the value, and names it for whoever listens while the update is traced.
+
+    An update whose parts are named is a chain: each named value takes the place of the one field
+    that the update rewrites, and all that follows depends on it and on the other fields alone. The
+    compiled program is the same as without names. Names inside of a scan, a vmap or a jit of the
+    update's own are not allowed.
+
+    Args:
+      name: of the sub-layer that the value comes out of; a name may come again.
+      value: as large as the field that is rewritten.
+      token_axis: see `Part`.
+    """
+    return _tell(Part(name, value, token_axis, False))
+
+
+def branch(name: str, value: jax.Array, token_axis: int = 0) -> jax.Array:
+    """Returns the value, and names it as what the residual sum of this name adds; see `part`."""
+    return _tell(Part(name, value, token_axis, True))
+
+
+def _tell(named: Part) -> jax.Array:
+    parts = _PARTS.get()
+    if parts is not None:
+        parts.append(named)
+    return named.value
+
+
+@contextmanager
+def listen() -> Iterator[list[Part]]:
+    """Yields a list to which the updates that are traced inside of it add their parts."""
+    parts: list[Part] = []
+    token = _PARTS.set(parts)
+    try:
+        yield parts
+    finally:
+        _PARTS.reset(token)
 
 
 @dataclass(frozen=True)
@@ -242,6 +302,28 @@ def split_last(schedule: Schedule, number: int) -> tuple[Schedule, Schedule]:
     before = (Repeat(whole, last.body),) if whole else ()
     after = (Repeat(passes, last.body),) if passes else ()
     return (*front, *before, *head), (*tail, *after)
+
+
+def change_update(schedule: Schedule, index: int, change: Callable[[Update], Update]) -> Schedule:
+    """Returns the schedule with one update changed, which is counted from 0 within a segment.
+
+    A repeat in which it lies becomes repeats of fewer passes, so that the cycles of the clock stay.
+    """
+    items: list = []
+    for item in schedule:
+        size = count_updates((item,))
+        if not 0 <= index < size:
+            items.append(item)
+        elif isinstance(item, Update):
+            items.append(change(item))
+        else:
+            passes, rest = divmod(index, count_updates(item.body))
+            items += [Repeat(passes, item.body)] if passes else []
+            items.append(Repeat(1, change_update(item.body, rest, change)))
+            after = item.times - passes - 1
+            items += [Repeat(after, item.body)] if after else []
+        index -= size
+    return tuple(items)
 
 
 @dataclass(frozen=True, repr=False)

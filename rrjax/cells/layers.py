@@ -15,6 +15,7 @@ from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
 from rrjax.cells.config import Config
+from rrjax.contract import branch, part
 
 Params = Mapping[str, Any]
 
@@ -103,14 +104,21 @@ def block(
     eps = config.arch.rms_norm_eps
     if config.arch.mixes_along_tokens:
         channels = x.T  # (width, tokens): mixing and norm run along the last axis
-        x = rms_norm(channels + swiglu(layer["mlp_t"], channels, config), eps).T
+        mixed = _add("mixing", channels, swiglu(layer["mlp_t"], channels, config), 1)
+        x = part("mixing norm", rms_norm(mixed, eps), 1).T
     else:
-        x = rms_norm(x + attention(layer["self_attn"], x, config), eps)
-    return rms_norm(x + swiglu(layer["mlp"], x, config), eps)
+        mixed = _add("attention", x, attention(layer["self_attn"], x, config))
+        x = part("attention norm", rms_norm(mixed, eps))
+    return part("swiglu norm", rms_norm(_add("swiglu", x, swiglu(layer["mlp"], x, config)), eps))
+
+
+def _add(name: str, x: Array, change: Array, token_axis: int = 0) -> Array:
+    return part(name, x + branch(name, change, token_axis), token_axis)
 
 
 def reason(level: Params, x: Float[Array, "tokens width"], config: Config) -> Array:
     """Applies all blocks of a level, as every update of a TRM, HRM, transformer or mixer does."""
+    x = part("input", x)
     for index in range(len(level["layers"])):
         x = block(level["layers"][str(index)], x, config)
     return x

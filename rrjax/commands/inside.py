@@ -11,6 +11,14 @@ QUESTIONS: dict[str, tuple[Job, str]] = {
         Job("fixed_points", "points", words="inside fixed-points"),
         "does a trajectory approach a fixed point or a cycle, how stable, saying what?",
     ),
+    "growth": (
+        Job("growth", "growths", words="inside growth"),
+        "which sub-layer, field, update and cell makes the growth, by outcome?",
+    ),
+    "patch": (
+        Job("patching", "patches", words="inside patch"),
+        "what of another run frees a failure or breaks a success, against a random step?",
+    ),
 }
 """By the name of each question its command, and what it answers."""
 

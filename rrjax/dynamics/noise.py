@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from rrjax.checks import check_count
-from rrjax.contract import Context, Dynamics, Repeat, Schedule, State, Update, check_key
+from rrjax.contract import Context, Dynamics, State, Update, change_update, check_key
 from rrjax.dynamics.starts import check_fields, perturb
 
 
@@ -65,18 +65,10 @@ def with_noise(
     keys = jax.vmap(lambda segment: jax.random.fold_in(key, segment))(jnp.arange(num_segments))
     drive = NoiseDrive(keys, jnp.broadcast_to(jnp.asarray(sigma, jnp.float32), (num_segments,)))
     names = None if fields is None else tuple(fields)
-    return replace(dynamics, schedule=_noisy_schedule(dynamics.schedule, names), drive=drive)
-
-
-def _noisy_schedule(schedule: Schedule, fields: tuple[str, ...] | None) -> Schedule:
-    """Returns the schedule with its first update split off, which draws the noise and then runs."""
-    first, *rest = schedule
-    if isinstance(first, Update):
-        return (Update(first.name, _DisturbFirst(first, fields)), *rest)
-    # a pass stays one item: the clock `cycle` counts those at the top
-    once = Repeat(1, _noisy_schedule(first.body, fields))
-    again = (Repeat(first.times - 1, first.body),) if first.times > 1 else ()
-    return (once, *again, *rest)
+    schedule = change_update(
+        dynamics.schedule, 0, lambda first: Update(first.name, _DisturbFirst(first, names))
+    )
+    return replace(dynamics, schedule=schedule, drive=drive)
 
 
 @dataclass(frozen=True)

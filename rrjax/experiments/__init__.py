@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from rrjax.experiments.analyses import analyse as analyse
     from rrjax.experiments.basins import basin as basin
     from rrjax.experiments.experiment import Experiment as Experiment
+    from rrjax.experiments.growths import growth as growth
     from rrjax.experiments.loading import load_results as load_results
     from rrjax.experiments.noisy import ptrm as ptrm
+    from rrjax.experiments.patches import patching as patching
     from rrjax.experiments.points import fixed_points as fixed_points
     from rrjax.experiments.reasoner import Puzzles as Puzzles
     from rrjax.experiments.reasoner import Reasoner as Reasoner
@@ -30,8 +32,10 @@ __getattr__, __dir__, __all__ = lazy_names(  # pyright: ignore[reportUnsupported
         "analyses": ("analyse",),
         "basins": ("basin",),
         "experiment": ("Experiment",),
+        "growths": ("growth",),
         "loading": ("load_results",),
         "noisy": ("ptrm",),
+        "patches": ("patching",),
         "points": ("fixed_points",),
         "reasoner": ("Puzzles", "Reasoner"),
         "rollouts": ("rollout",),

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 from rrjax.experiments.basins import BASIN
+from rrjax.experiments.growths import GROWTH
 from rrjax.experiments.noisy import PTRM
+from rrjax.experiments.patches import PATCHING
 from rrjax.experiments.points import FIXED_POINTS
 from rrjax.experiments.rollouts import ROLLOUT
 from rrjax.experiments.slices import SLICE
@@ -13,9 +15,11 @@ from rrjax.experiments.toys import TOY
 from rrjax.results.axes import check_kinds
 from rrjax.results.results import Results, read_results
 
-EXPERIMENTS = {
-    each.name: each for each in (SPECTRUM, ROLLOUT, BASIN, PTRM, POLICIES, SLICE, FIXED_POINTS, TOY)
-}
+_EVERY_ONE = (
+    *(SPECTRUM, ROLLOUT, BASIN, PTRM, POLICIES, SLICE, TOY),
+    *(FIXED_POINTS, GROWTH, PATCHING),
+)
+EXPERIMENTS = {each.name: each for each in _EVERY_ONE}
 
 
 def load_results(path: str | Path) -> Results:

@@ -1,10 +1,28 @@
-"""What happens inside a model: why a failure fails.
+"""What happens inside a model: why a failure fails, which parts make the growth, what frees it.
 
 Each name is imported when it is first used.
+
+- `growth_by_part`: the growth of the leading vectors by sub-layer, field, update and token.
+- `patch`, `kick`: interventions, as dynamics that everything else takes.
 """
+
+from typing import TYPE_CHECKING
 
 from rrjax.lazy import lazy_names
 
+if TYPE_CHECKING:
+    from rrjax.inside.growth import GrowthByPart as GrowthByPart
+    from rrjax.inside.growth import growth_by_part as growth_by_part
+    from rrjax.inside.growth import stage_names as stage_names
+    from rrjax.inside.interventions import insert as insert
+    from rrjax.inside.interventions import kick as kick
+    from rrjax.inside.interventions import patch as patch
+    from rrjax.inside.interventions import state_at as state_at
+
 __getattr__, __dir__, __all__ = lazy_names(  # pyright: ignore[reportUnsupportedDunderAll]
-    __name__, {}
+    __name__,
+    {
+        "growth": ("GrowthByPart", "growth_by_part", "stage_names"),
+        "interventions": ("insert", "kick", "patch", "state_at"),
+    },
 )

@@ -9,12 +9,11 @@ import numpy as np
 from rrjax.analysis.spectra import leading_growth
 from rrjax.page.boards import FIRST, describe_board, encode, mark, vocabulary
 from rrjax.page.charts import COLOURS, CURVES, DASHES, INK, dataset, import_altair, specification
-from rrjax.page.shown import MOST_CHARACTERS, Shown, thinned, written
+from rrjax.page.shown import MOST_CELLS, Shown, thinned, written
 
 MOST_ATTRIBUTED = 32
 """Puzzles whose attribution is in a page."""
 
-MOST_ATTRIBUTION_BYTES = 1_500_000
 MOST_GROWTH_ROWS = 512
 """Updates of a run up to which the growth of each is in a page; beyond it that of each segment."""
 
@@ -61,20 +60,19 @@ PANELS = (
 """The small charts of curves: their lines, the title of the axis, and whether it is logarithmic."""
 
 
-def puzzle(shown: Shown, characters: int = MOST_CHARACTERS) -> dict[str, Any]:
+def puzzle(shown: Shown, most_cells: int = MOST_CELLS) -> dict[str, Any]:
     """Returns the boards and curves of the shown puzzles.
 
     Args:
       shown: The result.
-      characters: Characters that its boards may take; where they do not suffice, some puzzles have
-        no board.
+      most_cells: Cells of all boards; where they do not suffice, some puzzles have no board.
 
     Returns:
       The shown `segments`; `series`, by puzzle the values at these of each curve that there is, and
       the `growth` of the leading vector at each row; how many `rows_per_segment` there are, or
       None; the `board` and the `overlay` of it, or None.
     """
-    segments, curves, board = shown.segments.tolist(), _curves(shown), _boards(shown, characters)
+    segments, curves, board = shown.segments.tolist(), _curves(shown), _boards(shown, most_cells)
     growth = _growth(shown)
     written_curves = {name: written(values) for name, values in curves.items()}
     series = [
@@ -90,7 +88,7 @@ def puzzle(shown: Shown, characters: int = MOST_CHARACTERS) -> dict[str, Any]:
         "names": [*curves],
         "rows_per_segment": None if growth is None else growth[1],
         "board": board,
-        "overlay": _overlay(shown, board),
+        "overlay": _overlay(shown, board, most_cells),
     }
 
 
@@ -152,12 +150,12 @@ def _answers(shown: Shown) -> np.ndarray | None:
     return answers if answers is not None or last is None else last[:, None]
 
 
-def _boards(shown: Shown, characters: int) -> dict[str, Any] | None:
+def _boards(shown: Shown, most_cells: int) -> dict[str, Any] | None:
     answers, inputs = _answers(shown), shown.by_puzzle("inputs")
     if answers is None:
         return None
     labels, vocab_size = shown.by_puzzle("labels"), vocabulary(shown, answers)
-    kept = thinned(np.arange(len(answers)), max(1, characters // answers[0].size))
+    kept = thinned(np.arange(len(answers)), max(1, most_cells // answers[0].size))
     answers = answers[kept]
     inputs, labels = (None if array is None else array[kept] for array in (inputs, labels))
     return describe_board(answers.shape[-1], vocab_size) | {
@@ -169,7 +167,7 @@ def _boards(shown: Shown, characters: int) -> dict[str, Any] | None:
     }
 
 
-def _overlay(shown: Shown, board: dict[str, Any] | None) -> dict[str, Any] | None:
+def _overlay(shown: Shown, board: dict[str, Any] | None, most_cells: int) -> dict[str, Any] | None:
     """Returns where the tangent vectors lie, in 8 bits a cell: √(share / largest share) · 255."""
     names = [name for name in shown.results if name.startswith(_PREFIX)]
     if not names or board is None:
@@ -177,7 +175,7 @@ def _overlay(shown: Shown, board: dict[str, Any] | None) -> dict[str, Any] | Non
     num_cells = len(board["answers"][0][0])
     by_state = [shown.by_segment(name) for name in names]
     shares = np.stack([share[..., -num_cells:] for share in by_state if share is not None], axis=2)
-    most = min(MOST_ATTRIBUTED, max(1, MOST_ATTRIBUTION_BYTES // shares[0].size))
+    most = min(MOST_ATTRIBUTED, max(1, most_cells // shares[0].size))
     kept = thinned(np.array(board["kept"]), most)
     shares = np.nan_to_num(shares[kept])  # (puzzles, segments, states, exponents, cells)
     top = float(shares.max()) or 1.0

@@ -12,7 +12,7 @@ import rrjax
 DOCS = Path(__file__).parents[2] / "docs"
 PACKAGES = (
     *("rrjax", "rrjax.analysis", "rrjax.cells", "rrjax.experiments", "rrjax.flossing"),
-    *("rrjax.plots", "rrjax.puzzles", "rrjax.systems", "rrjax.horizons"),
+    *("rrjax.inside", "rrjax.plots", "rrjax.puzzles", "rrjax.systems", "rrjax.horizons"),
 )
 TUTORIALS = sorted((DOCS / "tutorials").glob("*.py"))
 

@@ -10,6 +10,7 @@ import pytest
 from rrjax.analysis import auc_interval
 from rrjax.page.boards import FIRST, describe_board, encode, mark
 from rrjax.page.gather import gather
+from rrjax.page.restarts import restarts
 from rrjax.page.shown import show, thinned, written
 from rrjax.puzzles import maze
 from rrjax.puzzles.batch import IGNORE_LABEL
@@ -208,6 +209,13 @@ def test_larger_runs_are_thinned_and_it_is_said():
     ).puzzles.tolist()
     assert "8 of 24 puzzles are shown, evenly spread" in " ".join(view["missing"])
     assert view["overview"]["num_puzzles"] == 24
+
+
+def test_many_restarts_are_thinned():
+    kept = restarts(show(made.basin()), most_cells=60, most_runs=3 * 7)
+    assert [place for place, runs in enumerate(kept["runs"]) if runs] == [0, 12, 23]
+    assert [place for place, boards in enumerate(kept["answers"]) if boards] == [0]
+    assert kept["num_kept"] == 3
 
 
 def test_an_experiment_without_a_page_is_refused():

@@ -1,0 +1,204 @@
+"""Patches between trajectories in numbers: how far they lead to the donor's outcome."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rrjax.analysis.intervals import (
+    UNDEFINED,
+    Interval,
+    fraction_interval,
+    median_interval,
+    student_interval,
+)
+from rrjax.analysis.paired import paired_difference
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What one kind of patch does to the pairs of one kind, against its control.
+
+    An effect is the part of the way from what happens without a patch to the donor's own outcome,
+    (m of patched − m of nothing) / (m of donor − m of nothing), with m the mean over pairs; its
+    interval is that of the paired numerator, with the denominator as it is. 0 stands for no effect
+    and 1 for the donor's outcome.
+
+    Attributes:
+      donor: Where the donor comes from.
+      segment: Segments before the patch.
+      part: The field that is replaced, or `all`.
+      num_pairs: Number of pairs, each of another recipient.
+      solved: By kind of run the fraction solved at the end.
+      against_control: Fraction solved with the patch less that with its control, with
+        `paired_difference`.
+      effect: Of the patch on the fraction solved.
+      control_effect: Of the control.
+      cells_effect: Of the patch on the share of right cells.
+      cells_control: Of the control.
+      margin_effect: Of the patch on the margin of the logits.
+      margin_control: Of the control.
+      time: By kind of run the median of segments until the answer is first right, over the runs in
+        which it ever is.
+      lambda1: By kind of run the median λ₁ from the patch on; empty where it was not measured.
+      distance: Median of the norm of what the patch changes.
+    """
+
+    donor: str
+    segment: int
+    part: str
+    num_pairs: int
+    solved: dict[str, Interval]
+    against_control: Interval
+    effect: Interval
+    control_effect: Interval
+    cells_effect: Interval
+    cells_control: Interval
+    margin_effect: Interval
+    margin_control: Interval
+    time: dict[str, Interval]
+    lambda1: dict[str, Interval]
+    distance: float
+
+
+@dataclass(frozen=True)
+class CellMap:
+    """The effect of single cells on the margin, as means over pairs.
+
+    Attributes:
+      num_pairs: Number of pairs.
+      largest: Mean over pairs of the largest change of the margin by any cell.
+      largest_control: The same of the controls.
+      mean: Mean change over all cells.
+      mean_control: The same of the controls.
+    """
+
+    num_pairs: int
+    largest: Interval
+    largest_control: Interval
+    mean: Interval
+    mean_control: Interval
+
+
+@dataclass(frozen=True)
+class PatchSummary:
+    """Patches in numbers.
+
+    Attributes:
+      num_puzzles: Number of puzzles.
+      num_failed: Puzzles that fail from their own start.
+      some_solves: By kind of donor, fraction of the failures that have one that is solved.
+      num_segments: Segments that run on after a patch.
+      denoising: Effects of solved donors on failures: sufficiency.
+      noising: Effects of failed donors on solved puzzles: necessity.
+      cells: The map of single cells; None without one.
+    """
+
+    num_puzzles: int
+    num_failed: int
+    some_solves: dict[str, Interval]
+    num_segments: int
+    denoising: list[Effect]
+    noising: list[Effect]
+    cells: CellMap | None
+
+
+def summarize_patches(arrays: Mapping[str, np.ndarray], record: Mapping[str, Any]) -> PatchSummary:
+    """Returns all numbers of patches between trajectories.
+
+    Args:
+      arrays: What `rrjax.experiments.patching` returns.
+      record: Its record, with the names of parts, kinds and donors.
+    """
+    base, options = arrays["base_solved"], record["options"]
+    failed = ~base[:, 0]
+    starts = options["num_starts"]
+    runs = {"start": base[failed, 1 : 1 + starts], "copy": base[failed, 1 + starts :]}
+    return PatchSummary(
+        num_puzzles=len(base),
+        num_failed=int(failed.sum()),
+        some_solves={
+            name: fraction_interval(int(solved.any(axis=1).sum()), len(solved))
+            for name, solved in runs.items()
+            if solved.shape[1]
+        },
+        num_segments=options["num_segments"],
+        denoising=_effects(arrays, record, ~arrays["recipient_solved"]),
+        noising=_effects(arrays, record, arrays["recipient_solved"]),
+        cells=_cell_map(arrays),
+    )
+
+
+def _effects(
+    arrays: Mapping[str, np.ndarray], record: Mapping[str, Any], chosen: np.ndarray
+) -> list[Effect]:
+    effects = []
+    for kind, donor in enumerate(record["donors"]):
+        pairs = chosen & (arrays["donor"] == kind)
+        for place, segment in enumerate(arrays["patched_after"].tolist()):
+            for number, part in enumerate(record["parts"]):
+                if pairs.any():
+                    at = pairs, place, number
+                    effects.append(_effect(arrays, record["kinds"], at, donor, segment, part))
+    return effects
+
+
+def _effect(
+    arrays: Mapping[str, np.ndarray],
+    kinds: list[str],
+    at: tuple[np.ndarray, int, int],
+    donor: str,
+    segment: int,
+    part: str,
+) -> Effect:
+    def by_kind(name: str) -> dict[str, np.ndarray]:
+        return dict(zip(kinds, np.asarray(arrays[name][at]).T, strict=True))
+
+    solved, cells, margin = (by_kind(name) for name in ("solved", "cells_right", "margin"))
+    first = by_kind("first_solved")
+    exponents = by_kind("lambda1") if "lambda1" in arrays else {}
+    number = len(solved["patch"])
+    return Effect(
+        donor=donor,
+        segment=segment,
+        part=part,
+        num_pairs=number,
+        solved={k: fraction_interval(int(v.sum()), number) for k, v in solved.items()},
+        against_control=paired_difference(solved["control"], solved["patch"]),
+        effect=_normalised(solved, "patch"),
+        control_effect=_normalised(solved, "control"),
+        cells_effect=_normalised(cells, "patch"),
+        cells_control=_normalised(cells, "control"),
+        margin_effect=_normalised(margin, "patch"),
+        margin_control=_normalised(margin, "control"),
+        time={k: median_interval(v[v > 0]).map(float) for k, v in first.items()},
+        lambda1={k: median_interval(v[np.isfinite(v)]).map(float) for k, v in exponents.items()},
+        distance=float(np.median(arrays["distance"][at])),
+    )
+
+
+def _normalised(values: Mapping[str, np.ndarray], kind: str) -> Interval:
+    """Returns the part of the way from nothing to the donor that a kind of run goes."""
+    if values[kind].dtype == bool:
+        change = paired_difference(values["nothing"], values[kind])
+    else:
+        change = student_interval((values[kind] - values["nothing"]).astype(float).tolist())
+    whole = float(np.mean(values["donor"].astype(float)) - np.mean(values["nothing"].astype(float)))
+    if not whole:
+        return UNDEFINED
+    low, high = sorted((change.low / whole, change.high / whole))
+    return Interval(change.value / whole, low, high)
+
+
+def _cell_map(arrays: Mapping[str, np.ndarray]) -> CellMap | None:
+    if "map_margin" not in arrays:
+        return None
+    change = arrays["map_margin"] - arrays["map_nothing"][:, None, None]
+    towards = np.where(arrays["recipient_solved"][arrays["map_pair"]], -1, 1)[:, None, None]
+    patched, control = np.moveaxis(change * towards, 1, 0).astype(np.float64)
+    return CellMap(
+        len(change),
+        *(student_interval(part.max(1).tolist()) for part in (patched, control)),
+        *(student_interval(part.mean(1).tolist()) for part in (patched, control)),
+    )

@@ -1,0 +1,110 @@
+"""Patches on a tiny model: which pairs are taken, and what becomes of them."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import rrjax
+from rrjax.analysis.patches import summarize_patches
+from rrjax.experiments import patching
+from rrjax.experiments.patches import choose_pairs
+from tests.experiments.conftest import relabelled
+
+SEGMENTS = 3
+
+
+def test_a_pair_joins_runs_of_different_outcome():
+    solved = np.array([[0, 0, 1, 1], [1, 1, 0, 1], [0, 0, 0, 0]], bool)
+    kinds = np.array([-1, 0, 0, 1])
+    pairs = choose_pairs(solved, kinds, seed=0)
+    assert pairs[:2].tolist() == [[0, 0, 2, 0], [0, 0, 3, 1]]
+    assert [1, 1, 2, 0] in pairs.tolist()
+    assert [row for row in pairs.tolist() if row[0] == 2] == [[2, 1, 0, 2]]
+    recipient, donor, run, _ = pairs.T
+    assert (solved[recipient, 0] != solved[donor, run]).all()
+
+
+@pytest.fixture(scope="module")
+def run(model, plain):
+    labels = np.stack([run.answers[SEGMENTS - 1] for run in plain])
+    labels[3:] = labels[3:, ::-1]  # the second half is failed
+    puzzles = relabelled(np.where(labels == 0, 1, labels))
+    sizes = {"segments": [1, 2], "num_segments": SEGMENTS, "num_starts": 1, "num_copies": 1}
+    options = {**sizes, "num_exponents": 1, "num_mapped": 1, "chunk_size": 4, "progress": False}
+    return puzzles, patching(model, puzzles, **options)
+
+
+def test_what_is_not_patched_goes_on_and_a_whole_state_is_the_donors(run, model):
+    puzzles, results = run
+    kinds, parts = results.record["kinds"], results.record["parts"]
+    assert parts == ["z_H", "z_L", "all"]
+    assert results.solved.shape == (len(results.recipient), 2, 3, 4)
+    nothing = kinds.index("nothing")
+    for pair, puzzle in enumerate(results.recipient[:3]):
+        dynamics = model.bind(puzzles.inputs[puzzle])
+        answers = rrjax.rollout(dynamics, 1 + SEGMENTS).answers[1:]
+        right = (answers == puzzles.labels[puzzle]).all(1)
+        assert results.solved[pair, 0, 0, nothing] == right[-1]
+    same = results.donor == 0
+    assert same.any()
+    donor = kinds.index("donor")
+    for name, tolerance in (("margin", 1e-2), ("lambda1", 1e-3)):
+        both = results[name][same, :, 2]
+        np.testing.assert_allclose(both[..., 0], both[..., donor], atol=tolerance)
+    assert np.isfinite(results.lambda1).all()
+    assert (results.distance[:, :, 2] >= results.distance[:, :, 0] - 1e-4).all()
+    assert results.map_margin.shape == (1, 2, 16)
+    text = " ".join(repr(results.summary()).split())
+    assert "Solved states into failures" in text
+    assert set(results.plot()) == {"patches_by_segment"}
+
+
+def test_effects_are_parts_of_the_way_to_the_donor(run):
+    _, results = run
+    arrays = dict(results)
+    number = 8
+    kinds = {"patch": 3, "control": 1, "nothing": 0, "donor": 4}
+    margin = np.broadcast_to(np.array([*kinds.values()], float), (number, 1, 1, 4))
+    planted = {
+        "recipient_solved": np.zeros(number, bool),
+        "donor": np.zeros(number, int),
+        "patched_after": np.array([2]),
+        "solved": margin >= 3,
+        "first_solved": (margin >= 3).astype(int),
+        "margin": margin,
+        "cells_right": margin / 4,
+        "lambda1": margin,
+        "distance": np.ones((number, 1, 1)),
+        "base_solved": arrays["base_solved"],
+    }
+    record = {**results.record, "parts": ["all"]}
+    (effect,) = summarize_patches(planted, record).denoising
+    assert effect.margin_effect.value == pytest.approx(0.75)
+    assert effect.margin_control.value == pytest.approx(0.25)
+    assert effect.effect.value == pytest.approx(1)
+    assert effect.against_control.value == 1
+    assert effect.against_control.low > 0.3
+    assert effect.lambda1["patch"].value == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"segments": []}, "segments must be one or more different numbers"),
+        ({"segments": [9], "num_segments": 4}, "segments must be at most 4"),
+        ({"sigma": 0.0}, "sigma must be finite and above 0"),
+        ({"num_exponents": 2}, "num_exponents must be at most 1"),
+    ],
+)
+def test_what_makes_no_experiment_is_refused(options, words, model):
+    puzzles = relabelled(np.ones((6, 16), int))
+    with pytest.raises(ValueError, match=words):
+        patching(model, puzzles, **options)
+
+
+def test_runs_of_one_outcome_make_no_pairs(model):
+    puzzles = relabelled(np.full((2, 16), 2), 2)
+    small = {"num_segments": 2, "num_starts": 0, "num_copies": 0, "segments": [1]}
+    with pytest.raises(ValueError, match="no two runs of different outcome: all of 2 runs are f"):
+        patching(model, replace(puzzles), **small, progress=False)
