@@ -43,17 +43,20 @@ def test_what_changes_nothing_changes_no_bit():
         jax.tree.map(np.testing.assert_array_equal, rrjax.rollout(each, 3).state, expected)
     close = partial(np.testing.assert_allclose, atol=1e-3)
     jax.tree.map(close, rrjax.rollout(plain, 3).state, expected)
+    ends = [
+        rrjax.rollout(patch(one, other, n, ALL), 3).state for one, n in ((plain, 1), (other, 5))
+    ]
+    jax.tree.map(np.testing.assert_array_equal, *ends)
 
 
-@pytest.mark.parametrize("update", [0, 4])
-def test_a_whole_state_makes_the_other_trajectory_and_has_no_tangent(update: int):
+def test_a_whole_state_makes_the_other_trajectory_and_has_no_tangent():
     plain, other = on(0), on(0, 1.0)
-    run = rrjax.spectrum(patch(plain, other, 1, update=update), 1, 3, key=KEY)
+    run = rrjax.spectrum(patch(plain, other, 1, update=4), 1, 3, key=KEY)
     close = partial(np.testing.assert_allclose, atol=1e-3)
     jax.tree.map(close, run.state, rrjax.rollout(other, 3).state)
     assert run.log_growth.shape == (18, 1)
-    assert run.log_growth[6 + update] == -np.inf
-    assert np.isfinite(run.log_growth[: 6 + update]).all()
+    assert run.log_growth[10] == -np.inf
+    assert np.isfinite(run.log_growth[:10]).all()
 
 
 def test_the_clocks_stay():
