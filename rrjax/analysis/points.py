@@ -81,7 +81,7 @@ class Certificate:
 
     Attributes:
       period: The period that was searched.
-      num_searches, num_converged: Numbers of searches.
+      num_searches, num_converged: Numbers of searches that were made, and that converged.
       residual: The largest residual of those that converged.
       iterations: Median number of Newton's steps of those that converged.
       stable, one, two, more: Shares of the distinct points with 0, 1, 2 and more unstable
@@ -282,7 +282,7 @@ def _certificate(results: Any, period: int) -> Certificate:
     ritz = results["eigenvalue_residual"][is_first][:, 0]
     return Certificate(
         period=int(period),
-        num_searches=converged.size,
+        num_searches=int(np.sum(~np.isnan(results["residual"][:, searched]))),
         num_converged=int(converged.sum()),
         residual=float(residuals.max(initial=0)) if len(residuals) else np.nan,
         iterations=_median(results["iterations"][:, searched][converged]),

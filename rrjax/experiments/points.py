@@ -110,7 +110,8 @@ def fixed_points(
         the state that they are given, also where 64-bit types are on.
       puzzles: The puzzles, N of them.
       num_segments: S, the segments of each trajectory.
-      periods: The periods p that are searched. Those above 1 are searched from the end alone.
+      periods: The periods p that are searched. All but the first are searched from the end alone
+        and, of segments, where it lies twice as near to where it was p segments ago as one.
       num_starts: Number of states, evenly spaced along the trajectory up to its end, from which
         fixed points are searched.
       num_random: Number of further searches of fixed points from random starts: the initial state
@@ -210,13 +211,28 @@ def _measure(
         for period in np.unique(table["period"]):
             chosen = table["start_segment"][table["period"] == period]
             starts = _starts(dynamics, states, chosen, key)
-            group = points_from(searched, states, starts, int(period), known, _say, settings)
+            comes_back = _comes_back(facts["returns"], int(period))
+            wanted = comes_back | (clock == "cycle") | (period == table["period"].min())
+            group = points_from(
+                searched, states, starts, int(period), known, wanted, _say, settings
+            )
             reached = jnp.where(group["converged"][:, None], group["point"], jnp.nan)
             known = jnp.concatenate([known, reached])
             groups.append(group)
         return facts | _point_facts(job, puzzle, _say(dynamics, _last(states)).tokens, groups)
 
     return jax.lax.map(one, chunk)
+
+
+CLOSER = 0.5
+"""A trajectory comes back after p segments if its end is nearer to where it was then than this part
+of its last step."""
+
+
+def _comes_back(returns: Array, period: int) -> Array:
+    if period > len(returns):
+        return jnp.ones((), bool)  # not known
+    return returns[period - 1] < CLOSER * returns[0]
 
 
 def _last(states: State) -> State:

@@ -12,10 +12,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from rrjax.contract import Dynamics, Repeat, State, run_segment, run_updates, scan_updates
-from rrjax.dynamics.fixed_points import fixed_point
+from rrjax.dynamics.fixed_points import FixedPoint, fixed_point
 from rrjax.dynamics.krylov import arnoldi
 from rrjax.dynamics.precision import exact_products, in_type
 
@@ -57,6 +57,7 @@ def points_from(
     starts: State,
     period: int,
     known: Float[Array, "_ n"],
+    wanted: Bool[Array, ""],
     read: Callable[[Dynamics, State], Any],
     settings: Settings,
 ) -> dict[str, Any]:
@@ -71,6 +72,7 @@ def points_from(
       starts: states (k, …), from which the searches begin.
       period: p.
       known: points that are not examined.
+      wanted: whether to search at all; otherwise no search converges, each after 0 steps.
       read: `read(dynamics, state)` returns a pytree of arrays: what a point says.
       settings: how to search.
 
@@ -107,7 +109,7 @@ def points_from(
     empty = jax.tree.map(_blank, jax.eval_shape(look, in_type(first, jnp.float64)))
 
     def step(before: tuple[Array, Any], start: State) -> tuple[tuple[Array, Any], Any]:
-        end = search(initial=start)
+        end = jax.lax.cond(wanted, lambda: search(initial=start), lambda: _nothing(start))
         z = ravel_pytree(end.state)[0]
         is_same = jnp.linalg.norm(z - before[0]) <= SEPARATION
         is_known = (jnp.linalg.norm(known - z, axis=1) <= SEPARATION).any()
@@ -127,6 +129,12 @@ def points_from(
 
     nowhere = jnp.full_like(ravel_pytree(wide.initial)[0], jnp.nan)
     return jax.lax.scan(step, (nowhere, empty), starts)[1]
+
+
+def _nothing(start: State) -> FixedPoint:
+    unknown = jnp.full((), jnp.nan)
+    no, zero = jnp.zeros((), bool), jnp.zeros((), int)
+    return FixedPoint(in_type(start, jnp.float64), unknown, no, zero, unknown)
 
 
 def _blank(shape: Any) -> Array:
