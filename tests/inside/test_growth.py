@@ -75,8 +75,9 @@ def test_a_part_of_another_shape_is_refused():
 def test_parts_of_a_cell_add_up_to_the_spectrum(name: str):
     arch = replace(SMALL.arch, name=name, H_layers=1 + (name == "hrm"), mlp_t=name == "trm")
     config = replace(SMALL, arch=arch)
-    params = unflatten(weights(config))
-    dynamics = bind(params, config, jnp.asarray(puzzles(1).inputs[0], jnp.int32))
+    # a mixing that adds nothing is an isometry
+    flat = {k: 0 * v if "mlp_t.down_proj" in k else v for k, v in weights(config).items()}
+    dynamics = bind(unflatten(flat), config, jnp.asarray(puzzles(1).inputs[0], jnp.int32))
     spectrum = rrjax.spectrum(dynamics, 3, 2, key=KEY)
     growth = growth_by_part(dynamics, 3, 2, key=KEY)
     np.testing.assert_allclose(growth.log_growth, spectrum.log_growth, atol=2e-6)
@@ -92,13 +93,5 @@ def test_parts_of_a_cell_add_up_to_the_spectrum(name: str):
     sums = [i for i in sums if "norm" not in names[i]]
     parts = (growth.alignment + growth.size)[..., sums, 0]
     np.testing.assert_allclose(parts, growth.stages[..., sums, 0], atol=2e-6)
-
-
-def test_a_branch_of_zeros_is_an_isometry():
-    flat = weights(SMALL)
-    silent = {k: 0 * v if "mlp_t.down_proj" in k else v for k, v in flat.items()}
-    dynamics = bind(unflatten(silent), SMALL, jnp.asarray(puzzles(1).inputs[0], jnp.int32))
-    growth = growth_by_part(dynamics, 2, 1, key=KEY)
-    place = stage_names(dynamics).index("mixing")
-    np.testing.assert_allclose(growth.stages[:, :, place], 0, atol=1e-6)
-    assert np.abs(growth.stages[:, :, place + 2]).min() > 1e-3
+    if name == "trm":
+        np.testing.assert_allclose(growth.stages[:, :, names.index("mixing")], 0, atol=1e-6)
