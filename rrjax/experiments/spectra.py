@@ -162,7 +162,7 @@ def spectrum(
     def prepare(items: np.ndarray) -> tuple[Batch, jax.Array]:
         return take(puzzles, items), fold_keys(key, items)
 
-    kept = np.arange(1, num_segments + 1) if attribution else paths.snapshots(num_segments)
+    kept = kept_segments(num_segments, attribution)
     compute = partial(_measure, job, num_exponents, segments_per_qr, attribution, kept)
     shared = getattr(model, "params", ()), paths.matrix_of(job.dynamics)
     options = {
@@ -182,6 +182,11 @@ def spectrum(
     clock = "update" if segments_per_qr is None else "segment"
     facts = {"clock": clock, "unit": "nats per update", "symmetries": symmetries}
     return job.results(arrays, options, **facts, dimension=dimension(job.dynamics.initial))
+
+
+def kept_segments(num_segments: int, attribution: bool) -> np.ndarray:
+    """Returns the segments whose answers are kept: with attribution, whose boards show all, all."""
+    return np.arange(1, num_segments + 1) if attribution else paths.snapshots(num_segments)
 
 
 def _measure(
