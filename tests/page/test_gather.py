@@ -12,6 +12,7 @@ from rrjax.page.boards import FIRST, describe_board, encode, mark
 from rrjax.page.gather import gather
 from rrjax.page.restarts import restarts
 from rrjax.page.shown import show, thinned, written
+from rrjax.page.trajectory import held_share
 from rrjax.puzzles import maze
 from rrjax.puzzles.batch import IGNORE_LABEL
 from rrjax.results.results import Results
@@ -155,6 +156,12 @@ def test_the_planes_hold_what_they_say():
     parted = np.array([end["x"] for end in other["ends"]])
     assert max(parted[made.SOLVED]) < min(parted[~made.SOLVED])
     assert "fitted to their last states, so that it parts them by construction" in other["words"]
+
+
+def test_a_plane_holds_the_variance_along_its_axes():
+    shares = np.array([0.5, 0.3, np.nan])
+    turned = np.array([[0.6, 0.8, 0], [0, 0, 1]])
+    assert held_share(turned, shares) == pytest.approx(0.36 * 0.5 + 0.64 * 0.3)
 
 
 def test_runs_that_agree_have_one_letter():
