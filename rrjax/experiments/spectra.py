@@ -148,6 +148,15 @@ def spectrum(
 
     Raises:
       ValueError: The puzzles or sizes do not fit the model, or the folder holds another run.
+
+    Example:
+      >>> model = rrjax.load_model("trm-sudoku6")
+      >>> puzzles = model.test_puzzles()[:2]
+      >>> run = rrjax.experiments.spectrum(
+      ...     model, puzzles, num_exponents=1, num_segments=1, progress=False
+      ... )
+      >>> run.exponents.shape, run.solved.shape
+      ((2, 1), (2,))
     """
     check_count("num_exponents", num_exponents, least=1)
     if segments_per_qr not in (None, 1):
@@ -162,7 +171,7 @@ def spectrum(
     def prepare(items: np.ndarray) -> tuple[Batch, jax.Array]:
         return take(puzzles, items), fold_keys(key, items)
 
-    kept = np.arange(1, num_segments + 1) if attribution else paths.snapshots(num_segments)
+    kept = kept_segments(num_segments, attribution)
     compute = partial(_measure, job, num_exponents, segments_per_qr, attribution, kept)
     shared = getattr(model, "params", ()), paths.matrix_of(job.dynamics)
     options = {
@@ -182,6 +191,11 @@ def spectrum(
     clock = "update" if segments_per_qr is None else "segment"
     facts = {"clock": clock, "unit": "nats per update", "symmetries": symmetries}
     return job.results(arrays, options, **facts, dimension=dimension(job.dynamics.initial))
+
+
+def kept_segments(num_segments: int, attribution: bool) -> np.ndarray:
+    """Returns the segments whose answers are kept: with attribution, whose boards show all, all."""
+    return np.arange(1, num_segments + 1) if attribution else paths.snapshots(num_segments)
 
 
 def _measure(

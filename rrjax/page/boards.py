@@ -13,6 +13,9 @@ from rrjax.puzzles.sudoku import SYMBOLS, geometry, size_of
 FIRST = 0x100
 """From here on no character is escaped in JSON."""
 
+MOST_TOKENS = 3000
+"""Token values that boards may have: those of more would not fit the characters."""
+
 SUDOKU_BLANK = 1
 """The token of a blank cell; those above it are digits."""
 
@@ -68,7 +71,7 @@ def mark(
     Args:
       answers: Tokens.
       inputs: (..., cells) tokens of the questions, or None.
-      labels: (..., cells) tokens of the known answers; 0 or `IGNORE_LABEL` where one is not known.
+      labels: (..., cells) tokens of the known answers; `IGNORE_LABEL` where one is not known.
       vocab_size: Number of token values.
     """
     num_cells = answers.shape[-1]
@@ -79,7 +82,7 @@ def mark(
         given = nothing | (inputs != blank)[..., None, :]
         clash |= given & (answers != inputs[..., None, :])
     if labels is not None:
-        wrong = ((labels > 0)[..., None, :]) & (answers != labels[..., None, :])
+        wrong = (labels != IGNORE_LABEL)[..., None, :] & (answers != labels[..., None, :])
     changed[..., 1:, :] = answers[..., 1:, :] != answers[..., :-1, :]
     if size := size_of(num_cells, vocab_size):
         for unit in geometry(size).units:
@@ -165,7 +168,7 @@ def _tokens(num_cells: int, vocab_size: int) -> dict[str, Any]:
     inks = ["#FFFFFF" if token < 0.6 * number else "#000000" for token in range(number)]
     symbols = [str(token) if num_cells <= 256 else "" for token in range(number)]
     height = math.ceil(num_cells / width)
-    return _board("tokens", width, height, symbols=symbols, fills=shades, inks=inks)
+    return _board("heat map of tokens", width, height, symbols=symbols, fills=shades, inks=inks)
 
 
 def _shade(part: float) -> str:

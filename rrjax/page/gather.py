@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from rrjax.page.overview import overview
-from rrjax.page.puzzle import puzzle
+from rrjax.page.puzzle import MOST_GROWTH_ROWS, puzzle
 from rrjax.page.restarts import restarts
-from rrjax.page.shown import MOST_CHARACTERS, MOST_PUZZLES, Shown, as_typed, show
+from rrjax.page.shown import MOST_CELLS, MOST_PUZZLES, MOST_RUNS, Shown, as_typed, show
 from rrjax.page.slices import plane
 from rrjax.page.trajectory import trajectory
 from rrjax.results.results import Results
@@ -42,11 +42,9 @@ def gather(results: Results, name: str, num_runs: int = 1) -> dict[str, Any]:
             f"{known}, and training runs"
         )
     shown = show(results, max(1, MOST_PUZZLES // num_runs))
-    characters = MOST_CHARACTERS // num_runs
-    panels = _slice(shown) if kind == "slice" else _puzzles(shown, characters)
+    panels = _slice(shown) if kind == "slice" else _puzzles(shown, num_runs)
     return {
         "name": name,
-        "kind": kind,
         "title": _title(shown),
         "words": _findings(results),
         "made": results.how_made,
@@ -66,7 +64,7 @@ def _findings(results: Results) -> list[str]:
         return [f"This result has no summary: {error}."]
 
 
-def _puzzles(shown: Shown, characters: int) -> dict[str, Any]:
+def _puzzles(shown: Shown, num_runs: int) -> dict[str, Any]:
     points = overview(shown)
     names = [quantity["key"] for quantity in points["quantities"]]
     points["vertical"] = next(
@@ -74,8 +72,8 @@ def _puzzles(shown: Shown, characters: int) -> dict[str, Any]:
     )
     return {
         "overview": points,
-        "puzzle": puzzle(shown, characters),
-        "restarts": restarts(shown, characters // 2),
+        "puzzle": puzzle(shown, MOST_CELLS // num_runs),
+        "restarts": restarts(shown, MOST_CELLS // num_runs // 2, MOST_RUNS // num_runs),
         "trajectory": trajectory(shown),
         "slice": None,
     }
@@ -112,7 +110,10 @@ def _missing(panels: Mapping[str, Any]) -> list[str]:
     if panels["slice"]:
         return []
     if one["board"] is None:
-        notes.append(f"This result holds no answers, so that no board is shown. {_AGAIN} them.")
+        notes.append(
+            "This result holds no answers, or more token values than a board shows, so that no "
+            f"board is shown. {_AGAIN} the answers."
+        )
     elif len(one["board"]["answers"][0]) == 1 < len(one["segments"]):
         notes.append(
             "This result holds the last answers alone, so that the board is the same after every "
@@ -157,10 +158,21 @@ def _thinned(shown: Shown, panels: Mapping[str, Any]) -> list[str]:
     if len(shown.segments) < last:
         why = "after which answers were kept" if "snapshot" in shown.results else "evenly spread"
         notes.append(f"{len(shown.segments)} of {last} segments are shown, {why}.")
+    growth = shown.results.get("log_growth")
+    if growth is not None and growth.shape[1] > MOST_GROWTH_ROWS:
+        notes.append(
+            f"The growth is a mean over neighbours, at {MOST_GROWTH_ROWS} times of the run."
+        )
+    runs = panels["restarts"]
+    if runs is not None and runs["num_kept"] < number:
+        notes.append(
+            f"The runs of {runs['num_kept']} of the {number} puzzles are in the page, evenly "
+            f"spread: a page has at most {MOST_RUNS:,} runs."
+        )
     board = panels["puzzle"]["board"]
     if board is not None and len(board["kept"]) < number:
         notes.append(
             f"The boards of {len(board['kept'])} of the {number} puzzles are in the page, evenly "
-            f"spread: the boards of a page have at most {MOST_CHARACTERS:,} cells."
+            f"spread: the boards of a page have at most {MOST_CELLS:,} cells."
         )
     return notes

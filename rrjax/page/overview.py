@@ -52,8 +52,10 @@ def overview(shown: Shown) -> dict[str, Any]:
     ]
     described = [
         {"key": each.key, "title": each.title, "log": each.is_log}
-        | {"auc": interval_in_words(failure_auc(each.values, outcome))}
+        | {"auc": interval_in_words(failure_auc(each.values[known], outcome[known]))}
+        | {"number": int(known.sum())}
         for each in every
+        for known in [~np.isnan(each.values) & (outcome != "unknown")]
     ]
     return {
         "points": points,
@@ -89,8 +91,7 @@ def num_exponents(shown: Shown) -> int:
 
 def failure_auc(values: np.ndarray, outcome: np.ndarray) -> Interval:
     """Returns the probability that a failed puzzle has the larger value, with its interval."""
-    counted = ~np.isnan(values) & (outcome != "unknown")
-    return auc_interval(values[counted], outcome[counted] == "failed")
+    return auc_interval(values, outcome == "failed")
 
 
 def quantities(whole: Shown) -> Iterator[Quantity]:
@@ -116,7 +117,9 @@ def _of_spectra(whole: Shown) -> Iterator[Quantity]:
     exponents = whole.by_puzzle("exponents")
     if exponents is None:
         return
+    finite = whole.by_puzzle("finite")
     exponents = largest_first(exponents).astype(np.float64)
+    exponents[np.zeros(len(exponents), bool) if finite is None else ~finite] = np.nan
     number = exponents.shape[1]
     yield Quantity("lambda1", f"λ₁ ({NATS})", exponents[:, 0])
     for place in range(1, number):
@@ -133,7 +136,7 @@ def _low(number: int) -> str:
 
 def _at_end(whole: Shown) -> Iterator[Quantity]:
     for key, title, is_log in (
-        ("residual", "residual (relative change over the last segment)", True),
+        ("residual", "residual (relative change per segment, at the end)", True),
         ("q_halt", "q_halt after the last segment (logit)", False),
         ("token_accuracy", "share of the right tokens in the last answer", False),
         ("violations", "rules of Sudoku that the last answer breaks", False),

@@ -86,12 +86,12 @@ class Run {
     this.chosen = new Set(rows.map(row => row.puzzle));
     this.path();
     const count = outcome => rows.filter(row => row.outcome === outcome).length;
-    const {quantities, num_puzzles} = this.run.overview, here = failureAuc(rows);
-    const {title, auc} = quantities[this.part("x").value];
+    const {title, auc, number} = this.run.overview.quantities[this.part("x").value];
+    const here = failureAuc(rows);
     this.part("separation").textContent = `${rows.length} puzzles are chosen: ${count("solved")} ` +
       `solved, ${count("failed")} failed. A failed puzzle has the larger ${title} with a ` +
       `probability (AUC) of ${isNaN(here) ? "undefined" : here.toFixed(3)} among the chosen ` +
-      `ones, and of ${auc} among all ${num_puzzles} of the run.`;
+      `ones, and of ${auc} among all ${number} of the run that have this number.`;
   }
 
   choose(place, is_told = false) {
@@ -135,7 +135,7 @@ class Run {
     const depths = bytes ? atob(bytes) : "";
     const first = (at * overlay?.directions.length + Number(direction)) * codes.length;
     const cells = [...codes].map((code, cell) =>
-      ({cell, code: code.codePointAt(0), depth: depths && depths.charCodeAt(first + cell)}));
+      ({cell, code: code.codePointAt(0), depth: depths ? depths.charCodeAt(first + cell) : 0}));
     refill(this.views.board, {cells});
     const count = bit => cells.filter(cell => cell.code & bit).length;
     const wrong = board.labels ? `${count(2)} cells are wrong` : "No solution is known";

@@ -7,16 +7,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rrjax.analysis.spectra import leading_growth
-from rrjax.page.boards import FIRST, describe_board, encode, mark, vocabulary
+from rrjax.page.boards import FIRST, MOST_TOKENS, describe_board, encode, mark, vocabulary
 from rrjax.page.charts import COLOURS, CURVES, DASHES, INK, dataset, import_altair, specification
-from rrjax.page.shown import MOST_CHARACTERS, Shown, thinned, written
+from rrjax.page.shown import MOST_CELLS, Shown, thinned, written
+from rrjax.puzzles.batch import IGNORE_LABEL
 
 MOST_ATTRIBUTED = 32
 """Puzzles whose attribution is in a page."""
 
-MOST_ATTRIBUTION_BYTES = 1_500_000
 MOST_GROWTH_ROWS = 512
-"""Updates of a run up to which the growth of each is in a page; beyond it that of each segment."""
+"""Updates of a run up to which the growth of each is in a page; of more, means over some each."""
 
 _PREFIX = "participation_"
 _SIZE = 400
@@ -61,20 +61,19 @@ PANELS = (
 """The small charts of curves: their lines, the title of the axis, and whether it is logarithmic."""
 
 
-def puzzle(shown: Shown, characters: int = MOST_CHARACTERS) -> dict[str, Any]:
+def puzzle(shown: Shown, most_cells: int = MOST_CELLS) -> dict[str, Any]:
     """Returns the boards and curves of the shown puzzles.
 
     Args:
       shown: The result.
-      characters: Characters that its boards may take; where they do not suffice, some puzzles have
-        no board.
+      most_cells: Cells of all boards; where they do not suffice, some puzzles have no board.
 
     Returns:
       The shown `segments`; `series`, by puzzle the values at these of each curve that there is, and
       the `growth` of the leading vector at each row; how many `rows_per_segment` there are, or
       None; the `board` and the `overlay` of it, or None.
     """
-    segments, curves, board = shown.segments.tolist(), _curves(shown), _boards(shown, characters)
+    segments, curves, board = shown.segments.tolist(), _curves(shown), _boards(shown, most_cells)
     growth = _growth(shown)
     written_curves = {name: written(values) for name, values in curves.items()}
     series = [
@@ -82,15 +81,15 @@ def puzzle(shown: Shown, characters: int = MOST_CHARACTERS) -> dict[str, Any]:
         for place in range(len(shown.puzzles))
     ]
     if growth is not None:
-        for one, rows in zip(series, written(growth[0], 3), strict=True):
+        for one, rows in zip(series, written(growth, 3), strict=True):
             one["growth"] = rows
     return {
         "segments": segments,
         "series": series,
         "names": [*curves],
-        "rows_per_segment": None if growth is None else growth[1],
+        "rows_per_segment": None if growth is None else growth.shape[1] / shown.num_segments,
         "board": board,
-        "overlay": _overlay(shown, board),
+        "overlay": _overlay(shown, board, most_cells),
     }
 
 
@@ -130,17 +129,18 @@ def _leading_growth(shown: Shown) -> tuple[np.ndarray, int] | None:
     return leading_growth(growth, exponents) / per_row, per_segment
 
 
-def _growth(shown: Shown) -> tuple[np.ndarray, int] | None:
-    """Returns the same, by segment where there are many updates."""
+def _growth(shown: Shown) -> np.ndarray | None:
+    """Returns growth (n, rows) in nats per update, of each update or of neighbours together."""
     leading = _leading_growth(shown)
-    if leading is None or leading[0].shape[1] <= MOST_GROWTH_ROWS:
-        return leading
-    rows, per_segment = leading
-    return rows.reshape(len(rows), -1, per_segment).mean(axis=2), 1
+    if leading is None:
+        return None
+    rows = leading[0]
+    bounds = thinned(np.arange(rows.shape[1] + 1), MOST_GROWTH_ROWS + 1)
+    return np.add.reduceat(rows, bounds[:-1], axis=1) / np.diff(bounds)
 
 
 def _token_accuracy(labels: np.ndarray, answers: np.ndarray) -> np.ndarray:
-    known = (labels > 0)[:, None]
+    known = (labels != IGNORE_LABEL)[:, None]
     number = known.sum(axis=2)
     right = ((answers == labels[:, None]) & known).sum(axis=2)
     return np.where(number, right / np.maximum(number, 1), np.nan)
@@ -152,12 +152,14 @@ def _answers(shown: Shown) -> np.ndarray | None:
     return answers if answers is not None or last is None else last[:, None]
 
 
-def _boards(shown: Shown, characters: int) -> dict[str, Any] | None:
+def _boards(shown: Shown, most_cells: int) -> dict[str, Any] | None:
     answers, inputs = _answers(shown), shown.by_puzzle("inputs")
     if answers is None:
         return None
     labels, vocab_size = shown.by_puzzle("labels"), vocabulary(shown, answers)
-    kept = thinned(np.arange(len(answers)), max(1, characters // answers[0].size))
+    if vocab_size > MOST_TOKENS:
+        return None
+    kept = thinned(np.arange(len(answers)), max(1, most_cells // answers[0].size))
     answers = answers[kept]
     inputs, labels = (None if array is None else array[kept] for array in (inputs, labels))
     return describe_board(answers.shape[-1], vocab_size) | {
@@ -169,17 +171,18 @@ def _boards(shown: Shown, characters: int) -> dict[str, Any] | None:
     }
 
 
-def _overlay(shown: Shown, board: dict[str, Any] | None) -> dict[str, Any] | None:
+def _overlay(shown: Shown, board: dict[str, Any] | None, most_cells: int) -> dict[str, Any] | None:
     """Returns where the tangent vectors lie, in 8 bits a cell: √(share / largest share) · 255."""
     names = [name for name in shown.results if name.startswith(_PREFIX)]
     if not names or board is None:
         return None
-    num_cells = len(board["answers"][0][0])
-    by_state = [shown.by_segment(name) for name in names]
-    shares = np.stack([share[..., -num_cells:] for share in by_state if share is not None], axis=2)
-    most = min(MOST_ATTRIBUTED, max(1, MOST_ATTRIBUTION_BYTES // shares[0].size))
-    kept = thinned(np.array(board["kept"]), most)
-    shares = np.nan_to_num(shares[kept])  # (puzzles, segments, states, exponents, cells)
+    num_cells, num_exponents = len(board["answers"][0][0]), shown.results[names[0]].shape[2]
+    size = len(shown.segments) * len(names) * num_exponents * num_cells
+    kept = thinned(np.array(board["kept"]), min(MOST_ATTRIBUTED, max(1, most_cells // size)))
+    some = Shown(shown.results, shown.puzzles[kept])
+    by_state = [share for share in map(some.by_segment, names) if share is not None]
+    # (puzzles, segments, states, exponents, cells); tokens of a puzzle embedding come first
+    shares = np.nan_to_num(np.stack(by_state, axis=2)[..., -num_cells:])
     top = float(shares.max()) or 1.0
     narrow = np.rint(255 * np.sqrt(shares / top)).astype(np.uint8)
     states = [name.removeprefix(_PREFIX) for name in names]
@@ -189,7 +192,7 @@ def _overlay(shown: Shown, board: dict[str, Any] | None) -> dict[str, Any] | Non
         "directions": [
             f"direction {place + 1} in {state}"
             for state in states
-            for place in range(shares.shape[3])
+            for place in range(num_exponents)
         ],
         "bytes": [base64.b64encode(one.tobytes()).decode() for one in narrow],
     }
@@ -237,7 +240,10 @@ def board_chart(board: dict[str, Any]) -> dict[str, Any]:
         *(_line(alt, "x", size * place, size * height) for place in board["columns"]),
         *(_line(alt, "y", size * place, size * width) for place in board["rows"]),
     ]
-    return specification(alt.layer(*layers).add_params(symbols), cells=[])
+    words = f"The board of the chosen puzzle, a {board['kind']}"
+    return specification(
+        alt.layer(*layers).add_params(symbols).properties(description=words), cells=[]
+    )
 
 
 def _marks(alt: Any, cells: Any, size: float, ink: Any) -> list[Any]:
@@ -329,7 +335,7 @@ def _panel(alt: Any, curves: list[Curve], title: str, is_log: bool) -> Any:
     )
 
 
-def _growth_chart(alt: Any, rows_per_segment: int) -> Any:
+def _growth_chart(alt: Any, rows_per_segment: float) -> Any:
     return (
         alt.Chart(dataset("series"), width=240, height=110, title="growth of the leading vector")
         .transform_flatten(["growth"])

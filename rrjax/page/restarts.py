@@ -7,19 +7,24 @@ import numpy as np
 from rrjax.analysis.basins import answer_classes
 from rrjax.page.boards import encode, mark, vocabulary
 from rrjax.page.charts import INK, OUTCOMES, by_outcome, dataset, import_altair, specification
-from rrjax.page.shown import MOST_CHARACTERS, Shown, written
+from rrjax.page.shown import Shown, thinned, written
 from rrjax.results.results import Results
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
-def restarts(shown: Shown, characters: int = MOST_CHARACTERS) -> dict[str, Any] | None:
-    """Returns the runs of every shown puzzle; None where each puzzle has one run.
+def restarts(shown: Shown, most_cells: int, most_runs: int) -> dict[str, Any] | None:
+    """Returns the runs of the shown puzzles; None where each puzzle has one run.
+
+    Args:
+      shown: The result.
+      most_cells: Cells of all answers; where they do not suffice, the last puzzles have none.
+      most_runs: Runs of all puzzles; where they do not suffice, some puzzles have none.
 
     Returns:
       `runs`, by puzzle a row for each run, with the letter of its last answer (the same letter for
       the same answer, A for the most frequent one); `answers`, by puzzle the distinct ones as
-      boards, or None from where they would take more characters than allowed.
+      boards, or None; `num_kept`, the number of puzzles with their runs.
     """
     results = shown.results
     if results.axes["solved"][:2] != ("puzzle", "run"):
@@ -27,18 +32,20 @@ def restarts(shown: Shown, characters: int = MOST_CHARACTERS) -> dict[str, Any] 
     answers = results["answers"][shown.puzzles]
     inputs, labels = shown.by_puzzle("inputs"), shown.by_puzzle("labels")
     vocab_size = vocabulary(shown, answers)
-    runs, boards, size = [], [], 0
-    for place, own in enumerate(answers):
+    kept = thinned(np.arange(len(answers)), max(1, most_runs // answers.shape[1])).tolist()
+    runs: list[list[dict[str, Any]]] = [[] for _ in answers]
+    boards: list[list[str] | None] = [None for _ in answers]
+    size = 0
+    for place in kept:
+        own = answers[place]
         index, distinct = answer_classes(own, np.ones(len(own), bool))
-        runs.append(_rows(results, int(shown.puzzles[place]), index))
+        runs[place] = _rows(results, int(shown.puzzles[place]), index)
         size += distinct.size
-        question, label = (None if a is None else a[place][None] for a in (inputs, labels))
-        one_by_one = mark(distinct[:, None], question, label, vocab_size)
-        boards.append(encode(distinct[:, None], one_by_one) if size <= characters else None)
-    return {
-        "runs": runs,
-        "answers": [None if board is None else [one for (one,) in board] for board in boards],
-    }
+        if size <= most_cells:
+            question, label = (None if a is None else a[place][None] for a in (inputs, labels))
+            marks = mark(distinct[:, None], question, label, vocab_size)
+            boards[place] = [one for (one,) in encode(distinct[:, None], marks)]
+    return {"runs": runs, "answers": boards, "num_kept": len(kept)}
 
 
 def _rows(results: Results, puzzle: int, index: np.ndarray) -> list[dict[str, Any]]:

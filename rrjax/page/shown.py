@@ -15,8 +15,12 @@ MOST_PUZZLES = 512
 MOST_SEGMENTS = 64
 """Segments of a run up to which every one is shown."""
 
-MOST_CHARACTERS = 3_000_000
-"""Characters of the boards of a page; each cell of each segment is one."""
+MOST_CELLS = 1_500_000
+"""Cells of all boards of a page, those of every segment counted; the shares of unstable directions
+in cells are as many again."""
+
+MOST_RUNS = 16_384
+"""Restarts and noisy runs of a page, over all puzzles."""
 
 DIGITS = 4
 """Significant digits of the numbers in a page."""

@@ -7,7 +7,7 @@ import numpy as np
 from rrjax.analysis.basins import MOVING
 from rrjax.page.boards import describe_board, encode, mark, vocabulary
 from rrjax.page.charts import dataset, import_altair, specification
-from rrjax.page.shown import MOST_CHARACTERS, Shown, thinned, written
+from rrjax.page.shown import MOST_CELLS, Shown, thinned, written
 
 MOST_PLACES = 64
 """Starts along an axis up to which every one is shown."""
@@ -57,7 +57,7 @@ def _kind(answer: int) -> str:
 def _boards(shown: Shown) -> tuple[dict[str, Any], list[str]]:
     answers = shown.results["distinct_answers"]
     num_cells = answers.shape[1]
-    answers = answers[: max(1, MOST_CHARACTERS // max(1, num_cells)), None]
+    answers = answers[: max(1, MOST_CELLS // max(1, num_cells)), None]
     inputs, labels = (shown.results.get(name) for name in ("inputs", "labels"))
     vocab_size = vocabulary(shown, answers)
     boards = encode(answers, mark(answers, inputs, labels, vocab_size))

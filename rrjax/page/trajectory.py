@@ -37,7 +37,7 @@ def trajectory(shown: Shown) -> dict[str, Any] | None:
         "principal components": {
             **_paths(shown, states @ axes.T),
             "words": f"The axes are the first two principal components of {name} over all puzzles "
-            f"and segments. {_held(points, axes, shares)}",
+            f"and segments. {_held(axes, shares)}",
         }
     }
     outcome = outcomes(shown.results)[shown.puzzles]
@@ -50,7 +50,7 @@ def trajectory(shown: Shown) -> dict[str, Any] | None:
             **_paths(shown, states @ axes.T),
             "words": "The horizontal axis is the linear discriminant of solved and failed puzzles, "
             "fitted to their last states, so that it parts them by construction; the vertical axis "
-            f"has most of the variance that is left. {_held(points, axes, shares)}",
+            f"has most of the variance that is left. {_held(axes, shares)}",
         }
     return planes
 
@@ -83,28 +83,28 @@ def _discriminant(states: np.ndarray, outcome: np.ndarray) -> np.ndarray | None:
         return None
     deviations = np.concatenate([group - group.mean(0) for group in groups])
     within = deviations.T @ deviations / len(deviations)
+    if not within.any():
+        return None
     shrunk = within + SHRINKAGE * np.trace(within) / len(within) * np.eye(len(within))
     direction = np.linalg.solve(shrunk, groups[1].mean(0) - groups[0].mean(0))
     length = np.linalg.norm(direction)
     return direction / length if np.isfinite(length) and length > 0 else None
 
 
-def _held(points: np.ndarray, axes: np.ndarray, shares: np.ndarray) -> str:
-    """Returns in words which share of the variance of the whole state a plane holds.
-
-    The share of an axis is the mean of those of the components, weighted by the variance that each
-    has along the axis.
+def held_share(axes: np.ndarray, shares: np.ndarray) -> float:
+    """Returns which share of the variance of the state a plane holds.
 
     Args:
-      points: (m, c) states in their components.
-      axes: (2, c) the plane.
-      shares: (c,) the share of the variance of the state that each component holds.
+      axes: (2, c) orthonormal axes, in principal components.
+      shares: (c,) the share that each component holds; NaN counts as 0.
     """
-    weights = np.square(axes) * points.var(axis=0)
-    share = np.nansum(weights * shares, axis=1) / np.maximum(weights.sum(axis=1), 1e-300)
+    return float(np.nansum(np.square(axes) * shares))
+
+
+def _held(axes: np.ndarray, shares: np.ndarray) -> str:
     return (
-        f"The plane holds {100 * share.sum():.0f} % of the variance: what is close here may lie "
-        "far apart in the rest."
+        f"The plane holds {100 * held_share(axes, shares):.0f} % of the variance: what is close "
+        "here may lie far apart in the rest."
     )
 
 

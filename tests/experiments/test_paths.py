@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from rrjax.experiments import paths, rollout
+from rrjax.experiments.spectra import kept_segments
 from rrjax.puzzles.sudoku import from_answers
 from rrjax.puzzles.sudoku import violations as count_violations
 from rrjax.store import read_json, write_json
@@ -20,6 +21,9 @@ def test_snapshots_are_dense_at_first_and_then_eight_an_octave(num_segments, num
     assert kept[-len(last) :].tolist() == last
     np.testing.assert_array_equal(kept[:32], 1 + np.arange(min(num_segments, 32)))
     assert len(paths.snapshots(4096)) == 88
+    # boards of attribution show the answers beside the vectors of every segment
+    assert kept_segments(256, attribution=True).tolist() == [*range(1, 257)]
+    assert len(kept_segments(256, attribution=False)) == 56
 
 
 def test_restarts_have_fewer_snapshots_and_many_of_them_have_none():

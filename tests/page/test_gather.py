@@ -10,7 +10,9 @@ import pytest
 from rrjax.analysis import auc_interval
 from rrjax.page.boards import FIRST, describe_board, encode, mark
 from rrjax.page.gather import gather
+from rrjax.page.restarts import restarts
 from rrjax.page.shown import show, thinned, written
+from rrjax.page.trajectory import held_share
 from rrjax.puzzles import maze
 from rrjax.puzzles.batch import IGNORE_LABEL
 from rrjax.results.results import Results
@@ -56,6 +58,10 @@ def test_points_and_their_auc_are_those_of_the_arrays():
     value, low, high = auc_interval(results["exponents"].max(axis=1), ~made.SOLVED).ends
     words = f"{value:.3f} (95 % interval {low:.3f} to {high:.3f})"
     assert overview["quantities"][0]["auc"] == words
+    finite = np.arange(24) != 3
+    first = gather(made.spectrum(finite=finite), "run")["overview"]["quantities"][0]
+    value = auc_interval(results["exponents"].max(axis=1)[finite], ~made.SOLVED[finite]).value
+    assert (first["auc"][:5], first["number"]) == (f"{value:.3f}", 23)
 
 
 def test_the_page_begins_with_the_findings():
@@ -122,6 +128,14 @@ def test_curves_follow_the_arrays():
     assert (one["rows_per_segment"], one["segments"]) == (3, [1, 2, 3, 4, 5, 6])
 
 
+def test_the_growth_of_a_long_run_is_averaged(monkeypatch):
+    monkeypatch.setattr("rrjax.page.puzzle.MOST_GROWTH_ROWS", 9)
+    one = gather(made.spectrum(), "run")["puzzle"]
+    expected = made.spectrum()["log_growth"][2, :, 0].reshape(9, 2).mean(axis=1)
+    np.testing.assert_allclose(one["series"][2]["growth"], expected, rtol=1e-2)
+    assert one["rows_per_segment"] == 9 / 6
+
+
 def test_the_overlay_has_the_shares_in_eight_bits():
     results = made.spectrum()
     puzzle = gather(results, "run")["puzzle"]
@@ -142,6 +156,12 @@ def test_the_planes_hold_what_they_say():
     parted = np.array([end["x"] for end in other["ends"]])
     assert max(parted[made.SOLVED]) < min(parted[~made.SOLVED])
     assert "fitted to their last states, so that it parts them by construction" in other["words"]
+
+
+def test_a_plane_holds_the_variance_along_its_axes():
+    shares = np.array([0.5, 0.3, np.nan])
+    turned = np.array([[0.6, 0.8, 0], [0, 0, 1]])
+    assert held_share(turned, shares) == pytest.approx(0.36 * 0.5 + 0.64 * 0.3)
 
 
 def test_runs_that_agree_have_one_letter():
@@ -172,8 +192,9 @@ def test_a_slice_has_its_plane_and_the_answers_on_it():
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
+        ({"answers_by_segment": made.answers().astype(int) + 4000}, "more token values"),
         ({"labels": None}, "holds no labels, so that no cell is marked as wrong"),
-        ({"answers": None, "answers_by_segment": None}, "no answers, so that no board is shown"),
+        ({"answers": None, "answers_by_segment": None}, "holds no answers, or more token values"),
         ({"answers_by_segment": None}, "holds the last answers alone"),
         ({"projection": None}, "holds no projected states"),
         ({"projection": np.full((24, 6, 5), np.nan)}, "none that are finite"),
@@ -208,6 +229,14 @@ def test_larger_runs_are_thinned_and_it_is_said():
     ).puzzles.tolist()
     assert "8 of 24 puzzles are shown, evenly spread" in " ".join(view["missing"])
     assert view["overview"]["num_puzzles"] == 24
+
+
+def test_many_restarts_are_thinned():
+    kept = restarts(show(made.basin()), most_cells=60, most_runs=3 * 7)
+    assert kept is not None
+    assert [place for place, runs in enumerate(kept["runs"]) if runs] == [0, 12, 23]
+    assert [place for place, boards in enumerate(kept["answers"]) if boards] == [0]
+    assert kept["num_kept"] == 3
 
 
 def test_an_experiment_without_a_page_is_refused():

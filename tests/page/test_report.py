@@ -14,6 +14,7 @@ from rrjax.commands.report import PAGE_MARK
 from rrjax.page import assemble
 from rrjax.page.assemble import Report, as_json, as_script, make_report
 from rrjax.page.comparison import introduction
+from rrjax.page.gather import gather
 from rrjax.page.trainings import trainings
 from rrjax.results.results import Results
 from tests.tools import shown as made
@@ -21,9 +22,24 @@ from tests.tools import shown as made
 EVIL = '</script><img src="x" onerror="hacked()"><!-- runs -->'
 
 
+CHARTS = assemble.charts
+
+
 @pytest.fixture(autouse=True)
-def _short_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
+def _without_charts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves out what takes most of the time, the charts and their libraries."""
     monkeypatch.setattr(assemble, "libraries", lambda: "var vegaEmbed;")
+    monkeypatch.setattr(assemble, "charts", lambda view: {})
+    monkeypatch.setattr(assemble, "scatter", lambda outcomes: {})
+
+
+def test_every_panel_has_its_chart():
+    spectrum = CHARTS(gather(made.spectrum(), "run"))
+    assert [*spectrum] == ["histogram", "spectrum", "board", "curves", "trajectory"]
+    assert spectrum["board"]["datasets"]["cells"] == []
+    assert "restarts" in CHARTS(gather(made.basin(), "run"))
+    assert [*CHARTS(gather(made.plane(), "run"))] == ["board", "slice"]
+    json.dumps(spectrum, allow_nan=False)
 
 
 def test_no_word_of_a_result_ends_a_script_or_begins_a_tag():
@@ -115,6 +131,7 @@ def test_other_requests_that_cannot_work(tmp_path, capsys, monkeypatch):
     assert main(["report", str(tmp_path / "run"), "--out", str(tmp_path / "own.html")]) == 2
     assert "is there and is no report" in capsys.readouterr().err
     monkeypatch.setitem(sys.modules, "altair", None)
+    monkeypatch.setattr(assemble, "charts", CHARTS)
     assert main(["report", str(tmp_path / "run"), "--out", str(tmp_path / "x.html")]) == 2
     assert "needs altair: pip install altair vl-convert-python" in capsys.readouterr().err
 
