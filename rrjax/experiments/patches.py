@@ -1,5 +1,6 @@
 """Patches between trajectories: what of a solved run frees a failure, and what breaks a success."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -24,7 +25,7 @@ from rrjax.frames import norms
 from rrjax.inside.interventions import insert, num_cells
 from rrjax.keys import make_key
 from rrjax.plots.canvas import Draw
-from rrjax.plots.patches import patches_by_segment
+from rrjax.plots.patches import margins_by_cell, patches_by_segment
 from rrjax.puzzles import PuzzleSet
 from rrjax.puzzles.batch import IGNORE_LABEL, Batch
 from rrjax.puzzles.sudoku import size_of
@@ -145,6 +146,21 @@ def patching(
     Raises:
       ValueError: The puzzles or sizes do not fit the model, the segments are not there, no pair has
         two outcomes, or the folder holds another run.
+
+    Example:
+      >>> model = rrjax.load_model("trm-sudoku6")
+      >>> puzzles = model.test_puzzles()[:6]
+      >>> run = rrjax.experiments.patching(
+      ...     model,
+      ...     puzzles,
+      ...     segments=[1],
+      ...     num_segments=4,
+      ...     num_starts=1,
+      ...     num_copies=1,
+      ...     progress=False,
+      ... )
+      >>> run.solved.shape[1:]  # segments, parts and kinds
+      (1, 3, 4)
     """
     listed = " ".join(map(str, segments)) or "none"
     if not segments or len(set(segments)) < len(segments):
@@ -497,8 +513,12 @@ def numbers(results: Results) -> PatchSummary:
 
 
 def figures(results: Results) -> Mapping[str, Draw]:
-    """Returns the figure of what patches change."""
-    return {"patches_by_segment": partial(patches_by_segment, numbers(results))}
+    """Returns the figure of what patches change, and boards where single cells were patched."""
+    draws: dict[str, Draw] = {"patches_by_segment": partial(patches_by_segment, numbers(results))}
+    cells = results["map_margin"].shape[-1] if "map_margin" in results else 0
+    if cells and math.isqrt(cells) ** 2 == cells:
+        draws["margins_by_cell"] = partial(margins_by_cell, results)
+    return draws
 
 
 PATCHING = Experiment("patching", ARRAYS, numbers, report.tables, figures)

@@ -168,6 +168,7 @@ def _growth_by_part(
             num_segments,
             record=raw_growth,
             push=push,
+            qr=_done,
             keep=keep,
         )
     growth, _ = read_growth(records)
@@ -266,7 +267,12 @@ def _push_by_part(
         return jnp.zeros((len(all_names), *values.shape[1:]), values.dtype).at[places].set(values)
 
     by_stage = map(placed, (jnp.log(split.rho), alignment, size))
-    return (states[-1], images[-1]), _Parts(*by_stage, rows=split.rows)
+    return (states[-1], split.end), _Parts(*by_stage, rows=split.rows)
+
+
+def _done(end: tuple[Frame, Array]) -> tuple[Frame, Array]:
+    """Returns the QR of an update, which is that after its last stage."""
+    return end
 
 
 class _Split(NamedTuple):
@@ -278,6 +284,7 @@ class _Split(NamedTuple):
       rho: (stages, k) ρ.
       phi: (stages, k) φ(ρ).
       rows: (k, rows) the contributions of the rows, summed over the stages.
+      end: the frame and the R after the last stage.
     """
 
     Q: Frame
@@ -285,6 +292,7 @@ class _Split(NamedTuple):
     rho: Array
     phi: Array
     rows: State
+    end: tuple[Frame, Array]
 
 
 def _split(Q: Frame, images: list[Frame]) -> _Split:
@@ -300,7 +308,9 @@ def _split(Q: Frame, images: list[Frame]) -> _Split:
         earlier = _shifted(_row_squares(first, 1), squares)
         return (phi[..., None] * (jnp.square(rho)[..., None] * squares - earlier)).sum(0)
 
-    return _Split(before, R, rho, phi, jax.tree.map(row_shares, Q, after))
+    rows = jax.tree.map(row_shares, Q, after)
+    end = jax.tree.map(lambda leaf: leaf[-1], (after, R_after))
+    return _Split(before, R, rho, phi, rows, end)
 
 
 def _row_squares(leaf: Array, num_batch_axes: int) -> Array:

@@ -1,12 +1,23 @@
 """What patches free and break, beside their controls, against the segment of the patch."""
 
+import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rrjax.analysis import format as words
 from rrjax.analysis.patches import Effect, PatchSummary
-from rrjax.plots.canvas import FAILED, SOLVED, Look, draw_intervals, legend_below, new_axes, titled
+from rrjax.plots.canvas import (
+    FAILED,
+    SOLVED,
+    Look,
+    draw_intervals,
+    legend_below,
+    new_axes,
+    new_figure,
+    titled,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,3 +60,36 @@ def _message(effects: list[Effect], denoising: bool) -> str:
         f"{what} ({best.part}, after {words.count(best.segment, 'segment')}):\n"
         f"{change} % solved against an equal random step"
     )
+
+
+def margins_by_cell(arrays: Mapping[str, np.ndarray]) -> "Figure":
+    """Draws boards of what patching one cell alone changes of the margin, beside its control.
+
+    Args:
+      arrays: Arrays of `rrjax.experiments.patching` with a map; at most four pairs are drawn.
+
+    Raises:
+      ValueError: The cells fill no square.
+    """
+    change = arrays["map_margin"][:4] - arrays["map_nothing"][:4, None, None]
+    size = math.isqrt(change.shape[-1])
+    if size**2 != change.shape[-1]:
+        raise ValueError(f"a board needs a square number of cells, got {change.shape[-1]}")
+    figure = new_figure(2.2 * len(change) + 1.2, 4.6)
+    grid = figure.subplots(2, len(change), squeeze=False)
+    top = float(np.abs(change).max()) or 1.0
+    for column, pair in enumerate(change):
+        for row, cells in enumerate(pair):
+            ax = grid[row, column]
+            image = ax.imshow(cells.reshape(size, size), cmap="RdBu_r", vmin=-top, vmax=top)
+            ax.set_xticks([])
+            ax.set_yticks([])
+        solved = arrays["recipient_solved"][arrays["map_pair"][column]]
+        puzzle = arrays["recipient"][arrays["map_pair"][column]]
+        outcome = "solved" if solved else "failed"
+        grid[0, column].set_title(f"puzzle {puzzle} ({outcome})", fontsize="small")
+    grid[0, 0].set_ylabel("the donor's cell")
+    grid[1, 0].set_ylabel("a random step")
+    figure.colorbar(image, ax=grid, shrink=0.9, label="change of the margin (logits)")
+    figure.suptitle("One cell patched alone", x=0.01, ha="left", fontsize="medium")
+    return figure

@@ -55,7 +55,7 @@ def _stage_table(summary: GrowthSummary) -> Table:
 
 
 def _cell_table(summary: GrowthSummary) -> Table:
-    rows = _rows(summary.cells, "+.5f")
+    rows = _rows(summary.cells, "+.4f")
     return Table(
         "Contribution to λ1 of one cell, in nats per update",
         ("of", *_HEADERS),

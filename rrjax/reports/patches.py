@@ -4,8 +4,6 @@ from rrjax.analysis import format as words
 from rrjax.analysis.patches import Effect, PatchSummary
 from rrjax.analysis.table import Table
 
-_DONORS = {"start": "other start", "copy": "moved copy", "puzzle": "other puzzle"}
-
 
 def tables(summary: PatchSummary) -> list[Table]:
     """Returns what solved donors do to failures, and failed donors to solved puzzles."""
@@ -29,7 +27,7 @@ def tables(summary: PatchSummary) -> list[Table]:
 def _tables(title: str, effects: list[Effect]) -> list[Table]:
     rows = [
         (
-            _DONORS[each.donor],
+            each.donor,
             str(each.segment),
             each.part,
             str(each.num_pairs),
@@ -52,50 +50,57 @@ def _tables(title: str, effects: list[Effect]) -> list[Table]:
     )
     notes = [
         "Solved at the end, with the patch, with an equal step along a random direction, and with "
-        "nothing changed. After: segments before the patch."
+        "nothing changed. Donors: another start, a moved copy, another puzzle. After: segments "
+        "before the patch."
     ]
     first = Table(title, headers, rows, notes)
-    return [first, _effect_table(title, effects)]
+    return [first, _effect_table(title, effects), _run_table(title, effects)]
 
 
 def _effect_table(title: str, effects: list[Effect]) -> Table:
     rows = [
         (
-            _DONORS[each.donor],
-            str(each.segment),
-            each.part,
+            f"{each.donor} {each.segment} {each.part}",
             words.interval(each.effect, ".2f"),
             words.number(each.control_effect.value, ".2f"),
-            words.number(each.margin_effect.value, ".2f"),
+            words.interval(each.margin_effect, ".2f"),
             words.number(each.margin_control.value, ".2f"),
-            _pair(each.lambda1, "+.3f"),
-            _pair(each.time, ".0f"),
         )
         for each in effects
     ]
     headers = (
-        "donor",
-        "after",
-        "part",
-        "effect on solved\n(95 %)",
+        "donor after part",
+        "effect on\nsolved (95 %)",
         "control",
-        "on margin",
+        "effect on\nmargin (95 %)",
         "control",
-        "λ1 patch /\ncontrol",
-        "time patch /\ncontrol",
     )
     notes = [
-        "Effects: 0 is what happens without a patch, 1 the donor's own outcome. λ1 from the patch "
-        "on, medians in nats per update. Time: median of segments until the first right answer, of "
-        "the runs that have one."
+        "0 is what happens without a patch, 1 the donor's own outcome; the ends are those of the "
+        "numerator."
     ]
     return Table(f"{title}: effects", headers, rows, notes)
 
 
-def _pair(values: dict, form: str) -> str:
-    if not values:
-        return ""
-    return " / ".join(words.number(values[kind].value, form) for kind in ("patch", "control"))
+def _run_table(title: str, effects: list[Effect]) -> Table:
+    kinds = ("patch", "control", "nothing")
+    rows = [
+        (
+            f"{each.donor} {each.segment} {each.part}",
+            *(words.number(each.time[kind].value, ".0f") for kind in kinds),
+            *(words.number(each.lambda1[kind].value, "+.3f") for kind in kinds if each.lambda1),
+            words.number(each.distance),
+        )
+        for each in effects
+    ]
+    exponents = [f"λ1,\n{kind}" for kind in kinds] if effects[0].lambda1 else []
+    times = [f"time,\n{kind}" for kind in kinds]
+    headers = ("donor after part", *times, *exponents, "distance")
+    notes = [
+        "Medians. Time: segments from the patch to the first right answer, of the runs that have "
+        "one. λ1: from the patch on, in nats per update. Distance: norm of what a patch changes."
+    ]
+    return Table(f"{title}: time and exponents", headers, rows, notes)
 
 
 def _map_notes(summary: PatchSummary) -> list[str]:

@@ -57,7 +57,7 @@ def test_what_is_not_patched_goes_on_and_a_whole_state_is_the_donors(run, model)
     assert results.map_margin.shape == (1, 2, 16)
     text = " ".join(repr(results.summary()).split())
     assert "Solved states into failures" in text
-    assert set(results.plot()) == {"patches_by_segment"}
+    assert set(results.plot()) == {"patches_by_segment", "margins_by_cell"}
 
 
 def test_effects_are_parts_of_the_way_to_the_donor(run):

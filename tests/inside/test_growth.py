@@ -12,7 +12,8 @@ from rrjax.cells import bind, unflatten
 from rrjax.contract import branch, part
 from rrjax.frames import random_frame
 from rrjax.inside import growth_by_part, stage_names
-from tests.tools.tiny import CONFIG, puzzles, weights
+from tests.tools.jobs import SMALL
+from tests.tools.tiny import puzzles, weights
 
 KEY = jax.random.key(0)
 TURN = jnp.array([[0.6, -0.8], [0.8, 0.6]])
@@ -47,7 +48,7 @@ def test_each_part_has_exactly_its_gain():
 
 
 def test_a_vector_in_a_field_that_stays_is_not_stretched():
-    growth = growth_by_part(known(), num_segments=1, frame=in_field("b", 2))
+    growth = growth_by_part(known(), num_segments=2, frame=in_field("b", 3))
     np.testing.assert_allclose(growth.stages, 0, atol=1e-6)
 
 
@@ -72,10 +73,11 @@ def test_a_part_of_another_shape_is_refused():
 
 @pytest.mark.parametrize("name", ["trm", "hrm", "transformer"])
 def test_parts_of_a_cell_add_up_to_the_spectrum(name: str):
-    arch = replace(CONFIG.arch, name=name, H_layers=2, mlp_t=name == "trm")
-    config = replace(CONFIG, arch=arch)
-    params = unflatten(weights(config))
-    dynamics = bind(params, config, jnp.asarray(puzzles(1).inputs[0], jnp.int32))
+    arch = replace(SMALL.arch, name=name, H_layers=1 + (name == "hrm"), mlp_t=name == "trm")
+    config = replace(SMALL, arch=arch)
+    # a mixing that adds nothing is an isometry
+    flat = {k: 0 * v if "mlp_t.down_proj" in k else v for k, v in weights(config).items()}
+    dynamics = bind(unflatten(flat), config, jnp.asarray(puzzles(1).inputs[0], jnp.int32))
     spectrum = rrjax.spectrum(dynamics, 3, 2, key=KEY)
     growth = growth_by_part(dynamics, 3, 2, key=KEY)
     np.testing.assert_allclose(growth.log_growth, spectrum.log_growth, atol=2e-6)
@@ -91,13 +93,5 @@ def test_parts_of_a_cell_add_up_to_the_spectrum(name: str):
     sums = [i for i in sums if "norm" not in names[i]]
     parts = (growth.alignment + growth.size)[..., sums, 0]
     np.testing.assert_allclose(parts, growth.stages[..., sums, 0], atol=2e-6)
-
-
-def test_a_branch_of_zeros_is_an_isometry():
-    flat = weights()
-    silent = {k: 0 * v if "mlp_t.down_proj" in k else v for k, v in flat.items()}
-    dynamics = bind(unflatten(silent), CONFIG, jnp.asarray(puzzles(1).inputs[0], jnp.int32))
-    growth = growth_by_part(dynamics, 2, 1, key=KEY)
-    place = stage_names(dynamics).index("mixing")
-    np.testing.assert_allclose(growth.stages[:, :, place], 0, atol=1e-6)
-    assert np.abs(growth.stages[:, :, place + 2]).min() > 1e-3
+    if name == "trm":
+        np.testing.assert_allclose(growth.stages[:, :, names.index("mixing")], 0, atol=1e-6)
