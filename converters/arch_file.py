@@ -31,8 +31,8 @@ def read_arch(path: Path) -> tuple[Arch, list[str]]:
         arch = parse_arch({**block, "loss": loss})
     except ValueError as error:
         raise ValueError(
-            f"{path}: {error}. Should the network be the same in spite of it, correct a copy of "
-            "the file and give --config COPY"
+            f"{path}: {error} (should the network be the same in spite of it, correct a copy of "
+            "the file and give --config COPY)"
         ) from error
     if not unread:
         return arch, []

@@ -99,6 +99,13 @@ def convert(
       ValueError: if the checkpoint is incomplete, damaged, or not exactly the model that its
         configuration states.
       OSError: if a file cannot be read or written.
+
+    Example:
+      >>> conversion = rrjax.convert(
+      ...     "downloads/trm", "models/trm"
+      ... )  # a folder of an official checkpoint
+      >>> len(conversion.params), conversion.config.arch.name
+      (15, 'trm')
     """
     destination = Path(destination)
     if destination.exists():

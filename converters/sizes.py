@@ -31,6 +31,7 @@ def find_sizes(
 ) -> dict[str, int]:
     """Returns each of `SIZES`, from the options, else from a meta file, else from the tensors.
 
+    A network without puzzle embeddings has one puzzle identifier unless more are stated.
     The tensors show the sequence length where a network mixes tokens without attention or learns
     their positions. For others an option or a meta file must state it.
 
@@ -61,6 +62,8 @@ def find_sizes(
         if key in tensors and tensors[key].ndim == 2:
             seq_len = tensors[key].shape[axis] - puzzle_tokens
             stated.setdefault("seq_len", (seq_len, "the tensors"))
+    if _TABLES["num_puzzle_identifiers"] not in tensors:
+        stated.setdefault("num_puzzle_identifiers", (1, "a network without puzzle embeddings"))
     if missing := [name for name in SIZES if name not in stated]:
         options = " ".join(f"--{name.replace('_', '-')} N" for name in missing)
         raise ValueError(

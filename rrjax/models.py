@@ -135,7 +135,12 @@ class Model:
 
 
 def bundled_names() -> list[str]:
-    """Returns the names of the models that come with rrjax."""
+    """Returns the names of the models that come with rrjax.
+
+    Example:
+      >>> rrjax.bundled_names()
+      ['hrm-sudoku6', 'trm-sudoku6', 'trm-sudoku9', 'trm-sudoku9-hard']
+    """
     return sorted(path.parent.name for path in _BUNDLED.glob(f"*/{CONFIG}"))
 
 
@@ -151,6 +156,10 @@ def load_model(source: str | Path, dtype: Dtype = "float32") -> Model:
 
     Raises:
       ValueError: there is no such model, or its files are damaged or do not fit each other.
+
+    Example:
+      >>> rrjax.load_model("trm-sudoku6")
+      Model(name trm-sudoku6, cell trm, tokens 36, width 128, parameters 451,074, dtype float32)
     """
     check_choice("dtype", dtype, Dtype)
     folder = locate_model(str(source))

@@ -1,4 +1,4 @@
-"""The front page tells the truth: its example runs, its paths exist, its commands parse."""
+"""The front page and the pages of docs/ tell the truth: examples run, paths exist, words parse."""
 
 import importlib
 import re
@@ -15,22 +15,53 @@ from tests.tools.commandline import parsed
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-DOCUMENTS = (README, *((ROOT / "docs" / name).read_text() for name in ("findings.md", "gpu.md")))
+PAGES = {
+    path: path.read_text()
+    for path in sorted((ROOT / "docs").rglob("*.md"))
+    if "_build" not in path.parts
+}
+SCRIPTS_WITH_CELLS = sorted((ROOT / "docs").rglob("*/*.py"))
+DOCUMENTS = (README, *PAGES.values(), *(path.read_text() for path in SCRIPTS_WITH_CELLS))
+
+
+def python_blocks(text: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+
+
+def page(name: str) -> str:
+    return PAGES[ROOT / "docs" / name]
 
 
 @pytest.mark.slow
 def test_the_python_examples_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    first, second = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(first.strip().splitlines()) <= 15
+    (example,) = python_blocks(README)
+    code = [line for line in example.splitlines() if line and not line.startswith("import")]
+    assert len(code) <= 10
     names = {}
-    exec(compile(first, "README.md", "exec"), names)
-    # the shapes that its comments state: exponents, updates of 4 segments, tokens, segments
-    exponents, growth, answer, drift = _arrays(capsys.readouterr().out)
-    assert (len(exponents), growth.shape, len(answer), len(drift)) == (4, (2,), 81, 4)
-    exec(compile(second.replace("64", "2"), "README.md", "exec"), names)
-    assert names["run"].exponents.shape == (2, 8)
-    assert (tmp_path / "runs" / "first" / "results.npz").is_file()
+    exec(compile(example.replace("16", "2"), "README.md", "exec"), names)
+    # the shape that its comment states, and the files that it writes
+    assert len(_arrays(capsys.readouterr().out.splitlines()[-1])[0]) == 4
+    assert names["run"].exponents.shape == (2, 2)
+    assert {path.suffix for path in (tmp_path / "runs" / "first").iterdir()} >= {".npz", ".png"}
+    # other pages go on from there
+    (clocks,) = python_blocks(page("concepts/clocks.md"))
+    exec(compile(clocks, "clocks.md", "exec"), names)
+    (figures,) = python_blocks(page("howto/own_figures.md"))
+    figures = figures.replace("spectrum-trm-sudoku9-hard", "first")
+    exec(compile(figures, "own_figures.md", "exec"), {})
+    (puzzle,) = python_blocks(page("howto/own_puzzles.md"))
+    exec(compile(puzzle, "own_puzzles.md", "exec"), {})
+    assert "obeys" in capsys.readouterr().out
+
+
+def test_every_python_example_is_run_or_that_of_the_front_page():
+    pages = {
+        str(path.relative_to(ROOT / "docs")) for path, text in PAGES.items() if "```python" in text
+    }
+    run = {"concepts/clocks.md", "howto/own_figures.md", "howto/own_puzzles.md"}
+    # the model and the call of `start.md` are those of the first tutorial, which every build runs
+    assert pages == run | {"start.md"}
 
 
 def _arrays(printed: str) -> list[np.ndarray]:
@@ -40,12 +71,12 @@ def _arrays(printed: str) -> list[np.ndarray]:
 
 
 def commands(text: str) -> list[str]:
-    """What stands as a command in code, in a line or in a block."""
+    """What stands as a command in code, in a line or in a block, without its comment."""
     joined = text.replace("\\\n", " ")
     blocks = re.findall(r"```\w*\n(.*?)```", joined, re.DOTALL)
     inline = re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", joined, flags=re.DOTALL))
     lines = [line for block in blocks for line in block.splitlines()]
-    return [" ".join(line.split()) for line in [*lines, *inline]]
+    return [" ".join(line.partition(" # ")[0].split()) for line in [*lines, *inline]]
 
 
 GIVEN = {line for text in DOCUMENTS for line in commands(text)}
@@ -62,7 +93,12 @@ def test_every_command_parses(line):
 @pytest.mark.parametrize("line", SCRIPTS)
 def test_every_command_of_a_script_parses(line):
     name, *words = shlex.split(line.partition("python -m ")[2])
-    if name == "scripts.studies.story":  # it reads its options when it is imported: see test_story
+    if name == "scripts.accelerators.distributed":
+        _, (command, *options) = importlib.import_module(name).parse(words)
+        assert parsed(command, options) is not None
+    elif (
+        name == "scripts.studies.story"
+    ):  # it reads its options when it is imported: see test_story
         text = (ROOT / "scripts" / "studies" / "story.py").read_text()
         names = [word[2:].removeprefix("no-") for word in words if word.startswith("--")]
         assert all(f"    {name}: " in text for name in names)
@@ -72,17 +108,22 @@ def test_every_command_of_a_script_parses(line):
 
 
 def test_the_commands_are_found():
-    assert len(OURS) > 12
-    assert len(SCRIPTS) > 5
+    assert len(OURS) > 30
+    assert len(SCRIPTS) > 10
 
 
 def test_every_path_exists():
-    paths = re.findall(
-        r"(?:`|python )((?:rrjax|converters|scripts|tests|docs|recipes)/[\w./-]*)", README
-    )
-    paths += re.findall(r"\]\(((?!http)[\w./-]+)\)", README)
-    assert len(paths) > 15
+    paths = re.findall(r"\]\(((?!http)[\w./-]+)\)", README)
+    for text in DOCUMENTS:
+        paths += re.findall(
+            r"(?:`|python |sbatch )((?:rrjax|converters|scripts|tests|docs|recipes)/[\w./-]*)", text
+        )
+    assert len(paths) > 60
     assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_the_front_page_is_short():
+    assert len(README.splitlines()) <= 120
 
 
 def test_every_make_target_exists():
@@ -96,10 +137,10 @@ def test_every_make_target_exists():
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_every_command_explains_itself(command, capsys):
-    assert f"rrjax {command}" in README
+    assert f"\n| `rrjax {command}" in page("features.md")
     assert main([command, "--help"]) == 0
     assert f"usage: rrjax {command}" in capsys.readouterr().out
 
 
 def test_nothing_is_left_to_fill_in():
-    assert "@@" not in README
+    assert not any("@@" in text for text in DOCUMENTS)

@@ -97,6 +97,12 @@ def basin_entropy(classes: ArrayLike, box_size: int = 5) -> BasinEntropy:
         its edge or is larger than the grid.
 
     Source: Daza, Wagemakers, Georgeot, Guéry-Odelin & Sanjuán 2016, Sci. Rep. 6, 31416.
+
+    Example:
+      >>> rows, columns = np.indices((64, 64))
+      >>> entropy = rrjax.analysis.basin_entropy(columns > rows, box_size=8)
+      >>> round(float(entropy.whole), 4)
+      0.0857
     """
     classes = _as_classes(classes)
     if not 2 <= box_size <= len(classes):
@@ -152,9 +158,9 @@ def shared_boundaries(classes: ArrayLike) -> SharedBoundaries:
     left_out = [[array.sum() - array for array in pair] for pair in counts]
     with np.errstate(invalid="ignore", divide="ignore"):
         (fine_j, coarse_j) = (pair[0] / pair[1] for pair in left_out)
-        ratios = fine_j / coarse_j
-    number = len(ratios)
-    error = np.sqrt((number - 1) / number * np.sum((ratios - ratios.mean()) ** 2))
+        ratios = fine_j / coarse_j  # infinite, and the error NaN, where one block has all of them
+        number = len(ratios)
+        error = np.sqrt((number - 1) / number * np.sum((ratios - ratios.mean()) ** 2))
     return SharedBoundaries(fine, coarse, bool(fine / coarse - Z * error > PERSISTENT))
 
 
@@ -249,6 +255,12 @@ def uncertainty_exponent(classes: ArrayLike) -> UncertaintyExponent:
       ValueError: The classes have another shape or kind.
 
     Source: Grebogi, McDonald, Ott & Yorke 1983, Phys. Lett. A 99, 415.
+
+    Example:
+      >>> rows, columns = np.indices((64, 64))
+      >>> result = rrjax.analysis.uncertainty_exponent(columns > 32)
+      >>> round(float(result.exponent), 2)
+      1.0
     """
     classes = _as_classes(classes)
     widest = max(1, len(classes) // WIDEST)

@@ -71,6 +71,12 @@ def kaplan_yorke(exponents: ArrayLike, dimension: int | None = None) -> KaplanYo
       ValueError: There is no exponent, there are more than n of them, or one is +inf.
 
     Source: Kaplan and Yorke 1979, Lect. Notes Math. 730, 204.
+
+    Example:
+      >>> round(float(rrjax.analysis.kaplan_yorke([0.419, -1.623]).value), 3)
+      1.258
+      >>> rrjax.analysis.kaplan_yorke([0.419]).reason
+      np.str_('the known exponents sum to no less than 0: more exponents are needed')
     """
     values, known = _checked(exponents, dimension)
     k, num_known = values.shape[-1], known.sum(axis=-1)
@@ -113,6 +119,11 @@ def entropy_rate(exponents: ArrayLike, dimension: int | None = None) -> KnownPar
       ValueError: There is no exponent, there are more than n of them, or one is +inf.
 
     Source: Pesin 1977, Russ. Math. Surv. 32, 55; Ruelle 1978, Bol. Soc. Bras. Mat. 9, 83.
+
+    Example:
+      >>> rate = rrjax.analysis.entropy_rate([0.3, 0.1, -0.2])
+      >>> round(float(rate.value), 3), bool(rate.complete)
+      (0.4, True)
     """
     values, known = _checked(exponents, dimension)
     return _known_part(np.where(values > 0, values, 0.0).sum(axis=-1), values, known, dimension)

@@ -70,6 +70,11 @@ def block_standard_error(log_growth: ArrayLike, num_blocks: int = 8, period: int
         than periods.
 
     Source: Schmeiser 1982, Oper. Res. 30, 556; Geyer 1992, Stat. Sci. 7, 473.
+
+    Example:
+      >>> growth = np.random.default_rng(0).normal(size=(800, 1))
+      >>> round(float(rrjax.analysis.block_standard_error(growth)[0]), 2)
+      0.02
     """
     growth, num_periods = _checked(log_growth, period)
     if not 2 <= num_blocks <= num_periods:

@@ -70,6 +70,10 @@ def fraction_interval(num_successes: int | np.ndarray, num_trials: int) -> Inter
       ValueError: The counts do not fit each other.
 
     Source: Clopper and Pearson 1934, Biometrika 26, 404.
+
+    Example:
+      >>> print(*(round(float(end), 3) for end in rrjax.analysis.fraction_interval(0, 72).ends))
+      0.0 0.0 0.05
     """
     k, n = np.asarray(num_successes), np.asarray(num_trials)
     if np.any(k < 0) or np.any(k > n):
@@ -99,6 +103,15 @@ def mean_interval(values: ArrayLike, least: int | float = 0, most: int | float =
       Three numbers in the unit of `values`; all are NaN without a value.
 
     Source: Korn and Graubard 1998, Surv. Methodol. 24, 193, for m without the bound.
+
+    Example:
+      >>> print(
+      ...     *(
+      ...         round(float(end), 3)
+      ...         for end in rrjax.analysis.mean_interval([0, 0.5, 1, 1, 0.25]).ends
+      ...     )
+      ... )
+      0.55 0.05 0.975
     """
     values = np.asarray(values, dtype=np.float64)
     shares = (values[~np.isnan(values)] - least) / (most - least)
@@ -129,6 +142,10 @@ def rate_interval(num_events: int, exposure: int | float) -> Interval:
       Three numbers per unit of `exposure`; all are NaN where nothing was waited for.
 
     Source: Garwood 1936, Biometrika 28, 437.
+
+    Example:
+      >>> print(*(round(float(end), 3) for end in rrjax.analysis.rate_interval(0, 100).ends))
+      0.0 0.0 0.037
     """
     if exposure <= 0:
         return UNDEFINED
@@ -159,6 +176,15 @@ def rate_ratio_interval(
       where nothing was waited for at one rate, all are NaN.
 
     Source: Przyborowski and Wilenski 1940, Biometrika 31, 313.
+
+    Example:
+      >>> print(
+      ...     *(
+      ...         round(float(end), 3)
+      ...         for end in rrjax.analysis.rate_ratio_interval(1, 15_145, 7, 9_219).ends
+      ...     )
+      ... )
+      0.087 0.002 0.677
     """
     if min(exposure, other_exposure) <= 0 or num_events + other_events == 0:
         return UNDEFINED
@@ -209,6 +235,15 @@ def median_interval(values: ArrayLike) -> Interval:
       ValueError: There is NaN among the values.
 
     Source: Thompson 1936, Ann. Math. Stat. 7, 122.
+
+    Example:
+      >>> print(
+      ...     *(
+      ...         round(float(end), 3)
+      ...         for end in rrjax.analysis.median_interval(np.arange(11)).ends
+      ...     )
+      ... )
+      5.0 1.0 9.0
     """
     values = np.asarray(values, dtype=np.float64)
     check_no_nan("values", values)

@@ -65,6 +65,11 @@ def compare(before: Result, after: Result) -> Comparison:
 
     References:
       McNemar 1947, Psychometrika 12, 153.
+
+    Example:
+      >>> run = rrjax.load_results("runs/made-up")  # a finished spectrum
+      >>> rrjax.analysis.compare(run, run).difference.value
+      0.0
     """
     first, second = _solved_at_end("before", before), _solved_at_end("after", after)
     here, there = _shared_puzzles(before, after, len(first), len(second))

@@ -32,6 +32,10 @@ def auc(scores: ArrayLike, positive: ArrayLike) -> Any:
       ValueError: There is NaN among the scores, or the shapes or types are others.
 
     Source: Mann and Whitney 1947; Hanley and McNeil 1982, Radiology 143, 29.
+
+    Example:
+      >>> rrjax.analysis.auc([0.1, 0.4, 0.35, 0.8], [False, False, True, True])
+      np.float64(0.75)
     """
     return auc_interval(scores, positive).value
 
@@ -50,6 +54,13 @@ def auc_interval(scores: ArrayLike, positive: ArrayLike) -> Interval:
 
     Raises:
       ValueError: The arrays are those that `auc` refuses.
+
+    Example:
+      >>> scores, solved = np.arange(20), np.arange(20) >= 10
+      >>> print(
+      ...     *(round(float(end), 3) for end in rrjax.analysis.auc_interval(scores, solved).ends)
+      ... )
+      1.0 0.8 1.0
     """
     scores, positive = check_scores(scores, positive)
     columns = scores.reshape(len(scores), math.prod(scores.shape[1:]))

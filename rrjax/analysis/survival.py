@@ -130,6 +130,11 @@ def kaplan_meier(durations: ArrayLike, observed: ArrayLike) -> SurvivalCurve:
 
     Source: Kaplan and Meier 1958, J. Am. Stat. Assoc. 53, 457; Fay, Brittain and Proschan 2013,
     Biostatistics 14, 723.
+
+    Example:
+      >>> curve = rrjax.analysis.kaplan_meier([1, 2, 2, 4], [True, True, False, False])
+      >>> curve.times, curve.survival.value
+      (array([0., 1., 2.]), array([1.  , 0.75, 0.5 ]))
     """
     durations, observed = _checked(durations, observed)
     times = np.unique(np.append(durations[observed], 0))

@@ -44,6 +44,14 @@ def bind(
     Returns:
       A `Dynamics` whose state has the checkpoint's fields, each (num_tokens, hidden_size), and
       whose readout is a `Readout`.
+
+    Example:
+      >>> config = rrjax.cells.Config(
+      ...     rrjax.cells.Arch("trm", hidden_size=8, num_heads=1), seq_len=16, vocab_size=6
+      ... )
+      >>> params = rrjax.cells.init_params(jax.random.key(0), config)
+      >>> rrjax.cells.bind(params, config, jnp.ones(16, int))
+      Dynamics(z_H (16, 8), z_L (16, 8); 21 updates a segment: latent, answer)
     """
     return bind_vector(params, config, tokens, puzzle_vector(params, config, puzzle_id))
 
@@ -54,6 +62,14 @@ def bind_vector(
     """Returns the dynamics of `bind` for a given embedding vector of the puzzle.
 
     Training uses it to differentiate by the vector instead of by the whole table.
+
+    Example:
+      >>> config = rrjax.cells.Config(
+      ...     rrjax.cells.Arch("trm", hidden_size=8, num_heads=1), seq_len=16, vocab_size=6
+      ... )
+      >>> params = rrjax.cells.init_params(jax.random.key(0), config)
+      >>> rrjax.cells.bind_vector(params, config, jnp.ones(16, int), None)
+      Dynamics(z_H (16, 8), z_L (16, 8); 21 updates a segment: latent, answer)
     """
     dtype = jnp.dtype(config.arch.forward_dtype)
     names = ("H_level", "L_level", "lm_head", "q_head")
@@ -76,7 +92,16 @@ def bind_vector(
 def puzzle_vector(
     params: Params, config: Config, puzzle_id: Int[Array, ""] | int
 ) -> Float[Array, " ndim"] | None:
-    """Returns the puzzle's row of the embedding table, or None for a cell without a table."""
+    """Returns the puzzle's row of the embedding table, or None for a cell without a table.
+
+    Example:
+      >>> config = rrjax.cells.Config(
+      ...     rrjax.cells.Arch("trm", hidden_size=8, num_heads=1), seq_len=16, vocab_size=6
+      ... )
+      >>> params = rrjax.cells.init_params(jax.random.key(0), config)
+      >>> rrjax.cells.puzzle_vector(params, config, 0) is None  # there is no table
+      True
+    """
     if not config.arch.puzzle_emb_ndim:
         return None
     return jnp.asarray(params["puzzle_emb"]["weights"])[puzzle_id]
@@ -132,7 +157,16 @@ def _scaled(factor: float, x: Array) -> Array:
 
 
 def initial_state(params: Params, config: Config) -> State:
-    """Returns the state before the first segment: each field's vector, repeated for each token."""
+    """Returns the state before the first segment: each field's vector, repeated for each token.
+
+    Example:
+      >>> config = rrjax.cells.Config(
+      ...     rrjax.cells.Arch("trm", hidden_size=8, num_heads=1), seq_len=16, vocab_size=6
+      ... )
+      >>> params = rrjax.cells.init_params(jax.random.key(0), config)
+      >>> rrjax.cells.initial_state(params, config).z_H.shape
+      (16, 8)
+    """
     dtype = jnp.dtype(config.arch.forward_dtype)
     shape = (config.num_tokens, config.arch.hidden_size)
     fields = {

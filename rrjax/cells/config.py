@@ -136,7 +136,15 @@ class Config:
 
 
 def config_to_dict(config: Config) -> dict[str, Any]:
-    """Returns a mapping for JSON, from which `config_from_dict` makes an equal config."""
+    """Returns a mapping for JSON, from which `config_from_dict` makes an equal config.
+
+    Example:
+      >>> config = rrjax.cells.Config(
+      ...     rrjax.cells.Arch("trm", hidden_size=8, num_heads=1), seq_len=16, vocab_size=6
+      ... )
+      >>> rrjax.cells.config_to_dict(config)["arch"]["hidden_size"]
+      8
+    """
     mapping = dataclasses.asdict(config)
     if config.arch.name != "srm":
         mapping["arch"] = {k: v for k, v in mapping["arch"].items() if k not in SRM_KEYS}
@@ -148,6 +156,13 @@ def config_from_dict(mapping: Mapping[Any, Any]) -> Config:
 
     Raises:
       ValueError: for unknown, missing or ill-typed entries.
+
+    Example:
+      >>> config = rrjax.cells.Config(
+      ...     rrjax.cells.Arch("trm", hidden_size=8, num_heads=1), seq_len=16, vocab_size=6
+      ... )
+      >>> rrjax.cells.config_from_dict(rrjax.cells.config_to_dict(config)) == config
+      True
     """
     if "arch" not in mapping:
         raise ValueError("config has no key 'arch'")

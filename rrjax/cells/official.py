@@ -56,6 +56,19 @@ def parse_arch(block: Mapping[Any, Any]) -> Arch:
     Raises:
       ValueError: for an unknown key or value (with the nearest known name), a missing key that
         upstream requires, or a combination that no cell can have.
+
+    Example:
+      >>> block = {
+      ...     "name": "trm",
+      ...     "hidden_size": 64,
+      ...     "num_heads": 4,
+      ...     "expansion": 4,
+      ...     "L_layers": 2,
+      ... }
+      >>> block |= {"H_cycles": 3, "L_cycles": 6, "pos_encodings": "rope"}
+      >>> block |= {"halt_max_steps": 16, "halt_exploration_prob": 0.1}
+      >>> rrjax.cells.parse_arch(block).H_cycles
+      3
     """
     block = dict(block)
     upstream = block.pop("name", None)

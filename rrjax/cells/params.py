@@ -33,7 +33,15 @@ _TRUNCATED_STD = 0.87962566103423978
 
 
 def param_shapes(config: Config) -> dict[str, tuple[int, ...]]:
-    """Returns the shape of every parameter by its flat PyTorch name; linear weights: (out, in)."""
+    """Returns the shape of every parameter by its flat PyTorch name; linear weights: (out, in).
+
+    Example:
+      >>> config = rrjax.cells.Config(
+      ...     rrjax.cells.Arch("trm", hidden_size=8, num_heads=1), seq_len=16, vocab_size=6
+      ... )
+      >>> rrjax.cells.param_shapes(config)["lm_head.weight"]
+      (6, 8)
+    """
     arch, width = config.arch, config.arch.hidden_size
     vectors = INITIAL_VECTORS[arch.name].values()
     shapes: dict[str, tuple[int, ...]] = dict.fromkeys(vectors, (width,))
@@ -115,6 +123,13 @@ def check_arrays(flat: Mapping[str, Any], config: Config, source: str) -> None:
 
     Raises:
       ValueError: lists every missing and unknown name, and every wrong shape and type.
+
+    Example:
+      >>> config = rrjax.cells.Config(
+      ...     rrjax.cells.Arch("trm", hidden_size=8, num_heads=1), seq_len=16, vocab_size=6
+      ... )
+      >>> params = rrjax.cells.init_params(jax.random.key(0), config)
+      >>> rrjax.cells.check_arrays(rrjax.cells.flatten(params), config, "my arrays")
     """
     shapes = param_shapes(config)
     problems = [f"missing: {name} {shapes[name]}" for name in sorted(set(shapes) - set(flat))]
@@ -139,6 +154,14 @@ def init_params(key: jax.Array, config: Config) -> dict[str, Any]:
     Linear layers are truncated LeCun normal; embeddings have standard deviation 1/√width, and
     initial vectors 1. Puzzle embeddings, biases and the weight of the q head are zero, but the
     bias of the q head is −5. The stable recursion model starts close to κ-scaled isometries.
+
+    Example:
+      >>> config = rrjax.cells.Config(
+      ...     rrjax.cells.Arch("trm", hidden_size=8, num_heads=1), seq_len=16, vocab_size=6
+      ... )
+      >>> params = rrjax.cells.init_params(jax.random.key(0), config)
+      >>> sorted(params)
+      ['H_init', 'L_init', 'L_level', 'embed_tokens', 'lm_head', 'q_head']
     """
     shapes = param_shapes(config)
     keys = jax.random.split(key, len(shapes))
@@ -172,6 +195,10 @@ def is_trained(name: str) -> bool:
     """Says whether the main optimizer trains a parameter.
 
     It trains neither initial vectors nor puzzle embeddings.
+
+    Example:
+      >>> rrjax.cells.is_trained("lm_head.weight"), rrjax.cells.is_trained("H_init")
+      (True, False)
     """
     return not (name.endswith("_init") or name == "puzzle_emb.weights")
 
@@ -182,7 +209,12 @@ def is_block_matrix(name: str) -> bool:
 
 
 def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Returns nested dicts as one dict with dotted names."""
+    """Returns nested dicts as one dict with dotted names.
+
+    Example:
+      >>> rrjax.cells.flatten({"lm_head": {"weight": 1}, "H_init": 2})
+      {'lm_head.weight': 1, 'H_init': 2}
+    """
     flat: dict[str, Any] = {}
     for key, value in params.items():
         if isinstance(value, Mapping):
@@ -193,7 +225,12 @@ def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def unflatten(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """Undoes `flatten`."""
+    """Undoes `flatten`.
+
+    Example:
+      >>> rrjax.cells.unflatten({"lm_head.weight": 1, "H_init": 2})
+      {'lm_head': {'weight': 1}, 'H_init': 2}
+    """
     params: dict[str, Any] = {}
     for name, value in flat.items():
         *path, leaf = name.split(".")

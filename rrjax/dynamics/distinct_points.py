@@ -71,6 +71,21 @@ def fixed_points(
 
     Raises:
       ValueError: as `rrjax.fixed_point`, or there is no start or no key to draw them.
+
+    Example:
+      >>> double = rrjax.Dynamics.from_map(lambda z: jnp.tanh(2 * z), jnp.zeros(1))
+      >>> points = rrjax.fixed_points(
+      ...     double,
+      ...     32,
+      ...     key=jax.random.key(0),
+      ...     num_eigenvalues=1,
+      ...     tolerance=1e-5,
+      ...     separation=1e-3,
+      ... )
+      >>> sorted(float(x) for x in points.states[:, 0].round(3))
+      [-0.9580000042915344, -0.0, 0.9580000042915344]
+      >>> sorted(int(n) for n in points.num_unstable)
+      [0, 0, 1]
     """
     check_count("num_eigenvalues", num_eigenvalues, least=1)
     check_number("separation", separation, least=0)

@@ -89,6 +89,12 @@ def divergence(
 
     References:
       Benettin, Galgani & Strelcyn 1976.
+
+    Example:
+      >>> shrink = rrjax.Dynamics.from_map(lambda z: 0.5 * z + 1, jnp.zeros(2))
+      >>> run = rrjax.divergence(shrink, 4, key=jax.random.key(0), distance=1e-2)
+      >>> round(float(run.exponent), 2)  # ln ½
+      -0.69
     """
     if not 0 < distance < float("inf"):
         raise ValueError(f"distance must be positive and finite, got {distance}")

@@ -110,6 +110,12 @@ def fixed_point(
     References:
       Dembo, Eisenstat and Steihaug 1982, SIAM J. Numer. Anal. 19, 400 (inexact Newton methods);
       Saad and Schultz 1986, SIAM J. Sci. Stat. Comput. 7, 856 (GMRES).
+
+    Example:
+      >>> shrink = rrjax.Dynamics.from_map(lambda z: 0.5 * z + 1, jnp.zeros(2))
+      >>> point = rrjax.fixed_point(shrink, tolerance=1e-6)
+      >>> print(point.state.round(3), bool(point.converged))
+      [2. 2.] True
     """
     check_count("max_iterations", max_iterations)
     check_count("krylov", krylov, least=1)
@@ -234,6 +240,12 @@ def leading_eigenvalues(
 
     References:
       Lehoucq, Sorensen and Yang 1998, "ARPACK Users' Guide".
+
+    Example:
+      >>> shrink = rrjax.Dynamics.from_map(lambda z: 0.5 * z + 1, jnp.zeros(2))
+      >>> values = rrjax.leading_eigenvalues(shrink, jnp.array([2.0, 2.0]), 2)
+      >>> print(values.values.real, int(values.num_unstable))
+      [0.5 0.5] 0
     """
     check_count("number", number, least=1, most=dimension(state))
     z, unravel = ravel_pytree(dynamics.start(state))

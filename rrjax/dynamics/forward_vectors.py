@@ -90,6 +90,14 @@ def forward_vectors(
     References:
       Legras & Vautard 1996; Kuptsov & Parlitz 2012, "Theory and computation of covariant Lyapunov
       vectors", whose forward vectors these are.
+
+    Example:
+      >>> linear = rrjax.Dynamics.from_map(lambda z: jnp.array([2.0, 0.5]) * z, jnp.ones(2))
+      >>> vectors = rrjax.forward_vectors(linear, 1, 4, key=jax.random.key(0))
+      >>> abs(vectors.frame[0]).round(3)
+      Array([1., 0.], dtype=float32)
+      >>> round(float(vectors.log_growth[0] / jnp.log(2)), 3)
+      4.0
     """
     drives, start = dynamics.drives(num_segments), dynamics.start(initial)
     frame = initial_frame(start, key, None, num_vectors, "num_vectors")

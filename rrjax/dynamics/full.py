@@ -79,6 +79,11 @@ def full_spectrum(
     References:
       Benettin et al. 1980; the sum rule in Eckmann & Ruelle 1985, "Ergodic theory of chaos and
       strange attractors".
+
+    Example:
+      >>> linear = rrjax.Dynamics.from_map(lambda z: jnp.array([2.0, 0.5]) * z, jnp.ones(2))
+      >>> rrjax.full_spectrum(linear, 4).exponents.round(3)
+      Array([ 0.693, -0.693], dtype=float32)
     """
     start = dynamics.start(initial)
     n = dimension(start)

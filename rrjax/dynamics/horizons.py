@@ -26,6 +26,10 @@ def mean_growth(
     """Returns the exponents: the mean of ln Rᵢᵢ over all updates, in nats per update.
 
     NaN where a direction is not resolved, but −inf where it is annihilated to an exact zero.
+
+    Example:
+      >>> rrjax.horizons.mean_growth(jnp.array([[0.5], [0.1]]), jnp.array([True])).round(3)
+      Array([0.3], dtype=float32)
     """
     mean = log_growth.mean(0)
     return jnp.where(resolved | jnp.isneginf(mean), mean, jnp.nan)
@@ -45,6 +49,12 @@ def growth_per_step(
 
     Raises:
       ValueError: for another clock, or rows that are not whole segments.
+
+    Example:
+      >>> schedule = (rrjax.Repeat(2, (lambda context, z, drive: z,)),)  # a segment of 2 updates
+      >>> growth = jnp.array([[0.5], [0.1], [-0.2], [-0.4]])  # of 2 segments
+      >>> rrjax.horizons.growth_per_step(growth, schedule, "segment")[:, 0].round(3)
+      Array([ 0.6, -0.6], dtype=float32)
     """
     if rows != "update":
         if (rows, clock) != ("segment", "segment"):
@@ -80,6 +90,12 @@ def exponents_per_step(
 
     Raises:
       ValueError: for another clock, rows that are not whole segments, or an empty window.
+
+    Example:
+      >>> schedule = (rrjax.Repeat(2, (lambda context, z, drive: z,)),)  # a segment of 2 updates
+      >>> growth = jnp.array([[0.5], [0.1], [-0.2], [-0.4]])  # of 2 segments
+      >>> rrjax.horizons.exponents_per_step(growth, schedule, "segment", start=1).round(3)
+      Array([-0.6], dtype=float32)
     """
     growth = growth_per_step(log_growth, schedule, clock, rows)
     stop = len(growth) if stop is None else stop
@@ -97,6 +113,12 @@ def running_exponents(
     """Returns the exponents of every prefix: row t is the mean growth of the first t + 1 steps.
 
     They are in nats per step of `clock`, and `rows` is as in `growth_per_step`.
+
+    Example:
+      >>> schedule = (rrjax.Repeat(2, (lambda context, z, drive: z,)),)  # a segment of 2 updates
+      >>> growth = jnp.array([[0.5], [0.1], [-0.2], [-0.4]])  # of 2 segments
+      >>> rrjax.horizons.running_exponents(growth, schedule, "update")[:, 0].round(3)
+      Array([0.5  , 0.3  , 0.133, 0.   ], dtype=float32)
     """
     growth = growth_per_step(log_growth, schedule, clock, rows)
     counts = jnp.arange(1, len(growth) + 1, dtype=growth.dtype)
@@ -124,6 +146,10 @@ def fast_lyapunov_indicator(log_growth: ArrayLike) -> Float[Array, " updates"]:
 
     References:
       Froeschlé, Lega & Gonczi 1997, "Fast Lyapunov indicators".
+
+    Example:
+      >>> rrjax.horizons.fast_lyapunov_indicator(np.array([[0.5], [0.1], [-0.2]])).round(3)
+      Array([0.5, 0.6, 0.6], dtype=float32)
     """
     log_growth = jnp.asarray(log_growth)
     if log_growth.ndim != 2 or 0 in log_growth.shape:

@@ -89,6 +89,12 @@ def local_growth(
     References:
       Golub & Kahan 1965; Saad 2011, "Numerical Methods for Large Eigenvalue Problems", chapter 6;
       Krishna et al. 2026, "When recursive models finish computing", who use power iteration.
+
+    Example:
+      >>> linear = rrjax.Dynamics.from_map(lambda z: jnp.array([2.0, 0.5]) * z, jnp.ones(2))
+      >>> growth = rrjax.local_growth(linear, jnp.ones(2), key=jax.random.key(0))
+      >>> print(growth.singular_value.value.round(3), growth.spectral_radius.value.round(3))
+      2.0 2.0
     """
     one_slice = jax.tree.map(lambda leaf: leaf[0], dynamics.drive)
     for name, given, like, of in (

@@ -55,6 +55,14 @@ def with_noise(
       Dynamics that compile once for all keys, σ and puzzles with equal schedules.
 
     Source: PTRM (arXiv 2605.19943), which disturbs z_L.
+
+    Example:
+      >>> shrink = rrjax.Dynamics.from_map(lambda z: 0.5 * z + 1, jnp.zeros(2))
+      >>> noisy = rrjax.with_noise(shrink, 5, key=jax.random.key(0), sigma=0.1)
+      >>> noisy
+      Dynamics(state (2,); 1 update a segment: step, driven)
+      >>> rrjax.rollout(noisy, 5).readout.shape
+      (5, 2)
     """
     if dynamics.drive is not None:
         raise ValueError("dynamics must have no drive: noise takes its place")

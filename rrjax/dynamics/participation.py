@@ -30,6 +30,13 @@ def participation(frame: Frame) -> State:
 
     References:
       Pikovsky & Politi 2016, "Lyapunov Exponents", on the localisation of Lyapunov vectors.
+
+    Example:
+      >>> share = rrjax.participation(
+      ...     {"fast": jnp.array([[0.6, 0.0]]), "slow": jnp.array([[0.8]])}
+      ... )
+      >>> share["fast"].round(2), share["slow"].round(2)
+      (Array([[0.35999998, 0.        ]], dtype=float32), Array([[0.64]], dtype=float32))
     """
 
     def by_row(leaf: Array) -> Float[Array, "k rows rest"]:

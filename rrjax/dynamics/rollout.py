@@ -84,6 +84,14 @@ def rollout(
     Raises:
       ValueError: for no segments, a drive with fewer, a state of another structure or shape, or a
         precision that `rrjax.spectrum` would refuse.
+
+    Example:
+      >>> shrink = rrjax.Dynamics.from_map(lambda z: 0.5 * z + 1, jnp.zeros(2))
+      >>> run = rrjax.rollout(shrink, 3)
+      >>> run.readout[:, 0]
+      Array([1.  , 1.5 , 1.75], dtype=float32)
+      >>> run.drift.round(3)
+      Array([1.414, 0.707, 0.354], dtype=float32)
     """
     state, (readout, moved) = observe_segments(
         dynamics, _readout_and_drift, num_segments, initial=initial, precision=precision
@@ -113,6 +121,14 @@ def observe_segments(
 
     Returns:
       The end state, and what was observed, stacked along a leading axis of segments.
+
+    Example:
+      >>> shrink = rrjax.Dynamics.from_map(lambda z: 0.5 * z + 1, jnp.zeros(2))
+      >>> state, jumps = rrjax.observe_segments(
+      ...     shrink, lambda d, before, after, frame: (after - before)[0], 4
+      ... )
+      >>> print(state, jumps)
+      [1.875 1.875] [1.    0.5   0.25  0.125]
     """
     drives, start = dynamics.drives(num_segments), dynamics.start(initial)
     check_precision(precision, start)

@@ -88,6 +88,12 @@ def settling_time(
 
     Raises:
       ValueError: as `rrjax.rollout`, and for a threshold that is not positive.
+
+    Example:
+      >>> shrink = rrjax.Dynamics.from_map(lambda z: 0.5 * z + 1, jnp.zeros(2))
+      >>> rest = rrjax.settling_time(shrink, 30, threshold=1e-3, read_answer=lambda z: z > 1.9)
+      >>> int(rest.answer_at), int(rest.residual_at)
+      (5, 10)
     """
     if not threshold > 0:
         raise ValueError(f"threshold must be positive, got {threshold}")

@@ -147,6 +147,14 @@ def spectrum(
 
     References:
       Benettin et al. 1980; for recurrent networks Engelken, Wolf & Abbott 2023.
+
+    Example:
+      >>> henon = rrjax.systems.SYSTEMS["henon"].dynamics()
+      >>> run = rrjax.spectrum(henon, 2, 100, key=jax.random.key(0))
+      >>> run.log_growth.shape
+      (10000, 2)
+      >>> bool(abs(run.exponents[0] - 0.419) < 0.01)
+      True
     """
     check_count("num_segments", num_segments, least=1)
     check_count("state_transient", state_transient)

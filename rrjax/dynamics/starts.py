@@ -29,6 +29,12 @@ def perturb(
     Returns:
       A state of the same structure, shapes and dtypes. It equals z to the bit where `scale` is 0 or
       a field is not named.
+
+    Example:
+      >>> start = {"z_H": jnp.zeros((2, 3)), "z_L": jnp.zeros((2, 3))}
+      >>> moved = rrjax.perturb(jax.random.key(0), start, 0.1, fields=["z_L"])
+      >>> bool((moved["z_H"] == 0).all()), bool((moved["z_L"] != 0).all())
+      (True, True)
     """
     check_key(key)
     if fields is not None:

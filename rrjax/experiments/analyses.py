@@ -21,7 +21,7 @@ FILE = "analysis.json"
 _NO_DIFFICULTY = "There are no bins of difficulty, which is known of Sudokus and mazes only."
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AnalysedSpectrum:
     """A spectrum with its analysis.
 
@@ -54,6 +54,9 @@ class AnalysedSpectrum:
         """Returns by name functions that draw the figures."""
         return plots.figures(self.runs, self.analysis)
 
+    def __repr__(self) -> str:
+        return f"AnalysedSpectrum(of {self.results!r}; summary() and plot() show it)"
+
     def as_record(self) -> dict[str, Any]:
         """Returns all numbers, and of which result they are, for a JSON file."""
         return {
@@ -72,6 +75,12 @@ def analyse(results: Results) -> AnalysedSpectrum:
 
     Raises:
       ValueError: The results are no spectrum, no run can be ranked, or all have one outcome.
+
+    Example:
+      >>> run = rrjax.load_results("runs/made-up")  # a finished spectrum
+      >>> analysed = rrjax.experiments.analyse(run)
+      >>> type(analysed.summary()).__name__, len(analysed.plot()) > 0
+      ('Summary', True)
     """
     where = results.path or "these results"
     if results.record["experiment"] != "spectrum":

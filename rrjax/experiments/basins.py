@@ -71,6 +71,15 @@ def basin(
     Raises:
       ValueError: The numbers make no sweep, the puzzles or sizes do not fit the model, or the
         folder holds another run.
+
+    Example:
+      >>> model = rrjax.load_model("trm-sudoku6")
+      >>> puzzles = model.test_puzzles()[:2]
+      >>> run = rrjax.experiments.basin(
+      ...     model, puzzles, sigmas=[0.3], num_restarts=1, num_segments=2, progress=False
+      ... )
+      >>> run.solved.shape, run.sigma.tolist()
+      ((2, 2, 2), [0.0, 0.3])
     """
     check_count("num_restarts", num_restarts, least=1, most=MOST_RUNS)
     for sigma in sigmas:

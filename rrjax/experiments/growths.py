@@ -109,6 +109,18 @@ def growth(
 
     Raises:
       ValueError: The puzzles or sizes do not fit the model, or the folder holds another run.
+
+    Example:
+      >>> model = rrjax.load_model("trm-sudoku6")
+      >>> puzzles = model.test_puzzles()[:2]
+      >>> run = rrjax.experiments.growth(
+      ...     model, puzzles, num_vectors=1, num_segments=1, progress=False
+      ... )
+      >>> (
+      ...     run.exponents.shape,
+      ...     bool(np.allclose(run.by_stage.sum((1, 2)), run.exponents, atol=1e-4)),
+      ... )
+      ((2, 1), True)
     """
     check_count("num_vectors", num_vectors, least=1)
     check_count("num_followed", num_followed, most=MOST_SEGMENTS)

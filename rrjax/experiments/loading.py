@@ -31,6 +31,12 @@ def load_results(path: str | Path) -> Results:
     Raises:
       FileNotFoundError: There is no such file, or no record beside it.
       ValueError: The file is damaged, of another program or format, or not that of its record.
+
+    Example:
+      >>> rrjax.experiments.toy(num_runs=100, readout_times=(4, 8), folder="runs/toy").path.name
+      'results.npz'
+      >>> rrjax.load_results("runs/toy").exponents.shape
+      (100, 2)
     """
     results = read_results(path)
     results.experiment = experiment = EXPERIMENTS.get(results.record["experiment"])

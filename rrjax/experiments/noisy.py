@@ -62,6 +62,15 @@ def ptrm(
     Raises:
       ValueError: The numbers make no sweep, the puzzles or sizes do not fit the model, or the
         folder holds another run.
+
+    Example:
+      >>> model = rrjax.load_model("trm-sudoku6")
+      >>> puzzles = model.test_puzzles()[:2]
+      >>> run = rrjax.experiments.ptrm(
+      ...     model, puzzles, num_runs=1, num_segments=2, num_exponents=0, progress=False
+      ... )
+      >>> run.solved.shape
+      (2, 2, 2)
     """
     check_count("num_runs", num_runs, least=1, most=MOST_RUNS)
     check_number("sigma", sigma, above=0)

@@ -146,6 +146,21 @@ def patching(
     Raises:
       ValueError: The puzzles or sizes do not fit the model, the segments are not there, no pair has
         two outcomes, or the folder holds another run.
+
+    Example:
+      >>> model = rrjax.load_model("trm-sudoku6")
+      >>> puzzles = model.test_puzzles()[:6]
+      >>> run = rrjax.experiments.patching(
+      ...     model,
+      ...     puzzles,
+      ...     segments=[1],
+      ...     num_segments=4,
+      ...     num_starts=1,
+      ...     num_copies=1,
+      ...     progress=False,
+      ... )
+      >>> run.solved.shape[1:]  # segments, parts and kinds
+      (1, 3, 4)
     """
     listed = " ".join(map(str, segments)) or "none"
     if not segments or len(set(segments)) < len(segments):

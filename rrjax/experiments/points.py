@@ -137,6 +137,16 @@ def fixed_points(
     Raises:
       ValueError: The dynamics are driven, the numbers make no search, the puzzles or sizes do not
         fit the model, or the folder holds another run.
+
+    Example:
+      >>> model = rrjax.load_model("trm-sudoku6")
+      >>> puzzles = model.test_puzzles()[:2]
+      >>> run = rrjax.experiments.fixed_points(
+      ...     model, puzzles, num_segments=2, periods=[1], num_starts=1, num_eigenvalues=1,
+      ...     krylov=4, max_iterations=1, progress=False
+      ... )
+      >>> run.residual.shape
+      (2, 1)
     """
     check_choice("clock", clock, Clock)
     check_count("num_starts", num_starts, least=1, most=num_segments)

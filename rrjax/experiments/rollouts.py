@@ -91,6 +91,13 @@ def rollout(
 
     Raises:
       ValueError: The puzzles or sizes do not fit the model, or the folder holds another run.
+
+    Example:
+      >>> model = rrjax.load_model("trm-sudoku6")
+      >>> puzzles = model.test_puzzles()[:2]
+      >>> run = rrjax.experiments.rollout(model, puzzles, num_segments=2, progress=False)
+      >>> run.solved.shape
+      (2, 2)
     """
     place = folder, chunk_size, shard
     job = Job(ROLLOUT, model, puzzles, num_segments, seed, precision, *place, progress, outcome)

@@ -129,6 +129,13 @@ def slice(
     Raises:
       ValueError: The numbers make no plane, there is not one puzzle, the sizes do not fit the
         model, or the folder holds another run.
+
+    Example:
+      >>> model = rrjax.load_model("trm-sudoku6")
+      >>> puzzles = model.test_puzzles()[:2]
+      >>> run = rrjax.experiments.slice(model, puzzles[0], grid=3, num_segments=2, progress=False)
+      >>> run.answer_index.shape
+      (3, 3)
     """
     check_count("grid", grid, least=2, most=_LARGEST_GRID)
     check_number("extent", extent, above=0)

@@ -132,6 +132,14 @@ def solve(
     Raises:
       ValueError: The model is of other puzzles, the text is no puzzle of its size, or a number is
         out of range.
+
+    Example:
+      >>> model = rrjax.load_model("trm-sudoku6")
+      >>> solved = rrjax.solve(
+      ...     model, model.test_puzzles().inputs[0], num_segments=2, progress=False
+      ... )
+      >>> solved.answer.shape
+      (36,)
     """
     check_count("restarts", restarts, most=MOST_RUNS)
     check_number("sigma", sigma, above=0)

@@ -148,6 +148,15 @@ def spectrum(
 
     Raises:
       ValueError: The puzzles or sizes do not fit the model, or the folder holds another run.
+
+    Example:
+      >>> model = rrjax.load_model("trm-sudoku6")
+      >>> puzzles = model.test_puzzles()[:2]
+      >>> run = rrjax.experiments.spectrum(
+      ...     model, puzzles, num_exponents=1, num_segments=1, progress=False
+      ... )
+      >>> run.exponents.shape, run.solved.shape
+      ((2, 1), (2,))
     """
     check_count("num_exponents", num_exponents, least=1)
     if segments_per_qr not in (None, 1):

@@ -113,6 +113,15 @@ def policies(
     Raises:
       ValueError: A way is unknown or needs what the model lacks, the budget is below one segment
         of each run, the puzzles do not fit the model, or the folder holds another run.
+
+    Example:
+      >>> model = rrjax.load_model("trm-sudoku6")
+      >>> puzzles = model.test_puzzles()[:2]
+      >>> run = rrjax.experiments.policies(
+      ...     model, puzzles, ways=["starts"], num_runs=2, max_evaluations=16, progress=False
+      ... )
+      >>> run.solved.shape
+      (2, 1, 2, 1)
     """
     check_count("num_runs", num_runs, least=2, most=MOST_RUNS)
     check_count("num_exponents", num_exponents, most=1)

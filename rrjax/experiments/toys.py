@@ -63,6 +63,11 @@ def toy(
     Raises:
       ValueError: A number is out of range, the runs need more memory than there is anywhere, or
         the folder holds anything but the same run.
+
+    Example:
+      >>> run = rrjax.experiments.toy(num_runs=1000, readout_times=(4, 64))
+      >>> run.auc.round(2)
+      array([0.78, 1.  ])
     """
     check_count("num_runs", num_runs, least=1)
     if not readout_times:

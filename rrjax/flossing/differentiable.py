@@ -127,6 +127,16 @@ def exponents(
     Raises:
       ValueError: as `rrjax.spectrum`, for a stride or `segments_per_qr` below 1, and for a stride
         with more than one segment per QR.
+
+    Example:
+      >>> def first(scale):
+      ...     linear = rrjax.Dynamics.from_updates(
+      ...         jnp.ones(2), lambda c, z, d: c * z, lambda c, z: z, scale
+      ...     )
+      ...     return rrjax.flossing.exponents(linear, 2, 4, frame=jnp.eye(2)).values[0]
+      ...
+      >>> jax.grad(first)(jnp.array([2.0, 0.5])).round(3)  # of ln 2: 1/2 and 0
+      Array([0.5, 0. ], dtype=float32)
     """
     plan = _Plan(num_segments, frame_transient, stride, segments_per_qr, policy)
     start = dynamics.start(initial)

@@ -26,18 +26,38 @@ def two_sided(exponents: Exponents, target: float | Array = 0.0) -> Float[Array,
 
     References:
       Engelken 2023, "Gradient flossing".
+
+    Example:
+      >>> linear = rrjax.Dynamics.from_map(lambda z: jnp.array([2.0, 0.5]) * z, jnp.ones(2))
+      >>> values = rrjax.flossing.exponents(linear, 2, 4, frame=jnp.eye(2))
+      >>> round(float(rrjax.flossing.two_sided(values)), 4)
+      0.4805
     """
     return _mean_square(exponents.resolved, _excess(exponents.values, exponents.resolved, target))
 
 
 def one_sided(exponents: Exponents, target: float | Array = 0.0) -> Float[Array, ""]:
-    """Returns mean_i relu(λᵢ − λ*)² over the resolved directions; otherwise as `two_sided`."""
+    """Returns mean_i relu(λᵢ − λ*)² over the resolved directions; otherwise as `two_sided`.
+
+    Example:
+      >>> linear = rrjax.Dynamics.from_map(lambda z: jnp.array([2.0, 0.5]) * z, jnp.ones(2))
+      >>> values = rrjax.flossing.exponents(linear, 2, 4, frame=jnp.eye(2))
+      >>> round(float(rrjax.flossing.one_sided(values)), 4)
+      0.2402
+    """
     excess = jax.nn.relu(_excess(exponents.values, exponents.resolved, target))
     return _mean_square(exponents.resolved, excess)
 
 
 def one_sided_leading(exponents: Exponents, target: float = 0.0) -> Float[Array, ""]:
-    """Returns relu(λ₁ − λ*)², of the first exponent alone; otherwise as `two_sided`."""
+    """Returns relu(λ₁ − λ*)², of the first exponent alone; otherwise as `two_sided`.
+
+    Example:
+      >>> linear = rrjax.Dynamics.from_map(lambda z: jnp.array([2.0, 0.5]) * z, jnp.ones(2))
+      >>> values = rrjax.flossing.exponents(linear, 2, 4, frame=jnp.eye(2))
+      >>> round(float(rrjax.flossing.one_sided_leading(values)), 4)
+      0.4805
+    """
     values, resolved = exponents.values[:1], exponents.resolved[:1]
     (first,) = _excess(values, resolved, target)
     return jnp.where(resolved[0], jnp.square(jax.nn.relu(first)), jnp.nan)
@@ -47,6 +67,12 @@ def one_sided_volume(exponents: Exponents, target: float | Array = 0.0) -> Float
     """Returns relu(Σᵢ λᵢ − k λ*)², for the volume of the k resolved directions.
 
     Otherwise it is as `two_sided`.
+
+    Example:
+      >>> linear = rrjax.Dynamics.from_map(lambda z: jnp.array([2.0, 0.5]) * z, jnp.ones(2))
+      >>> values = rrjax.flossing.exponents(linear, 2, 4, frame=jnp.eye(2))
+      >>> round(float(rrjax.flossing.one_sided_volume(values)), 4)
+      0.0
     """
     volume = jax.nn.relu(_excess(exponents.values, exponents.resolved, target).sum())
     return jnp.where(exponents.resolved.any(), jnp.square(volume), jnp.nan)
@@ -74,6 +100,11 @@ def answer_kl(
     """Returns KL(old ‖ new) of the answers, the mean over the tokens, in nats.
 
     No gradient passes through the old answers.
+
+    Example:
+      >>> logits = jnp.array([[0.0, 1.0]])
+      >>> round(float(rrjax.flossing.answer_kl(logits, -logits)), 4)
+      0.4621
     """
     old, new = (jax.nn.log_softmax(x, axis=-1) for x in (old_logits, new_logits))
     old = jax.lax.stop_gradient(old)
@@ -86,6 +117,11 @@ def mean_over(
     """Returns the weighted mean of a batch's losses, e.g. with `~solved`; 0 if all weights are 0.
 
     The loss of a puzzle with weight 0 may be NaN.
+
+    Example:
+      >>> losses, solved = jnp.array([0.2, 0.4, jnp.nan]), jnp.array([False, False, True])
+      >>> round(float(rrjax.flossing.mean_over(losses, ~solved)), 3)
+      0.3
     """
     weights = jnp.asarray(weights, losses.dtype)
     total = jnp.sum(jnp.where(weights != 0, losses * weights, 0))

@@ -24,6 +24,10 @@ def matching(params: Params, patterns: Sequence[str]) -> Params:
 
     Raises:
       ValueError: for no patterns, or one that matches no parameter.
+
+    Example:
+      >>> rrjax.flossing.matching({"L_level": {"w": 1.0}, "head": 2.0}, ["L_level.*"])
+      {'L_level': {'w': True}, 'head': False}
     """
     names = list(named_fields(params))
     if isinstance(patterns, str) or not patterns:
@@ -38,7 +42,14 @@ def matching(params: Params, patterns: Sequence[str]) -> Params:
 
 
 def masked(optimizer: optax.GradientTransformation, mask: Params) -> optax.GradientTransformation:
-    """Returns the optimizer for the leaves where `mask` is true; the others do not change."""
+    """Returns the optimizer for the leaves where `mask` is true; the others do not change.
+
+    Example:
+      >>> params = {"w": jnp.ones(1), "b": jnp.ones(1)}
+      >>> optimizer = rrjax.flossing.masked(optax.sgd(0.5), {"w": True, "b": False})
+      >>> optimizer.update(params, optimizer.init(params))[0]
+      {'b': Array([0.], dtype=float32), 'w': Array([-0.5], dtype=float32)}
+    """
     labels = jax.tree.map(lambda flag: "moved" if flag else "kept", mask)
     return optax.partition({"moved": optimizer, "kept": optax.set_to_zero()}, labels)
 
@@ -47,6 +58,13 @@ def skip_nonfinite(optimizer: optax.GradientTransformation) -> optax.GradientTra
     """Returns the optimizer, which skips and counts gradients that are not finite.
 
     `check_steps` stops a run that skips too many.
+
+    Example:
+      >>> optimizer = rrjax.flossing.skip_nonfinite(optax.sgd(0.5))
+      >>> params = jnp.ones(1)
+      >>> updates, state = optimizer.update(jnp.full(1, jnp.nan), optimizer.init(params))
+      >>> updates
+      Array([0.], dtype=float32, weak_type=True)
     """
     return optax.apply_if_finite(optimizer, max_consecutive_errors=2**31 - 1)
 
@@ -56,6 +74,13 @@ def num_skipped(state: optax.OptState) -> tuple[Any, Any]:
 
     Raises:
       TypeError: if the state is not that of such an optimizer.
+
+    Example:
+      >>> optimizer = rrjax.flossing.skip_nonfinite(optax.sgd(0.5))
+      >>> params = jnp.ones(1)
+      >>> updates, state = optimizer.update(jnp.full(1, jnp.nan), optimizer.init(params))
+      >>> [int(number) for number in rrjax.flossing.num_skipped(state)]
+      [1, 1]
     """
     if not isinstance(state, optax.ApplyIfFiniteState):
         raise TypeError(
@@ -75,6 +100,12 @@ def check_steps(state: optax.OptState, limit: int) -> None:
     Raises:
       FloatingPointError: if they were.
       ValueError: for another limit.
+
+    Example:
+      >>> optimizer = rrjax.flossing.skip_nonfinite(optax.sgd(0.5))
+      >>> params = jnp.ones(1)
+      >>> updates, state = optimizer.update(jnp.full(1, jnp.nan), optimizer.init(params))
+      >>> rrjax.flossing.check_steps(state, limit=2)  # one step in a row was skipped
     """
     check_count("limit", limit, least=1)
     in_a_row, total = num_skipped(state)
@@ -97,6 +128,15 @@ def flossing_step(
 
     A loss that is not finite (no direction is resolved) has a gradient of 0. It is made NaN, so
     that an optimizer from `skip_nonfinite` skips the step and counts it.
+
+    Example:
+      >>> optimizer = rrjax.flossing.skip_nonfinite(optax.sgd(0.25))
+      >>> params = jnp.array(2.0)
+      >>> params, state, loss = rrjax.flossing.flossing_step(
+      ...     jnp.square, optimizer, params, optimizer.init(params)
+      ... )
+      >>> float(params), float(loss)
+      (1.0, 4.0)
     """
     value, gradient = jax.value_and_grad(loss)(params, *arguments)
     params, state = apply_gradient(optimizer, params, state, value, gradient)

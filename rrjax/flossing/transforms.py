@@ -61,6 +61,18 @@ def penalized_loss(
 
     Raises:
       ValueError: for a negative weight or E < 1.
+
+    Example:
+      >>> def measure(scale, batch):
+      ...     linear = rrjax.Dynamics.from_updates(
+      ...         jnp.ones(1), lambda c, z, d: c * z, lambda c, z: z, scale
+      ...     )
+      ...     return rrjax.flossing.exponents(linear, 1, 4, frame=jnp.eye(1))
+      ...
+      >>> loss = rrjax.flossing.penalized_loss(lambda scale, batch: scale**2, measure, weight=1.0)
+      >>> value, parts = loss(jnp.array(2.0), None, step=0)
+      >>> round(float(value), 3), round(float(parts.penalty), 3)  # 2² + (ln 2)²
+      (4.48, 0.48)
     """
     check_count("every", every, least=1)
     check_number("weight", weight, least=0)
@@ -112,6 +124,19 @@ def penalized(
 
     Raises:
       ValueError: for a negative weight or E < 1; from `update`, without params.
+
+    Example:
+      >>> def measure(scale, batch):
+      ...     linear = rrjax.Dynamics.from_updates(
+      ...         jnp.ones(1), lambda c, z, d: c * z, lambda c, z: z, scale
+      ...     )
+      ...     return rrjax.flossing.exponents(linear, 1, 4, frame=jnp.eye(1))
+      ...
+      >>> optimizer = rrjax.flossing.penalized(optax.sgd(0.1), measure, weight=1.0)
+      >>> scale = jnp.array(2.0)
+      >>> step, state = optimizer.update(jnp.array(0.0), optimizer.init(scale), scale, batch=None)
+      >>> round(float(step), 3)  # −0.1 · 2 ln 2 / 2
+      -0.069
     """
     check_count("every", every, least=1)
     check_number("weight", weight, least=0)
@@ -161,6 +186,19 @@ def log_exponents(
 
     Raises:
       ValueError: for E < 1; from `update`, without params.
+
+    Example:
+      >>> def measure(scale, batch):
+      ...     linear = rrjax.Dynamics.from_updates(
+      ...         jnp.ones(1), lambda c, z, d: c * z, lambda c, z: z, scale
+      ...     )
+      ...     return rrjax.flossing.exponents(linear, 1, 4, frame=jnp.eye(1))
+      ...
+      >>> log = rrjax.flossing.log_exponents(measure, 1)
+      >>> scale = jnp.array(2.0)
+      >>> _, state = log.update(jnp.array(0.0), log.init(scale), scale, batch=None)
+      >>> state.exponents.round(3)
+      Array([0.693], dtype=float32)
     """
     check_count("every", every, least=1)
 
@@ -203,6 +241,19 @@ def clip_exponent(
 
     Raises:
       ValueError: for a limit that is not finite or E < 1; from `update`, without params.
+
+    Example:
+      >>> def measure(scale, batch):
+      ...     linear = rrjax.Dynamics.from_updates(
+      ...         jnp.ones(1), lambda c, z, d: c * z, lambda c, z: z, scale
+      ...     )
+      ...     return rrjax.flossing.exponents(linear, 1, 4, frame=jnp.eye(1))
+      ...
+      >>> clip = rrjax.flossing.clip_exponent(measure, limit=0.7)
+      >>> scale = jnp.array(2.0)
+      >>> step, state = clip.update(jnp.array(1.0), clip.init(scale), scale, batch=None)
+      >>> round(float(step), 3)  # λ1 = ln 2 may rise by 0.007 only
+      0.014
     """
     check_count("every", every, least=1)
     check_number("limit", limit)

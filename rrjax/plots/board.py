@@ -57,6 +57,15 @@ def unstable_cells(
     Raises:
       ValueError: There is no board, the cells fill no square, the boards differ in their segments,
         or a share is not finite.
+
+    Example:
+      >>> shares, wrong = np.full((2, 16), 1 / 16), np.zeros((2, 16), bool)
+      >>> board = rrjax.plots.Board(
+      ...     "puzzle 0", 0.1, shares, wrong, ~wrong[0], np.full((2, 16), "1"), box=(2, 2)
+      ... )
+      >>> figure = rrjax.plots.unstable_cells([board], ["z_H"])
+      >>> len(figure.axes)
+      3
     """
     _check(boards)
     columns = shown_segments(len(boards[0].shares))

@@ -167,6 +167,11 @@ def save_figure(figure: "Figure", path: str | Path) -> None:
     Raises:
       ValueError: The path does not end in `.png`.
       OSError: The file cannot be written; the message has the path and what to do.
+
+    Example:
+      >>> exponents = np.random.default_rng(0).normal(size=(20, 3))
+      >>> solved = exponents[:, 0] < 0
+      >>> rrjax.plots.save_figure(rrjax.plots.lambda1_histogram(exponents, solved), "lambda1.png")
     """
     if Path(path).suffix != ".png":
         raise ValueError(f"path must end in .png; got {path}")

@@ -24,6 +24,11 @@ def q_against_lambda1(arrays: Mapping[str, np.ndarray]) -> "Figure":
 
     Raises:
       ValueError: The arrays are of another result, or without exponents.
+
+    Example:
+      >>> run = rrjax.load_results("runs/noisy")  # of rrjax.experiments.ptrm
+      >>> rrjax.plots.q_against_lambda1(run).axes[0].get_xlabel()
+      'λ1 in nats per update, of the noisy run'
     """
     correlation = summarize_ptrm(arrays).correlation
     if correlation is None:

@@ -47,6 +47,13 @@ def lambda1_histogram(
 
     Raises:
       ValueError: The shapes do not fit each other.
+
+    Example:
+      >>> exponents = np.random.default_rng(0).normal(size=(20, 3))
+      >>> solved = exponents[:, 0] < 0
+      >>> figure = rrjax.plots.lambda1_histogram(exponents, solved)
+      >>> figure.axes[0].get_xlabel()
+      'leading Lyapunov exponent λ₁ (nats per update)'
     """
     groups = _split(exponents, solved)
     ax = new_axes() if ax is None else ax
@@ -70,6 +77,13 @@ def spectrum_by_outcome(
     Arguments, figure and errors are those of `lambda1_histogram`. Indices are left out from the
     first on at which a puzzle has no finite exponent, and the title has the largest AUC of −λᵢ. A
     group of fewer than 5 puzzles has its median alone.
+
+    Example:
+      >>> exponents = np.random.default_rng(0).normal(size=(20, 3))
+      >>> solved = exponents[:, 0] < 0
+      >>> figure = rrjax.plots.spectrum_by_outcome(exponents, solved)
+      >>> figure.axes[0].get_xlabel()
+      'index i of the exponent'
     """
     groups = _split(exponents, solved)
     ax = new_axes() if ax is None else ax

@@ -21,6 +21,12 @@ def solve_rate_of_failures(summary: BasinSummary) -> "Figure":
     Returns:
       The figure: the fraction of single runs, and of puzzles that some run solves; it says so
       where nothing fails.
+
+    Example:
+      >>> run = rrjax.load_results("runs/basin")  # of rrjax.experiments.basin
+      >>> figure = rrjax.plots.solve_rate_of_failures(run.summary().numbers)
+      >>> figure.axes[0].get_xlabel()
+      'noise of the start σ / std(H_init)'
     """
     ax = new_axes()
     number, rows = len(summary.failures), summary.by_sigma

@@ -30,6 +30,14 @@ def accuracy_against_compute(
 
     Raises:
       ValueError: The array has another shape or kind.
+
+    Example:
+      >>> solved = np.arange(16) >= np.arange(10)[:, None] * 2
+      >>> figure = rrjax.plots.accuracy_against_compute(
+      ...     solved, updates_per_segment=8, readout_segment=8
+      ... )
+      >>> figure.axes[0].get_xlabel()
+      'segments'
     """
     curve = accuracy_curve(solved)
     at, so_far, last = curve.at_segment, curve.so_far, len(curve.so_far.value)
@@ -78,6 +86,14 @@ def survival_of_failures(
 
     Raises:
       ValueError: The array has another shape or kind.
+
+    Example:
+      >>> solved = np.arange(16) >= np.arange(10)[:, None] * 2
+      >>> figure = rrjax.plots.survival_of_failures(
+      ...     solved, 8, readout_segment=8, rest=np.full(10, 16)
+      ... )
+      >>> figure.axes[0].get_xlabel()
+      'segments after the readout at 8'
     """
     waits = escapes(solved, readout_segment)
     ax = new_axes()

@@ -30,6 +30,13 @@ def settling_map(
       answer_at: (G, G) segments, the first axis along the first direction.
       moving: (G, G) where the answer is not settled.
       labels: Labels of the two axes, with their unit.
+
+    Example:
+      >>> places = np.linspace(-1, 1, 5)
+      >>> answer_at, moving = np.ones((5, 5), int), np.zeros((5, 5), bool)
+      >>> figure = rrjax.plots.settling_map(places, answer_at, moving, ["a", "b"])
+      >>> figure.axes[0].get_xlabel()
+      'a'
     """
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.ticker import MaxNLocator
@@ -64,6 +71,12 @@ def answer_map(
       answer_index: (G, G) 0 for the most frequent answer and so on, −1 where it is not settled.
       solved: (G, G) where the last answer is right; None where that is not known.
       labels: Labels of the two axes, with their unit.
+
+    Example:
+      >>> places = np.linspace(-1, 1, 5)
+      >>> figure = rrjax.plots.answer_map(places, np.eye(5, dtype=int), None, ["a", "b"])
+      >>> figure.axes[0].get_xlabel()
+      'a'
     """
     from matplotlib.colors import ListedColormap
 

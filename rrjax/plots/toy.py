@@ -31,6 +31,14 @@ def toy_panel(
       times: (m,) readout times on the right.
       auc: (m,) of −λ₁ for solved; NaN where a group is empty.
       failed: (m,) share of runs that are still searching.
+
+    Example:
+      >>> run = rrjax.experiments.toy(num_runs=1000, readout_times=(4, 64))
+      >>> figure = rrjax.plots.toy_panel(
+      ...     run.exponents[:, 0], run.solved[:, 0], 4, np.array([4, 64]), run.auc, run.failed
+      ... )
+      >>> len(figure.axes)
+      2
     """
     left, right = new_panels(11.5, 4.8, 1, 2)[0]
     times, auc, failed = (np.asarray(values) for values in (times, auc, failed))

@@ -5,9 +5,9 @@ The modules hold more: solver and symmetries of Sudoku, ARC tasks and votes, dat
 
 from rrjax.puzzles.dataset import PuzzleSet
 from rrjax.puzzles.folders import write_folder
-from rrjax.puzzles.maze import format_maze, is_shortest_path
+from rrjax.puzzles.maze import Mazes, format_maze, is_shortest_path
 from rrjax.puzzles.maze_build import build_mazes
-from rrjax.puzzles.maze_generate import generate_mazes
+from rrjax.puzzles.maze_generate import MazeRequest, generate_mazes
 from rrjax.puzzles.readers import read
 from rrjax.puzzles.sudoku import format_board, from_tokens, is_solved, parse_board, to_tokens
 from rrjax.puzzles.sudoku_build import build_sudokus
@@ -15,6 +15,8 @@ from rrjax.puzzles.sudoku_generate import generate_sudokus
 from rrjax.puzzles.sudoku_solver import solve_sudoku
 
 __all__ = [
+    "MazeRequest",
+    "Mazes",
     "PuzzleSet",
     "build_mazes",
     "build_sudokus",

@@ -62,6 +62,12 @@ def write_folder(folder: str | Path, splits: Mapping[str, PuzzleSet]) -> None:
 
     Raises:
         ValueError: The folder holds something, or a set does not fit the format.
+
+    Example:
+        >>> puzzles = rrjax.puzzles.build_sudokus(rrjax.puzzles.generate_sudokus(4, 3, seed=0))
+        >>> rrjax.puzzles.write_folder("data/sudoku4", {"test": puzzles})
+        >>> len(rrjax.puzzles.read("data/sudoku4"))
+        3
     """
     _check_splits(splits)
     streams = {split: _stream(puzzles) for split, puzzles in splits.items()}

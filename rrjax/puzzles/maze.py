@@ -57,7 +57,19 @@ def parse_maze(text: str) -> np.ndarray:
 
 
 def format_maze(tokens: ArrayLike) -> str:
-    """Returns tokens (n * n,) as n lines of text; PAD is a dot."""
+    """Returns tokens (n * n,) as n lines of text; PAD is a dot.
+
+    Example:
+      >>> request = rrjax.puzzles.MazeRequest(size=6, min_path=5)
+      >>> question, answer = next(rrjax.puzzles.generate_mazes(request, seed=0))
+      >>> print(rrjax.puzzles.format_maze(answer).replace(" ", "·"))
+      S###··
+      ooooo#
+      ·#·#o·
+      #·##o·
+      ·#··o·
+      ·##Go#
+    """
     tokens = np.asarray(tokens)
     text = "".join(("." + CHARSET)[token] for token in tokens.tolist())
     size = isqrt(tokens.size)
@@ -163,6 +175,12 @@ def is_shortest_path(questions: ArrayLike, answers: ArrayLike) -> np.ndarray:
 
     Raises:
         ValueError: Questions that are no mazes, or shapes that differ.
+
+    Example:
+        >>> request = rrjax.puzzles.MazeRequest(size=6, min_path=5)
+        >>> question, answer = next(rrjax.puzzles.generate_mazes(request, seed=0))
+        >>> rrjax.puzzles.is_shortest_path(question, answer)
+        array(True)
     """
     questions, answers = _check_pair(questions, answers)
     num_marked = (answers == PATH).sum(axis=-1)

@@ -32,6 +32,13 @@ def build_mazes(mazes: Mazes, num_copies: int = 1, source: str = "mazes") -> Puz
     Raises:
         ValueError: No maze, wrong mazes, an answer that changes a wall, S or G, or another number
             of copies than 1..8.
+
+    Example:
+        >>> request = rrjax.puzzles.MazeRequest(size=6, min_path=5)
+        >>> mazes = [next(rrjax.puzzles.generate_mazes(request, seed)) for seed in range(2)]
+        >>> questions, answers = map(np.stack, zip(*mazes))
+        >>> len(rrjax.puzzles.build_mazes(rrjax.puzzles.Mazes(questions, answers), num_copies=8))
+        16
     """
     check_count("num_copies", num_copies, least=1, most=NUM_SYMMETRIES)
     check_mazes(mazes, source)

@@ -49,6 +49,13 @@ def generate_mazes(request: MazeRequest, seed: int) -> Iterator[Mazes]:
 
     Raises:
         ValueError: Wrong arguments, or no path that long within a fixed number of tries.
+
+    Example:
+        >>> from itertools import islice
+        >>> request = rrjax.puzzles.MazeRequest(size=6, min_path=5)
+        >>> question, answer = next(rrjax.puzzles.generate_mazes(request, seed=0))
+        >>> question.shape
+        (36,)
     """
     check_count("size", request.size, least=SMALLEST_SIZE, most=_LARGEST_SIZE)
     check_count("min_path", request.min_path, least=1, most=request.size**2 - 1)

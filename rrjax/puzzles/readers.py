@@ -28,6 +28,11 @@ def read(path: str | Path, split: str = "test", max_puzzles: int | None = None) 
 
     Raises:
         ValueError: There is nothing there, or it is in none of these formats.
+
+    Example:
+        >>> puzzles = rrjax.puzzles.read("hard-sudoku9", max_puzzles=3)
+        >>> puzzles.inputs.shape
+        (3, 81)
     """
     name, path = str(path), Path(path)
     if path.is_dir():

@@ -86,7 +86,12 @@ def check_boards(boards: ArrayLike) -> np.ndarray:
 
 
 def to_tokens(boards: ArrayLike) -> np.ndarray:
-    """Returns the int32 tokens board + 1 of boards (..., n * n)."""
+    """Returns the int32 tokens board + 1 of boards (..., n * n).
+
+    Example:
+      >>> rrjax.puzzles.to_tokens(rrjax.puzzles.parse_board("12343412.1..4..1"))
+      array([2, 3, 4, 5, 4, 5, 2, 3, 1, 2, 1, 1, 5, 1, 1, 2], dtype=int32)
+    """
     return check_boards(boards).astype(np.int32) + 1
 
 
@@ -95,6 +100,10 @@ def from_tokens(tokens: ArrayLike) -> np.ndarray:
 
     Raises:
         ValueError: A token outside 1..n+1; PAD (0) stands for no cell of a board.
+
+    Example:
+        >>> rrjax.puzzles.from_tokens(np.arange(1, 5).repeat(4))
+        array([0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3], dtype=int32)
     """
     tokens = np.asarray(tokens)
     check_values("tokens", tokens, 1, board_size(tokens) + 1)
@@ -129,7 +138,12 @@ def violations(boards: ArrayLike) -> np.ndarray:
 
 
 def is_solved(boards: ArrayLike) -> np.ndarray:
-    """Returns (...) whether each board (..., n * n) has every digit once in every unit."""
+    """Returns (...) whether each board (..., n * n) has every digit once in every unit.
+
+    Example:
+      >>> rrjax.puzzles.is_solved(rrjax.puzzles.parse_board("1234341221434321"))
+      array(True)
+    """
     return np.asarray(violations(boards) == 0)
 
 
@@ -145,6 +159,10 @@ def parse_board(text: str) -> np.ndarray:
 
     Raises:
         ValueError: No known number of characters, or a character that is no digit of the size.
+
+    Example:
+        >>> rrjax.puzzles.parse_board("12343412.1..4..1")
+        array([1, 2, 3, 4, 3, 4, 1, 2, 0, 1, 0, 0, 4, 0, 0, 1], dtype=int32)
     """
     size = _SIZES.get(len(text))
     if size is None:
@@ -165,7 +183,16 @@ def compact_board(board: ArrayLike) -> str:
 
 
 def format_board(board: ArrayLike) -> str:
-    """Returns a board (n * n,) as lines of text with the boxes set apart."""
+    """Returns a board (n * n,) as lines of text with the boxes set apart.
+
+    Example:
+      >>> print(rrjax.puzzles.format_board(rrjax.puzzles.parse_board("12343412.1..4..1")))
+      1 2 | 3 4
+      3 4 | 1 2
+      ----+----
+      . 1 | . .
+      4 . | . 1
+    """
     text = compact_board(board)
     size, height, width, *_ = geometry(board_size(np.asarray(board)))
     lines = []

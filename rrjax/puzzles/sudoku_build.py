@@ -40,6 +40,13 @@ def build_sudokus(
 
     Raises:
         ValueError: No puzzle, a solution that is none, or a negative number.
+
+    Example:
+        >>> puzzles = rrjax.puzzles.build_sudokus(
+        ...     rrjax.puzzles.generate_sudokus(4, 3, seed=0), num_aug=1
+        ... )
+        >>> puzzles.inputs.shape, len(puzzles.group_indices) - 1
+        ((6, 16), 3)
     """
     boards, solutions = map(np.asarray, puzzles)
     if boards.ndim != 2 or boards.shape != solutions.shape or not len(boards):

@@ -76,6 +76,10 @@ def generate_sudokus(
     Raises:
         ValueError: Wrong arguments, or a request that random digging or the climb did not meet
             within a fixed number of tries.
+
+    Example:
+        >>> rrjax.puzzles.generate_sudokus(4, 3, seed=0).boards.shape
+        (3, 16)
     """
     check_count("number", number)
     check_count("first", first)

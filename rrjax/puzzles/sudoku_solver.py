@@ -84,6 +84,11 @@ def solve_sudoku(board: ArrayLike, limit: int = 2) -> Solution:
     Raises:
         ValueError: No single board, wrong values, or limit < 1; or no solution within millions of
             guesses, and no proof that there is none.
+
+    Example:
+        >>> solution = rrjax.puzzles.solve_sudoku(rrjax.puzzles.parse_board("12343412.1..4..1"))
+        >>> solution.count, solution.guesses
+        (1, 0)
     """
     board = check_boards(board)
     if board.ndim != 1:

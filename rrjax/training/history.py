@@ -101,6 +101,11 @@ def load_run(folder: str | Path) -> Run:
     Raises:
       ValueError: if the folder is not of `rrjax train`, is of another version of rrjax, or has
         damaged files.
+
+    Example:
+      >>> run = rrjax.load_run("runs/seed_0")
+      >>> run.evaluations("exact_accuracy")
+      array([0.5])
     """
     folder = Path(folder)
     path = folder / "config.json"
@@ -138,6 +143,11 @@ def aggregate_runs(
     Raises:
       ValueError: if no run has that metric, a run has no such key, two runs are the same (a copy
         would count twice), or a run is of another version of rrjax.
+
+    Example:
+      >>> (group,) = rrjax.aggregate_runs("runs")
+      >>> group.num_runs, group.final.mean.value
+      (2, 0.625)
     """
     runs = [load_run(path.parent) for path in sorted(Path(folder).rglob(METRICS))]
     evaluated = [run for run in runs if run.evaluations(metric).size]

@@ -199,6 +199,13 @@ def test_two_basins_share_no_boundary_with_a_third():
     assert not nothing.persistent
 
 
+def test_basins_that_meet_in_one_block_alone_are_not_called_fractal():
+    classes = np.zeros((11, 11), int)
+    classes[:, 6:] = 1
+    classes[0, 6] = 2
+    assert not shared_boundaries(classes).persistent
+
+
 def test_shared_squares_by_hand():
     classes = np.zeros((5, 5), int)
     classes[2:, :2], classes[2:, 2:] = 1, 2  # three basins meet once

@@ -110,8 +110,13 @@ def test_tables_state_the_sizes_that_nothing_else_states(bare: Source):
     assert find_sizes(UNSTATED | {"seq_len": 81}, bare, TENSORS) == SIZES
     with pytest.raises(ValueError, match="seq_len stated nowhere: give --seq-len N"):
         find_sizes(UNSTATED, bare, TENSORS)
-    with pytest.raises(ValueError, match="--seq-len N --vocab-size N --num-puzzle-identifiers N"):
+    with pytest.raises(ValueError, match="give --seq-len N --vocab-size N, or"):
         find_sizes(UNSTATED, bare, {})
+
+
+def test_without_puzzle_embeddings_there_is_one_identifier(bare: Source):
+    tensors = {name: array for name, array in TENSORS.items() if name != "puzzle_emb.weights"}
+    assert find_sizes(UNSTATED | {"seq_len": 81}, bare, tensors)["num_puzzle_identifiers"] == 1
 
 
 @pytest.mark.parametrize(
