@@ -22,12 +22,17 @@ ARRIVED = 1e-4
 """A trajectory is at a point that is no farther from its end, relative to the norm of the point. At
 rest in float32 the distance to the float64 point is 10⁻⁶ to 10⁻⁵."""
 
-APPROACHING, FALL = 1e-2, 0.9
+APPROACHING, FALL = 5e-2, 0.9
 """It still approaches one that is no farther than this, if the largest distance of the last quarter
 of its segments is at most this part of that of the quarter before."""
 
-SETTLED = 1e-5
-"""A trajectory comes back where it has moved by no more, relative to its norm."""
+NEAR = 1e-2
+"""A trajectory that hardly moves is near a saddle that is no farther than this, relative to the
+norm of the saddle: its own spread is then no measure."""
+
+SETTLED = 1e-6
+"""A trajectory stands still or comes back where it has moved by no more, relative to its norm: by a
+few units of float32's round-off."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +60,8 @@ class Group:
       fates: One for each of `FATES`.
       num_arrived: Number of those that rest or cycle whose end is the point up to round-off; the
         others still approach it.
-      num_returning: Number of those on a cycle that come back by themselves, but for which no
-        search found a point.
+      num_returning: Number of those that stand still or come back in their own type, but at no
+        stable point that a search found.
       with_point: Share of trajectories for which some point was found.
       only_unstable: Share for which points were found, and all are unstable.
       wrong_stable: Share for which a stable point with a wrong answer was found, whether or not the
@@ -145,8 +150,7 @@ def summarize_points(results: Any, readout_segment: int, radius: float) -> Point
     Args:
       results: The arrays of `rrjax.experiments.fixed_points`, and their record.
       readout_segment: Segment at which outcomes count, from 1.
-      radius: A trajectory that neither rests nor cycles is near a saddle if it comes closer to an
-        unstable point than this many times its own spread.
+      radius: As in `fates`.
     """
     facts = _facts(results)
     fate = fates(results, radius)
@@ -173,8 +177,9 @@ def fates(results: Mapping[str, np.ndarray], radius: float = 1.0) -> np.ndarray:
     """Returns what each trajectory does, as an index of `FATES`.
 
     It rests or cycles where it has arrived at a stable point or still approaches one, or where it
-    comes back by itself. Otherwise it wanders: near a saddle, if it comes closer to an unstable
-    point than `radius` times its spread in the second half of its segments.
+    stands still or comes back in its own type. Otherwise it wanders: near a saddle, if in the
+    second half of its segments it comes closer to an unstable point than `radius` times its spread,
+    or than `NEAR`.
 
     Args:
       results: The arrays of `rrjax.experiments.fixed_points`.
@@ -182,8 +187,9 @@ def fates(results: Mapping[str, np.ndarray], radius: float = 1.0) -> np.ndarray:
     """
     facts = _facts(results)
     fate = np.full(len(facts["finite"]), FATES.index(WANDERS))
-    fate[facts["closest"] <= radius * results["spread"]] = FATES.index(SADDLE)
-    fate[facts["on_cycle"] | facts["returning"]] = FATES.index(CYCLE)
+    near = np.maximum(radius * results["spread"], NEAR)
+    fate[facts["closest"] <= near] = FATES.index(SADDLE)
+    fate[facts["on_cycle"] | facts["returns"]] = FATES.index(CYCLE)
     fate[facts["rests"] & ~facts["right"]] = FATES.index(WRONG)
     fate[facts["rests"] & facts["right"]] = FATES.index(RIGHT)
     fate[~facts["finite"]] = FATES.index(NOT_FINITE)
@@ -208,18 +214,22 @@ def _facts(results: Mapping[str, np.ndarray]) -> dict[str, Any]:
     at = is_stable & _not_above(far[..., -1], ARRIVED)
     near = at | (is_stable & _approaches(far))
     is_fixed = results["least_period"] == 1
-    rests = (near & is_fixed).any(1)
-    right = (near & is_fixed & results["point_solved"]).any(1)
+    comes_back = results["returns"] <= SETTLED
+    is_certain = (near & is_fixed).any(1)
+    on_cycle = (near & ~is_fixed).any(1) & ~is_certain
+    rests = is_certain | (comes_back[:, 0] & ~on_cycle)
+    at_right = (near & is_fixed & results["point_solved"]).any(1)
+    right = np.where(is_certain, at_right, results["solved"][:, -1])
     later = far[..., far.shape[-1] // 2 :].min(-1)
     unstable = np.where(has_point & ~is_stable & np.isfinite(later), later, np.inf)
-    comes_back = results["returns"] <= SETTLED
     return {
         "finite": np.isfinite(results["step"]).all(1),
         "rests": rests,
         "right": right,
-        "on_cycle": (near & ~is_fixed).any(1) & ~rests,
-        "returning": comes_back[:, 1:].any(1) & ~comes_back[:, 0] & ~rests,
+        "on_cycle": on_cycle,
+        "returns": comes_back.any(1),
         "arrived": at.any(1),
+        "near": near.any(1),
         "closest": unstable.min(1),
         "has_point": has_point.any(1),
         "only_unstable": has_point.any(1) & ~is_stable.any(1),
@@ -249,8 +259,8 @@ def _group(name: str, chosen: np.ndarray, fate: np.ndarray, facts: dict[str, Any
     def share(events: np.ndarray) -> Interval:
         return fraction_interval(int(events[chosen].sum()), number)
 
-    settled = facts["rests"] | facts["on_cycle"]
-    uncertified = facts["returning"] & ~facts["on_cycle"]
+    settled = facts["near"]
+    uncertified = facts["returns"] & ~facts["near"]
     return Group(
         name=name,
         number=number,

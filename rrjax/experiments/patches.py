@@ -18,7 +18,7 @@ from rrjax.choices import AskedChunkSize, Outcome
 from rrjax.contract import Dynamics, State, named_fields, run_segment
 from rrjax.dynamics.rollout import observe_segments
 from rrjax.dynamics.spectrum import spectrum as measure_spectrum
-from rrjax.dynamics.starts import check_fields, perturb, start_scale
+from rrjax.dynamics.starts import perturb, start_scale
 from rrjax.experiments.experiment import Experiment, Job, fold_keys
 from rrjax.experiments.reasoner import Puzzles, Reasoner, bind, read_answer, take
 from rrjax.frames import norms
@@ -230,9 +230,6 @@ class _Bench:
         numbers = options["num_starts"], options["num_copies"]
         self.kinds = np.repeat([-1, 0, 1], [1, *numbers])
         self.moves = _moved_cells(job.puzzles, options["num_copies"], job.seed)
-        self.fields = list(named_fields(job.dynamics.initial))
-        if len(self.fields) > 1:
-            check_fields(self.fields, job.dynamics.initial)
 
     def base_runs(self) -> np.ndarray:
         """Returns (N, runs) which runs are solved at the end."""

@@ -370,7 +370,7 @@ def numbers(
       readout_segment: Segment whose failures are followed, counted from 1; without it the 16th,
         at which models are trained to answer, or the last.
       radius: A trajectory that does not settle is near a saddle if it comes closer to an unstable
-        point than so many times its own spread.
+        point than so many times its own spread, or than a hundredth of its norm.
     """
     return summarize_points(results, chosen_readout(results, readout_segment), radius)
 

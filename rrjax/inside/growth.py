@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -60,7 +60,6 @@ class GrowthByPart(GrowthAlongRun):
       observed: what `observe` returned, stacked over the segments; None without it.
     """
 
-    unit: ClassVar[str] = "nats"
     exponents: Array
     log_growth: Array
     stages: Array

@@ -1,7 +1,7 @@
 """Fixed points in words: what becomes of trajectories, and the certificates of the points."""
 
 from rrjax.analysis import format as words
-from rrjax.analysis.points import Certificate, PointSummary
+from rrjax.analysis.points import NEAR, Certificate, PointSummary
 from rrjax.analysis.table import Table
 
 
@@ -33,12 +33,12 @@ def _fate_table(summary: PointSummary) -> Table:
         if settled:
             notes.append(
                 f"Of the {settled} {group.name} that rest or cycle {group.num_arrived} have arrived"
-                f" at a certified point up to round-off, {group.num_returning} come back by "
-                "themselves without one, and the others still approach one."
+                f" at a certified point up to round-off, {group.num_returning} stand still or come "
+                "back where none is stable, and the others still approach one."
             )
     notes.append(
         "A trajectory wanders near a saddle if in its second half it comes closer to an unstable "
-        f"point than {summary.radius:g} of its own spread."
+        f"point than {summary.radius:g} of its own spread, or than {NEAR:.0%} of its norm."
     )
     return Table(f"Where {words.count(summary.num_puzzles, 'puzzle')} go", headers, rows, notes)
 

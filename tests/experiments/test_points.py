@@ -118,12 +118,7 @@ def test_what_the_trained_map_does_from_a_point(run):
     np.testing.assert_allclose(distance[1:12] / distance[:11], 0.5, rtol=1e-3)
 
 
-def test_it_goes_on_where_it_was_and_shows_what_it_found(run, folder, tmp_path):
-    (next(iter(sorted((folder / "chunks").iterdir())))).unlink()
-    (folder / "results.npz").unlink()
-    again = fixed_points(Planted(), puzzles(*range(7)), folder=folder, num_random=1, **SIZES)
-    for name, array in run.items():
-        np.testing.assert_array_equal(again[name], array, name)
+def test_it_is_loaded_and_shows_what_was_found(run, folder, tmp_path):
     text = repr(rrjax.load_results(folder).summary())
     assert "Where 7 puzzles go" in text
     assert "rests at a wrong point" in text
@@ -131,14 +126,13 @@ def test_it_goes_on_where_it_was_and_shows_what_it_found(run, folder, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"fates.png", "eigenvalues.png"}
 
 
-def test_a_cycle_inside_a_segment_rests_over_segments():
+def test_a_cycle_inside_a_segment_is_found_by_cycles():
     model = Planted((Repeat(2, step),))
-    by_segment = fixed_points(model, puzzles(2), periods=(1,), **SIZES)
-    assert FATES[fates(by_segment)[0]] == RIGHT
-    assert by_segment["cycle_return"][0, 0] > 0.3
-    by_cycle = fixed_points(model, puzzles(2), clock="cycle", periods=(2,), **SIZES)
-    assert FATES[fates(by_cycle)[0]] == CYCLE
-    assert by_cycle["least_period"][0, 0] == 2
+    run = fixed_points(model, puzzles(2), clock="cycle", periods=(2,), num_starts=1, **SIZES)
+    assert run["returns"][0, 0] < 1e-6  # over segments it stands still
+    assert FATES[fates(run)[0]] == CYCLE
+    assert run["least_period"][0, 0] == 2
+    assert run["cycle_return"][0, 0] > 0.3
 
 
 @pytest.mark.parametrize(
@@ -170,4 +164,5 @@ def test_driven_dynamics_are_refused():
 def test_a_radius_that_is_none_is_refused(run):
     with pytest.raises(ValueError, match="radius must be"):
         run.summary(radius=0.0)
-    assert [FATES[index] for index in fates(run, 1e-9)][3] == WANDERS
+    fate = fates({**run, "distance": run["distance"] + 0.05}, 1e-9)
+    assert FATES[fate[3]] == WANDERS  # nearer than a hundredth of the norm is near at any radius
