@@ -73,8 +73,8 @@ def basin(
         folder holds another run.
 
     Example:
-      >>> model = rrjax.load_model("trm-sudoku6")
-      >>> puzzles = model.test_puzzles()[:2]
+      >>> model = rrjax.load_model("models/tiny")  # or "trm-sudoku6"
+      >>> puzzles = rrjax.puzzles.read("data/tiny", max_puzzles=2)
       >>> run = rrjax.experiments.basin(
       ...     model, puzzles, sigmas=[0.3], num_restarts=1, num_segments=2, progress=False
       ... )

@@ -111,8 +111,8 @@ def growth(
       ValueError: The puzzles or sizes do not fit the model, or the folder holds another run.
 
     Example:
-      >>> model = rrjax.load_model("trm-sudoku6")
-      >>> puzzles = model.test_puzzles()[:2]
+      >>> model = rrjax.load_model("models/tiny")  # or "trm-sudoku6"
+      >>> puzzles = rrjax.puzzles.read("data/tiny", max_puzzles=2)
       >>> run = rrjax.experiments.growth(
       ...     model, puzzles, num_vectors=1, num_segments=1, progress=False
       ... )

@@ -64,8 +64,8 @@ def ptrm(
         folder holds another run.
 
     Example:
-      >>> model = rrjax.load_model("trm-sudoku6")
-      >>> puzzles = model.test_puzzles()[:2]
+      >>> model = rrjax.load_model("models/tiny")  # or "trm-sudoku6"
+      >>> puzzles = rrjax.puzzles.read("data/tiny", max_puzzles=2)
       >>> run = rrjax.experiments.ptrm(
       ...     model, puzzles, num_runs=1, num_segments=2, num_exponents=0, progress=False
       ... )

@@ -139,8 +139,8 @@ def fixed_points(
         fit the model, or the folder holds another run.
 
     Example:
-      >>> model = rrjax.load_model("trm-sudoku6")
-      >>> puzzles = model.test_puzzles()[:2]
+      >>> model = rrjax.load_model("models/tiny")  # or "trm-sudoku6"
+      >>> puzzles = rrjax.puzzles.read("data/tiny", max_puzzles=2)
       >>> run = rrjax.experiments.fixed_points(
       ...     model, puzzles, num_segments=2, periods=[1], num_starts=1, num_eigenvalues=1,
       ...     krylov=4, max_iterations=1, progress=False

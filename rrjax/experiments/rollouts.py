@@ -93,8 +93,8 @@ def rollout(
       ValueError: The puzzles or sizes do not fit the model, or the folder holds another run.
 
     Example:
-      >>> model = rrjax.load_model("trm-sudoku6")
-      >>> puzzles = model.test_puzzles()[:2]
+      >>> model = rrjax.load_model("models/tiny")  # or "trm-sudoku6"
+      >>> puzzles = rrjax.puzzles.read("data/tiny", max_puzzles=2)
       >>> run = rrjax.experiments.rollout(model, puzzles, num_segments=2, progress=False)
       >>> run.solved.shape
       (2, 2)

@@ -131,8 +131,8 @@ def slice(
         model, or the folder holds another run.
 
     Example:
-      >>> model = rrjax.load_model("trm-sudoku6")
-      >>> puzzles = model.test_puzzles()[:2]
+      >>> model = rrjax.load_model("models/tiny")  # or "trm-sudoku6"
+      >>> puzzles = rrjax.puzzles.read("data/tiny", max_puzzles=2)
       >>> run = rrjax.experiments.slice(model, puzzles[0], grid=3, num_segments=2, progress=False)
       >>> run.answer_index.shape
       (3, 3)

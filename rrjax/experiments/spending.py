@@ -115,8 +115,8 @@ def policies(
         of each run, the puzzles do not fit the model, or the folder holds another run.
 
     Example:
-      >>> model = rrjax.load_model("trm-sudoku6")
-      >>> puzzles = model.test_puzzles()[:2]
+      >>> model = rrjax.load_model("models/tiny")  # or "trm-sudoku6"
+      >>> puzzles = rrjax.puzzles.read("data/tiny", max_puzzles=2)
       >>> run = rrjax.experiments.policies(
       ...     model, puzzles, ways=["starts"], num_runs=2, max_evaluations=16, progress=False
       ... )

@@ -122,6 +122,12 @@ def growth_by_part(
     Raises:
       ValueError: as `rrjax.spectrum`, and where an update names a part of another size than the
         field that it rewrites.
+
+    Example:
+      >>> shrink = rrjax.Dynamics.from_map(lambda z: 0.5 * z + 1, jnp.ones(2))
+      >>> parts = rrjax.inside.growth_by_part(shrink, 1, 3, key=jax.random.key(0))
+      >>> parts.log_growth.round(3)[:, 0]
+      Array([-0.693, -0.693, -0.693], dtype=float32)
     """
     check_count("num_segments", num_segments, least=1)
     start = dynamics.start(initial)
@@ -135,6 +141,11 @@ def stage_names(dynamics: Dynamics) -> tuple[str, ...]:
 
     A name that comes again within an update is numbered: `swiglu`, `swiglu 2`. So the layers of a
     block are told apart.
+
+    Example:
+      >>> shrink = rrjax.Dynamics.from_map(lambda z: 0.5 * z + 1, jnp.zeros(2))
+      >>> rrjax.inside.stage_names(shrink)
+      ('step',)
     """
     drive = jax.tree.map(lambda leaf: leaf[0], dynamics.drive)
     names: dict[str, None] = {}

@@ -84,6 +84,13 @@ def patch(
     Raises:
       ValueError: the source or the direction has another structure, other shapes or numbers that
         are not finite, or a segment, update, cell or field is not there.
+
+    Example:
+      >>> shrink = rrjax.Dynamics.from_map(lambda z: 0.5 * z + 1, jnp.zeros(2))
+      >>> patched = rrjax.inside.patch(shrink, jnp.array([5.0, 7.0]), segment=1)
+      >>> rrjax.rollout(patched, 2).readout
+      Array([[1. , 1. ],
+             [3.5, 4.5]], dtype=float32)
     """
     chosen = _choose(dynamics, state, cells)
     when = _check_when(dynamics, segment, update, num_segments)
@@ -118,6 +125,11 @@ def insert(
 
     Raises:
       ValueError: as `patch`.
+
+    Example:
+      >>> shrink = rrjax.Dynamics.from_map(lambda z: 0.5 * z + 1, jnp.zeros(2))
+      >>> rrjax.inside.insert(shrink, jnp.zeros(2), jnp.array([5.0, 7.0]), cells=[1])
+      Array([0., 7.], dtype=float32)
     """
     chosen = _choose(dynamics, state, cells)
     return _Insert()(own, _check_like("source", source, dynamics.initial), chosen)
@@ -145,6 +157,13 @@ def kick(
 
     Raises:
       ValueError: as `patch`.
+
+    Example:
+      >>> shrink = rrjax.Dynamics.from_map(lambda z: 0.5 * z + 1, jnp.zeros(2))
+      >>> kicked = rrjax.inside.kick(shrink, jnp.array([3.0, 4.0]), 0.5, segment=1)
+      >>> rrjax.rollout(kicked, 2).readout
+      Array([[1.  , 1.  ],
+             [1.65, 1.7 ]], dtype=float32)
     """
     when = _check_when(dynamics, segment, update, num_segments)
     unit = _unit(_check_like("direction", direction, dynamics.initial))
@@ -153,7 +172,13 @@ def kick(
 
 
 def state_at(dynamics: Dynamics, segment: int, update: int = 0) -> State:
-    """Returns the state of a trajectory after some segments and some updates of the next one."""
+    """Returns the state of a trajectory after some segments and some updates of the next one.
+
+    Example:
+      >>> shrink = rrjax.Dynamics.from_map(lambda z: 0.5 * z + 1, jnp.zeros(2))
+      >>> rrjax.inside.state_at(shrink, 2)
+      Array([1.5, 1.5], dtype=float32)
+    """
     with exact_products():
         return _state_at(dynamics, dynamics.drives(segment + 1), segment, update)
 

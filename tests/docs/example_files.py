@@ -5,15 +5,18 @@ import shutil
 from pathlib import Path
 
 from rrjax.experiments.noisy import PTRM
+from rrjax.puzzles import write_folder
 from rrjax.training.logs import CsvLog
-from tests.tools import made_up, reported, shown
+from tests.tools import made_up, reported, shown, tiny
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 def write_files(folder: Path) -> None:
-    """Writes a checkpoint, and `runs/`: a spectrum, restarts, noisy runs and two trainings."""
+    """Writes a checkpoint, a tiny model with puzzles, and finished runs of several kinds."""
     shutil.copytree(GOLDEN / "trm_mlp", folder / "downloads" / "trm")
+    tiny.write_model(folder / "models" / "tiny")
+    write_folder(folder / "data" / "tiny", {"test": tiny.puzzles(6)})
     runs = folder / "runs"
     made_up.spectrum_results(updates_per_segment=made_up.PER_SEGMENT).save(runs / "made-up")
     shown.basin().save(runs / "basin")

@@ -25,6 +25,9 @@ FUNCTIONS = {
 OTHERS = {"rrjax.flossing.EVERYTHING"}
 """Functions of JAX that are handed on."""
 
+LONG = {f"rrjax.experiments.{name}" for name in ("fixed_points", "growth", "patching")}
+"""Functions whose programs take long to compile."""
+
 ASSUMED = {"jax": jax, "jnp": jnp, "np": np, "optax": optax, "rrjax": rrjax}
 """What examples take as imported, as the page of the reference says."""
 
@@ -37,7 +40,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("function", FUNCTIONS, ids=FUNCTIONS.get)
+@pytest.mark.parametrize(
+    "function",
+    [
+        pytest.param(function, id=name, marks=[pytest.mark.slow] if name in LONG else [])
+        for function, name in FUNCTIONS.items()
+    ],
+)
 def test_a_public_function_has_an_example_that_runs(function, folder, monkeypatch):
     if FUNCTIONS[function] in OTHERS:
         return
