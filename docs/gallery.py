@@ -40,7 +40,7 @@ def shell(line):
 
 # %%
 shell(
-    "rrjax spectrum trm-sudoku6 --num-puzzles 12 --num-segments 6 --num-exponents 3 --attribution "
+    "rrjax spectrum trm-sudoku6 --num-puzzles 8 --num-segments 4 --num-exponents 3 --attribution "
     "--out runs/spectrum"
 )
 
@@ -50,7 +50,7 @@ shell(
 # Accuracy against compute, and how long failures last.
 
 # %%
-shell("rrjax rollout trm-sudoku6 --num-puzzles 16 --num-segments 48 --out runs/rollout")
+shell("rrjax rollout trm-sudoku6 --num-puzzles 10 --num-segments 32 --out runs/rollout")
 
 # %% [markdown]
 # ## Restarts
@@ -59,7 +59,7 @@ shell("rrjax rollout trm-sudoku6 --num-puzzles 16 --num-segments 48 --out runs/r
 
 # %%
 shell(
-    "rrjax basin trm-sudoku6 --num-puzzles 10 --sigmas 0.1 0.3 1 --num-restarts 2 "
+    "rrjax basin trm-sudoku6 --num-puzzles 7 --sigmas 0.3 1 --num-restarts 2 "
     "--num-segments 16 --out runs/basin"
 )
 
@@ -69,7 +69,7 @@ shell(
 # When each start comes to its answer, and which answer that is.
 
 # %%
-shell("rrjax slice trm-sudoku6 --puzzle 5 --grid 9 --num-segments 16 --out runs/slice")
+shell("rrjax slice trm-sudoku6 --puzzle 5 --grid 7 --num-segments 12 --out runs/slice")
 
 # %% [markdown]
 # ## Noisy rollouts
@@ -77,7 +77,7 @@ shell("rrjax slice trm-sudoku6 --puzzle 5 --grid 9 --num-segments 16 --out runs/
 # The model's own q against λ₁, of noisy runs of puzzles that are sometimes solved.
 
 # %%
-shell("rrjax ptrm trm-sudoku6 --num-puzzles 8 --num-runs 3 --num-segments 8 --out runs/ptrm")
+shell("rrjax ptrm trm-sudoku6 --num-puzzles 7 --num-runs 3 --num-segments 6 --out runs/ptrm")
 
 # %% [markdown]
 # ## Policies
@@ -86,7 +86,7 @@ shell("rrjax ptrm trm-sudoku6 --num-puzzles 8 --num-runs 3 --num-segments 8 --ou
 
 # %%
 shell(
-    "rrjax policies trm-sudoku6 --num-puzzles 10 --ways starts copies --max-evaluations 256 "
+    "rrjax policies trm-sudoku6 --num-puzzles 7 --ways starts --max-evaluations 128 "
     "--num-runs 2 --out runs/policies"
 )
 

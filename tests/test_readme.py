@@ -21,7 +21,8 @@ PAGES = {
     if "_build" not in path.parts
 }
 SCRIPTS_WITH_CELLS = sorted((ROOT / "docs").rglob("*/*.py"))
-DOCUMENTS = (README, *PAGES.values(), *(path.read_text() for path in SCRIPTS_WITH_CELLS))
+CELLS = [re.sub(r"^# ?", "", path.read_text(), flags=re.MULTILINE) for path in SCRIPTS_WITH_CELLS]
+DOCUMENTS = (README, *PAGES.values(), *CELLS)
 
 
 def python_blocks(text: str) -> list[str]:

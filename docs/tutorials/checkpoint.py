@@ -109,8 +109,8 @@ assert np.array_equal(before.exponents, after.exponents)
 # %% [markdown]
 # ## And back
 #
-# `rrjax convert --to-torch` takes a model folder, a training run or a bundled name and writes a
-# state dict under the official names, which `torch.load` reads with `weights_only=True`.
+# `rrjax convert MODEL FILE --to-torch` takes a model folder, a training run or a bundled name and
+# writes a state dict under the official names, which `torch.load` reads with `weights_only=True`.
 # Converting that file again gives the same tensors.
 
 # %%

@@ -167,8 +167,8 @@ print("logged at step 140:", np.round(plain_state[-1].exponents, 3))
 # Engelken's delayed copy over 40 steps, where flossing takes 55 % of right bits to 99.9 %, and a
 # small TRM, where no way of flossing changes the accuracy by what three seeds could show.
 #
-# `rrjax train --floss.pre 100 --floss.every 500 --floss.episode 5` does the same to a TRM, HRM or
-# SRM.
+# The options `--floss.pre 100 --floss.every 500 --floss.episode 5` of `rrjax train` do the same to
+# a TRM, HRM or SRM.
 #
 # ## Exercise
 #
