@@ -60,7 +60,8 @@ def bad_values(option: Option) -> dict[str, tuple[tuple[str, ...], ...]]:
         if option.flag not in SIGNED:
             values["out of range"] = NEGATIVE
     elif kind.startswith("{"):
-        values = {"no choice": NO_CHOICE}
+        choices = kind.strip("{}").split(",")
+        values = {"no choice": tuple(word for word in NO_CHOICE if word not in choices)}
     pairs = many == 2 and "..." not in kind
     return {
         name: tuple((word, word) if pairs else (word,) for word in words)
