@@ -225,12 +225,13 @@ def histogram() -> dict[str, Any]:
 def spectrum(number: int) -> dict[str, Any]:
     """Returns the median of each exponent by outcome, with the band from quartile to quartile."""
     alt = import_altair()
+    places = list(range(1, number + 1, max(1, number // 8)))
     long = (
         alt.Chart(dataset("points"), width=310, height=190)
         .transform_fold([f"lambda{place + 1}" for place in range(number)], ["name", "value"])
         .transform_calculate(exponent="toNumber(substring(datum.name, 6))")
         .transform_filter("isValid(datum.value)")
-        .encode(x=alt.X("exponent:Q", title="exponent i", axis=alt.Axis(tickMinStep=1)))
+        .encode(x=alt.X("exponent:Q", title="exponent i", axis=alt.Axis(values=places, format="d")))
     )
     title = f"λᵢ ({NATS}): median, quartiles"
     band = long.mark_errorband(extent="iqr", opacity=0.2).encode(
