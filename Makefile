@@ -1,4 +1,4 @@
-# `make demo` shows the result; `make test` checks the project in a few minutes, and the others check the rest.
+# `make demo` shows the result; `make test` checks most of the project, and the others check the rest.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
