@@ -329,7 +329,9 @@ def frontier(
                 right = right_choices(choice, solved)
                 size = num_runs, num_segments
                 points.append(
-                    frontier_point(name, size, choice, right, long_solved, updates_per_segment)
+                    frontier_point(
+                        name, size, choice.spent, right, long_solved, updates_per_segment
+                    )
                 )
     return points
 
@@ -337,7 +339,7 @@ def frontier(
 def frontier_point(
     name: str,
     size: tuple[int, int],
-    choice: Choice,
+    spent: np.ndarray,
     right: np.ndarray,
     long_solved: np.ndarray,
     updates_per_segment: int,
@@ -347,15 +349,15 @@ def frontier_point(
     Args:
       name: of the policy.
       size: the numbers of runs and segments.
-      choice: what the policy chose.
+      spent: (N,) segments of all runs together.
       right: (N,) booleans, whether that is right.
       long_solved: (N, L) booleans of the long rollout.
       updates_per_segment: module evaluations of a segment.
     """
-    spent = float(choice.spent.mean())
-    affordable = int(spent)
+    mean = float(spent.mean())
+    affordable = int(mean)
     gain = UNDEFINED
     if 1 <= affordable <= long_solved.shape[1]:
         gain = paired_difference(long_solved[:, affordable - 1], right)
     accuracy = fraction_of_puzzles(right)
-    return FrontierPoint(name, *size, spent * updates_per_segment, accuracy, gain)
+    return FrontierPoint(name, *size, mean * updates_per_segment, accuracy, gain)

@@ -8,7 +8,6 @@ import numpy as np
 
 from rrjax.analysis import policies
 from rrjax.analysis.intervals import UNDEFINED
-from rrjax.analysis.paired import paired_difference
 from rrjax.analysis.policies import (
     FrontierPoint,
     Restarting,
@@ -238,7 +237,7 @@ def _adaptive(
     choice = policy(others, budget)
     right = right_choices(choice, solved[num_tuning:])
     size = num_runs, policy.cutoff
-    point = frontier_point(ADAPTIVE, size, choice, right, long_solved[num_tuning:], updates)
+    point = frontier_point(ADAPTIVE, size, choice.spent, right, long_solved[num_tuning:], updates)
     return Adaptive(policy, num_tuning, point)
 
 
@@ -248,13 +247,9 @@ def _pooled(
     points = []
     for i, num_runs in enumerate(arrays["number_of_runs"].tolist()):
         for j, depth in enumerate(arrays["depth"].tolist()):
-            right, spent = arrays["pooled_solved"][:, place, i, j], num_runs * depth
-            gain = UNDEFINED
-            if spent <= long_solved.shape[1]:
-                gain = paired_difference(long_solved[:, spent - 1], right)
-            accuracy = fraction_of_puzzles(right)
-            evaluations = float(spent * updates)
-            points.append(FrontierPoint(MEAN, num_runs, depth, evaluations, accuracy, gain))
+            right, size = arrays["pooled_solved"][:, place, i, j], (num_runs, depth)
+            spent = np.full(len(right), num_runs * depth)
+            points.append(frontier_point(MEAN, size, spent, right, long_solved, updates))
     return points
 
 

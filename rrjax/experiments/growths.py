@@ -26,6 +26,7 @@ from rrjax.experiments.reasoner import (
     Reasoner,
     answer_field,
     bind,
+    observe_tokens,
     read_answer,
     take,
 )
@@ -172,7 +173,9 @@ def _measure(
         tokens = observed.pop("tokens")
         if num_followed:
             after = replace(dynamics, initial=result.state)
-            tokens = jnp.concatenate([tokens, observe_segments(after, _read, num_followed)[1]])
+            tokens = jnp.concatenate(
+                [tokens, observe_segments(after, observe_tokens, num_followed)[1]]
+            )
         return {
             **job.judge(puzzle, job.judge.path_length(puzzle), tokens),
             **observed,
@@ -204,12 +207,8 @@ def _observe(
         "along_loss": _squared_cosine(frame, gradient),
         "random_along_loss": _squared_cosine(other, gradient)[0],
         "natural": whole_norm(norms(image)) / whole_norm(norms(step)),
-        "tokens": _read(dynamics, before, after, frame),
+        "tokens": observe_tokens(dynamics, before, after, frame),
     }
-
-
-def _read(dynamics: Dynamics, before: State, after: State, frame: Any) -> Array:
-    return read_answer(dynamics, after).logits.argmax(-1)
 
 
 def _loss(dynamics: Dynamics, labels: Array, state: State) -> Array:

@@ -87,6 +87,11 @@ class Judge:
             )
         return right
 
+    def is_right(self, puzzle: Batch, answers: Array) -> Array:
+        """Returns which of the answers (..., seq) to one puzzle are right, by the outcome alone."""
+        right = self(puzzle, self.path_length(puzzle), answers)
+        return right[self.outcome if self.stored else SOLVED]
+
     def with_solved(self, arrays: Arrays, name: str = SOLVED) -> Arrays:
         """Returns arrays with the outcome that counts also under the name `solved`, or another."""
         arrays = dict(arrays)

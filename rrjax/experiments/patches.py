@@ -16,11 +16,18 @@ from rrjax.analysis.patches import PatchSummary, summarize_patches
 from rrjax.checks import MOST_RUNS, check_count, check_number, refuse
 from rrjax.choices import AskedChunkSize, Outcome
 from rrjax.contract import Dynamics, State, named_fields, run_segment
-from rrjax.dynamics.rollout import observe_segments
+from rrjax.dynamics.rollout import observe_segments, whole_norm
 from rrjax.dynamics.spectrum import spectrum as measure_spectrum
 from rrjax.dynamics.starts import perturb, start_scale
 from rrjax.experiments.experiment import Experiment, Job, fold_keys
-from rrjax.experiments.reasoner import Puzzles, Reasoner, bind, read_answer, take
+from rrjax.experiments.reasoner import (
+    Puzzles,
+    Reasoner,
+    bind,
+    observe_tokens,
+    read_answer,
+    take,
+)
 from rrjax.frames import norms
 from rrjax.inside.interventions import insert, num_cells
 from rrjax.keys import make_key
@@ -338,18 +345,14 @@ def _last_solved(job: Job, params: Any, runs: Run) -> dict[str, Array]:
     def one(run: Run) -> dict[str, Array]:
         end = observe_segments(_begin(job, params, run), _nothing, job.num_segments)[0]
         dynamics = _begin(job, params, run)
-        return {"solved": _is_right(job, _labelled(run), read_answer(dynamics, end).logits)}
+        answer = read_answer(dynamics, end).logits.argmax(-1)
+        return {"solved": job.judge.is_right(_labelled(run), answer)}
 
     return jax.vmap(one)(runs)
 
 
 def _nothing(dynamics: Dynamics, before: State, after: State, frame: None) -> None:
     return None
-
-
-def _is_right(job: Job, puzzle: Batch, logits: Array) -> Array:
-    right = job.judge(puzzle, job.judge.path_length(puzzle), logits.argmax(-1))
-    return right[job.judge.outcome if job.judge.stored else job.judge.names[0]]
 
 
 def _states(dynamics: Dynamics, segments: tuple[int, ...]) -> State:
@@ -398,7 +401,8 @@ def _patched(
             return jnp.moveaxis(kinds, (0, 1, 2), (2, 1, 0))  # (segments, parts, kinds)
 
         base = observe_segments(own, _nothing, job.num_segments)[0]
-        solved = _is_right(job, pair.recipient.puzzle, read_answer(own, base).logits)
+        answer = read_answer(own, base).logits.argmax(-1)
+        solved = job.judge.is_right(pair.recipient.puzzle, answer)
         return {
             **jax.tree.map(by_kind, on, alone),
             "distance": jnp.stack(distance, axis=1),
@@ -421,13 +425,9 @@ def _control(key: jax.Array, own: State, patched: State) -> tuple[State, Array]:
     change = jax.tree.map(jnp.subtract, patched, own)
     noise = perturb(key, jax.tree.map(jnp.zeros_like, own), 1.0)
     noise = jax.tree.map(lambda r, c: jnp.where(c == 0, 0, r), noise, change)
-    length, size = _norm(change), _norm(noise)
+    length, size = whole_norm(norms(change)), whole_norm(norms(noise))
     scale = length / jnp.where(size == 0, 1, size)
     return jax.tree.map(lambda z, r: z + scale * r, own, noise), length
-
-
-def _norm(state: State) -> Array:
-    return jnp.linalg.norm(jnp.stack(jax.tree.leaves(norms(state))))
 
 
 def _stack(states: Sequence[State]) -> State:
@@ -445,16 +445,15 @@ def _measure(
     """Returns what becomes of one run from a state on."""
     if num_exponents:
         run = measure_spectrum(
-            dynamics, 1, job.num_segments, key=key, initial=start, observe=_tokens
+            dynamics, 1, job.num_segments, key=key, initial=start, observe=observe_tokens
         )
         state, tokens, exponent = run.state, run.observed, {"lambda1": run.exponents[0]}
     else:
-        state, tokens = observe_segments(dynamics, _tokens, job.num_segments, initial=start)
+        state, tokens = observe_segments(dynamics, observe_tokens, job.num_segments, initial=start)
         exponent = {}
-    right = job.judge(puzzle, job.judge.path_length(puzzle), tokens)
-    right = right[job.judge.outcome if job.judge.stored else job.judge.names[0]]
+    right = job.judge.is_right(puzzle, tokens)
     logits = read_answer(dynamics, state).logits
-    is_open = (puzzle.labels != IGNORE_LABEL) & (puzzle.labels != puzzle.inputs)
+    is_open = _open_cells(puzzle)
     number = jnp.maximum(is_open.sum(), 1)
     return {
         "solved": right[-1],
@@ -465,8 +464,9 @@ def _measure(
     }
 
 
-def _tokens(dynamics: Dynamics, before: State, after: State, frame: Any) -> Array:
-    return read_answer(dynamics, after).logits.argmax(-1)
+def _open_cells(puzzle: Batch) -> Array:
+    """Returns (seq,) which cells are to be found: the label is known and is no clue."""
+    return (puzzle.labels != IGNORE_LABEL) & (puzzle.labels != puzzle.inputs)
 
 
 def _margin(logits: Array, labels: Array, is_open: Array) -> Array:
@@ -487,8 +487,7 @@ def _mapped(job: Job, segment: int, params: Any, pairs: Pair) -> dict[str, Array
 
         def margin(start: State) -> Array:
             state = observe_segments(own, _nothing, job.num_segments, initial=start)[0]
-            is_open = (puzzle.labels != IGNORE_LABEL) & (puzzle.labels != puzzle.inputs)
-            return _margin(read_answer(own, state).logits, puzzle.labels, is_open)
+            return _margin(read_answer(own, state).logits, puzzle.labels, _open_cells(puzzle))
 
         def with_cell(cell: Array, key: jax.Array) -> Array:
             patched = insert(own, before, given, cell)

@@ -18,7 +18,6 @@ from rrjax.dynamics.krylov import ritz_values
 from rrjax.dynamics.precision import in_type
 from rrjax.dynamics.starts import perturb, start_scale
 from rrjax.experiments.experiment import Experiment, Job, check_readout, chosen_readout, fold_keys
-from rrjax.experiments.judging import SOLVED
 from rrjax.experiments.reasoner import Puzzles, Reasoner, bind, read_answer, take
 from rrjax.frames import dimension
 from rrjax.inside.points import SEPARATION, Settings, between, by_cycle, points_from, states_of
@@ -290,18 +289,12 @@ def _trajectory_facts(
     later = flat[job.num_segments // 2 :]
     off = jnp.linalg.norm(later - later.mean(0), axis=1)
     return {
-        "solved": _right(job, puzzle, said.tokens),
+        "solved": job.judge.is_right(puzzle, said.tokens),
         "q_halt": said.q_halt,
         "step": steps / norms,
         "returns": back / norms[-1],
         "spread": jnp.sqrt(jnp.mean(off**2)) / norms[-1],
     }
-
-
-def _right(job: Job, puzzle: Batch, answers: Array) -> Array:
-    judge = job.judge
-    name = judge.outcome if judge.stored else SOLVED
-    return judge(puzzle, judge.path_length(puzzle), answers)[name]
 
 
 def _point_facts(
@@ -312,7 +305,7 @@ def _point_facts(
     points = jnp.concatenate([group.pop("point") for group in groups])
     for group in groups:
         (tokens, q_halt), after = group.pop("said"), group.pop("said_after").tokens
-        group["point_solved"] = _right(job, puzzle, tokens).all(1)
+        group["point_solved"] = job.judge.is_right(puzzle, tokens).all(1)
         group["point_q"] = q_halt[:, 0]
         group["kept_answer"] = (tokens == after[:, None]).all(-1).any(1)
         group["same_answer"] = (tokens[:, 0] == answer).all(-1)

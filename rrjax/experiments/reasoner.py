@@ -85,6 +85,11 @@ def read_answer(dynamics: Dynamics, state: State) -> Answer:
     return Answer(logits, getattr(readout, "q_halt", jnp.full((), jnp.nan, logits.dtype)))
 
 
+def observe_tokens(dynamics: Dynamics, before: State, after: State, frame: Any) -> Array:
+    """Returns (seq,) the answer after a segment, as an observer of `rrjax.dynamics.rollout`."""
+    return read_answer(dynamics, after).logits.argmax(-1)
+
+
 def token_type(answer: Answer) -> np.dtype:
     """Returns the narrowest type that holds the tokens of the vocabulary."""
     return np.min_scalar_type(answer.logits.shape[-1] - 1)

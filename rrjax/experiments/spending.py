@@ -296,12 +296,12 @@ def _part(job: Job, way: str) -> Job:
 
 def _judged(job: Job, arrays: Arrays) -> Arrays:
     """Returns the arrays (N, K, segments, ...) with what is right, and valid where it is known."""
-    seen = {name: arrays[name] for name in (*SEEN, *_MOVED) if name in arrays}
+    kept = {name: arrays[name] for name in (*SEEN, *_MOVED) if name in arrays}
     rules = _rules(job)
-    seen["solved"] = _judge_answers(job, seen["answers"])
+    kept["solved"] = _judge_answers(job, kept["answers"])
     if rules is not None:
-        seen["valid"] = _judge_answers(rules, seen["answers"])
-    return seen
+        kept["valid"] = _judge_answers(rules, kept["answers"])
+    return kept
 
 
 def _rules(job: Job) -> Job | None:

@@ -52,10 +52,10 @@ def measure_runs(
         dynamics = disturb(dynamics, key=run.key_noise, sigma=run.sigma)
         observe = _observer(judge, run.puzzle)
         if not length.num_exponents:
-            seen = observe_segments(
+            observed = observe_segments(
                 dynamics, observe, length.num_segments, precision=length.precision
             )[1]
-            return _kept(seen, length)
+            return _kept(observed, length)
         result = spectrum(
             dynamics,
             1,
@@ -84,7 +84,7 @@ def measure_particles(
     """Returns the same of particles (puzzles, particles, segments, ...), weighted by exp(q/β)."""
 
     def one(puzzle: Batch, key: Array) -> dict[str, Array]:
-        seen = run_particles(
+        observed = run_particles(
             reasoner.bind(judge.model, params, puzzle),
             number,
             length.num_segments,
@@ -94,14 +94,14 @@ def measure_particles(
             observe=_observer(judge, puzzle),
             precision=length.precision,
         )
-        by_particle = {name: jnp.swapaxes(array, 0, 1) for name, array in seen.items()}
+        by_particle = {name: jnp.swapaxes(array, 0, 1) for name, array in observed.items()}
         return jax.vmap(partial(_kept, length=length))(by_particle)
 
     return jax.vmap(one)(*chunk)
 
 
-def _log_weight(beta: float, seen: dict[str, Array]) -> Array:
-    return seen["q_halt"] / beta
+def _log_weight(beta: float, observed: dict[str, Array]) -> Array:
+    return observed["q_halt"] / beta
 
 
 def _observer(judge: Judge, puzzle: Batch) -> Callable:
@@ -134,5 +134,5 @@ def _observe(
     }
 
 
-def _kept(seen: dict[str, Array], length: Length) -> dict[str, Array]:
-    return seen | {"probabilities": seen["probabilities"][np.array(length.kept)]}
+def _kept(observed: dict[str, Array], length: Length) -> dict[str, Array]:
+    return observed | {"probabilities": observed["probabilities"][np.array(length.kept)]}

@@ -47,19 +47,19 @@ class SymmetricCopies:
 
         They are moved as answers are: cell by cell and token by token.
         """
-        moved = np.empty_like(probabilities)
+        restored = np.empty_like(probabilities)
         for copy, of_copy in enumerate(probabilities):
             if self.moves is None:
                 grid = isqrt(of_copy.shape[-2])
                 tokens_first = np.moveaxis(of_copy, -1, 0)
                 grids = tokens_first.reshape(*tokens_first.shape[:-1], grid, -1)
                 back = invert(grids, copy % self.number).reshape(tokens_first.shape)
-                moved[copy] = np.moveaxis(back, 0, -1)
+                restored[copy] = np.moveaxis(back, 0, -1)
             else:
                 cells = self.moves.cells[copy].argsort()
                 tokens = np.pad(self.moves.digits[copy] + 1, (1, 0))
-                moved[copy] = of_copy[..., cells, :][..., tokens]
-        return moved
+                restored[copy] = of_copy[..., cells, :][..., tokens]
+        return restored
 
 
 def symmetric_copies(puzzles: PuzzleSet, number: int, seed: int = 0) -> SymmetricCopies:
