@@ -132,8 +132,8 @@ def saliency(
       >>> effects = rrjax.inside.saliency(
       ...     toy, toy.initial, lambda toy, z: z[:, 0], jnp.array([1]), jnp.zeros((2, 1))
       ... )
-      >>> print(effects.times_input, effects.removal)
-      [[0. 3.]] [[ 0. -3.]]
+      >>> float(effects.times_input[0, 1]), float(effects.removal[0, 1])
+      (3.0, -3.0)
     """
     x = _input(dynamics)
 
