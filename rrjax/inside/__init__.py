@@ -4,6 +4,7 @@ Each name is imported when it is first used.
 
 - `growth_by_part`: the growth of the leading vectors by sub-layer, field, update and token.
 - `patch`, `kick`: interventions, as dynamics that everything else takes.
+- `untrained`: the same cell with fresh weights, the control of what training has made.
 """
 
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 from rrjax.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from rrjax.inside.fresh import untrained as untrained
     from rrjax.inside.growth import GrowthByPart as GrowthByPart
     from rrjax.inside.growth import growth_by_part as growth_by_part
     from rrjax.inside.growth import stage_names as stage_names
@@ -24,5 +26,6 @@ __getattr__, __dir__, __all__ = lazy_names(  # pyright: ignore[reportUnsupported
     {
         "growth": ("GrowthByPart", "growth_by_part", "stage_names"),
         "interventions": ("insert", "kick", "patch", "state_at"),
+        "fresh": ("untrained",),
     },
 )
