@@ -20,6 +20,14 @@ if TYPE_CHECKING:
     from rrjax.inside.interventions import kick as kick
     from rrjax.inside.interventions import patch as patch
     from rrjax.inside.interventions import state_at as state_at
+    from rrjax.inside.logits import Saliency as Saliency
+    from rrjax.inside.logits import StageTerms as StageTerms
+    from rrjax.inside.logits import channel_terms as channel_terms
+    from rrjax.inside.logits import saliency as saliency
+    from rrjax.inside.logits import stage_terms as stage_terms
+    from rrjax.inside.mixing import Mixing as Mixing
+    from rrjax.inside.mixing import mixing_at as mixing_at
+    from rrjax.inside.mixing import mixing_matrix as mixing_matrix
 
 __getattr__, __dir__, __all__ = lazy_names(  # pyright: ignore[reportUnsupportedDunderAll]
     __name__,
@@ -27,5 +35,7 @@ __getattr__, __dir__, __all__ = lazy_names(  # pyright: ignore[reportUnsupported
         "growth": ("GrowthByPart", "growth_by_part", "stage_names"),
         "interventions": ("insert", "kick", "patch", "state_at"),
         "fresh": ("untrained",),
+        "logits": ("Saliency", "StageTerms", "channel_terms", "saliency", "stage_terms"),
+        "mixing": ("Mixing", "mixing_at", "mixing_matrix"),
     },
 )
