@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from rrjax.analysis.intervals import median_interval as median_interval
     from rrjax.analysis.intervals import rate_interval as rate_interval
     from rrjax.analysis.intervals import rate_ratio_interval as rate_ratio_interval
+    from rrjax.analysis.mixing import edge_ratio as edge_ratio
+    from rrjax.analysis.mixing import graph_correlation as graph_correlation
     from rrjax.analysis.paired import Comparison as Comparison
     from rrjax.analysis.paired import compare as compare
     from rrjax.analysis.scores import Score as Score
@@ -53,6 +55,7 @@ __getattr__, __dir__, __all__ = lazy_names(  # pyright: ignore[reportUnsupported
             "rate_interval",
             "rate_ratio_interval",
         ),
+        "mixing": ("edge_ratio", "graph_correlation"),
         "paired": ("Comparison", "compare"),
         "scores": ("Score", "balanced_accuracy", "explained_share", "permutation_p"),
         "separation": ("auc", "auc_interval"),

@@ -24,6 +24,14 @@ if TYPE_CHECKING:
     from rrjax.inside.interventions import kick as kick
     from rrjax.inside.interventions import patch as patch
     from rrjax.inside.interventions import state_at as state_at
+    from rrjax.inside.logits import Saliency as Saliency
+    from rrjax.inside.logits import StageTerms as StageTerms
+    from rrjax.inside.logits import channel_terms as channel_terms
+    from rrjax.inside.logits import saliency as saliency
+    from rrjax.inside.logits import stage_terms as stage_terms
+    from rrjax.inside.mixing import Mixing as Mixing
+    from rrjax.inside.mixing import mixing_at as mixing_at
+    from rrjax.inside.mixing import mixing_matrix as mixing_matrix
     from rrjax.inside.overlaps import orthonormal as orthonormal
     from rrjax.inside.overlaps import overlap as overlap
     from rrjax.inside.probes import Discriminant as Discriminant
@@ -41,6 +49,8 @@ __getattr__, __dir__, __all__ = lazy_names(  # pyright: ignore[reportUnsupported
         "erasing": ("Eraser", "leace", "random_eraser"),
         "growth": ("GrowthByPart", "growth_by_part", "stage_names"),
         "interventions": ("erase", "insert", "kick", "patch", "state_at"),
+        "logits": ("Saliency", "StageTerms", "channel_terms", "saliency", "stage_terms"),
+        "mixing": ("Mixing", "mixing_at", "mixing_matrix"),
         "overlaps": ("orthonormal", "overlap"),
         "probes": (
             *("Discriminant", "Regression", "Whitening", "control_values", "discriminant"),
