@@ -49,9 +49,8 @@ __getattr__, __dir__, __all__ = lazy_names(  # pyright: ignore[reportUnsupported
     __name__,
     {
         "erasing": ("Eraser", "leace", "random_eraser"),
-        "growth": ("GrowthByPart", "growth_by_part", "stage_names"),
-        "interventions": ("insert", "kick", "patch", "state_at"),
         "fresh": ("untrained",),
+        "growth": ("GrowthByPart", "growth_by_part", "stage_names"),
         "interventions": ("erase", "insert", "kick", "patch", "state_at"),
         "logits": ("Saliency", "StageTerms", "channel_terms", "saliency", "stage_terms"),
         "mixing": ("Mixing", "mixing_at", "mixing_matrix"),
