@@ -8,7 +8,7 @@ import pytest
 import rrjax
 from rrjax.analysis.patches import summarize_patches
 from rrjax.experiments import patching
-from rrjax.experiments.patches import choose_pairs
+from rrjax.experiments.donors import choose_pairs
 from tests.experiments.conftest import relabelled
 from tests.tools.charts import data_of
 
