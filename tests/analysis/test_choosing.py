@@ -8,7 +8,7 @@ import pytest
 from rrjax.analysis.choosing import LAMBDA1, compare_scores
 from rrjax.analysis.policies import Runs
 
-N, K, S = 60, 6, 4
+N, K, S = 300, 6, 4
 
 
 def example(weight: float) -> tuple[Runs, np.ndarray]:
