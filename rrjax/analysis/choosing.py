@@ -8,7 +8,7 @@ import numpy as np
 from rrjax.analysis.intervals import Interval, mean_interval
 from rrjax.analysis.policies import Runs
 from rrjax.analysis.rivals import Rival, rivals
-from rrjax.analysis.separation import auc, middle_ranks
+from rrjax.analysis.separation import middle_ranks, pairs_within
 
 LAMBDA1 = "−λ1 at half the depth"
 
@@ -54,7 +54,10 @@ def compare_scores(runs: Runs, solved: np.ndarray) -> Choosing:
     mixed = np.flatnonzero(right.any(axis=1) & ~right.all(axis=1))
 
     def within(score: np.ndarray) -> np.ndarray:
-        return np.array([float(auc(score[p], right[p])) for p in mixed])
+        strata = np.repeat(mixed, right.shape[1])
+        won, number = pairs_within(score[mixed].ravel(), right[mixed].ravel(), strata)
+        shape = len(mixed), right.shape[1]
+        return won.reshape(shape).sum(axis=1) / number.reshape(shape).sum(axis=1)
 
     gain = np.full(0, np.nan)
     if {"q", LAMBDA1} <= set(scores):

@@ -1,7 +1,5 @@
 """Choosing among runs: AUC within puzzles by loops, and λ₁ that adds something or nothing."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
