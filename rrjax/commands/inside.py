@@ -19,6 +19,10 @@ QUESTIONS: dict[str, tuple[Job, str]] = {
         Job("patching", "patches", words="inside patch"),
         "what of another run frees a failure or breaks a success, against a random step?",
     ),
+    "kick": (
+        Job("kicking", "kicks", words="inside kick"),
+        "does a push along a covariant vector, a gradient or a probe free a failure, as no other?",
+    ),
     "states": (
         Job("states", "recording", words="inside states"),
         "records the states after every segment, for the questions that read them",

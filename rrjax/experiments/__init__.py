@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rrjax.experiments.basins import basin as basin
     from rrjax.experiments.experiment import Experiment as Experiment
     from rrjax.experiments.growths import growth as growth
+    from rrjax.experiments.kicks import kicking as kicking
     from rrjax.experiments.loading import load_results as load_results
     from rrjax.experiments.noisy import ptrm as ptrm
     from rrjax.experiments.patches import patching as patching
@@ -35,6 +36,7 @@ __getattr__, __dir__, __all__ = lazy_names(  # pyright: ignore[reportUnsupported
         "basins": ("basin",),
         "experiment": ("Experiment",),
         "growths": ("growth",),
+        "kicks": ("kicking",),
         "loading": ("load_results",),
         "noisy": ("ptrm",),
         "patches": ("patching",),

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from rrjax.experiments.basins import BASIN
 from rrjax.experiments.growths import GROWTH
+from rrjax.experiments.kicks import KICKING
 from rrjax.experiments.noisy import PTRM
 from rrjax.experiments.patches import PATCHING
 from rrjax.experiments.points import FIXED_POINTS
@@ -18,7 +19,7 @@ from rrjax.results.results import Results, read_results
 
 _EVERY_ONE = (
     *(SPECTRUM, ROLLOUT, BASIN, PTRM, POLICIES, SLICE, TOY),
-    *(FIXED_POINTS, GROWTH, PATCHING),
+    *(FIXED_POINTS, GROWTH, PATCHING, KICKING),
     *(STATES,),
 )
 EXPERIMENTS = {each.name: each for each in _EVERY_ONE}
