@@ -1,0 +1,58 @@
+"""Similarities of segments in words."""
+
+from rrjax.analysis import format as words
+from rrjax.analysis.similarities import SimilaritySummary
+from rrjax.analysis.table import Table
+from rrjax.reports.foretelling import foretelling_table
+
+_NAMES = {
+    "cka": "Unbiased CKA",
+    "correlation": "RSA by 1 − Pearson",
+    "euclidean": "RSA by Euclidean distance",
+}
+
+
+def tables(summary: SimilaritySummary) -> list[Table]:
+    """Returns the mean similarities by outcome, and what a puzzle's own steadiness foretells."""
+    made = [_table(summary, measure) for measure in _NAMES]
+    taus = ", ".join(
+        f"{words.number(tau, '.2f')} {name.replace('_', ' ', 1)}"
+        for name, tau in summary.taus.items()
+    )
+    notes = [
+        f"{words.count(summary.num_puzzles, 'puzzle')}, {summary.num_solved} solved; the control "
+        "is split by the outcome of the trained model.",
+        f"Kendall's τ_a of successive segments, Euclidean, at most 64 puzzles: {taus}.",
+        *made[0].notes,
+    ]
+    made[0] = made[0]._replace(notes=notes)
+    return [*made, foretelling_table(summary.foretelling)] if summary.foretelling else made
+
+
+def _table(summary: SimilaritySummary, measure: str) -> Table:
+    own = [each for each in summary.similarities if each.measure == measure]
+    rows = []
+    for whole in (each for each in own if each.group == "all"):
+        groups = [e for e in own if (e.model, e.field) == (whole.model, whole.field)]
+        rows.append(
+            (
+                state_name(whole.model, whole.field),
+                *(words.interval(each.mean, ".2f") for each in groups),
+                words.number(whole.successive.value, ".2f"),
+                words.number(whole.first_last, ".2f"),
+            )
+        )
+    headers = ("states", "all (95 %)", "solved", "failed", "succes-\nsive", "first,\nlast")
+    notes = [
+        "Of blank cells; puzzles are the samples. All, solved, failed: the mean of all pairs of "
+        "different segments. CKA may be negative; RSA is Spearman's correlation."
+    ]
+    headline = (
+        f"{_NAMES[measure]} of the states after {words.count(summary.num_segments, 'segment')}"
+    )
+    return Table(headline, headers, rows, notes if measure == "cka" else [])
+
+
+def state_name(model: str, field: str) -> str:
+    """Returns what a row calls the states of a field."""
+    return field if model == "trained" else f"{field}, {model}"
