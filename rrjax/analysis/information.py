@@ -136,7 +136,7 @@ def held_out_information(
       >>> states = np.eye(3)[classes[:, 0]] * 9
       >>> bits = rrjax.analysis.held_out_information(states, np.arange(900) // 9, classes, 100)
       >>> [round(float(bits.nats.sum() / 900), 2), round(float(np.log(3)), 2)]
-      [1.09, 1.1]
+      [1.1, 1.1]
     """
     states = np.asarray(states, np.float32)
     num_classes = int(classes.max()) + 1

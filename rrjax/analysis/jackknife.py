@@ -1,12 +1,14 @@
 """Intervals over puzzles of statistics that are no means: the jackknife."""
 
+from typing import Any
+
 import numpy as np
 import scipy
 
 from rrjax.analysis.intervals import TAIL, Interval
 
 
-def jackknife_interval(value: np.ndarray | float, left_out: np.ndarray) -> Interval:
+def jackknife_interval(value: Any, left_out: np.ndarray) -> Interval:
     """Returns a statistic with its jackknife interval, Student's with m − 1 degrees of freedom.
 
       v = (m − 1)/m Σ_i (θ_i − θ̄)²,    θ ± t(m − 1; 0.975) √v

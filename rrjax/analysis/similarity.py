@@ -124,8 +124,9 @@ def dissimilarities(features: np.ndarray, kind: str) -> np.ndarray:
     Source: Kriegeskorte, Mur and Bandettini 2008, Front. Syst. Neurosci. 2, 4.
 
     Example:
-      >>> rrjax.analysis.dissimilarities(np.array([[1.0, 2, 3], [3, 2, 1]]), "correlation")[0, 1]
-      np.float64(2.0)
+      >>> rrjax.analysis.dissimilarities(np.array([[1.0, 2, 3], [3, 2, 1]]), "correlation").round(6)
+      array([[0., 2.],
+             [2., 0.]])
     """
     x = np.asarray(features)
     if kind == "correlation":

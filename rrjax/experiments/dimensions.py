@@ -21,6 +21,7 @@ from rrjax.analysis.intervals import UNDEFINED, Interval
 from rrjax.analysis.similarity import squared_distances
 from rrjax.experiments.experiment import Experiment
 from rrjax.experiments.recording import Recording, make_analysis, recordings
+from rrjax.page.dimensions import panels
 from rrjax.plots.canvas import Draw
 from rrjax.plots.dimensions import dimension_by_scale, dimension_by_segment
 from rrjax.plots.similarities import foretelling_figure
@@ -167,4 +168,4 @@ def figures(results: Results) -> Mapping[str, Draw]:
     return draws
 
 
-DIMENSION = Experiment("dimension", ARRAYS, numbers, report.tables, figures)
+DIMENSION = Experiment("dimension", ARRAYS, numbers, report.tables, figures, panels=panels)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from rrjax.analysis.similarity import (
 )
 from rrjax.experiments.experiment import Experiment
 from rrjax.experiments.recording import Recording, make_analysis, recordings
+from rrjax.page.similarities import panels
 from rrjax.plots.canvas import Draw
 from rrjax.plots.similarities import similarity_by_segment, similarity_matrices
 from rrjax.reports import similarities as report
@@ -140,12 +142,12 @@ def _within(kind: str, matrices: np.ndarray, chosen: np.ndarray) -> Comparison:
     return unbiased_cka(own) if kind == "cka" else rsa(own, groups(size))
 
 
-def _off_diagonal(matrices: np.ndarray) -> np.ndarray:
+def _off_diagonal(matrices: np.ndarray) -> Any:
     upper = np.triu_indices(matrices.shape[-1], 1)
     return matrices[..., upper[0], upper[1]].mean(-1)
 
 
-def _successive(matrices: np.ndarray) -> np.ndarray:
+def _successive(matrices: np.ndarray) -> Any:
     return np.diagonal(matrices, 1, -2, -1).mean(-1)
 
 
@@ -190,4 +192,4 @@ def figures(results: Results) -> Mapping[str, Draw]:
     }
 
 
-SIMILARITY = Experiment("similarity", ARRAYS, numbers, report.tables, figures)
+SIMILARITY = Experiment("similarity", ARRAYS, numbers, report.tables, figures, panels=panels)

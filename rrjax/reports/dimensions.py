@@ -34,7 +34,7 @@ def _table(summary: DimensionSummary, measure: str) -> Table:
         for each in summary.dimensions
         if each.measure == measure
     ]
-    headers = ("states", "segment", "all (95 %)", "solved", "failed")
+    headers = ("states", "seg-\nment", "all (95 %)", "solved", "failed")
     return Table(f"{_NAMES[measure]} of the states", headers, rows, [])
 
 

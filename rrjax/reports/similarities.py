@@ -30,22 +30,21 @@ def tables(summary: SimilaritySummary) -> list[Table]:
 
 
 def _table(summary: SimilaritySummary, measure: str) -> Table:
-    own = [each for each in summary.similarities if each.measure == measure]
-    rows = []
-    for whole in (each for each in own if each.group == "all"):
-        groups = [e for e in own if (e.model, e.field) == (whole.model, whole.field)]
-        rows.append(
-            (
-                state_name(whole.model, whole.field),
-                *(words.interval(each.mean, ".2f") for each in groups),
-                words.number(whole.successive.value, ".2f"),
-                words.number(whole.first_last, ".2f"),
-            )
+    rows = [
+        (
+            state_name(each.model, each.field) if each.group == "all" else "",
+            each.group,
+            words.interval(each.mean, ".2f"),
+            words.number(each.successive.value, ".2f"),
+            words.number(each.first_last, ".2f"),
         )
-    headers = ("states", "all (95 %)", "solved", "failed", "succes-\nsive", "first,\nlast")
+        for each in summary.similarities
+        if each.measure == measure
+    ]
+    headers = ("states", "puzzles", "mean (95 %)", "successive", "first, last")
     notes = [
-        "Of blank cells; puzzles are the samples. All, solved, failed: the mean of all pairs of "
-        "different segments. CKA may be negative; RSA is Spearman's correlation."
+        "Of blank cells; puzzles are the samples. Mean: of all pairs of different "
+        "segments. CKA may be negative; RSA is Spearman's correlation."
     ]
     headline = (
         f"{_NAMES[measure]} of the states after {words.count(summary.num_segments, 'segment')}"
@@ -54,5 +53,5 @@ def _table(summary: SimilaritySummary, measure: str) -> Table:
 
 
 def state_name(model: str, field: str) -> str:
-    """Returns what a row calls the states of a field."""
-    return field if model == "trained" else f"{field}, {model}"
+    """Returns what a row calls the states of a field; the untrained model has fresh weights."""
+    return field if model == "trained" else f"{field}, fresh"
