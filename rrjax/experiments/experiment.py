@@ -26,7 +26,7 @@ from rrjax.experiments.chunks import ChunkSize, choose_chunk_size, chunk_advice
 from rrjax.experiments.judging import choose_judge, outcome_notes
 from rrjax.experiments.reasoner import Puzzles, Reasoner
 from rrjax.experiments.shown import Figures, Summary
-from rrjax.jobs.devices import ChunkProgram, Compute, use_cpu_devices
+from rrjax.jobs.devices import ChunkProgram, Compute, Keep, use_cpu_devices
 from rrjax.jobs.forecast import Forecast
 from rrjax.jobs.memory import memory_advice
 from rrjax.jobs.numerics import numeric_settings
@@ -35,6 +35,7 @@ from rrjax.jobs.shares import parse_share
 from rrjax.jobs.sweep import Sweep, Unfinished, claim, run
 from rrjax.keys import fixed_generator
 from rrjax.page.assemble import Report, make_report
+from rrjax.page.panels import Panel
 from rrjax.plots.canvas import Draw
 from rrjax.puzzles.batch import Batch
 from rrjax.results.axes import ArraySpec, describe_arrays
@@ -72,6 +73,9 @@ class Experiment:
       closing: `closing(numbers, folder)` returns the last words of the command: what was seen, and
         a command that says more.
       findings: `findings(results, numbers)` returns the main results in at most five sentences.
+      panels: `panels(results, numbers)` returns the charts that stand in the HTML report, beside
+        what a report shows of spectra and rollouts anyway; `rrjax.page.panels` tells how they are
+        made.
     """
 
     name: str
@@ -83,6 +87,7 @@ class Experiment:
     notes: Callable[[Results], list[str]] = precision_notes
     closing: Callable[[Any, Path], list[str]] = lambda numbers, folder: []
     findings: Callable[[Results, Any], list[str]] = lambda results, numbers: []
+    panels: Callable[[Results, Any], list[Panel]] | None = None
 
     def results(self, arrays: Arrays, record: Mapping[str, Any]) -> Results:
         """Returns arrays with their axes, units and record, and how they came to be."""
@@ -102,6 +107,10 @@ class Experiment:
         """Returns the figures of a result."""
         self.check(results.record["options"], **view)
         return Figures({name: draw() for name, draw in self.figures(results, **view).items()})
+
+    def report_panels(self, results: Results) -> list[Panel]:
+        """Returns the charts of a result that stand in the HTML report."""
+        return self.panels(results, self.numbers(results)) if self.panels else []
 
     def report(self, results: Results) -> Report:
         """Returns the interactive report of a result."""
@@ -195,6 +204,7 @@ class Job:
         num_tangents: int,
         identity: Mapping[str, Any],
         shared: Any = None,
+        keep: Keep | None = None,
     ) -> Arrays:
         """Returns the arrays of all items, computed chunk by chunk.
 
@@ -206,6 +216,7 @@ class Job:
             run together.
           identity: What the results depend on beside the model, seed, dtype and versions.
           shared: What all chunks share; None stands for the model's parameters.
+          keep: Stores large arrays elsewhere and returns what the sweep keeps; None keeps all.
 
         Raises:
           Unfinished: This job's shard is done, and chunks of other jobs are missing.
@@ -213,7 +224,7 @@ class Job:
         folder = None if self.folder is None else Path(self.folder)
         share = parse_share(self.shard) if folder else None
         params = getattr(self.model, "params", ())
-        program = ChunkProgram(compute, params if shared is None else shared, prepare)
+        program = ChunkProgram(compute, params if shared is None else shared, prepare, keep=keep)
         name = f"{self.experiment.name} of {self.described_model['name']}"
         with own_settings():
             self.chunk = choose_chunk_size(
@@ -221,10 +232,11 @@ class Job:
             )
             size, reason = self.chunk
             sweep = Sweep(folder, num_items, size, self.identity(identity))
+            program_size = 0 if keep else program.result_size(size)
             check_memory(
                 f"{self.experiment.name}: results of {num_items:,} runs of {self.num_segments:,} "
                 "segments (num_segments)",
-                program.result_size(size) / size * num_items,
+                program_size / size * num_items,
                 "run fewer segments or puzzles, or keep fewer exponents",
             )
             number = sweep.num_items_of(share)
