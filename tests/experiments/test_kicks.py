@@ -7,7 +7,7 @@ import rrjax
 from rrjax.analysis.kicks import summarize_kicks
 from rrjax.experiments import kicking
 from tests.experiments.conftest import relabelled
-from tests.tools.charts import data_of
+from tests.tools.charts import rows_of_panels
 
 SEGMENTS = 2
 SIZE = 0.5
@@ -23,9 +23,16 @@ def puzzles(plain):
 def test_a_kick_along_a_file_is_that_of_the_library(model, puzzles, tmp_path):
     width = np.random.default_rng(0).normal(size=8).astype(np.float32)
     np.savez(tmp_path / "probe.npz", z_H=width)
-    options = {"segment": 1, "num_segments": SEGMENTS, "num_vectors": 2, "num_exponents": 1}
     run = kicking(
-        model, puzzles, sizes=[SIZE], along=[tmp_path / "probe.npz"], **options, progress=False
+        model,
+        puzzles,
+        segment=1,
+        sizes=[SIZE],
+        num_segments=SEGMENTS,
+        num_vectors=2,
+        along=[tmp_path / "probe.npz"],
+        num_exponents=1,
+        progress=False,
     )
     directions = ["v1", "v2", "loss", "entropy", "probe", "random", "nothing"]
     assert run.record["directions"] == directions
@@ -45,8 +52,8 @@ def test_a_kick_along_a_file_is_that_of_the_library(model, puzzles, tmp_path):
     text = " ".join(repr(run.summary()).split())
     assert "5 failures kicked after 1 segment" in text
     assert set(run.plot()) == {"solved_by_size"}
-    for panel in run.experiment.report_panels(run):
-        assert {row["group"] for row in data_of(panel) if "group" in row} == {*directions[:-1]}
+    for rows in rows_of_panels(run):
+        assert {row["group"] for row in rows if "group" in row} == {*directions[:-1]}
 
 
 def is_open(puzzles, puzzle: int) -> np.ndarray:
