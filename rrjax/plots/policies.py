@@ -6,7 +6,7 @@ import numpy as np
 
 from rrjax.analysis import format as words
 from rrjax.analysis.policies import FrontierPoint
-from rrjax.analysis.policy_summary import PolicySummary, Way, at_most
+from rrjax.analysis.policy_summary import PolicySummary, at_most, best_rule
 from rrjax.plots.canvas import legend_below, new_axes, titled
 
 if TYPE_CHECKING:
@@ -67,16 +67,6 @@ def accuracy_against_evaluations(summary: PolicySummary) -> "Figure":
         f"One rollout solves {words.percent(last.accuracy.value)} with {last.evaluations:.0f} "
         "evaluations;\ndotted: some run is right, which no policy knows",
     )
-
-
-def best_rule(way: Way, summary: PolicySummary) -> str:
-    """Returns the rule that solves most puzzles at the whole budget, of equals the first."""
-    whole = [
-        point
-        for point in way.points
-        if (point.num_runs, point.num_segments) == (summary.num_runs, summary.num_segments)
-    ]
-    return max(whole, key=lambda point: point.accuracy.value).policy
 
 
 def _curve(

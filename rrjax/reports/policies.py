@@ -1,11 +1,20 @@
 """Policies in words: what each is worth at the whole budget, and how far it is from the ceiling."""
 
+from functools import partial
+
 import numpy as np
 
 from rrjax.analysis import format as words
 from rrjax.analysis.intervals import Interval
 from rrjax.analysis.policies import FrontierPoint
-from rrjax.analysis.policy_summary import PASS, Adaptive, Escapes, PolicySummary, Way
+from rrjax.analysis.policy_summary import (
+    PASS,
+    Adaptive,
+    Escapes,
+    PolicySummary,
+    Way,
+    whole_budget,
+)
 from rrjax.analysis.table import Table
 
 _HEADERS = ("policy", "evalu-\nations", "% solved", "gain in points")
@@ -50,11 +59,7 @@ def _plain_table(summary: PolicySummary) -> Table:
 
 
 def _way_table(summary: PolicySummary, way: Way) -> Table:
-    size = summary.num_runs, summary.num_segments
-
-    def whole(points: list[FrontierPoint]) -> list[FrontierPoint]:
-        return [point for point in points if (point.num_runs, point.num_segments) == size]
-
+    whole = partial(whole_budget, summary=summary)
     rows = [_row(point) for point in whole(way.points)]
     notes = ["*: asks the rules of the puzzle. **: asks the labels, and is no policy."]
     if way.adaptive is not None:
@@ -62,7 +67,8 @@ def _way_table(summary: PolicySummary, way: Way) -> Table:
         notes.append(_adaptive_note(way.adaptive))
     rows += [_row(point, f"{point.policy} *") for point in whole(way.with_rules)]
     rows += [_row(point, f"{point.policy} **") for point in whole(way.ceiling)]
-    headline = f"{way.name}: {summary.num_runs} runs of {words.count(size[1], 'segment')}"
+    length = words.count(summary.num_segments, "segment")
+    headline = f"{way.name}: {summary.num_runs} runs of {length}"
     return Table(headline, _HEADERS, rows, notes)
 
 
