@@ -101,7 +101,9 @@ class ProbeSummary:
 def summarize_probes(arrays: Mapping[str, np.ndarray], record: Mapping[str, Any]) -> ProbeSummary:
     """Returns the numbers of the arrays and the record of `rrjax.experiments.probe`."""
     solved = arrays["solved"]
-    groups = dict(zip(GROUPS, (np.ones_like(solved), solved, ~solved), strict=True))
+    groups: dict[str, np.ndarray] = dict(
+        zip(GROUPS, (np.ones_like(solved), solved, ~solved), strict=True)
+    )
     targets = [*record["class_targets"], *record["number_targets"]]
     segments = range(arrays["solved_by_segment"].shape[1])
     readings = [
@@ -113,7 +115,9 @@ def summarize_probes(arrays: Mapping[str, np.ndarray], record: Mapping[str, Any]
     def of_answers(right: str, number: str) -> dict[str, list[Interval]]:
         return {
             name: [
-                balanced_accuracy(arrays[right][group, s], arrays[number][group]).fraction_interval()
+                balanced_accuracy(
+                    arrays[right][group, s], arrays[number][group]
+                ).fraction_interval()
                 for s in segments
             ]
             for name, group in groups.items()
@@ -195,8 +199,7 @@ def _reading(
         field=record["fields"][field],
         chance=1 / record["num_classes"][target] if is_class else 0.0,
         scores={
-            name: [interval(score) for score in over(group=group)]
-            for name, group in groups.items()
+            name: [interval(score) for score in over(group=group)] for name, group in groups.items()
         },
         selectivity=[(a - b).interval() for a, b in zip(task, control, strict=True)],
         control=[interval(score) for score in control],

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from rrjax.experiments.basins import BASIN
+from rrjax.experiments.erasing import ERASE
 from rrjax.experiments.growths import GROWTH
 from rrjax.experiments.noisy import PTRM
 from rrjax.experiments.patches import PATCHING
@@ -20,7 +21,7 @@ from rrjax.results.results import Results, read_results
 _EVERY_ONE = (
     *(SPECTRUM, ROLLOUT, BASIN, PTRM, POLICIES, SLICE, TOY),
     *(FIXED_POINTS, GROWTH, PATCHING),
-    *(STATES, PROBE),
+    *(STATES, PROBE, ERASE),
 )
 EXPERIMENTS = {each.name: each for each in _EVERY_ONE}
 

@@ -4,15 +4,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
 from rrjax.analysis.probes import ProbeSummary, summarize_probes
 from rrjax.analysis.scores import balanced_accuracy, explained_share
 from rrjax.checks import check_count, check_seed, refuse
-from rrjax.experiments.experiment import Experiment
+from rrjax.experiments.experiment import Experiment, Job
 from rrjax.experiments.recording import Recording, make_analysis, recordings
+from rrjax.experiments.recording import states as record_states
 from rrjax.inside.probes import (
     Regression,
     Whitening,
@@ -23,13 +24,17 @@ from rrjax.inside.probes import (
     whitening,
 )
 from rrjax.jobs.progress import progress as show_progress
+from rrjax.page.probes import panels
 from rrjax.plots.canvas import Draw
 from rrjax.plots.probes import decided, forecasts, readings
 from rrjax.puzzles.meanings import Meaning, meanings
 from rrjax.reports import probes as report
 from rrjax.results.axes import ArraySpec
-from rrjax.results.results import Results
+from rrjax.results.results import Results, read_results
 from rrjax.store import Arrays
+
+if TYPE_CHECKING:
+    from rrjax.choices import Outcome
 
 _RIGHT = ArraySpec(
     ("class_target", "puzzle", "segment", "field", "task", "class"), "cells read right", "i"
@@ -81,7 +86,7 @@ def probe(
     targets: Sequence[str] | None = None,
     ranks: Sequence[int] = (1, 2, 4),
     num_permutations: int = 20,
-    seed: int = 0,
+    probe_seed: int = 0,
     folder: str | Path | None = None,
     progress: bool = True,
 ) -> Results:
@@ -99,7 +104,7 @@ def probe(
       targets: Names of what is read; None: all that there are enough puzzles for.
       ranks: Numbers of directions of further probes, which see only so many.
       num_permutations: Number of permutations of the labels.
-      seed: Draws the halves, permutations and control tasks.
+      probe_seed: Draws the halves, permutations and control tasks.
       folder: Folder for the result; None keeps it in memory.
       progress: Whether progress is shown.
 
@@ -123,13 +128,13 @@ def probe(
       (2, 2, 2, 4)
     """
     check_count("num_permutations", num_permutations, least=1)
-    check_seed("seed", seed)
+    check_seed("probe_seed", probe_seed)
     for rank in ranks:
         check_count("ranks", rank, least=1)
     both = recordings(states)
     first = both[_TRAINED]
-    halves = split(len(first.inputs), seed)
-    vocab_size = states.record["puzzles"].get("vocab_size") or int(first.labels.max()) + 1
+    halves = split(len(first.inputs), probe_seed)
+    vocab_size = _vocab_size(states, first)
     chosen, left_out = _choose(first, vocab_size, halves, targets)
     options = {"targets": targets, "ranks": list(ranks), "num_permutations": num_permutations}
     arrays: Arrays = {}
@@ -137,7 +142,7 @@ def probe(
     with show_progress(f"probe of {states.record['model']['name']}", steps, progress) as bar:
         bar.start(0)
         for number, (name, recording) in enumerate(both.items()):
-            plan = _Plan.of(recording, vocab_size, chosen, halves, seed)
+            plan = _Plan.of(recording, vocab_size, chosen, halves, probe_seed)
             if name == _TRAINED:
                 plan = plan._replace(ranks=tuple(ranks), num_permutations=num_permutations)
             for segment, scores in enumerate(_by_segment(plan)):
@@ -150,7 +155,7 @@ def probe(
         PROBE,
         states,
         arrays,
-        {**options, "probe_seed": seed},
+        {**options, "probe_seed": probe_seed},
         folder,
         num_train=len(halves.train),
         class_targets=[m.name for m in classes],
@@ -173,6 +178,51 @@ def split(num_puzzles: int, seed: int) -> Halves:
     drawn = np.random.default_rng((seed, 0)).permutation(num_puzzles)
     half = num_puzzles // 2
     return Halves(np.sort(drawn[:half]), np.sort(drawn[half:]))
+
+
+def recorded(job: Job, folder: str | Path | None) -> tuple[Recording, int]:
+    """Returns recorded states of a job's model and puzzles, and the number of token values.
+
+    Args:
+      job: The model, the puzzles, and the segments that are needed.
+      folder: Where they were recorded; None records them, below the job's folder if it has one.
+
+    Raises:
+      ValueError: They are of another model, of other puzzles, or of fewer segments.
+    """
+    if folder is None:
+        own = None if job.folder is None else Path(job.folder) / "states"
+        results = record_states(
+            job.model,
+            job.puzzles,
+            num_segments=job.num_segments,
+            untrained=False,
+            outcome=cast("Outcome", job.outcome),
+            folder=own,
+            progress=job.progress,
+        )
+    else:
+        results = read_results(folder)
+    both = recordings(results)
+    for what, described in (("model", job.described_model), ("puzzles", job.described_puzzles)):
+        if results.record[what]["sha256"] != described["sha256"]:
+            raise ValueError(f"states: {folder} holds states of another {what}; record them again")
+    if both[_TRAINED].solved.shape[1] != job.num_segments:
+        refuse("states", f"be of {job.num_segments} segments", both[_TRAINED].solved.shape[1])
+    first = both[_TRAINED]
+    return first, _vocab_size(results, first)
+
+
+def meaning_named(recording: Recording, vocab_size: int, name: str) -> Meaning:
+    """Returns one of the things that states may say; refuses an unknown name."""
+    every = {m.name: m for m in _meanings(recording, vocab_size)}
+    if name not in every:
+        refuse("target", f"be among {', '.join(every)}", name)
+    return every[name]
+
+
+def _vocab_size(results: Results, recording: Recording) -> int:
+    return results.record["puzzles"].get("vocab_size") or int(recording.labels.max()) + 1
 
 
 class Cells(NamedTuple):
@@ -485,4 +535,4 @@ def figures(results: Results) -> Mapping[str, Draw]:
     return draws
 
 
-PROBE = Experiment("probe", ARRAYS, numbers, report.tables, figures)
+PROBE = Experiment("probe", ARRAYS, numbers, report.tables, figures, panels=panels)

@@ -1,10 +1,8 @@
 """Probes in words: what is read from which state, by outcome, and what it forecasts."""
 
-from collections.abc import Sequence
-
 from rrjax.analysis import format as words
 from rrjax.analysis.intervals import Interval
-from rrjax.analysis.probes import Forecast, ProbeSummary, Reading
+from rrjax.analysis.probes import ProbeSummary, Reading
 from rrjax.analysis.table import Table
 
 _DECIDED = ("digit", "last answer", "on path")
@@ -15,7 +13,7 @@ def tables(summary: ProbeSummary) -> list[Table]:
     """Returns what probes read, the same by outcome, forecasts of the outcome, and low ranks."""
     shown = [_reading_table(summary), _control_table(summary), *_outcome_tables(summary)]
     if summary.forecasts:
-        shown.append(_forecast_table(summary))
+        shown += [_forecast_table(summary, kind) for kind in ("all", "open")]
     low = [reading for reading in summary.readings if reading.low_rank]
     return [*shown, _rank_table(low)] if low else shown
 
@@ -61,8 +59,8 @@ def _control_table(summary: ProbeSummary) -> Table:
             reading.target,
             reading.field,
             words.number(reading.scores["all"][-1].value, ".2f"),
-            words.number(reading.control[-1].value, ".2f"),
-            _few(reading.selectivity[-1]),
+            _known(words.number(reading.control[-1].value, ".2f")),
+            _known(_few(reading.selectivity[-1])),
             words.number(reading.permuted[-1], ".2f"),
             words.number(reading.p[-1], ".2g"),
             _last(reading.untrained),
@@ -79,7 +77,11 @@ def _control_table(summary: ProbeSummary) -> Table:
 
 
 def _last(intervals: list[Interval] | None) -> str:
-    return "–" if intervals is None else words.number(intervals[-1].value, ".2f")
+    return "–" if intervals is None else _known(words.number(intervals[-1].value, ".2f"))
+
+
+def _known(text: str) -> str:
+    return "–" if text == words.UNDEFINED_WORD else text
 
 
 def _outcome_tables(summary: ProbeSummary) -> list[Table]:
@@ -109,37 +111,26 @@ def _outcome_table(summary: ProbeSummary, target: str, group: str) -> Table:
     return Table(f"{target.capitalize()}, {group} puzzles", headers, rows, notes)
 
 
-def _forecast_table(summary: ProbeSummary) -> Table:
+def _forecast_table(summary: ProbeSummary, kind: str) -> Table:
+    """Returns the AUCs of `all` puzzles, or of the `open` ones."""
+    forecasts = summary.forecasts
+    names = ["conflicts" if f.source == "conflicts" else f"probe of {f.source}" for f in forecasts]
     rows = [
         (
             str(segment + 1),
-            *(_few(forecast.all[segment]) for forecast in summary.forecasts),
-            *(_few(forecast.open[segment]) for forecast in summary.forecasts),
-            _pair(summary.forecasts, segment),
+            *(_few(getattr(each, kind)[segment]) for each in forecasts),
+            *(() if kind == "all" else map(str, forecasts[0].num_open[segment])),
         )
         for segment in _shown_segments(summary.num_segments)
     ]
-    names = [_source(forecast) for forecast in summary.forecasts]
-    headers = (
-        "segment",
-        *names,
-        *(f"{name},\nnot yet right" for name in names),
-        "not yet right:\nsolved, failed",
-    )
+    numbers = () if kind == "all" else ("solved later", "failed")
     notes = [
         "Rank AUC of the outcome after the last segment. Conflicts: fewer cells of the answer that "
-        "repeat a digit. Not yet right: puzzles whose answer is wrong after that segment."
+        "repeat a digit."
     ]
-    return Table("What tells solved from failed puzzles", headers, rows, notes)
-
-
-def _source(forecast: Forecast) -> str:
-    return forecast.source if forecast.source == "conflicts" else f"probe of {forecast.source}"
-
-
-def _pair(forecasts: Sequence[Forecast], segment: int) -> str:
-    solved, failed = forecasts[0].num_open[segment]
-    return f"{solved}, {failed}"
+    which = "" if kind == "all" else ", among those whose answer is not yet right"
+    headline = f"What tells solved from failed puzzles{which}"
+    return Table(headline, ("segment", *names, *numbers), rows, notes)
 
 
 def _rank_table(readings: list[Reading]) -> Table:
