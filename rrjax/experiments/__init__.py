@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from rrjax.experiments.experiment import Experiment as Experiment
     from rrjax.experiments.growths import growth as growth
     from rrjax.experiments.loading import load_results as load_results
+    from rrjax.experiments.logit_terms import logits as logits
+    from rrjax.experiments.mixings import mixing as mixing
     from rrjax.experiments.noisy import ptrm as ptrm
     from rrjax.experiments.patches import patching as patching
     from rrjax.experiments.points import fixed_points as fixed_points
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from rrjax.experiments.recording import recordings as recordings
     from rrjax.experiments.recording import states as states
     from rrjax.experiments.rollouts import rollout as rollout
+    from rrjax.experiments.singles import circuits as circuits
     from rrjax.experiments.slices import slice as slice
     from rrjax.experiments.solving import solve as solve
     from rrjax.experiments.spectra import spectrum as spectrum
@@ -36,11 +39,14 @@ __getattr__, __dir__, __all__ = lazy_names(  # pyright: ignore[reportUnsupported
         "experiment": ("Experiment",),
         "growths": ("growth",),
         "loading": ("load_results",),
+        "logit_terms": ("logits",),
+        "mixings": ("mixing",),
         "noisy": ("ptrm",),
         "patches": ("patching",),
         "points": ("fixed_points",),
         "reasoner": ("Puzzles", "Reasoner"),
         "rollouts": ("rollout",),
+        "singles": ("circuits",),
         "slices": ("slice",),
         "solving": ("solve",),
         "spectra": ("spectrum",),
