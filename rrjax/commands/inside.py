@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from rrjax.checks import brief, nearest
 from rrjax.commands.job import Job
 from rrjax.commands.options import Options
+from rrjax.commands.recorded import RecordedJob
 
 QUESTIONS: dict[str, tuple[Job, str]] = {
     "fixed-points": (
@@ -34,6 +35,14 @@ QUESTIONS: dict[str, tuple[Job, str]] = {
     "states": (
         Job("states", "recording", words="inside states"),
         "records the states after every segment, for the questions that read them",
+    ),
+    "dimension": (
+        RecordedJob("dimension", "dimensions", words="inside dimension"),
+        "how many dimensions have the states, by segment and outcome?",
+    ),
+    "similarity": (
+        RecordedJob("similarity", "similarities", words="inside similarity"),
+        "how alike are the states after different segments, and does that tell the outcome?",
     ),
 }
 """By the name of each question its command, and what it answers."""

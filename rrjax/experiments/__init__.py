@@ -11,6 +11,7 @@ from rrjax.lazy import lazy_names
 if TYPE_CHECKING:
     from rrjax.experiments.analyses import analyse as analyse
     from rrjax.experiments.basins import basin as basin
+    from rrjax.experiments.dimensions import dimension as dimension
     from rrjax.experiments.experiment import Experiment as Experiment
     from rrjax.experiments.growths import growth as growth
     from rrjax.experiments.loading import load_results as load_results
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from rrjax.experiments.recording import recordings as recordings
     from rrjax.experiments.recording import states as states
     from rrjax.experiments.rollouts import rollout as rollout
+    from rrjax.experiments.similarities import similarity as similarity
     from rrjax.experiments.singles import circuits as circuits
     from rrjax.experiments.slices import slice as slice
     from rrjax.experiments.solving import solve as solve
@@ -52,6 +54,8 @@ __getattr__, __dir__, __all__ = lazy_names(  # pyright: ignore[reportUnsupported
         "spectra": ("spectrum",),
         "spending": ("policies",),
         "recording": ("recordings", "states"),
+        "dimensions": ("dimension",),
+        "similarities": ("similarity",),
         "toys": ("toy",),
     },
 )

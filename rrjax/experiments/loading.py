@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from rrjax.experiments.basins import BASIN
+from rrjax.experiments.dimensions import DIMENSION
 from rrjax.experiments.growths import GROWTH
 from rrjax.experiments.logit_terms import LOGITS
 from rrjax.experiments.mixings import MIXING
@@ -11,6 +12,7 @@ from rrjax.experiments.patches import PATCHING
 from rrjax.experiments.points import FIXED_POINTS
 from rrjax.experiments.recording import STATES
 from rrjax.experiments.rollouts import ROLLOUT
+from rrjax.experiments.similarities import SIMILARITY
 from rrjax.experiments.singles import CIRCUITS
 from rrjax.experiments.slices import SLICE
 from rrjax.experiments.spectra import SPECTRUM
@@ -22,7 +24,12 @@ from rrjax.results.results import Results, read_results
 _EVERY_ONE = (
     *(SPECTRUM, ROLLOUT, BASIN, PTRM, POLICIES, SLICE, TOY),
     *(FIXED_POINTS, GROWTH, PATCHING),
-    *(STATES, MIXING, CIRCUITS, LOGITS),
+    *(MIXING, CIRCUITS, LOGITS),
+    *(
+        STATES,
+        DIMENSION,
+        SIMILARITY,
+    ),
 )
 EXPERIMENTS = {each.name: each for each in _EVERY_ONE}
 

@@ -28,6 +28,7 @@ from rrjax.experiments.reasoner import (
 from rrjax.inside.growth import stage_names
 from rrjax.inside.logits import channel_terms, saliency, stage_terms
 from rrjax.keys import make_key
+from rrjax.page.logit_terms import panels
 from rrjax.plots.canvas import Draw
 from rrjax.plots.logit_terms import saliency_on_peers, terms_by_stage
 from rrjax.puzzles import peer_graphs
@@ -297,4 +298,6 @@ def figures(results: Results) -> Mapping[str, Draw]:
     }
 
 
-LOGITS = Experiment("logits", ARRAYS, numbers, report.tables, figures, findings=report.findings)
+LOGITS = Experiment(
+    "logits", ARRAYS, numbers, report.tables, figures, findings=report.findings, panels=panels
+)

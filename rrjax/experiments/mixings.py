@@ -28,6 +28,7 @@ from rrjax.inside.interventions import num_cells
 from rrjax.inside.mixing import gates_at, mixing_at, mixing_layers, mixing_matrix, mixing_names
 from rrjax.keys import make_key
 from rrjax.models import Model
+from rrjax.page.mixing import panels
 from rrjax.plots.canvas import Draw
 from rrjax.plots.mixing import correlations_by_matrix, matrices
 from rrjax.puzzles import PuzzleSet
@@ -269,4 +270,6 @@ def figures(results: Results) -> Mapping[str, Draw]:
     }
 
 
-MIXING = Experiment("mixing", ARRAYS, numbers, report.tables, figures, findings=report.findings)
+MIXING = Experiment(
+    "mixing", ARRAYS, numbers, report.tables, figures, findings=report.findings, panels=panels
+)

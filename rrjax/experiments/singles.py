@@ -22,6 +22,7 @@ from rrjax.inside.ablation import Ablation, mean_values, run_ablated
 from rrjax.inside.interventions import num_cells
 from rrjax.inside.mixing import mixing_names, strengths_into
 from rrjax.keys import make_key
+from rrjax.page.circuits import panels
 from rrjax.plots.canvas import Draw
 from rrjax.plots.circuits import margins_by_ablation
 from rrjax.puzzles import from_tokens, naked_singles, peer_graphs
@@ -317,4 +318,6 @@ def figures(results: Results) -> Mapping[str, Draw]:
     return {"margins_by_ablation": partial(margins_by_ablation, numbers(results))}
 
 
-CIRCUITS = Experiment("circuits", ARRAYS, numbers, report.tables, figures, findings=report.findings)
+CIRCUITS = Experiment(
+    "circuits", ARRAYS, numbers, report.tables, figures, findings=report.findings, panels=panels
+)

@@ -37,4 +37,5 @@ def test_matrices_are_those_of_the_library(model, tmp_path):
     assert {each.run for each in summary.agreements} == {"trained", "untrained"}
     assert not np.allclose(run.weights[0], run.weights[1])
     assert "beyond chance" in " ".join(again.summary().findings())
+    assert again.experiment.report_panels(again)
     assert set(again.plot()) == {"correlations_by_matrix", "mixing_matrices"}

@@ -2,12 +2,15 @@
 
 import dataclasses
 
+import jax
 import numpy as np
 import pytest
 
 import rrjax
 from rrjax import experiments
+from rrjax.dynamics.starts import random_start
 from rrjax.experiments.reasoner import read_answer
+from rrjax.experiments.restarts import RunGrid, prepare_runs
 from tests.experiments.conftest import PUZZLES, relabelled
 
 WAYS = ("starts", "random_starts", "noise_z_L", "particles", "copies")
@@ -40,6 +43,29 @@ def test_every_way_has_the_plain_run_first_where_it_can(seen):
         close = np.allclose(first, seen.plain_q_halt[:, :DEPTH], atol=1e-4)
         assert close == is_plain, way
         assert not np.allclose(first, seen.q_halt[:, place, 1], atol=1e-4), way
+
+
+def test_noise_of_updates_is_that_of_the_dynamics(model):
+    results = experiments.policies(
+        model,
+        PUZZLES[:1],
+        ways=["random_starts"],
+        max_evaluations=BUDGET,
+        num_runs=RUNS,
+        update_noise=0.3,
+        progress=False,
+    )
+    key = prepare_runs(PUZZLES[:1], RunGrid(np.ones(RUNS), np.arange(RUNS)), 0, np.arange(RUNS))
+    for run in range(RUNS):
+        own = key.key_noise[run]
+        dynamics = model.bind(PUZZLES.inputs[0])
+        start = random_start(own, dynamics.initial)
+        own = jax.random.fold_in(own, 2**31 + 1)
+        noisy = rrjax.with_update_noise(dynamics, DEPTH, key=own, sigma=0.3)
+        expected = rrjax.rollout(noisy, DEPTH, initial=start).q_halt
+        np.testing.assert_allclose(results.q_halt[0, 0, run], expected, atol=1e-3)
+    headlines = [table.headline for table in results.summary(num_tuning=0).tables]
+    assert "random_starts: depth × breadth, pass@k" in headlines
 
 
 def test_what_is_right_is_told_of_copies_as_of_puzzles(model, plain):
@@ -124,6 +150,8 @@ def test_lambda1_is_that_of_a_spectrum(model):
         ({"ways": ["noise_z_X"]}, "ways must be different ones"),
         ({"sigma": 0.0}, "sigma must be finite and above 0"),
         ({"beta": -1.0}, "beta must be"),
+        ({"update_noise": -0.1}, "update_noise must be"),
+        ({"ways": ["noise"], "update_noise": 0.1}, "with update_noise, which is noise already"),
         ({"num_exponents": 2}, "num_exponents must be at most 1"),
     ],
 )

@@ -50,6 +50,7 @@ def test_a_planted_circuit_is_found(tmp_path):
     for name in ("rows into", "rows and MLP", "peers' clues"):
         assert right[name][0] < 0.5, name
     again = load_results(tmp_path / "run")
+    assert again.experiment.report_panels(again)
     assert set(again.plot()) == {"margins_by_ablation"}
     assert "trained weights, mean values put in" in " ".join(repr(again.summary()).split())
     summary = again.summary().numbers
