@@ -8,6 +8,10 @@ from rrjax.commands.options import Options
 from rrjax.commands.recorded import RecordedJob
 
 QUESTIONS: dict[str, tuple[Job, str]] = {
+    "erase": (
+        Job("erase", "erasing", words="inside erase"),
+        "what does the model lose with a probe's directions, against random ones?",
+    ),
     "fixed-points": (
         Job("fixed_points", "points", words="inside fixed-points"),
         "does a trajectory approach a fixed point or a cycle, how stable, saying what?",
@@ -31,6 +35,10 @@ QUESTIONS: dict[str, tuple[Job, str]] = {
     "patch": (
         Job("patching", "patches", words="inside patch"),
         "what of another run frees a failure or breaks a success, against a random step?",
+    ),
+    "probe": (
+        RecordedJob("probe", "probes", words="inside probe"),
+        "what does a linear map read from the states: digits, candidates, conflicts, the outcome?",
     ),
     "states": (
         Job("states", "recording", words="inside states"),

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rrjax.experiments.analyses import analyse as analyse
     from rrjax.experiments.basins import basin as basin
     from rrjax.experiments.dimensions import dimension as dimension
+    from rrjax.experiments.erasing import erase as erase
     from rrjax.experiments.experiment import Experiment as Experiment
     from rrjax.experiments.growths import growth as growth
     from rrjax.experiments.loading import load_results as load_results
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from rrjax.experiments.noisy import ptrm as ptrm
     from rrjax.experiments.patches import patching as patching
     from rrjax.experiments.points import fixed_points as fixed_points
+    from rrjax.experiments.probes import probe as probe
     from rrjax.experiments.reasoner import Puzzles as Puzzles
     from rrjax.experiments.reasoner import Reasoner as Reasoner
     from rrjax.experiments.recording import recordings as recordings
@@ -38,6 +40,7 @@ __getattr__, __dir__, __all__ = lazy_names(  # pyright: ignore[reportUnsupported
     {
         "analyses": ("analyse",),
         "basins": ("basin",),
+        "erasing": ("erase",),
         "experiment": ("Experiment",),
         "growths": ("growth",),
         "loading": ("load_results",),
@@ -46,6 +49,7 @@ __getattr__, __dir__, __all__ = lazy_names(  # pyright: ignore[reportUnsupported
         "noisy": ("ptrm",),
         "patches": ("patching",),
         "points": ("fixed_points",),
+        "probes": ("probe",),
         "reasoner": ("Puzzles", "Reasoner"),
         "rollouts": ("rollout",),
         "singles": ("circuits",),

@@ -4,12 +4,14 @@ from pathlib import Path
 
 from rrjax.experiments.basins import BASIN
 from rrjax.experiments.dimensions import DIMENSION
+from rrjax.experiments.erasing import ERASE
 from rrjax.experiments.growths import GROWTH
 from rrjax.experiments.logit_terms import LOGITS
 from rrjax.experiments.mixings import MIXING
 from rrjax.experiments.noisy import PTRM
 from rrjax.experiments.patches import PATCHING
 from rrjax.experiments.points import FIXED_POINTS
+from rrjax.experiments.probes import PROBE
 from rrjax.experiments.recording import STATES
 from rrjax.experiments.rollouts import ROLLOUT
 from rrjax.experiments.similarities import SIMILARITY
@@ -25,11 +27,8 @@ _EVERY_ONE = (
     *(SPECTRUM, ROLLOUT, BASIN, PTRM, POLICIES, SLICE, TOY),
     *(FIXED_POINTS, GROWTH, PATCHING),
     *(MIXING, CIRCUITS, LOGITS),
-    *(
-        STATES,
-        DIMENSION,
-        SIMILARITY,
-    ),
+    *(STATES, DIMENSION, SIMILARITY),
+    *(PROBE, ERASE),
 )
 EXPERIMENTS = {each.name: each for each in _EVERY_ONE}
 

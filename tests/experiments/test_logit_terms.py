@@ -7,7 +7,7 @@ import numpy as np
 
 import rrjax
 from rrjax.experiments import load_results, logits
-from rrjax.experiments.logit_terms import peer_shares
+from rrjax.experiments.logit_terms import LOGITS, peer_shares
 from tests.experiments.conftest import PUZZLES
 
 
@@ -26,7 +26,7 @@ def test_terms_add_up_to_the_margins_of_the_run(model, tmp_path):
     assert ((run.share > 0) & (run.share < 1)).all()
     again = load_results(tmp_path / "run")
     assert "What a clue does to a cell's margin, trained" in repr(again.summary())
-    assert again.experiment.report_panels(again)
+    assert LOGITS.report_panels(again)
     assert set(again.plot()) == {"terms_by_stage", "saliency_on_peers"}
 
 

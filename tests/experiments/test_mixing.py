@@ -7,6 +7,7 @@ from rrjax.analysis import graph_correlation
 from rrjax.contract import updates
 from rrjax.dynamics.precision import exact_products
 from rrjax.experiments import load_results, mixing
+from rrjax.experiments.mixings import MIXING
 from rrjax.inside import mixing_at, mixing_matrix
 from rrjax.puzzles import peer_graphs
 from tests.experiments.conftest import PUZZLES
@@ -37,5 +38,5 @@ def test_matrices_are_those_of_the_library(model, tmp_path):
     assert {each.run for each in summary.agreements} == {"trained", "untrained"}
     assert not np.allclose(run.weights[0], run.weights[1])
     assert "beyond chance" in " ".join(again.summary().findings())
-    assert again.experiment.report_panels(again)
+    assert MIXING.report_panels(again)
     assert set(again.plot()) == {"correlations_by_matrix", "mixing_matrices"}

@@ -8,6 +8,7 @@ import pytest
 import rrjax
 from rrjax.contract import branch, inner, part
 from rrjax.experiments import circuits, load_results
+from rrjax.experiments.singles import CIRCUITS
 from rrjax.puzzles import from_tokens, naked_singles, peer_graphs
 from tests.experiments.conftest import PUZZLES
 from tests.tools.tiny import puzzles
@@ -50,7 +51,7 @@ def test_a_planted_circuit_is_found(tmp_path):
     for name in ("rows into", "rows and MLP", "peers' clues"):
         assert right[name][0] < 0.5, name
     again = load_results(tmp_path / "run")
-    assert again.experiment.report_panels(again)
+    assert CIRCUITS.report_panels(again)
     assert set(again.plot()) == {"margins_by_ablation"}
     assert "trained weights, mean values put in" in " ".join(repr(again.summary()).split())
     summary = again.summary().numbers
