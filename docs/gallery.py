@@ -10,7 +10,7 @@
 # # Gallery
 #
 # The figures of every command, each with the line that makes it. All are drawn when this page is
-# built, from a model in the box and far too few puzzles to conclude anything from: they show what
+# built, from a bundled model and far too few puzzles to conclude anything from: they show what
 # you get. In the shell give the line as it stands; here `shell` hands it on to the same command.
 # The figures are written to the folder that `--out` names, and `rrjax.load_results(folder).plot()`
 # draws them again.
@@ -72,7 +72,7 @@ shell(
 shell("rrjax slice trm-sudoku6 --puzzle 5 --grid 7 --num-segments 12 --out runs/slice")
 
 # %% [markdown]
-# ## Noisy rollouts
+# ## Noisy runs
 #
 # The model's own q against λ₁, of noisy runs of puzzles that are sometimes solved.
 

@@ -98,7 +98,7 @@ for step, (lambda1, solved) in zip(steps, table, strict=True):
     share = rrjax.analysis.fraction_interval(int(solved.sum()), len(solved))
     print(
         f"step {step}: solved {share.value:.2f} ({share.low:.2f} to {share.high:.2f}), "
-        f"median λ1 {np.median(lambda1):+.3f}"
+        f"median λ₁ {np.median(lambda1):+.3f}"
     )
 
 # %% [markdown]

@@ -17,7 +17,7 @@ from rrjax.analysis.errorbars import block_standard_error
 NONE_KNOWN = "no exponent is known"
 NOT_CROSSED = "the known exponents sum to no less than 0: more exponents are needed"
 UNRESOLVED = "an exponent is below the round-off floor"
-COLLAPSED = "λ1 is −inf"
+COLLAPSED = "λ₁ is −inf"
 NOT_CROSSED_ABOVE_FLOOR = "the exponents above the round-off floor sum to no less than 0"
 
 
@@ -212,7 +212,7 @@ def spectrum_quantities(exponents: np.ndarray, dimension: int | None) -> Iterato
     """Yields the number of positive exponents, entropy rate, sum and Kaplan–Yorke dimension.
 
     Args:
-      exponents: (N, k), λ1 known; NaN below the round-off floor.
+      exponents: (N, k), λ₁ known; NaN below the round-off floor.
       dimension: Dimension n of the state; None if unknown.
     """
     for name, function in (("num_positive", num_positive), ("entropy_rate", entropy_rate)):
@@ -224,7 +224,7 @@ def spectrum_quantities(exponents: np.ndarray, dimension: int | None) -> Iterato
 
 
 def error_quantity(lambda1_growth: np.ndarray, num_segments: int, num_blocks: int) -> Quantity:
-    """Returns the standard error of λ1 along time from its growth ln R_11 (N, updates).
+    """Returns the standard error of λ₁ along time from its growth ln R_11 (N, updates).
 
     The blocks hold whole segments; there are at least 2, and at most as many as segments.
     """
