@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, fields
 from functools import partial
 from numbers import Integral
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -65,16 +65,29 @@ class Part(NamedTuple):
       name: what the sub-layer is called that the value comes out of.
       value: the value, while the update is traced.
       token_axis: the axis of the value along which the rows of the state lie.
-      is_branch: whether it is what a residual sum of this name adds, and not the sum.
+      role: `sum` for a value that takes the place of the field; `branch` for what a residual sum
+        adds; `inner` for a value inside of a branch.
     """
 
     name: str
     value: jax.Array
     token_axis: int
-    is_branch: bool
+    role: Literal["sum", "branch", "inner"]
 
 
-_PARTS: ContextVar[list[Part] | None] = ContextVar("parts", default=None)
+Edit = Callable[[int, Part], jax.Array]
+"""`edit(place, part)` returns what takes the place of a part's value, which the update goes on
+with; `place` counts the parts of the update from 0."""
+
+
+class _Listener(NamedTuple):
+    """The parts that were named so far, and what is done with each."""
+
+    parts: list[Part]
+    edit: Edit
+
+
+_LISTENER: ContextVar[_Listener | None] = ContextVar("listener", default=None)
 
 
 def part(name: str, value: jax.Array, token_axis: int = 0) -> jax.Array:
@@ -90,30 +103,49 @@ def part(name: str, value: jax.Array, token_axis: int = 0) -> jax.Array:
       value: as large as the field that is rewritten.
       token_axis: see `Part`.
     """
-    return _tell(Part(name, value, token_axis, False))
+    return _tell(Part(name, value, token_axis, "sum"))
 
 
 def branch(name: str, value: jax.Array, token_axis: int = 0) -> jax.Array:
     """Returns the value, and names it as what the residual sum of this name adds; see `part`."""
-    return _tell(Part(name, value, token_axis, True))
+    return _tell(Part(name, value, token_axis, "branch"))
+
+
+def inner(name: str, value: jax.Array, token_axis: int = 0) -> jax.Array:
+    """Returns the value, and names it as one inside of a branch; see `part`.
+
+    It may have any shape. A sub-layer that mixes tokens names what it reads as its branch's name
+    followed by " reads".
+    """
+    return _tell(Part(name, value, token_axis, "inner"))
 
 
 def _tell(named: Part) -> jax.Array:
-    parts = _PARTS.get()
-    if parts is not None:
-        parts.append(named)
+    listener = _LISTENER.get()
+    if listener is None:
+        return named.value
+    value = listener.edit(len(listener.parts), named)
+    listener.parts.append(named._replace(value=value))
+    return value
+
+
+def _keep(place: int, named: Part) -> jax.Array:
     return named.value
 
 
 @contextmanager
-def listen() -> Iterator[list[Part]]:
-    """Yields a list to which the updates that are traced inside of it add their parts."""
+def listen(edit: Edit = _keep) -> Iterator[list[Part]]:
+    """Yields a list to which the updates that are traced inside of it add their parts.
+
+    Args:
+      edit: says what takes the place of each value; without it the values stay.
+    """
     parts: list[Part] = []
-    token = _PARTS.set(parts)
+    token = _LISTENER.set(_Listener(parts, edit))
     try:
         yield parts
     finally:
-        _PARTS.reset(token)
+        _LISTENER.reset(token)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,10 @@ FLOORS = (
 ONLY = {
     "dynamics": {"checks", "choices", "contract", "frames"},
     "flossing": {"checks", "contract", "dynamics", "frames", "lazy"},
-    "inside": {"analysis", "cells", "checks", "contract", "dynamics", "frames", "keys", "lazy"},
+    "inside": {
+        *("analysis", "cells", "checks", "contract", "dynamics", "frames", "keys", "lazy"),
+        "models",
+    },
     "page": {"analysis", "puzzles", "results", "store"},
     "plots": {"analysis", "lazy", "results", "store"},
     "reports": {"analysis", "results", "store"},

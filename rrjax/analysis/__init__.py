@@ -3,6 +3,7 @@
 - `compare`: what changes between two results of the same puzzles.
 - `auc`, `auc_interval`: how well a score tells solved from failed puzzles.
 - `fraction_interval`, `mean_interval`, `median_interval`, `rate_interval`: an `Interval` each.
+- `balanced_accuracy`, `explained_share`: scores of cells, with intervals over puzzles.
 - `rate_ratio_interval`: two rates compared by the exact conditional test.
 - `kaplan_yorke`, `entropy_rate`: what follows from a spectrum.
 - `block_standard_error`: how uncertain one exponent is along time.
@@ -21,13 +22,20 @@ if TYPE_CHECKING:
     from rrjax.analysis.derived import kaplan_yorke as kaplan_yorke
     from rrjax.analysis.errorbars import block_standard_error as block_standard_error
     from rrjax.analysis.intervals import Interval as Interval
+    from rrjax.analysis.intervals import clustered_fraction as clustered_fraction
     from rrjax.analysis.intervals import fraction_interval as fraction_interval
     from rrjax.analysis.intervals import mean_interval as mean_interval
     from rrjax.analysis.intervals import median_interval as median_interval
     from rrjax.analysis.intervals import rate_interval as rate_interval
     from rrjax.analysis.intervals import rate_ratio_interval as rate_ratio_interval
+    from rrjax.analysis.mixing import edge_ratio as edge_ratio
+    from rrjax.analysis.mixing import graph_correlation as graph_correlation
     from rrjax.analysis.paired import Comparison as Comparison
     from rrjax.analysis.paired import compare as compare
+    from rrjax.analysis.scores import Score as Score
+    from rrjax.analysis.scores import balanced_accuracy as balanced_accuracy
+    from rrjax.analysis.scores import explained_share as explained_share
+    from rrjax.analysis.scores import permutation_p as permutation_p
     from rrjax.analysis.separation import auc as auc
     from rrjax.analysis.separation import auc_interval as auc_interval
     from rrjax.analysis.survival import kaplan_meier as kaplan_meier
@@ -40,13 +48,16 @@ __getattr__, __dir__, __all__ = lazy_names(  # pyright: ignore[reportUnsupported
         "errorbars": ("block_standard_error",),
         "intervals": (
             "Interval",
+            "clustered_fraction",
             "fraction_interval",
             "mean_interval",
             "median_interval",
             "rate_interval",
             "rate_ratio_interval",
         ),
+        "mixing": ("edge_ratio", "graph_correlation"),
         "paired": ("Comparison", "compare"),
+        "scores": ("Score", "balanced_accuracy", "explained_share", "permutation_p"),
         "separation": ("auc", "auc_interval"),
         "survival": ("kaplan_meier",),
     },

@@ -119,14 +119,44 @@ def mean_interval(values: ArrayLike, least: int | float = 0, most: int | float =
     if n == 0:
         return UNDEFINED
     p = float(shares.mean())
-    trials = float(n)
+    variance = 0.0
     if n > 1 and 0 < p < 1:
         informative = min(np.sum(shares > 0), np.sum(shares < 1))
         largest = p * (1 - p) / n
         variance = (informative * shares.var(ddof=1) / n + largest) / (informative + 1)
-        trials = p * (1 - p) / variance * (Z / scipy.special.stdtrit(n - 1, 1 - TAIL)) ** 2
     scale = most - least
-    return _beta_ends(p * trials, trials).map(lambda end: float(least + scale * end))
+    return clustered_fraction(p, variance, n).map(lambda end: float(least + scale * end))
+
+
+def clustered_fraction(fraction: float, variance: float, num_clusters: int) -> Interval:
+    """Returns a fraction, whose variance over clusters is known, with its interval.
+
+      m = p(1 − p)/v · (1.96 / t(n − 1; 0.975))²
+
+    The ends are those of Clopper and Pearson for p m successes in m trials; m = n where the
+    variance is 0, as for a fraction of 0 or 1.
+
+    Args:
+      fraction: p.
+      variance: v, of the fraction.
+      num_clusters: n, such as puzzles with many cells each.
+
+    Source: Korn and Graubard 1998, Surv. Methodol. 24, 193.
+
+    Example:
+      >>> print(
+      ...     *(
+      ...         round(float(end), 3)
+      ...         for end in rrjax.analysis.clustered_fraction(0.9, 1e-4, 50).ends
+      ...     )
+      ... )
+      0.9 0.878 0.919
+    """
+    trials = float(num_clusters)
+    if num_clusters > 1 and variance > 0:
+        factor = (Z / scipy.special.stdtrit(num_clusters - 1, 1 - TAIL)) ** 2
+        trials = float(fraction * (1 - fraction) / variance * factor)
+    return _beta_ends(fraction * trials, trials)
 
 
 def rate_interval(num_events: int, exposure: int | float) -> Interval:

@@ -15,7 +15,7 @@ from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
 from rrjax.cells.config import Config
-from rrjax.contract import branch, part
+from rrjax.contract import branch, inner, part
 
 Params = Mapping[str, Any]
 
@@ -67,6 +67,7 @@ def attention(
     wide = jnp.promote_types(x.dtype, jnp.float32)
     logits = jnp.einsum("qhd,khd->hqk", query, key, preferred_element_type=wide)
     weights = jax.nn.softmax(logits / np.sqrt(query.shape[-1]).astype(wide), axis=-1)
+    weights = inner("attention weights", weights, 1)  # (heads, queries, keys)
     mixed = jnp.einsum("hqk,khd->qhd", weights.astype(x.dtype), value)
     return linear(layer["o_proj"], mixed.reshape(x.shape[0], -1))
 
@@ -104,10 +105,12 @@ def block(
     eps = config.arch.rms_norm_eps
     if config.arch.mixes_along_tokens:
         channels = x.T  # (width, tokens): mixing and norm run along the last axis
-        mixed = _add("mixing", channels, swiglu(layer["mlp_t"], channels, config), 1)
+        reads = inner("mixing reads", channels, 1)
+        mixed = _add("mixing", channels, swiglu(layer["mlp_t"], reads, config), 1)
         x = part("mixing norm", rms_norm(mixed, eps), 1).T
     else:
-        mixed = _add("attention", x, attention(layer["self_attn"], x, config))
+        reads = inner("attention reads", x)
+        mixed = _add("attention", x, attention(layer["self_attn"], reads, config))
         x = part("attention norm", rms_norm(mixed, eps))
     return part("swiglu norm", rms_norm(_add("swiglu", x, swiglu(layer["mlp"], x, config)), eps))
 

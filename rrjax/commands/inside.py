@@ -19,6 +19,10 @@ QUESTIONS: dict[str, tuple[Job, str]] = {
         Job("patching", "patches", words="inside patch"),
         "what of another run frees a failure or breaks a success, against a random step?",
     ),
+    "states": (
+        Job("states", "recording", words="inside states"),
+        "records the states after every segment, for the questions that read them",
+    ),
 }
 """By the name of each question its command, and what it answers."""
 

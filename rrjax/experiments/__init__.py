@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from rrjax.experiments.points import fixed_points as fixed_points
     from rrjax.experiments.reasoner import Puzzles as Puzzles
     from rrjax.experiments.reasoner import Reasoner as Reasoner
+    from rrjax.experiments.recording import recordings as recordings
+    from rrjax.experiments.recording import states as states
     from rrjax.experiments.rollouts import rollout as rollout
     from rrjax.experiments.slices import slice as slice
     from rrjax.experiments.solving import solve as solve
@@ -43,6 +45,7 @@ __getattr__, __dir__, __all__ = lazy_names(  # pyright: ignore[reportUnsupported
         "solving": ("solve",),
         "spectra": ("spectrum",),
         "spending": ("policies",),
+        "recording": ("recordings", "states"),
         "toys": ("toy",),
     },
 )

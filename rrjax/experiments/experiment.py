@@ -26,7 +26,7 @@ from rrjax.experiments.chunks import ChunkSize, choose_chunk_size, chunk_advice
 from rrjax.experiments.judging import choose_judge, outcome_notes
 from rrjax.experiments.reasoner import Puzzles, Reasoner
 from rrjax.experiments.shown import Figures, Summary
-from rrjax.jobs.devices import ChunkProgram, Compute, use_cpu_devices
+from rrjax.jobs.devices import ChunkProgram, Compute, Keep, use_cpu_devices
 from rrjax.jobs.forecast import Forecast
 from rrjax.jobs.memory import memory_advice
 from rrjax.jobs.numerics import numeric_settings
@@ -195,6 +195,7 @@ class Job:
         num_tangents: int,
         identity: Mapping[str, Any],
         shared: Any = None,
+        keep: Keep | None = None,
     ) -> Arrays:
         """Returns the arrays of all items, computed chunk by chunk.
 
@@ -206,6 +207,7 @@ class Job:
             run together.
           identity: What the results depend on beside the model, seed, dtype and versions.
           shared: What all chunks share; None stands for the model's parameters.
+          keep: Stores large arrays elsewhere and returns what the sweep keeps; None keeps all.
 
         Raises:
           Unfinished: This job's shard is done, and chunks of other jobs are missing.
@@ -213,7 +215,7 @@ class Job:
         folder = None if self.folder is None else Path(self.folder)
         share = parse_share(self.shard) if folder else None
         params = getattr(self.model, "params", ())
-        program = ChunkProgram(compute, params if shared is None else shared, prepare)
+        program = ChunkProgram(compute, params if shared is None else shared, prepare, keep=keep)
         name = f"{self.experiment.name} of {self.described_model['name']}"
         with own_settings():
             self.chunk = choose_chunk_size(
@@ -221,10 +223,11 @@ class Job:
             )
             size, reason = self.chunk
             sweep = Sweep(folder, num_items, size, self.identity(identity))
+            program_size = 0 if keep else program.result_size(size)
             check_memory(
                 f"{self.experiment.name}: results of {num_items:,} runs of {self.num_segments:,} "
                 "segments (num_segments)",
-                program.result_size(size) / size * num_items,
+                program_size / size * num_items,
                 "run fewer segments or puzzles, or keep fewer exponents",
             )
             number = sweep.num_items_of(share)

@@ -7,6 +7,7 @@ from rrjax.experiments.growths import GROWTH
 from rrjax.experiments.noisy import PTRM
 from rrjax.experiments.patches import PATCHING
 from rrjax.experiments.points import FIXED_POINTS
+from rrjax.experiments.recording import STATES
 from rrjax.experiments.rollouts import ROLLOUT
 from rrjax.experiments.slices import SLICE
 from rrjax.experiments.spectra import SPECTRUM
@@ -18,6 +19,7 @@ from rrjax.results.results import Results, read_results
 _EVERY_ONE = (
     *(SPECTRUM, ROLLOUT, BASIN, PTRM, POLICIES, SLICE, TOY),
     *(FIXED_POINTS, GROWTH, PATCHING),
+    *(STATES,),
 )
 EXPERIMENTS = {each.name: each for each in _EVERY_ONE}
 

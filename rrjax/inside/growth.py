@@ -152,7 +152,7 @@ def stage_names(dynamics: Dynamics) -> tuple[str, ...]:
     for update in dict.fromkeys(updates(dynamics.schedule)):
 
         def trace(context: Context, drive: Drive, state: State, update: Update = update) -> None:
-            names.update(dict.fromkeys(_chain(update, context, drive, state)[2]))
+            names.update(dict.fromkeys(chain(update, context, drive, state)[2]))
 
         jax.eval_shape(trace, dynamics.context, drive, dynamics.initial)
     return tuple(names)
@@ -194,7 +194,7 @@ class _Parts(NamedTuple):
     rows: State
 
 
-class _Chain(NamedTuple):
+class Chain(NamedTuple):
     """The states that an update goes through.
 
     Attributes:
@@ -210,16 +210,18 @@ class _Chain(NamedTuple):
     field: int
 
 
-def _chain(update: Update, context: Context, drive: Drive, state: State) -> _Chain:
+def chain(update: Update, context: Context, drive: Drive, state: State) -> Chain:
+    """Returns the states that an update goes through, from its named parts."""
     with listen() as parts:
         after = update(context, state, drive)
     before, treedef = jax.tree.flatten(state)
     rewritten = [i for i, leaf in enumerate(jax.tree.leaves(after)) if leaf is not before[i]]
     if not parts or len(rewritten) != 1:
-        return _Chain([after], {}, [update.name], 0)
+        return Chain([after], {}, [update.name], 0)
     (field,) = rewritten
-    sums = [part for part in parts if not part.is_branch]
-    for part in parts:
+    sums = [part for part in parts if part.role == "sum"]
+    branches = [part for part in parts if part.role == "branch"]
+    for part in (*sums, *branches):
         _check_part(update, part, before[field])
     states = [
         treedef.unflatten([*before[:field], _by_row(part), *before[field + 1 :]]) for part in sums
@@ -227,9 +229,8 @@ def _chain(update: Update, context: Context, drive: Drive, state: State) -> _Cha
     names = _numbered(sums)
     if not sums or sums[-1].value is not jax.tree.leaves(after)[field]:
         states, names = [*states, after], [*names, update.name]
-    branches = [part for part in parts if part.is_branch]
     values = dict(zip(_numbered(branches), map(_by_row, branches), strict=True))
-    return _Chain(states, values, names, field)
+    return Chain(states, values, names, field)
 
 
 def _by_row(part: Part) -> Array:
@@ -256,10 +257,10 @@ def _push_by_part(
 ) -> tuple[Carry, _Parts]:
     """Moves a state and a frame through the chain of an update, with a QR after every stage."""
     z, Q = carry
-    traced: list[_Chain] = []
+    traced: list[Chain] = []
 
     def run(z: State) -> tuple[list[State], list[Array]]:
-        traced.append(_chain(update, context, drive, z))
+        traced.append(chain(update, context, drive, z))
         return traced[-1].states, list(traced[-1].branches.values())
 
     (states, _), jacobian = jax.linearize(run, z)

@@ -10,7 +10,7 @@ tangent is zero from there on, and tangents of other components pass unchanged. 
 the component of the tangent is removed alike. A kick is a constant that is added: tangents pass.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -171,6 +171,50 @@ def kick(
     return _intervene(dynamics, _Kick(), (unit, jnp.asarray(size, dtype)), update, when)
 
 
+def erase(
+    dynamics: Dynamics,
+    erasers: Mapping[str, Any],
+    segments: Collection[int],
+    cells: Any = None,
+    *,
+    num_segments: int | None = None,
+) -> Dynamics:
+    """Returns dynamics in which directions of every cell's state are erased after some segments.
+
+      z ← where(M, z − out into (z − mean), z)
+
+    for the channels z of each row that M chooses. Tangents are projected alike. So any affine map
+    of a cell's state can be applied: x + A (x − mean) is that of `out` = −A and `into` = 1.
+
+    Args:
+      dynamics, cells, num_segments: as in `patch`.
+      erasers: by the name of a field its `mean` (d,), `out` (d, rank) and `into` (rank, d), as
+        `rrjax.inside.leace` returns them; other fields stay. They may be traced.
+      segments: after how many whole segments the directions are erased, each from 0.
+
+    Raises:
+      ValueError: as `patch`, and for an eraser of states of another size.
+
+    Example:
+      >>> still = rrjax.Dynamics.from_map(lambda z: z, jnp.array([[1.0, 2.0]]))
+      >>> first = rrjax.inside.Eraser(np.zeros(2), np.eye(2)[:, :1], np.eye(2)[:1])
+      >>> rrjax.rollout(rrjax.inside.erase(still, {"state": first}, [1]), 2).readout[:, 0]
+      Array([[1., 2.],
+             [0., 2.]], dtype=float32)
+    """
+    chosen = _choose(dynamics, list(erasers), cells)
+    fields = named_fields(dynamics.initial)
+    maps = tuple(
+        _check_eraser(name, erasers[name], fields[name]) for name in fields if name in erasers
+    )
+    numbers = list(segments)
+    when = [_check_when(dynamics, segment, 0, num_segments) for segment in numbers]
+    if not when:
+        raise ValueError("segments must name one or more segments after which to erase; got none")
+    places = tuple(i for i, name in enumerate(fields) if name in erasers)
+    return _intervene(dynamics, _Erase(places), (maps, chosen), 0, jnp.stack(when).any(0))
+
+
 def state_at(dynamics: Dynamics, segment: int, update: int = 0) -> State:
     """Returns the state of a trajectory after some segments and some updates of the next one.
 
@@ -286,6 +330,19 @@ class _Kick:
         return jax.tree.map(lambda z, d: _moved(z, size * d), state, unit)
 
 
+@dataclass(frozen=True)
+class _Erase:
+    places: tuple[int, ...]  # of the fields among the leaves
+
+    def __call__(self, state: State, maps: tuple, chosen: State) -> State:
+        leaves, treedef = jax.tree.flatten(state)
+        masks = jax.tree.leaves(chosen)
+        for place, (mean, out, into) in zip(self.places, maps, strict=True):
+            z = leaves[place]
+            leaves[place] = jnp.where(masks[place], z - (z - mean) @ into.T @ out.T, z)
+        return treedef.unflatten(leaves)
+
+
 def _moved(z: Array, change: Array) -> Array:
     return jnp.where(change == 0, z, z + change)  # −0 + 0 is 0
 
@@ -354,6 +411,18 @@ def _check_when(dynamics: Dynamics, segment: Any, update: int, num_segments: int
         check_count("segment", segment, least=0, most=length - 1)
     check_count("update", update, least=0, most=count_updates(dynamics.schedule) - 1)
     return jnp.arange(length) == segment
+
+
+def _check_eraser(field: str, eraser: Any, leaf: Array) -> tuple[Array, Array, Array]:
+    mean, out, into = eraser.mean, eraser.out, eraser.into
+    channels = leaf.shape[-1] if leaf.ndim else 1
+    if mean.shape != (channels,) or out.shape != into.T.shape or len(out) != channels:
+        shapes = f"mean {mean.shape}, out {out.shape} and into {into.shape}"
+        raise ValueError(
+            f"erasers: the field {field} has {channels} channels, so that its eraser needs mean "
+            f"({channels},), out ({channels}, rank) and into (rank, {channels}); got {shapes}"
+        )
+    return jax.tree.map(lambda part: jnp.asarray(part, leaf.dtype), (mean, out, into))
 
 
 def _check_like(name: str, given: Any, like: State) -> State:

@@ -22,6 +22,9 @@ Device = Any
 Compute = Callable[[Any, Any], Mapping[str, jax.Array]]
 """A pure function of what all chunks share and of one chunk's arrays; it returns arrays by item."""
 
+Keep = Callable[[np.ndarray, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
+"""From items (chunks, chunk_size) and their arrays to the arrays that a sweep keeps of them."""
+
 
 class ChunkProgram:
     """A compiled function of one chunk, which runs on one chunk per device at a time.
@@ -37,6 +40,7 @@ class ChunkProgram:
         shared: Any,
         prepare: Callable[[np.ndarray], Any],
         devices: Sequence[Device] | None = None,
+        keep: Keep | None = None,
     ):
         """Places the shared arrays; compiles nothing yet.
 
@@ -45,10 +49,11 @@ class ChunkProgram:
           shared: Arrays that every device gets, such as parameters.
           prepare: From item indices (n,) to a pytree of arrays (n, ...).
           devices: The devices to use; None stands for all of this process.
+          keep: What becomes of computed arrays; None returns them all.
         """
         devices = jax.local_devices() if devices is None else list(devices)
         self.devices, self.parallel = devices, len(devices)
-        self._prepare = prepare
+        self._prepare, self._keep = prepare, keep
         # placed once: an array on one device would be copied to the others for every chunk
         self._shared = jax.device_put(shared, NamedSharding(_mesh(devices), PartitionSpec()))
         self._program = jax.jit(sharded(compute, devices))
@@ -59,10 +64,11 @@ class ChunkProgram:
         padded = items[np.minimum(np.arange(self.parallel), len(items) - 1)]
         batch = self._prepare(padded.ravel())
         results = jax.device_get(self.compile(items.shape[1])(self._shared, batch))
-        return {
+        arrays = {
             name: value.reshape(*padded.shape, *value.shape[1:])[: len(items)]
             for name, value in results.items()
         }
+        return arrays if self._keep is None else self._keep(items, arrays)
 
     def result_size(self, chunk_size: int) -> int:
         """Returns how many bytes the results of a chunk take, by the traced program.

@@ -12,6 +12,7 @@ from rrjax.puzzles.readers import read
 from rrjax.puzzles.sudoku import format_board, from_tokens, is_solved, parse_board, to_tokens
 from rrjax.puzzles.sudoku_build import build_sudokus
 from rrjax.puzzles.sudoku_generate import generate_sudokus
+from rrjax.puzzles.sudoku_graph import naked_singles, peer_graphs
 from rrjax.puzzles.sudoku_solver import solve_sudoku
 
 __all__ = [
@@ -27,7 +28,9 @@ __all__ = [
     "generate_sudokus",
     "is_shortest_path",
     "is_solved",
+    "naked_singles",
     "parse_board",
+    "peer_graphs",
     "read",
     "solve_sudoku",
     "to_tokens",
