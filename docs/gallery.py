@@ -17,19 +17,28 @@
 
 # %% tags=["hide-cell"]
 import contextlib
+import html
 import io
 import shlex
+from pathlib import Path
+
+from IPython.display import HTML
 
 import rrjax
 from rrjax.cli import main
 
 
-def shell(line):
-    """Runs a command without its text, and returns the figures in its folder."""
+def quietly(line):
+    """Runs a command without its text, and returns the path that `--out` names."""
     words = shlex.split(line)[1:]
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         assert main(words) == 0
-    return rrjax.load_results(words[words.index("--out") + 1]).plot()
+    return Path(words[words.index("--out") + 1])
+
+
+def shell(line):
+    """Runs a command without its text, and returns the figures in its folder."""
+    return rrjax.load_results(quietly(line)).plot()
 
 
 # %% [markdown]
@@ -40,9 +49,20 @@ def shell(line):
 
 # %%
 shell(
-    "rrjax spectrum trm-sudoku6 --num-puzzles 8 --num-segments 4 --num-exponents 3 --attribution "
+    "rrjax spectrum trm-sudoku6 --num-puzzles 24 --num-segments 6 --num-exponents 2 --attribution "
     "--out runs/spectrum"
 )
+
+# %% [markdown]
+# ## Analyses of a spectrum
+#
+# Which runs settled, whether λ₁ tells anything among puzzles that are alike, whether the beginning
+# of a run tells its end, and λ₁ of the first updates. `rrjax.experiments.analyse` draws the same
+# figures.
+
+# %%
+quietly("rrjax analyse runs/spectrum --out runs/analysis")
+rrjax.experiments.analyse(rrjax.load_results("runs/spectrum")).plot()
 
 # %% [markdown]
 # ## Long rollouts
@@ -91,9 +111,59 @@ shell(
 )
 
 # %% [markdown]
+# ## Inside: fixed points
+#
+# Where each run ends: at rest at a right or at a wrong fixed point, on a cycle, or wandering; and
+# how stable the points are.
+
+# %%
+shell(
+    "rrjax inside fixed-points hrm-sudoku6 --num-puzzles 4 --num-segments 16 --periods 1 "
+    "--num-starts 1 --num-eigenvalues 4 --krylov 16 --max-iterations 8 --out runs/fixed-points"
+)
+
+# %% [markdown]
+# ## Inside: growth by part
+#
+# What each sub-layer contributes to λ₁, and how failed runs differ from solved ones.
+
+# %%
+shell(
+    "rrjax inside growth hrm-sudoku6 --num-puzzles 16 --num-vectors 1 --num-segments 8 "
+    "--out runs/growth"
+)
+
+# %% [markdown]
+# ## Inside: patches
+#
+# What is solved after a part of the state was replaced by that of a run with the other outcome.
+
+# %%
+shell(
+    "rrjax inside patch hrm-sudoku6 --num-puzzles 12 --segments 4 --num-segments 12 --num-starts 2 "
+    "--num-copies 1 --out runs/patches"
+)
+
+# %% [markdown]
 # ## The toy
 #
 # Search and capture in one dimension: why failed runs are the chaotic ones.
 
 # %%
 shell("rrjax toy --num-runs 4000 --out runs/toy")
+
+# %% [markdown]
+# ## The HTML report, with a training run
+#
+# Training runs have no figures of their own; the report draws their curves. It is one page that
+# works offline, and here it shows the spectrum from above beside a training. Click a point.
+
+# %%
+assert main(shlex.split("sudoku data/sudoku4 --size 4 --num-train 100 --num-test 32")) == 0
+quietly(
+    "rrjax train --config cpu_sudoku4 --data data/sudoku4 --out runs/training --steps 60 "
+    "--log-every 10 --eval-every 30 --checkpoint-every 30"
+)
+page = quietly("rrjax report runs/spectrum runs/training --out runs/report.html")
+source = html.escape(page.read_text(encoding="utf-8"), quote=True)
+HTML(f'<iframe style="width: 100%; height: 900px; border: 0" srcdoc="{source}"></iframe>')
