@@ -119,7 +119,7 @@ def test_the_summary_says_how_mixed_the_basins_are(plane, tmp_path):
     assert summary.outcome.num_classes == 2
     assert plane.summary(box_size=3).answers.box_size == 3
     assert f"{GRID} × {GRID} starts" in repr(summary)
-    plane.plot().save(tmp_path)
+    plane.plot().save(tmp_path / "new")
     for name in ("settling", "answers"):
         assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG\r\n")
     with pytest.raises(ValueError, match=r"box_size must lie in 2\.\.5"):
