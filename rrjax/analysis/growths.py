@@ -100,7 +100,7 @@ class GrowthSummary:
       answer: The field of the answer.
       answer_dimension: Share of the state's dimension that the field has: what is expected of
         `Location.answer_share` of a random vector.
-      stretches: By class of first solution.
+      stretches: By class of first solution; empty where steps were not measured.
     """
 
     num_puzzles: int
@@ -208,7 +208,9 @@ def summarize_growth(arrays: Mapping[str, np.ndarray], record: Mapping[str, Any]
         random_along_loss=_medians(random, groups),
         answer=answer,
         answer_dimension=record["answer_dimension"] / scale,
-        stretches=_stretches(kept, answer, record["options"]["num_segments"]),
+        stretches=_stretches(kept, answer, record["options"]["num_segments"])
+        if "natural" in kept
+        else [],
     )
 
 

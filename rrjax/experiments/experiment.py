@@ -35,6 +35,7 @@ from rrjax.jobs.shares import parse_share
 from rrjax.jobs.sweep import Sweep, Unfinished, claim, run
 from rrjax.keys import fixed_generator
 from rrjax.page.assemble import Report, make_report
+from rrjax.page.panels import Panel
 from rrjax.plots.canvas import Draw
 from rrjax.puzzles.batch import Batch
 from rrjax.results.axes import ArraySpec, describe_arrays
@@ -72,6 +73,9 @@ class Experiment:
       closing: `closing(numbers, folder)` returns the last words of the command: what was seen, and
         a command that says more.
       findings: `findings(results, numbers)` returns the main results in at most five sentences.
+      panels: `panels(results, numbers)` returns the charts that stand in the HTML report, beside
+        what a report shows of spectra and rollouts anyway; `rrjax.page.panels` tells how they are
+        made.
     """
 
     name: str
@@ -83,6 +87,7 @@ class Experiment:
     notes: Callable[[Results], list[str]] = precision_notes
     closing: Callable[[Any, Path], list[str]] = lambda numbers, folder: []
     findings: Callable[[Results, Any], list[str]] = lambda results, numbers: []
+    panels: Callable[[Results, Any], list[Panel]] | None = None
 
     def results(self, arrays: Arrays, record: Mapping[str, Any]) -> Results:
         """Returns arrays with their axes, units and record, and how they came to be."""
@@ -102,6 +107,10 @@ class Experiment:
         """Returns the figures of a result."""
         self.check(results.record["options"], **view)
         return Figures({name: draw() for name, draw in self.figures(results, **view).items()})
+
+    def report_panels(self, results: Results) -> list[Panel]:
+        """Returns the charts of a result that stand in the HTML report."""
+        return self.panels(results, self.numbers(results)) if self.panels else []
 
     def report(self, results: Results) -> Report:
         """Returns the interactive report of a result."""

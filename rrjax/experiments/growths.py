@@ -33,6 +33,7 @@ from rrjax.experiments.reasoner import (
 from rrjax.frames import Frame, dimension, norms, random_frame
 from rrjax.inside.growth import growth_by_part, stage_names
 from rrjax.keys import make_key
+from rrjax.page.growths import panels as growths_panels
 from rrjax.plots.canvas import Draw
 from rrjax.plots.growths import stages_by_outcome
 from rrjax.puzzles.batch import IGNORE_LABEL, Batch
@@ -65,8 +66,6 @@ ARRAYS = {
     "inputs": ArraySpec(("puzzle", "cell"), "token", "i"),
     "labels": ArraySpec(("puzzle", "cell"), f"token; {IGNORE_LABEL}: not known", "i"),
 }
-_ITERATIONS = 20
-"""Lanczos steps for the singular value; Krishna et al. take 10 of power iteration."""
 
 
 def growth(
@@ -76,6 +75,7 @@ def growth(
     num_vectors: int = 8,
     num_segments: int = 16,
     num_followed: int = 0,
+    num_lanczos: int = 20,
     seed: int = 0,
     outcome: Outcome = "auto",
     folder: str | Path | None = None,
@@ -96,6 +96,9 @@ def growth(
       num_segments: Number of segments of each run.
       num_followed: Segments that each run goes on without tangents, to tell late solvers from
         those that never solve.
+      num_lanczos: Lanczos steps for the largest singular value of the segment after the last one
+        (Krishna et al. take 10 steps of power iteration). With 0 it is not measured, nor is the
+        growth of the trajectory's own steps, which takes more than half of the time.
 
     The other arguments are those of `spectrum`.
 
@@ -104,9 +107,10 @@ def growth(
       to them over updates and stages, as `by_row_z_H` and so on (N, k, tokens) do over fields and
       tokens; `alignment` and `size` (N, stages, k) are the two parts of residual sums. The stages
       are named in the record. `share_z_H` and so on (N, segments, k) and `along_loss` of the
-      vectors after each segment, `random_along_loss` (N, segments) of a random one; `natural`
-      (N, segments); `singular_value`, `v1_z_H`, `u1_z_H` and so on (N,) after the last segment;
-      `solved`, `first_solved` and `finite` (N,); `answers`, `inputs` and `labels` (N, seq).
+      vectors after each segment, `random_along_loss` (N, segments) of a random one; unless
+      `num_lanczos` is 0, `natural` (N, segments), and `singular_value`, `v1_z_H`, `u1_z_H` and so
+      on (N,) after the last segment; `solved`, `first_solved` and `finite` (N,);
+      `answers`, `inputs` and `labels` (N, seq).
 
     Raises:
       ValueError: The puzzles or sizes do not fit the model, or the folder holds another run.
@@ -125,6 +129,7 @@ def growth(
     """
     check_count("num_vectors", num_vectors, least=1)
     check_count("num_followed", num_followed, most=MOST_SEGMENTS)
+    check_count("num_lanczos", num_lanczos, most=MOST_SEGMENTS)
     place = folder, chunk_size, shard
     job = Job(GROWTH, model, puzzles, num_segments, seed, "exact", *place, progress, outcome)
     if job.dynamics.drive is not None:
@@ -134,8 +139,10 @@ def growth(
     def prepare(items: np.ndarray) -> tuple[Batch, jax.Array]:
         return take(puzzles, items), fold_keys(key, items)
 
-    compute = partial(_measure, job, num_vectors, num_followed)
+    compute = partial(_measure, job, num_vectors, num_followed, num_lanczos)
     options = {"num_vectors": num_vectors, "num_followed": num_followed}
+    if num_lanczos != 20:  # runs of 20 steps began without the name
+        options["num_lanczos"] = num_lanczos
     number = len(puzzles.inputs)
     identity = {"puzzles": job.described_puzzles["sha256"], **options}
     arrays = job.sweep(compute, prepare, number, num_vectors, identity)
@@ -160,11 +167,17 @@ def growth(
 
 
 def _measure(
-    job: Job, num_vectors: int, num_followed: int, params: Any, chunk: tuple[Batch, jax.Array]
+    job: Job,
+    num_vectors: int,
+    num_followed: int,
+    num_lanczos: int,
+    params: Any,
+    chunk: tuple[Batch, jax.Array],
 ) -> dict[str, Array]:
     def one(puzzle: Batch, key: jax.Array) -> dict[str, Array]:
         dynamics = bind(job.model, params, puzzle)
-        observe = Partial(_observe, puzzle.labels, jax.random.fold_in(key, 1))
+        look = _observe_steps if num_lanczos else _observe
+        observe = Partial(look, puzzle.labels, jax.random.fold_in(key, 1))
         sizes = num_vectors, job.num_segments
         result = growth_by_part(dynamics, *sizes, key=key, observe=observe)
         total = job.num_segments * count_updates(dynamics.schedule)
@@ -176,11 +189,14 @@ def _measure(
             tokens = jnp.concatenate(
                 [tokens, observe_segments(after, observe_tokens, num_followed)[1]]
             )
+        worst = {}
+        if num_lanczos:
+            worst = _singular(dynamics, result.state, jax.random.fold_in(key, 2), num_lanczos)
         return {
             **job.judge(puzzle, job.judge.path_length(puzzle), tokens),
             **observed,
             **rows,
-            **_singular(dynamics, result.state, jax.random.fold_in(key, 2)),
+            **worst,
             "exponents": result.exponents,
             "by_stage": result.stages.sum(0) / total,
             "alignment": result.alignment.sum((0, 1)) / total,
@@ -200,15 +216,22 @@ def _observe(
     shares = {
         f"share_{name}": _total(rows) for name, rows in named_fields(participation(frame)).items()
     }
-    step = jax.tree.map(jnp.subtract, after, before)
-    _, image = jax.jvp(partial(run_segment, dynamics), (after,), (step,))
     return {
         **shares,
         "along_loss": _squared_cosine(frame, gradient),
         "random_along_loss": _squared_cosine(other, gradient)[0],
-        "natural": whole_norm(norms(image)) / whole_norm(norms(step)),
         "tokens": observe_tokens(dynamics, before, after, frame),
     }
+
+
+def _observe_steps(
+    labels: Array, key: jax.Array, dynamics: Dynamics, before: State, after: State, frame: Frame
+) -> dict[str, Array]:
+    """Returns what `_observe` returns, and how the next segment stretches the last step."""
+    step = jax.tree.map(jnp.subtract, after, before)
+    _, image = jax.jvp(partial(run_segment, dynamics), (after,), (step,))
+    natural = whole_norm(norms(image)) / whole_norm(norms(step))
+    return {**_observe(labels, key, dynamics, before, after, frame), "natural": natural}
 
 
 def _loss(dynamics: Dynamics, labels: Array, state: State) -> Array:
@@ -230,9 +253,12 @@ def _squared_cosine(frame: Frame, vector: State) -> Array:
     return jnp.square(total / whole_norm(norms(vector)))
 
 
-def _singular(dynamics: Dynamics, state: State, key: jax.Array) -> dict[str, Array]:
+def _singular(
+    dynamics: Dynamics, state: State, key: jax.Array, max_iterations: int
+) -> dict[str, Array]:
     """Returns σ of the next segment, and the shares of its two singular vectors in each field."""
-    largest = local_growth(dynamics, state, key=key, max_iterations=_ITERATIONS).singular_value
+    growth = local_growth(dynamics, state, key=key, max_iterations=max_iterations)
+    largest = growth.singular_value
     _, image = jax.jvp(partial(run_segment, dynamics), (state,), (largest.vector,))
     kept = {"singular_value": largest.value}
     for name, vector in (("v1", largest.vector), ("u1", image)):
@@ -255,4 +281,4 @@ def figures(results: Results) -> Mapping[str, Draw]:
     return {"stages_by_outcome": partial(stages_by_outcome, numbers(results))}
 
 
-GROWTH = Experiment("growth", ARRAYS, numbers, report.tables, figures)
+GROWTH = Experiment("growth", ARRAYS, numbers, report.tables, figures, panels=growths_panels)

@@ -31,6 +31,7 @@ from rrjax.experiments.reasoner import (
 from rrjax.frames import norms
 from rrjax.inside.interventions import insert, num_cells
 from rrjax.keys import make_key
+from rrjax.page.patches import panels as patches_panels
 from rrjax.plots.canvas import Draw
 from rrjax.plots.patches import margins_by_cell, patches_by_segment
 from rrjax.puzzles import PuzzleSet
@@ -517,4 +518,4 @@ def figures(results: Results) -> Mapping[str, Draw]:
     return draws
 
 
-PATCHING = Experiment("patching", ARRAYS, numbers, report.tables, figures)
+PATCHING = Experiment("patching", ARRAYS, numbers, report.tables, figures, panels=patches_panels)

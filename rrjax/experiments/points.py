@@ -22,6 +22,7 @@ from rrjax.experiments.reasoner import Puzzles, Reasoner, bind, read_answer, tak
 from rrjax.frames import dimension
 from rrjax.inside.points import SEPARATION, Settings, between, by_cycle, points_from, states_of
 from rrjax.keys import make_key
+from rrjax.page.points import panels as points_panels
 from rrjax.plots.canvas import Draw
 from rrjax.plots.points import eigenvalues_by_outcome, fates_by_outcome
 from rrjax.puzzles.batch import Batch
@@ -385,4 +386,6 @@ def figures(
     }
 
 
-FIXED_POINTS = Experiment("fixed_points", ARRAYS, numbers, report.tables, figures, check)
+FIXED_POINTS = Experiment(
+    "fixed_points", ARRAYS, numbers, report.tables, figures, check, panels=points_panels
+)

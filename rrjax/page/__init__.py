@@ -2,4 +2,5 @@
 
 `gather` reads what a page shows out of results, the panels (`overview`, `puzzle`, `trajectory`,
 `restarts`, `slices`, `trainings`) bring their data and charts, and `assemble` writes the page.
+Experiments add charts of their own: `rrjax.page.panels` says how.
 """

@@ -9,10 +9,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from rrjax.page.charts import libraries
+from rrjax.page.charts import libraries, specification
 from rrjax.page.comparison import introduction
-from rrjax.page.gather import gather
+from rrjax.page.gather import EXPLORED, VIEWS, gather
 from rrjax.page.overview import histogram, scatter, spectrum
+from rrjax.page.panels import Panel
 from rrjax.page.puzzle import board_chart, curves_chart
 from rrjax.page.restarts import restarts_chart
 from rrjax.page.slices import slice_chart
@@ -58,28 +59,29 @@ def make_report(runs: Mapping[str, Any]) -> Report:
     """Returns the report of some runs, by their names.
 
     Args:
-      runs: `Results` of spectra, rollouts, restarts, noisy rollouts or slices, and
-        `rrjax.training.history.Run`s, in any mixture.
+      runs: `Results` of spectra, rollouts, restarts, noisy rollouts, slices or of experiments that
+        bring panels, and `rrjax.training.history.Run`s, in any mixture.
 
     Raises:
       ModuleNotFoundError: Altair or vl-convert is missing; the message says how to install them.
-      ValueError: There is no run, or one of an experiment that no page shows.
+      ValueError: There is no run, or one of an experiment that has no panel.
     """
     if not runs:
         raise ValueError("a report needs a run: give the folders that commands of rrjax wrote")
     results = {name: run for name, run in runs.items() if isinstance(run, Results)}
     trained = {name: run for name, run in runs.items() if not isinstance(run, Results)}
     views = [gather(run, name, len(results)) for name, run in results.items()]
-    digests = {run.record.get("puzzles", {}).get("sha256") for run in results.values()}
+    explored = {n: run for n, run in results.items() if run.record["experiment"] in EXPLORED}
+    digests = {run.record.get("puzzles", {}).get("sha256") for run in explored.values()}
     training = trainings(trained) if trained else None
     data = {
         "runs": [_for_script(view) for view in views],
-        "linked": len(views) > 1 and len(digests) == 1 and None not in digests,
+        "linked": len(explored) > 1 and len(digests) == 1 and None not in digests,
         "training": trainings_chart(training) if training else None,
     }
     parts = {
         "title": html.escape(f"rrjax report: {', '.join(runs)}"),
-        "introduction": tags("p", introduction(results)),
+        "introduction": tags("p", introduction(explored)),
         "runs": "\n".join(map(article, views)),
         "training": training_section(training["notes"]) if training else "",
         "data": as_json(data),
@@ -89,7 +91,7 @@ def make_report(runs: Mapping[str, Any]) -> Report:
 
 def _for_script(view: Mapping[str, Any]) -> dict[str, Any]:
     """Returns what the script of the page reads of a run."""
-    read = {name: view[name] for name in ("overview", "puzzle", "restarts", "trajectory", "slice")}
+    read = {name: view[name] for name in VIEWS}
     if view["slice"]:
         read["slice"] = {"answers": view["slice"]["answers"]}
     if view["overview"]:
@@ -99,7 +101,9 @@ def _for_script(view: Mapping[str, Any]) -> dict[str, Any]:
 
 def charts(view: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the Vega-Lite charts of the panels that a run has, by name."""
-    made: dict[str, Any] = {}
+    made = {f"panel-{i}": specification(panel.chart) for i, panel in enumerate(view["panels"])}
+    if view["puzzle"] is None:
+        return made
     if view["overview"]:
         made["histogram"] = histogram()
         if number := view["overview"]["num_exponents"]:
@@ -130,18 +134,32 @@ _FOOT = (
 
 def article(view: Mapping[str, Any]) -> str:
     """Returns the part of the page that is a run's, in which the script puts the charts."""
+    return filled(
+        "run.html",
+        {
+            "name": html.escape(view["name"]),
+            "title": html.escape(view["title"]),
+            "words": tags("li", view["words"]),
+            "explorer": explorer(view) if view["puzzle"] else "",
+            "beside": _beside(view) if view["puzzle"] else "",
+            "panels": "\n".join(map(_panel, range(len(view["panels"])), view["panels"])),
+            "missing": tags("li", view["missing"]),
+            "made": html.escape(view["made"]),
+            "command": html.escape(view["command"]),
+        },
+    )
+
+
+def explorer(view: Mapping[str, Any]) -> str:
+    """Returns the part of a run's in which puzzles are chosen and one of them is shown."""
     overview, puzzle, board = view["overview"], view["puzzle"], view["puzzle"]["board"]
     points = overview["points"] if overview else []
     quantities = [each["title"] for each in overview["quantities"]] if overview else []
     boards = {"answers": "answer", "inputs": "question", "labels": "known solution"}
-    panels = {name: "" if view[name] else "hidden" for name in _PANELS}
     return filled(
-        "run.html",
-        panels
+        "explorer.html",
+        _hidden(view)
         | {
-            "name": html.escape(view["name"]),
-            "title": html.escape(view["title"]),
-            "words": tags("li", view["words"]),
             "horizontal": choices(quantities),
             "vertical": choices(quantities, overview["vertical"] if overview else 0),
             "single": "" if points else "hidden",
@@ -156,15 +174,24 @@ def article(view: Mapping[str, Any]) -> str:
             "overlay": "" if puzzle["overlay"] else "hidden",
             "directions": choices((puzzle["overlay"] or {"directions": []})["directions"], -1),
             "legend": html.escape(" ".join(_LEGEND)),
-            "planes": choices([*(view["trajectory"] or {})]),
-            "missing": tags("li", view["missing"]),
-            "made": html.escape(view["made"]),
-            "command": html.escape(view["command"]),
         },
     )
 
 
-_PANELS = ("overview", "slice", "puzzle", "restarts", "trajectory")
+def _beside(view: Mapping[str, Any]) -> str:
+    planes = choices([*(view["trajectory"] or {})])
+    return filled("beside.html", {**_hidden(view), "planes": planes})
+
+
+def _hidden(view: Mapping[str, Any]) -> dict[str, str]:
+    return {name: "" if view[name] else "hidden" for name in VIEWS}
+
+
+def _panel(number: int, panel: Panel) -> str:
+    parts = {"title": html.escape(panel.title), "words": html.escape(panel.words)}
+    return filled("panel.html", {**parts, "number": str(number)})
+
+
 _LEGEND = (
     "Bold: given. Orange frame: wrong. Blue dot: changed in the last segment.",
     "Pink cross: breaks a rule. Orange shade: where the chosen unstable direction lies.",

@@ -11,14 +11,15 @@ from rrjax.page.slices import plane
 from rrjax.page.trajectory import trajectory
 from rrjax.results.results import Results
 
-KINDS = {
+EXPLORED = {
     "spectrum": "Lyapunov spectra",
     "rollout": "rollouts",
     "basin": "restarts from perturbed starts",
     "ptrm": "rollouts with noise",
     "slice": "a plane of starts",
 }
-"""The experiments that a page shows, and what their results are in words."""
+"""The experiments whose puzzles a page explores, and what their results are in words. Results of
+others have the panels that their experiment brings (`rrjax.page.panels`)."""
 
 _AGAIN = "A run made by this version of rrjax has"
 
@@ -32,26 +33,35 @@ def gather(results: Results, name: str, num_runs: int = 1) -> dict[str, Any]:
       num_runs: Number of runs in the page, which share its limits.
 
     Raises:
-      ValueError: The result is of an experiment that no page shows.
+      ValueError: The result is of an experiment that has no panel.
     """
     kind = results.record["experiment"]
-    if kind not in KINDS:
-        known = ", ".join(KINDS)
+    own = [] if results.experiment is None else results.experiment.report_panels(results)
+    if kind not in EXPLORED and not own:
         raise ValueError(
-            f"{results.path or name} holds results of rrjax {kind}; a report shows those of "
-            f"{known}, and training runs"
+            f"{results.path or name} holds results of rrjax {kind}, which have no panel in a "
+            f"report; those of {', '.join(EXPLORED)} have, and training runs"
         )
-    shown = show(results, max(1, MOST_PUZZLES // num_runs))
-    panels = _slice(shown) if kind == "slice" else _puzzles(shown, num_runs)
     return {
         "name": name,
-        "title": _title(shown),
+        "title": _title(results),
         "words": _findings(results),
         "made": results.how_made,
         "command": command(results.record),
-        "missing": [*_missing(panels), *_thinned(shown, panels)],
-        **panels,
+        "panels": own,
+        **(_explored(results, num_runs) if kind in EXPLORED else _UNEXPLORED),
     }
+
+
+def _explored(results: Results, num_runs: int) -> dict[str, Any]:
+    shown = show(results, max(1, MOST_PUZZLES // num_runs))
+    views = _slice(shown) if shown.kind == "slice" else _puzzles(shown, num_runs)
+    return {**views, "missing": [*_missing(views), *_thinned(shown, views)]}
+
+
+VIEWS = ("overview", "slice", "puzzle", "restarts", "trajectory")
+_UNEXPLORED = {**dict.fromkeys(VIEWS), "missing": []}
+"""What a page has of a result whose puzzles it does not explore."""
 
 
 def _findings(results: Results) -> list[str]:
@@ -90,10 +100,12 @@ def _slice(shown: Shown) -> dict[str, Any]:
     return {**panels, "puzzle": single, "slice": starts}
 
 
-def _title(shown: Shown) -> str:
-    record = shown.results.record
+def _title(results: Results) -> str:
+    record = results.record
     model = f" of {record['model']['name']}" if "model" in record else ""
-    return f"{KINDS[shown.kind].capitalize()}{model}, made {record['made_by']['time_utc']}."
+    kind = record["experiment"]
+    words = EXPLORED.get(kind) or kind.replace("_", " ")
+    return f"{words.capitalize()}{model}, made {record['made_by']['time_utc']}."
 
 
 def command(record: Mapping[str, Any]) -> str:

@@ -1,5 +1,4 @@
-// The glue of the page: Vega draws; this keeps all panels at one puzzle and one segment. Words from
-// the data go into textContent, never into HTML.
+// The glue: Vega draws, this keeps all panels at one puzzle and segment. It writes text, never HTML.
 "use strict";
 const page = JSON.parse(document.getElementById("data").textContent);
 
@@ -39,6 +38,7 @@ class Run {
     const {charts, overview, slice, restarts} = this.run, again = () => this.go(this.at);
     for (const [name, chart] of Object.entries(charts))
       this.views[name] = await draw(this.part(name), chart);
+    if (!this.run.puzzle) return;
     if (overview) await this.axes();
     for (const [name, action] of Object.entries({
       x: () => this.axes(), y: () => this.axes(), from: () => this.range(), to: () => this.range(),
@@ -156,8 +156,9 @@ class Run {
 async function start() {
   const runs = page.runs.map((run, index) => new Run(run, index));
   for (const run of runs) await run.start();
-  for (const run of runs) if (page.linked) run.others = runs.filter(other => other !== run);
-  runs[0]?.choose(runs[0].place);
+  const explored = runs.filter(run => run.run.puzzle); // others have charts alone
+  for (const run of explored) if (page.linked) run.others = explored.filter(one => one !== run);
+  explored[0]?.choose(explored[0].place);
   if (page.training) await draw("#training", page.training);
   document.documentElement.dataset.ready = "true";
 }

@@ -237,8 +237,8 @@ def board_chart(board: dict[str, Any]) -> dict[str, Any]:
         .mark_point(fill=_SHADE, **square)
         .encode(opacity=alt.Opacity("depth:Q", scale=_DEPTHS, legend=None)),
         *_marks(alt, cells, size, alt.Color("token:O", scale=inks, legend=None)),
-        *(_line(alt, "x", size * place, size * height) for place in board["columns"]),
-        *(_line(alt, "y", size * place, size * width) for place in board["rows"]),
+        *(board_line(alt, "x", size * place, size * height) for place in board["columns"]),
+        *(board_line(alt, "y", size * place, size * width) for place in board["rows"]),
     ]
     words = f"The board of the chosen puzzle, a {board['kind']}"
     return specification(
@@ -280,7 +280,7 @@ def _marks(alt: Any, cells: Any, size: float, ink: Any) -> list[Any]:
     ]
 
 
-def _line(alt: Any, axis: str, place: float, length: float) -> Any:
+def board_line(alt: Any, axis: str, place: float, length: float) -> Any:
     """Returns a line of the board, which parts boxes; `place` in pixels."""
     ends = {"x": place, "y": 0, "y2": length} if axis == "x" else {"y": place, "x": 0, "x2": length}
     one = alt.Chart(alt.InlineData(values=[{}])).mark_rule(strokeWidth=2)

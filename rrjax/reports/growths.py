@@ -12,12 +12,8 @@ _HEADERS = ("solved", "failed", "failed − solved (95 %)")
 
 def tables(summary: GrowthSummary) -> list[Table]:
     """Returns the contributions to λ1 and of cells, where vectors lie, and how steps grow."""
-    return [
-        _stage_table(summary),
-        _cell_table(summary),
-        _location_table(summary),
-        _stretch_table(summary),
-    ]
+    made = [_stage_table(summary), _cell_table(summary), _location_table(summary)]
+    return [*made, _stretch_table(summary)] if summary.stretches else made
 
 
 def _rows(contributions: Iterable[Contribution], form: str = _SIGNED) -> list[tuple[str, ...]]:

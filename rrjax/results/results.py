@@ -50,6 +50,10 @@ class Experiment(Protocol):
         """Returns the experiment's figures by name."""
         ...
 
+    def report_panels(self, results: "Results") -> list[Any]:
+        """Returns the charts of the experiment's own that stand in the report."""
+        ...
+
     def report(self, results: "Results") -> Any:
         """Returns the interactive report, which `save` writes and a notebook shows."""
         ...

@@ -7,6 +7,7 @@ import pytest
 from rrjax.experiments import growth, load_results
 from rrjax.inside import growth_by_part, stage_names
 from tests.experiments.conftest import NUMBER, relabelled
+from tests.tools.charts import data_of
 
 SEGMENTS, FOLLOWED = 2, 2
 
@@ -48,3 +49,14 @@ def test_parts_are_those_of_the_library_and_add_up(model, puzzles, tmp_path):
     assert sum(each.num_puzzles for each in summary.stretches) == NUMBER
     assert "The stages add up to λ1" in " ".join(repr(summary).split())
     assert set(again.plot()) == {"stages_by_outcome"}
+    parts, updates, cells = map(data_of, again.experiment.report_panels(again))
+    of_failed = [row["value"] for row in updates if row["group"] == "failed"]
+    assert sum(of_failed) == pytest.approx(summary.lambda1.failed.value, abs=1e-4)
+    assert len(parts) == 2 * (len(summary.stages) + 3)
+    assert len(cells) == 6
+
+
+def test_steps_are_left_out_where_they_are_not_asked_for(model, puzzles):
+    run = growth(model, puzzles, num_vectors=1, num_segments=1, num_lanczos=0, progress=False)
+    assert not {"natural", "singular_value"} & {*run}
+    assert "How a segment stretches" not in repr(run.summary())

@@ -10,6 +10,7 @@ from rrjax.analysis.patches import summarize_patches
 from rrjax.experiments import patching
 from rrjax.experiments.patches import choose_pairs
 from tests.experiments.conftest import relabelled
+from tests.tools.charts import data_of
 
 SEGMENTS = 3
 
@@ -58,6 +59,13 @@ def test_what_is_not_patched_goes_on_and_a_whole_state_is_the_donors(run, model)
     text = " ".join(repr(results.summary()).split())
     assert "Solved states into failures" in text
     assert set(results.plot()) == {"patches_by_segment", "margins_by_cell"}
+    *effects, cells = map(data_of, results.experiment.report_panels(results))
+    effect = results.summary().denoising[0]
+    row = next(row for row in effects[0] if row["group"] == "patched")
+    assert row["value"] == pytest.approx(effect.solved["patch"].value, rel=1e-3)
+    change = results.map_margin[0, 0] - results.map_nothing[0]
+    values = [row["value"] for row in cells if "cell" in row]
+    np.testing.assert_allclose(values[:16], change, rtol=1e-3)
 
 
 def test_effects_are_parts_of_the_way_to_the_donor(run):

@@ -121,7 +121,7 @@ def test_the_summary_says_how_mixed_the_basins_are(plane, tmp_path):
     assert f"{GRID} × {GRID} starts" in repr(summary)
     plane.plot().save(tmp_path / "new")
     for name in ("settling", "answers"):
-        assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG\r\n")
+        assert (tmp_path / "new" / f"{name}.png").read_bytes().startswith(b"\x89PNG\r\n")
     with pytest.raises(ValueError, match=r"box_size must lie in 2\.\.5"):
         plane.summary(box_size=6)
 

@@ -43,6 +43,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         "basin": made.basin(),
         "plane": made.plane(),
         "bare": bare,
+        "panels": made.panelled(),
         "training": made.training(EVIL),
     }
     file = tmp_path_factory.mktemp("report") / "report.html"
@@ -188,6 +189,21 @@ def test_the_trajectory_says_what_its_plane_holds(page):
     part(page, "plane").select_option("1")
     assert "% of the variance" in before
     eventually(lambda: "linear discriminant" in text(page, "held"), True)
+
+
+MARKS = """chart => [...chart.querySelectorAll(".mark-symbol.role-mark path")].filter(
+    mark => mark.hasAttribute("aria-label") && mark.getAttribute("d")).length"""
+"""The number of marks that are drawn in a chart."""
+
+
+def test_an_experiment_shows_its_own_panels(page):
+    assert part(page, "scatter", 4).count() == 0
+    names = page.locator("article").nth(4).locator("h3").all_inner_texts()
+    assert names[:4] == ["Rows & intervals", "Curves", "A plane", "A board"]
+    counts = [part(page, f"panel-{place}", 4).evaluate(MARKS) for place in range(4)]
+    assert counts == [18, 18, 2, 16]
+    texts = part(page, "panel-0", 4).locator("text").all_text_contents()
+    assert {"first", "random", "a share", "two"} <= {*texts}
 
 
 def test_training_runs_have_their_curves(page):

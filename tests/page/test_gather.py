@@ -243,6 +243,6 @@ def test_an_experiment_without_a_page_is_refused():
     whole = made.spectrum()
     toy = Results(whole.arrays, {**whole.record, "experiment": "toy"})
     with pytest.raises(
-        ValueError, match=r"run holds results of rrjax toy; a report shows those of"
+        ValueError, match=r"run holds results of rrjax toy, which have no panel in a report"
     ):
         gather(toy, "run")

@@ -1,13 +1,23 @@
 """Results with everything that a page can show, made up by hand, on small Sudokus."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from rrjax.analysis.intervals import UNDEFINED, Interval
 from rrjax.experiments.basins import BASIN
 from rrjax.experiments.slices import SLICE
 from rrjax.experiments.spectra import SPECTRUM
+from rrjax.page.panels import (
+    Panel,
+    board_chart,
+    curve_chart,
+    interval_chart,
+    interval_row,
+    plane_chart,
+)
 from rrjax.puzzles.sudoku import to_tokens
 from rrjax.puzzles.sudoku_generate import generate_sudokus
 from rrjax.results.results import Results
@@ -176,3 +186,26 @@ def _results(experiment: Any, arrays: dict[str, Any], **options: Any) -> Results
         },
     }
     return Results(kept, record, experiment)
+
+
+def panelled() -> Results:
+    """Returns the spectrum as the result of an experiment that only its own panels show."""
+    half = Interval(0.5, 0.25, 0.75)
+    rows = [
+        interval_row(name, group, half, x=place, facet=facet)
+        for facet in ("one", "two")
+        for place, name in enumerate(("first", "second", "third"))
+        for group in ("solved", "failed", "random")
+    ]
+    rows.append(interval_row("second", "failed", UNDEFINED, x=1, facet="two"))
+    points = [{"x": 0.5, "y": sign * 2, "group": "failed"} for sign in (1, -1)]
+    maps = {"a map": np.arange(16) - 5.0}
+    panels = [
+        Panel("Rows & intervals", "Eighteen intervals.", interval_chart(rows, "a share")),
+        Panel("Curves", "Six curves.", curve_chart(rows, "segment", "a share", rule=0.1)),
+        Panel("A plane", "Two points.", plane_chart(points, "real", "imaginary", True)),
+        Panel("A board", "One map.", board_chart(maps, "change", 6)),
+    ]
+    experiment = replace(SPECTRUM, name="own_kind", panels=lambda results, numbers: panels)
+    whole = spectrum()
+    return Results(whole.arrays, {**whole.record, "experiment": "own_kind"}, experiment)
