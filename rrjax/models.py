@@ -102,7 +102,8 @@ class Model:
             if folder.is_dir():
                 return read_folder(folder, "test")
         raise ValueError(
-            f"model {self.name} comes without test puzzles; give it some (--puzzles FILE)"
+            f"model {self.name} comes without test puzzles; give it some with --puzzles: a file, a "
+            "data-set folder, or for 9×9 Sudokus the name hard-sudoku9"
         )
 
     def __getattr__(self, name: str) -> Any:

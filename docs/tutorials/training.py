@@ -103,7 +103,7 @@ for step, (lambda1, solved) in zip(steps, table, strict=True):
 
 # %% [markdown]
 # Training makes this small TRM contract. What you may conclude is little: one seed, one size, 32
-# puzzles. With another `--seed` a mean moves, and three seeds show differences of some .1 in
+# puzzles. With another `--seed` a mean moves, and three seeds show differences of some 0.1 in
 # accuracy. `rrjax runs FOLDER` averages over seeds, with Student's interval.
 #
 # Next: `--floss.every 50 --floss.episode 5` pushes on λ₁ while you train

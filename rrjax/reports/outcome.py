@@ -108,7 +108,7 @@ def _notes(summary: Summary) -> list[str]:
     for derived in _shown(summary):
         notes += [
             f"{SHOWN[derived.name][0]} is undefined in {solved} of {summary.num_solved} solved and "
-            f"{failed} of {summary.num_failed} failed puzzles: {reason}."
+            f"{failed} of {summary.num_failed} failed puzzles, because {reason}."
             for reason, (solved, failed) in derived.undefined.items()
         ]
     if summary.num_unsorted:

@@ -64,7 +64,7 @@ def test_runs_of_one_name_are_refused(tmp_path):
 def test_other_requests_that_cannot_work(tmp_path):
     with pytest.raises(FileNotFoundError, match="no such file or folder"):
         run(str(tmp_path / "absent"))
-    with pytest.raises(ValueError, match="no run to analyse"):
+    with pytest.raises(ValueError, match="there is nothing to analyse"):
         run()
 
 

@@ -313,7 +313,9 @@ def test_a_rollout_says_what_became_of_the_failures():
     assert "1 puzzle solved at segment 2 is not solved at segment 4." in text
     assert "1 of 1 that escaped lost the answer again by the end." in text
     assert "1 of the failures had been solved before segment 2." in text
-    assert "At rest at a wrong answer by segment 4: 0 of 2 failures. A run whose residual is" in text
+    assert (
+        "At rest at a wrong answer by segment 4: 0 of 2 failures. A run whose residual is" in text
+    )
     assert "in which a failed run moves: 3 of 3 segments." in text
 
 
