@@ -29,16 +29,17 @@ from rrjax.cli import main
 
 
 def quietly(line):
-    """Runs a command without its text, and returns the path that `--out` names."""
-    words = shlex.split(line)[1:]
+    """Runs a command without its text, and returns its words."""
+    words = shlex.split(line)
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        assert main(words) == 0
-    return Path(words[words.index("--out") + 1])
+        assert main(words[1:]) == 0
+    return words
 
 
 def shell(line):
     """Runs a command without its text, and returns the figures in its folder."""
-    return rrjax.load_results(quietly(line)).plot()
+    words = quietly(line)
+    return rrjax.load_results(words[words.index("--out") + 1]).plot()
 
 
 # %% [markdown]
@@ -159,11 +160,11 @@ shell("rrjax toy --num-runs 4000 --out runs/toy")
 # works offline, and here it shows the spectrum from above beside a training. Click a point.
 
 # %%
-assert main(shlex.split("sudoku data/sudoku4 --size 4 --num-train 100 --num-test 32")) == 0
+quietly("rrjax sudoku data/sudoku4 --size 4 --num-train 100 --num-test 32")
 quietly(
     "rrjax train --config cpu_sudoku4 --data data/sudoku4 --out runs/training --steps 60 "
     "--log-every 10 --eval-every 30 --checkpoint-every 30"
 )
-page = quietly("rrjax report runs/spectrum runs/training --out runs/report.html")
-source = html.escape(page.read_text(encoding="utf-8"), quote=True)
+quietly("rrjax report runs/spectrum runs/training --out runs/report.html")
+source = html.escape(Path("runs/report.html").read_text(encoding="utf-8"), quote=True)
 HTML(f'<iframe style="width: 100%; height: 900px; border: 0" srcdoc="{source}"></iframe>')
