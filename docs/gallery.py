@@ -141,7 +141,7 @@ shell(
 
 # %%
 shell(
-    "rrjax inside patch hrm-sudoku6 --num-puzzles 12 --segments 4 --num-segments 12 --num-starts 2 "
+    "rrjax inside patch hrm-sudoku6 --num-puzzles 24 --segments 2 6 --num-starts 3 "
     "--num-copies 1 --out runs/patches"
 )
 

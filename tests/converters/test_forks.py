@@ -269,9 +269,9 @@ def test_class_paths_of_hrm_are_accepted(source: Path, name: str):
     [
         (
             {"name": "recursive_reasoning.etrm@TRMWithEncoder"},
-            "'.*etrm@TRMWithEncoder' is no known",
+            "'.*etrm@TRMWithEncoder' is not a known",
         ),
-        ({"name": "recursive_reasoning.trm@TRMWithEncoder"}, "trm@TRMWithEncoder' is no known"),
+        ({"name": "recursive_reasoning.trm@TRMWithEncoder"}, "trm@TRMWithEncoder' is not a known"),
         ({"name": "hrm.hrm_lm_v1@HRMLM"}, "'hrm.hrm_lm_v1@HRMLM' is not a known cell"),
         ({"name": "trm.trm_singlez@TRM"}, "in the file but not in the model"),
         ({"skip_prefix": True}, "arch has no key 'skip_prefix' for trm.* give --config COPY"),
