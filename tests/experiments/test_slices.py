@@ -204,5 +204,5 @@ def test_a_small_slice_is_not_refused_by_its_own_defaults(slow, puzzle):
 
 
 def test_a_slice_is_of_one_puzzle(slow):
-    with pytest.raises(ValueError, match=r"of one puzzle, such as puzzles\[5\]; got 6"):
+    with pytest.raises(ValueError, match=r"needs one puzzle, such as puzzles\[5\]; got 6"):
         slices.slice(slow, PUZZLES, **SIZES)
