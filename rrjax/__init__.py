@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from rrjax.dynamics.local import LocalGrowth as LocalGrowth
     from rrjax.dynamics.local import local_growth as local_growth
     from rrjax.dynamics.noise import with_noise as with_noise
+    from rrjax.dynamics.noise import with_update_noise as with_update_noise
     from rrjax.dynamics.participation import participation as participation
     from rrjax.dynamics.rollout import Trajectory as Trajectory
     from rrjax.dynamics.rollout import observe_segments as observe_segments
@@ -79,7 +80,7 @@ _object, _, _objects = lazy_names(
         "dynamics.forward_vectors": ("ForwardVectors", "forward_vectors"),
         "dynamics.full": ("FullSpectrum", "full_spectrum"),
         "dynamics.local": ("LocalGrowth", "local_growth"),
-        "dynamics.noise": ("with_noise",),
+        "dynamics.noise": ("with_noise", "with_update_noise"),
         "dynamics.participation": ("participation",),
         "dynamics.rollout": ("Trajectory", "observe_segments", "rollout"),
         "dynamics.slices": ("SettlingTime", "settling_time"),

@@ -358,6 +358,24 @@ def change_update(schedule: Schedule, index: int, change: Callable[[Update], Upd
     return tuple(items)
 
 
+def number_updates(schedule: Schedule, change: Callable[[int, Update], Update]) -> Schedule:
+    """Returns the schedule with every update changed by its number within a segment, from 0.
+
+    Every pass of a repeat becomes a repeat of its own, so that the cycles of the clock stay. The
+    passes are then compiled one by one.
+    """
+    items: list = []
+    for item in schedule:
+        for _ in range(1 if isinstance(item, Update) else item.times):
+            first = count_updates(tuple(items))
+            if isinstance(item, Update):
+                items.append(change(first, item))
+            else:
+                body = number_updates(item.body, lambda i, u, first=first: change(first + i, u))
+                items.append(Repeat(1, body))
+    return tuple(items)
+
+
 @dataclass(frozen=True, repr=False)
 class Dynamics:
     """A state, the schedule of maps that moves it, and what can be read from it.

@@ -1,13 +1,14 @@
 """Policies in numbers: accuracy against evaluations, ceilings, and what restarts could give."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
 from rrjax.analysis import policies
-from rrjax.analysis.intervals import UNDEFINED
+from rrjax.analysis.choosing import Choosing, compare_scores
+from rrjax.analysis.intervals import UNDEFINED, Interval, mean_interval
 from rrjax.analysis.policies import (
     FrontierPoint,
     Restarting,
@@ -24,8 +25,9 @@ from rrjax.analysis.restart_law import (
     best_whole_cutoff,
     exponential_test,
     fit_escape_law,
+    solved_within,
 )
-from rrjax.analysis.selection import fraction_of_puzzles, powers_of_two
+from rrjax.analysis.selection import fraction_of_puzzles, pass_at_k, powers_of_two
 from rrjax.analysis.survival import Waits
 
 PLAIN: dict[str, Rule] = {
@@ -47,6 +49,7 @@ CHOOSE: dict[str, Rule] = {
 """Rules of several runs that need nothing but the model."""
 
 LAMBDA1, VALID, ORACLE, MEAN = "smallest λ1", "first valid board", "any right", "mean probability"
+PASS = "pass@k"
 ADAPTIVE = "restarts until believed"
 
 
@@ -75,6 +78,8 @@ class Way:
       with_rules: where the puzzles have rules, the first board that keeps them. Of puzzles with one
         solution this is the ceiling itself.
       ceiling: whether any run is right after any of its segments, which no policy knows.
+      pass_at: the probability that one of k fresh runs is right at its end, which no policy knows.
+      choosing: how well what is seen of a run tells right from wrong ones; None for particles.
       adaptive: None for particles, which are no runs one after the other, for a model without q,
         and where fewer than two puzzles are for tuning or left over.
     """
@@ -83,6 +88,8 @@ class Way:
     points: list[FrontierPoint]
     with_rules: list[FrontierPoint]
     ceiling: list[FrontierPoint]
+    pass_at: list[FrontierPoint]
+    choosing: Choosing | None
     adaptive: Adaptive | None
 
 
@@ -98,12 +105,17 @@ class Escapes:
       test: whether escapes after the delay are exponential.
       best: the cut-off, in segments and no longer than the runs, that by the law solves a puzzle
         soonest on average.
+      predicted: the share of puzzles that the law solves with all runs cut off there, if all
+        puzzles were alike.
+      measured: the share of which any run is right by then, which no policy knows.
     """
 
     way: str
     law: EscapeLaw
     test: ExponentialTest
     best: int
+    predicted: float
+    measured: Interval
 
 
 @dataclass(frozen=True)
@@ -139,6 +151,25 @@ def summarize_policies(
 ) -> PolicySummary:
     """Returns all numbers of the results of `rrjax.experiments.policies`.
 
+    The arguments are those of `summarize_frontiers`.
+    """
+    summary = summarize_frontiers(arrays, ways, updates_per_segment, num_tuning)
+    escapes = [
+        _escapes(name, arrays["solved"][:, place])
+        for place, name in enumerate(ways)
+        if name != "particles"
+    ]
+    return replace(summary, escapes=escapes)
+
+
+def summarize_frontiers(
+    arrays: Mapping[str, np.ndarray],
+    ways: Sequence[str],
+    updates_per_segment: int,
+    num_tuning: int,
+) -> PolicySummary:
+    """Returns all numbers but the laws of escape, whose test takes longest.
+
     Args:
       arrays: The results.
       ways: The names of the ways.
@@ -164,11 +195,7 @@ def summarize_policies(
             _way(arrays, name, place, updates_per_segment, num_tuning)
             for place, name in enumerate(ways)
         ],
-        escapes=[
-            _escapes(name, solved[:, place])
-            for place, name in enumerate(ways)
-            if name != "particles"
-        ],
+        escapes=[],
     )
 
 
@@ -204,19 +231,20 @@ def _way(
         rules = {**rules, LAMBDA1: policies.smallest_lambda1}
     points = at(rules, updates_per_segment=updates)
     points += _pooled(arrays, place, long_solved, updates)
-    ceiling = _ceiling(solved, updates)
+    ceiling, pass_at = _ceiling(solved, updates), _pass_at(solved, updates)
     with_rules = []
     if runs.valid is not None:
         with_rules = at({VALID: policies.first_valid}, updates_per_segment=updates)
+    choosing = None if name == "particles" else compare_scores(runs, solved)
     adaptive = None
     if name != "particles" and min(num_tuning, len(solved) - num_tuning) >= 2:
         adaptive = _adaptive(runs, solved, long_solved, updates, num_tuning)
     if name == "particles":  # fewer of them would have been others, since they replace each other
-        points, with_rules, ceiling = (
+        points, with_rules, ceiling, pass_at = (
             [point for point in some if point.num_runs == solved.shape[1]]
-            for some in (points, with_rules, ceiling)
+            for some in (points, with_rules, ceiling, pass_at)
         )
-    return Way(name, points, with_rules, ceiling, adaptive)
+    return Way(name, points, with_rules, ceiling, pass_at, choosing, adaptive)
 
 
 def _adaptive(
@@ -255,17 +283,31 @@ def _pooled(
 
 def _ceiling(solved: np.ndarray, updates: int) -> list[FrontierPoint]:
     return [
-        FrontierPoint(
-            ORACLE,
-            num_runs,
-            depth,
-            float(num_runs * depth * updates),
-            fraction_of_puzzles(solved[:, :num_runs, :depth].any(axis=(1, 2))),
-            UNDEFINED,
+        _known_to_labels(
+            ORACLE, size, updates, fraction_of_puzzles(solved[:, : size[0], : size[1]].any((1, 2)))
         )
-        for num_runs in powers_of_two(solved.shape[1])
-        for depth in powers_of_two(solved.shape[2])
+        for size in _sizes(solved)
     ]
+
+
+def _pass_at(solved: np.ndarray, updates: int) -> list[FrontierPoint]:
+    return [
+        _known_to_labels(
+            PASS, size, updates, mean_interval(pass_at_k(solved[:, :, size[1] - 1], size[0]))
+        )
+        for size in _sizes(solved)
+    ]
+
+
+def _sizes(solved: np.ndarray) -> list[tuple[int, int]]:
+    _, most_runs, most_segments = solved.shape
+    return [(k, d) for k in powers_of_two(most_runs) for d in powers_of_two(most_segments)]
+
+
+def _known_to_labels(
+    name: str, size: tuple[int, int], updates: int, accuracy: Interval
+) -> FrontierPoint:
+    return FrontierPoint(name, *size, float(size[0] * size[1] * updates), accuracy, UNDEFINED)
 
 
 def _escapes(name: str, solved: np.ndarray) -> Escapes:
@@ -274,9 +316,23 @@ def _escapes(name: str, solved: np.ndarray) -> Escapes:
     first = np.where(observed, flat.argmax(axis=1) + 1, flat.shape[1]).astype(float)
     waits = Waits(first, observed)
     law = fit_escape_law(waits)
-    return Escapes(name, law, exponential_test(waits), best_whole_cutoff(law, flat.shape[1]))
+    best, num_runs = best_whole_cutoff(law, flat.shape[1]), solved.shape[1]
+    predicted = solved_within(law, best, num_runs * best)
+    measured = fraction_of_puzzles(solved[:, :, :best].any(axis=(1, 2)))
+    return Escapes(name, law, exponential_test(waits), best, predicted, measured)
 
 
 def at_most(points: Sequence[FrontierPoint], policy: str, num_segments: int) -> list[FrontierPoint]:
     """Returns the points of one policy at runs of so many segments, by their number of runs."""
     return [p for p in points if p.policy == policy and p.num_segments == num_segments]
+
+
+def whole_budget(points: Sequence[FrontierPoint], summary: PolicySummary) -> list[FrontierPoint]:
+    """Returns the points of all runs at their full length."""
+    size = summary.num_runs, summary.num_segments
+    return [point for point in points if (point.num_runs, point.num_segments) == size]
+
+
+def best_rule(way: Way, summary: PolicySummary) -> str:
+    """Returns the rule that solves most puzzles at the whole budget, of equals the first."""
+    return max(whole_budget(way.points, summary), key=lambda p: p.accuracy.value).policy

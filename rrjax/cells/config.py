@@ -48,6 +48,9 @@ class Arch:
       rms_norm_eps: The epsilon of the RMS norms.
       rope_theta: Base of the rotary frequencies.
       loss_type: Cross-entropy over stablemax (the official recipe) or softmax.
+      damping: TRM and HRM only: the part of the old state that every update keeps, in [0, 1), so
+        that z ← damping · z + (1 − damping) · f(…). EqR keeps 0.05, which is 1 − λ of its code
+        (arXiv 2605.21488).
       kappa: SRM only: the gain κ of the coupling, in (0, 1). It is the first value if κ is learned.
       kappa_max: SRM only: learn κ in (0, kappa_max); 0 means that κ is fixed.
       alpha: SRM only: the part α of a state that one update replaces, in (0, 1].
@@ -75,6 +78,7 @@ class Arch:
     rms_norm_eps: float = 1e-5
     rope_theta: float = 10000.0
     loss_type: LossType = "stablemax_cross_entropy"
+    damping: float = 0.0
     kappa: float = 0.86  # ln κ = −0.15 nats per update
     kappa_max: float = 0.0
     alpha: float = 1.0
@@ -182,6 +186,7 @@ SRM_KEYS = ("kappa", "kappa_max", "alpha", "eta")
 
 HAVE_H_LEVEL = ("hrm", "transformer", "lstm", "mixer")
 _HAVE_L_LEVEL = ("trm", "trm_singlez", "trm_hier6", "hrm", "srm")
+_DAMPED = ("trm", "trm_singlez", "trm_hier6", "hrm")
 _WITHOUT_TRM_KEYS = ("hrm", "transformer")
 """Cells that have neither `puzzle_emb_len` nor `no_ACT_continue` upstream."""
 
@@ -198,6 +203,7 @@ def _check_numbers(arch: Arch) -> None:
     check_number("arch.expansion", arch.expansion, above=0, most=1000)
     for key in ("rms_norm_eps", "rope_theta"):
         check_number(f"arch.{key}", getattr(arch, key), above=0)
+    check_number("arch.damping", arch.damping, least=0, below=1)
     check_number("arch.halt_exploration_prob", arch.halt_exploration_prob, least=0, most=1)
 
 
@@ -230,6 +236,11 @@ def _check_combination(arch: Arch) -> None:
         )
     if arch.swiglu != "silu" and arch.name in ("srm", "lstm"):
         raise ValueError(f"arch.swiglu: {arch.name} has no SwiGLU; leave it at silu")
+    if arch.damping and arch.name not in _DAMPED:
+        raise ValueError(
+            f"arch.damping belongs to {', '.join(_DAMPED)}; {arch.name} leaves it at 0, "
+            f"got {arch.damping}"
+        )
     head_dim = arch.hidden_size // arch.num_heads
     attends = arch.name != "lstm" and not arch.mixes_along_tokens
     if attends and (head_dim < 1 or (arch.pos_encodings == "rope" and head_dim % 2)):

@@ -7,14 +7,15 @@ Source: HRM (Wang et al. 2025), `hrm_act_v1.py`; with token mixing: TinyRecursiv
 import functools
 
 from rrjax.cells.config import Config
-from rrjax.cells.layers import Params, reason
+from rrjax.cells.layers import Params, damp, reason
 from rrjax.cells.trm import TwoStates, latent
 from rrjax.contract import Drive, Repeat, Schedule, Update
 
 
 def answer(config: Config, context: Params, z: TwoStates, drive: Drive) -> TwoStates:
     """z_H ← f_H(z_H + z_L)."""
-    return z._replace(z_H=reason(context["H_level"], z.z_H + z.z_L, config))
+    new = reason(context["H_level"], z.z_H + z.z_L, config)
+    return z._replace(z_H=damp(z.z_H, new, config))
 
 
 @functools.cache

@@ -115,6 +115,12 @@ def block(
     return part("swiglu norm", rms_norm(_add("swiglu", x, swiglu(layer["mlp"], x, config)), eps))
 
 
+def damp(old: Array, new: Array, config: Config) -> Array:
+    """Returns d · old + (1 − d) · new, with the damping d of the config; `new` itself for d = 0."""
+    damping = config.arch.damping
+    return damping * old + (1 - damping) * new if damping else new
+
+
 def _add(name: str, x: Array, change: Array, token_axis: int = 0) -> Array:
     return part(name, x + branch(name, change, token_axis), token_axis)
 

@@ -34,12 +34,13 @@ _SHARED = {
 }
 _REQUIRED = {"hidden_size", "num_heads", "expansion", "H_cycles", "pos_encodings"}
 _REQUIRED |= {"halt_max_steps", "halt_exploration_prob"}
-_TRM = _SHARED | {"L_cycles", "L_layers", "mlp_t", "puzzle_emb_len", "no_ACT_continue"}
-_WITHOUT_HEADS = _TRM - {"mlp_t", "num_heads", "rope_theta"}
+_HRM = _SHARED | {"L_cycles", "L_layers", "mlp_t", "damping"}
+_TRM = _HRM | {"puzzle_emb_len", "no_ACT_continue"}
+_WITHOUT_HEADS = _TRM - {"damping", "mlp_t", "num_heads", "rope_theta"}
 _BASELINE = _WITHOUT_HEADS - {"H_cycles", "L_cycles", "L_layers"}
 _KEYS: dict[CellName, set[str]] = {
     **dict.fromkeys(("trm", "trm_singlez", "trm_hier6"), _TRM),
-    "hrm": _SHARED | {"L_cycles", "L_layers", "mlp_t"},
+    "hrm": _HRM,
     "transformer": _SHARED,
     "srm": (_WITHOUT_HEADS - {"H_layers", "expansion", "rms_norm_eps", "swiglu"}) | {*SRM_KEYS},
     "lstm": _BASELINE - {"expansion", "swiglu"},

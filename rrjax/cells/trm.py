@@ -1,7 +1,8 @@
 """Tiny Recursive Models: one shared level, and its single-state and six-latent variants.
 
 A cycle is L_cycles latent updates, each seeing the puzzle, and one answer update that does not;
-a segment is H_cycles cycles, of which training differentiates the last.
+a segment is H_cycles cycles, of which training differentiates the last. Where the config has a
+damping d, every update keeps that part of the field that it rewrites: z ← d z + (1 − d) f(…).
 Source: TinyRecursiveModels (Jolicoeur-Martineau 2025), `trm.py`, `trm_singlez.py`, `trm_hier6.py`.
 """
 
@@ -11,7 +12,7 @@ from typing import NamedTuple
 from jaxtyping import Array, Float
 
 from rrjax.cells.config import Config
-from rrjax.cells.layers import Params, reason
+from rrjax.cells.layers import Params, damp, reason
 from rrjax.contract import Drive, Repeat, Schedule, Update
 
 Latent = Float[Array, "tokens width"]
@@ -44,35 +45,40 @@ class SixLatents(NamedTuple):
 
 def latent(config: Config, context: Params, z: TwoStates, drive: Drive) -> TwoStates:
     """z_L ← f_L(z_L + (z_H + x))."""
-    return z._replace(z_L=reason(context["L_level"], z.z_L + (z.z_H + context["x"]), config))
+    new = reason(context["L_level"], z.z_L + (z.z_H + context["x"]), config)
+    return z._replace(z_L=damp(z.z_L, new, config))
 
 
 def answer(config: Config, context: Params, z: TwoStates, drive: Drive) -> TwoStates:
     """z_H ← f_L(z_H + z_L), by the same level as the latent update."""
-    return z._replace(z_H=reason(context["L_level"], z.z_H + z.z_L, config))
+    new = reason(context["L_level"], z.z_H + z.z_L, config)
+    return z._replace(z_H=damp(z.z_H, new, config))
 
 
 def latent_single(config: Config, context: Params, z: OneState, drive: Drive) -> OneState:
     """z ← f_L(z + x)."""
-    return OneState(reason(context["L_level"], z.z_L + context["x"], config))
+    new = reason(context["L_level"], z.z_L + context["x"], config)
+    return OneState(damp(z.z_L, new, config))
 
 
 def answer_single(config: Config, context: Params, z: OneState, drive: Drive) -> OneState:
     """z ← f_L(z)."""
-    return OneState(reason(context["L_level"], z.z_L, config))
+    return OneState(damp(z.z_L, reason(context["L_level"], z.z_L, config), config))
 
 
 def latent_of_six(
     index: int, config: Config, context: Params, z: SixLatents, drive: Drive
 ) -> SixLatents:
     """z_Lᵢ ← f_L(Σ z_L + (z_H + x))."""
-    latent = reason(context["L_level"], _sum_latents(z) + (z.z_H + context["x"]), config)
-    return z._replace(**{f"z_L{index}": latent})
+    new = reason(context["L_level"], _sum_latents(z) + (z.z_H + context["x"]), config)
+    field = f"z_L{index}"
+    return z._replace(**{field: damp(getattr(z, field), new, config)})
 
 
 def answer_of_six(config: Config, context: Params, z: SixLatents, drive: Drive) -> SixLatents:
     """z_H ← f_L(z_H + Σ z_L)."""
-    return z._replace(z_H=reason(context["L_level"], z.z_H + _sum_latents(z), config))
+    new = reason(context["L_level"], z.z_H + _sum_latents(z), config)
+    return z._replace(z_H=damp(z.z_H, new, config))
 
 
 def _sum_latents(z: SixLatents) -> Latent:

@@ -1,4 +1,4 @@
-"""Noise before every segment, held fixed: it is a drive, so tangents do not see it."""
+"""Noise before every segment, or after every update: it is a drive, so tangents do not see it."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -9,7 +9,16 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from rrjax.checks import check_count
-from rrjax.contract import Context, Dynamics, State, Update, change_update, check_key
+from rrjax.contract import (
+    Context,
+    Dynamics,
+    State,
+    Update,
+    change_update,
+    check_key,
+    named_fields,
+    number_updates,
+)
 from rrjax.dynamics.starts import check_fields, perturb
 
 
@@ -64,19 +73,72 @@ def with_noise(
       >>> rrjax.rollout(noisy, 5).readout.shape
       (5, 2)
     """
-    if dynamics.drive is not None:
-        raise ValueError("dynamics must have no drive: noise takes its place")
-    check_count("num_segments", num_segments, least=1)
-    check_key(key)
     if fields is not None:
         check_fields(fields, dynamics.initial)
-    keys = jax.vmap(lambda segment: jax.random.fold_in(key, segment))(jnp.arange(num_segments))
-    drive = NoiseDrive(keys, jnp.broadcast_to(jnp.asarray(sigma, jnp.float32), (num_segments,)))
+    drive = _drive(dynamics, num_segments, key, sigma)
     names = None if fields is None else tuple(fields)
     schedule = change_update(
         dynamics.schedule, 0, lambda first: Update(first.name, _DisturbFirst(first, names))
     )
     return replace(dynamics, schedule=schedule, drive=drive)
+
+
+def with_update_noise(
+    dynamics: Dynamics, num_segments: int, *, key: jax.Array, sigma: Any
+) -> Dynamics:
+    """Returns the dynamics with N(0, σ²) added after every update to the fields that it rewrites.
+
+      z ← f(z) + σ ξ,   ξ ~ N(0, 1) independent in every component and update
+
+    An update rewrites the fields that it does not return as they were given to it. The noise of an
+    update depends on `key`, the segment and the number of the update within the segment alone: a
+    longer run begins as a shorter one, and another σ has the same directions. Its updates are
+    compiled one by one instead of in loops, since each has noise of its own.
+
+    Args:
+      dynamics: without a drive.
+      num_segments: for how many segments there is noise; no more can be run.
+      key: draws the noise.
+      sigma: σ ≥ 0 in the unit of the state, which may be traced.
+
+    Source: EqR (arXiv 2605.21488), which has σ = .01 in training and evaluation.
+
+    Example:
+      >>> shrink = rrjax.Dynamics.from_map(lambda z: 0.5 * z + 1, jnp.zeros(2))
+      >>> noisy = rrjax.with_update_noise(shrink, 5, key=jax.random.key(0), sigma=0.1)
+      >>> rrjax.rollout(noisy, 5).readout.shape
+      (5, 2)
+    """
+    drive = _drive(dynamics, num_segments, key, sigma)
+    schedule = number_updates(
+        dynamics.schedule, lambda number, update: Update(update.name, _DisturbAfter(update, number))
+    )
+    return replace(dynamics, schedule=schedule, drive=drive)
+
+
+def _drive(dynamics: Dynamics, num_segments: int, key: jax.Array, sigma: Any) -> NoiseDrive:
+    if dynamics.drive is not None:
+        raise ValueError("dynamics must have no drive: noise takes its place")
+    check_count("num_segments", num_segments, least=1)
+    check_key(key)
+    keys = jax.vmap(lambda segment: jax.random.fold_in(key, segment))(jnp.arange(num_segments))
+    return NoiseDrive(keys, jnp.broadcast_to(jnp.asarray(sigma, jnp.float32), (num_segments,)))
+
+
+@dataclass(frozen=True)
+class _DisturbAfter:
+    """An update with noise after it. It equals another one with the same parts."""
+
+    update: Update
+    number: int
+
+    def __call__(self, context: Context, state: State, drive: NoiseDrive) -> State:
+        after = self.update(context, state, None)
+        pairs = zip(named_fields(after).items(), named_fields(state).values(), strict=True)
+        rewritten = [name for (name, new), old in pairs if new is not old]
+        if not rewritten:
+            return after
+        return perturb(jax.random.fold_in(drive.key, self.number), after, drive.scale, rewritten)
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ def perturb(
     return jax.tree.unflatten(jax.tree.structure(state), noisy)
 
 
-def random_start(key: jax.Array, state: State) -> State:
+def random_start(key: jax.Array, state: State, fields: Collection[str] | None = None) -> State:
     """Returns a state of truncated normal numbers, independent in every component.
 
     They lie within two standard deviations of the normal law and are scaled to the standard
@@ -57,20 +57,26 @@ def random_start(key: jax.Array, state: State) -> State:
     Args:
       key: draws the numbers.
       state: gives structure, shapes and dtypes.
+      fields: the names of the fields that are drawn; None: all. The others stay as they are.
 
     References:
       arXiv 2605.21488.
     """
     check_key(key)
-    leaves = jax.tree.leaves(state)
+    if fields is not None:
+        check_fields(fields, state)
+    leaves = named_fields(state)
     keys = jax.random.split(key, len(leaves))
     drawn = [
-        (jax.random.truncated_normal(leaf_key, -2, 2, leaf.shape) / _TRUNCATED_STD).astype(
-            leaf.dtype
-        )
-        for leaf_key, leaf in zip(keys, leaves, strict=True)
+        _draw(leaf_key, leaf) if fields is None or name in fields else leaf
+        for leaf_key, (name, leaf) in zip(keys, leaves.items(), strict=True)
     ]
     return jax.tree.unflatten(jax.tree.structure(state), drawn)
+
+
+def _draw(key: jax.Array, leaf: Array) -> Array:
+    numbers = jax.random.truncated_normal(key, -2, 2, leaf.shape) / _TRUNCATED_STD
+    return numbers.astype(leaf.dtype)
 
 
 _TRUNCATED_STD = 0.8796256610342398

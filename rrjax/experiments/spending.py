@@ -10,12 +10,12 @@ import jax
 import numpy as np
 
 from rrjax.analysis.policies import name_boards
-from rrjax.analysis.policy_summary import PolicySummary, summarize_policies
+from rrjax.analysis.policy_summary import PolicySummary, summarize_frontiers, summarize_policies
 from rrjax.analysis.selection import powers_of_two
 from rrjax.checks import MOST_RUNS, MOST_SEGMENTS, check_count, check_number, refuse
 from rrjax.choices import AskedChunkSize, Outcome, Precision
 from rrjax.contract import Dynamics, count_updates, named_fields
-from rrjax.dynamics.noise import with_noise
+from rrjax.dynamics.noise import with_noise, with_update_noise
 from rrjax.dynamics.starts import random_start, start_scale
 from rrjax.experiments.basins import perturbed
 from rrjax.experiments.experiment import Experiment, Job, fold_keys
@@ -25,6 +25,7 @@ from rrjax.experiments.restarts import Disturb, RunGrid, prepare_runs
 from rrjax.experiments.trajectories import Length, measure_particles, measure_runs
 from rrjax.keys import make_key
 from rrjax.outcomes import OBEYS_RULES, VALID_PATH
+from rrjax.page.policies import panels as policies_panels
 from rrjax.plots.canvas import Draw
 from rrjax.plots.policies import accuracy_against_evaluations
 from rrjax.puzzles import PuzzleSet
@@ -72,6 +73,7 @@ def policies(
     sigma: float = 1.0,
     noise: float = 0.3,
     beta: float = 0.25,
+    update_noise: float = 0.0,
     num_exponents: int = 0,
     seed: int = 0,
     precision: Precision = "exact",
@@ -101,6 +103,8 @@ def policies(
       sigma: Size of the noise of starts, relative to the spread of the model's initial vector.
       noise: Standard deviation of the noise before segments, in the unit of the state.
       beta: β of the particles' weights.
+      update_noise: Standard deviation of the noise after every update of every run, as models are
+        evaluated that were trained with it (EqR: .01).
       num_exponents: 1 to measure λ₁ along all runs, at twice the cost; 0 for none.
 
     The other arguments are those of `spectrum`.
@@ -128,6 +132,7 @@ def policies(
     check_number("sigma", sigma, above=0)
     check_number("noise", noise, above=0)
     check_number("beta", beta, above=0)
+    check_number("update_noise", update_noise, least=0)
     place = folder, chunk_size, None
     job = Job(POLICIES, model, puzzles, 1, seed, precision, *place, progress, outcome)
     updates = count_updates(job.dynamics.schedule)
@@ -139,9 +144,9 @@ def policies(
         least = num_runs * updates
         rule = f"be at least {least}, a segment of {updates} evaluations for each of the runs"
         refuse("max_evaluations", rule, max_evaluations)
-    _check_ways(ways, job)
+    _check_ways(ways, job, update_noise)
     job = replace(job, num_segments=longest)
-    sizes = {"sigma": sigma, "noise": noise, "beta": beta}
+    sizes = {"sigma": sigma, "noise": noise, "beta": beta, "update_noise": update_noise}
     depths = powers_of_two(depth)
     length = Length(depth, tuple(d - 1 for d in depths), job.precision, num_exponents)
     options = {
@@ -151,7 +156,7 @@ def policies(
         **sizes,
         "num_exponents": num_exponents,
     }
-    plain = _plain(job, length._replace(num_segments=longest), options)
+    plain = _plain(job, length._replace(num_segments=longest), options, update_noise)
     parts = [
         _runs(replace(job, num_segments=depth), way, length, num_runs, sizes, plain) for way in ways
     ]
@@ -162,9 +167,13 @@ def policies(
     return job.results(arrays, options, clock="segment")
 
 
-def _check_ways(ways: Collection[str], job: Job) -> None:
+def _check_ways(ways: Collection[str], job: Job, update_noise: float) -> None:
     if not ways or len(set(ways)) < len(ways) or not set(ways) <= set(WAYS):
         refuse("ways", f"be different ones of {', '.join(WAYS)}", " ".join(ways) or "none")
+    disturbed = set(ways) - {"starts", "random_starts", "copies"}
+    if update_noise and disturbed:
+        rule = "be starts, random_starts or copies with update_noise, which is noise already"
+        refuse("ways", rule, " ".join(sorted(disturbed)))
     fields = named_fields(job.dynamics.initial)
     for way in set(ways) & {"noise_z_H", "noise_z_L"}:
         if way.removeprefix("noise_") not in fields:
@@ -175,13 +184,14 @@ def _check_ways(ways: Collection[str], job: Job) -> None:
         refuse("ways", "leave out copies, since these puzzles have no known symmetries", "copies")
 
 
-def _plain(job: Job, length: Length, options: Mapping[str, Any]) -> Arrays:
+def _plain(job: Job, length: Length, options: Mapping[str, Any], update_noise: float) -> Arrays:
     """Returns what is seen of the long rollout, arrays (N, segments, ...).
 
     Its sweep is that of the folder itself, which it claims for these options.
     """
     grid = RunGrid(np.zeros(1), np.zeros(1, int))
-    arrays = _sweep(job, length, grid, _undisturbed, options)
+    disturb = _noisily(_undisturbed, job.num_segments, update_noise, 0)
+    arrays = _sweep(job, length, grid, disturb, options)
     return {name: array[:, 0] for name, array in _judged(job, arrays).items()}
 
 
@@ -192,9 +202,10 @@ def _runs(
     if way == "particles":
         arrays = _particles(job, length, num_runs, sizes)
     elif way == "copies":
-        arrays = _copies(job, length, num_runs)
+        arrays = _copies(job, length, num_runs, sizes["update_noise"])
     else:
         disturb, size, number = _disturbance(job, way, sizes)
+        disturb = _noisily(disturb, job.num_segments, sizes["update_noise"], 1)
         grid = RunGrid(np.full(num_runs - number, size), np.arange(num_runs - number))
         arrays = _sweep(_part(job, way), length, grid, disturb, {"way": way})
         arrays = _judged(job, arrays)
@@ -213,6 +224,35 @@ def _disturbance(job: Job, way: str, sizes: Mapping[str, float]) -> tuple[Distur
         return _from_random_start, 1.0, 0
     fields = None if way == "noise" else (way.removeprefix("noise_"),)
     return partial(with_noise, num_segments=job.num_segments, fields=fields), sizes["noise"], 1
+
+
+def _noisily(disturb: Disturb, num_segments: int, update_noise: float, branch: int) -> Disturb:
+    """Returns what a run does to the dynamics with noise after every update besides, if there is.
+
+    Runs of other branches have other noise, with the same key.
+    """
+    if not update_noise:
+        return disturb
+    return partial(_with_update_noise, disturb, num_segments, update_noise, _UPDATES + branch)
+
+
+_UPDATES = 2**31
+"""First branch of a run's key of the noise of its updates; `disturb` splits the key itself."""
+
+
+def _with_update_noise(
+    disturb: Disturb,
+    num_segments: int,
+    update_noise: float,
+    branch: int,
+    dynamics: Dynamics,
+    *,
+    key: jax.Array,
+    sigma: Any,
+) -> Dynamics:
+    dynamics = disturb(dynamics, key=key, sigma=sigma)
+    own = jax.random.fold_in(key, branch)
+    return with_update_noise(dynamics, num_segments, key=own, sigma=update_noise)
 
 
 def _undisturbed(dynamics: Dynamics, *, key: jax.Array, sigma: Any) -> Dynamics:
@@ -265,13 +305,14 @@ def _particles(job: Job, length: Length, number: int, sizes: Mapping[str, float]
     return _judged(job, arrays)
 
 
-def _copies(job: Job, length: Length, number: int) -> Arrays:
+def _copies(job: Job, length: Length, number: int, update_noise: float) -> Arrays:
     """Returns the runs of symmetric copies, but for the puzzles themselves, moved back."""
     assert isinstance(job.puzzles, PuzzleSet)
     copies = symmetric_copies(job.puzzles, number, job.seed)
     grid = RunGrid(np.zeros(1), np.zeros(1, int))
     part = _part(replace(job, puzzles=copies.puzzles, outcome="auto"), "copies")
-    arrays = _sweep(part, length, grid, _undisturbed, {"way": "copies"})
+    disturb = _noisily(_undisturbed, length.num_segments, update_noise, 1)
+    arrays = _sweep(part, length, grid, disturb, {"way": "copies"})
     arrays = {name: array[:, 0] for name, array in arrays.items() if name in (*SEEN, *_MOVED)}
     arrays = {name: _moved_back(copies, name, array) for name, array in arrays.items()}
     shape = len(job.puzzles.inputs), number
@@ -355,7 +396,11 @@ def numbers(results: Results, num_tuning: int | None = None) -> PolicySummary:
 
 def figures(results: Results) -> Mapping[str, Draw]:
     """Returns the figure of accuracy against evaluations."""
-    return {"policies": partial(accuracy_against_evaluations, numbers(results))}
+    options, updates = results.record["options"], results.record["updates_per_segment"]
+    summary = summarize_frontiers(results, options["ways"], updates, 0)
+    return {"policies": partial(accuracy_against_evaluations, summary)}
 
 
-POLICIES = Experiment("policies", ARRAYS, numbers, report.tables, figures, check)
+POLICIES = Experiment(
+    "policies", ARRAYS, numbers, report.tables, figures, check, panels=policies_panels
+)

@@ -1,11 +1,20 @@
 """Policies in words: what each is worth at the whole budget, and how far it is from the ceiling."""
 
+from functools import partial
+
 import numpy as np
 
 from rrjax.analysis import format as words
 from rrjax.analysis.intervals import Interval
 from rrjax.analysis.policies import FrontierPoint
-from rrjax.analysis.policy_summary import Adaptive, Escapes, PolicySummary, Way
+from rrjax.analysis.policy_summary import (
+    PASS,
+    Adaptive,
+    Escapes,
+    PolicySummary,
+    Way,
+    whole_budget,
+)
 from rrjax.analysis.table import Table
 
 _HEADERS = ("policy", "evalu-\nations", "% solved", "gain in points")
@@ -18,8 +27,15 @@ _GAIN = (
 def tables(summary: PolicySummary) -> list[Table]:
     """Returns the policies of a long rollout, those of several runs, and the laws of escape."""
     ways = [_way_table(summary, way) for way in summary.ways]
+    grids = [
+        _depth_breadth_table(way, rule)
+        for way in summary.ways
+        if way.name == "random_starts"
+        for rule in ("smallest change of logits", "vote", PASS)
+    ]
+    choosing = [table for way in summary.ways for table in _choosing_tables(way)]
     laws = [_escape_table(summary)] if summary.escapes else []
-    return [_plain_table(summary), *ways, *laws]
+    return [_plain_table(summary), *ways, *grids, *choosing, *laws]
 
 
 def _plain_table(summary: PolicySummary) -> Table:
@@ -43,11 +59,7 @@ def _plain_table(summary: PolicySummary) -> Table:
 
 
 def _way_table(summary: PolicySummary, way: Way) -> Table:
-    size = summary.num_runs, summary.num_segments
-
-    def whole(points: list[FrontierPoint]) -> list[FrontierPoint]:
-        return [point for point in points if (point.num_runs, point.num_segments) == size]
-
+    whole = partial(whole_budget, summary=summary)
     rows = [_row(point) for point in whole(way.points)]
     notes = ["* asks the rules of the puzzle. ** asks the labels, so that it is not a policy."]
     if way.adaptive is not None:
@@ -55,7 +67,8 @@ def _way_table(summary: PolicySummary, way: Way) -> Table:
         notes.append(_adaptive_note(way.adaptive))
     rows += [_row(point, f"{point.policy} *") for point in whole(way.with_rules)]
     rows += [_row(point, f"{point.policy} **") for point in whole(way.ceiling)]
-    headline = f"{way.name}: {summary.num_runs} runs of {words.count(size[1], 'segment')}"
+    length = words.count(summary.num_segments, "segment")
+    headline = f"{way.name}: {summary.num_runs} runs of {length}"
     return Table(headline, _HEADERS, rows, notes)
 
 
@@ -74,28 +87,80 @@ def _adaptive_note(adaptive: Adaptive) -> str:
 
 def _row(point: FrontierPoint, name: str | None = None) -> tuple[str, ...]:
     gain = "" if np.isnan(point.gain.value) else _points(point.gain)
-    solved = words.interval(point.accuracy.map(lambda share: 100 * share), ".0f")
-    return name or point.policy, f"{point.evaluations:.0f}", solved, gain
+    return name or point.policy, f"{point.evaluations:.0f}", _percent(point.accuracy), gain
+
+
+def _percent(share: Interval) -> str:
+    return words.interval(share.map(lambda part: 100 * part), ".0f")
 
 
 def _points(gain: Interval) -> str:
     return words.interval(gain.map(lambda share: 100 * share), "+.0f")
 
 
+def _depth_breadth_table(way: Way, rule: str) -> Table:
+    """Returns the share of puzzles solved by the depth and the breadth of a run, for one rule."""
+    points = way.pass_at if rule == PASS else [p for p in way.points if p.policy == rule]
+    breadths = sorted({point.num_runs for point in points})
+    solved = {(point.num_segments, point.num_runs): _percent(point.accuracy) for point in points}
+    rows = [
+        (str(depth), *(solved[depth, breadth] for breadth in breadths))
+        for depth in sorted({point.num_segments for point in points})
+    ]
+    chosen = "by the labels, which is no policy" if rule == PASS else f"by {rule}"
+    notes = [f"% solved at the end of runs of D segments, B of them, chosen {chosen}."]
+    headline = f"{way.name}: depth × breadth, {rule}"
+    return Table(headline, ("D", *(f"B = {breadth}" for breadth in breadths)), rows, notes)
+
+
+def _choosing_tables(way: Way) -> list[Table]:
+    """Returns how well scores choose among the runs of a puzzle; nothing without such a choice."""
+    choosing = way.choosing
+    if choosing is None or not choosing.num_mixed:
+        return []
+    headline, headers = f"{way.name}: choosing among runs", ("score", "AUC within\npuzzles")
+    rows = [(name, words.interval(area, ".2f")) for name, area in choosing.within.items()]
+    notes = [
+        "AUC of right against wrong runs of the same puzzle, in the mean over "
+        f"{words.count(choosing.num_mixed, 'puzzle')} with both; .5 is chance."
+    ]
+    if not choosing.rivals:
+        return [Table(headline, headers, rows, notes)]
+    notes.append(
+        "λ1 is that of half the segments, since it doubles their cost. Added to the mean rank of q "
+        "and residual, it changes the AUC within puzzles by "
+        f"{words.interval(choosing.gain, '+.3f')}."
+    )
+    given = [
+        (rival.name, words.interval(rival.auc, ".2f"), words.interval(rival.lambda1_given, ".2f"))
+        for rival in choosing.rivals
+    ]
+    columns = ("score", "AUC", "AUC of −λ1 among\npuzzles near in it")
+    pooled = ["Of the first run of each puzzle. .5 in the last column: λ1 adds nothing."]
+    return [
+        Table(headline, headers, rows, notes),
+        Table(f"{way.name}: does λ1 add anything?", columns, given, pooled),
+    ]
+
+
 def _escape_table(summary: PolicySummary) -> Table:
     headers = (
         "way",
         "never\nsolved",
-        "delay\n(segments)",
-        "hazard per\nsegment",
+        "delay",
+        "hazard",
         "p",
         "best\ncut-off",
+        "% by\nthe law",
+        "% by\nany run",
     )
     rows = [_escape_row(escapes) for escapes in summary.escapes]
     notes = [
         "The law of the segment of the first right answer, over all runs of all puzzles: a share "
-        "is never solved, the others after a delay with a constant hazard. p tests that the hazard "
-        "is constant; where it is small, the best cut-off by this law means little."
+        "is never solved, the others after a delay with a constant hazard, in segments. p tests "
+        "that the hazard is constant; where it is small, the best cut-off by this law means "
+        "little. The last columns: with all runs cut off there, by the law if all puzzles were "
+        "alike, and measured, if one knew which run is right."
     ]
     return Table("Escapes", headers, rows, notes)
 
@@ -104,4 +169,5 @@ def _escape_row(escapes: Escapes) -> tuple[str, ...]:
     law = escapes.law
     p_value = "unknown" if np.isnan(escapes.test.p_value) else f"{escapes.test.p_value:.3f}"
     numbers = f"{law.trapped:.3f}", str(law.delay), f"{law.hazard:.3f}"
-    return (escapes.way, *numbers, p_value, words.count(escapes.best, "segment"))
+    share = f"{100 * escapes.predicted:.0f}", _percent(escapes.measured)
+    return (escapes.way, *numbers, p_value, str(escapes.best), *share)

@@ -14,7 +14,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from rrjax.cells import Config, Readout, bind_vector, initial_state
 from rrjax.cells.layers import GATED, Params
-from rrjax.contract import Dynamics, State, run_segment, run_updates, split_last, updates
+from rrjax.contract import Drive, Dynamics, State, run_segment, run_updates, split_last, updates
+from rrjax.dynamics.noise import with_update_noise
 from rrjax.puzzles.batch import Batch
 
 STORED = jax.checkpoint_policies.save_from_both_policies(
@@ -94,7 +95,7 @@ def stagger(slots: Slots, step: Int[Array, ""], config: Config, trajectories: in
     return slots._replace(halted=slots.halted | given_up)
 
 
-def segment_with_gradient(dynamics: Dynamics, state: State) -> State:
+def segment_with_gradient(dynamics: Dynamics, state: State, drive: Drive = None) -> State:
     """Returns the state after one segment, of which only the last updates are differentiated.
 
     These are the last `dynamics.gradient_updates` updates. The incoming state is detached, and so
@@ -105,12 +106,12 @@ def segment_with_gradient(dynamics: Dynamics, state: State) -> State:
     assert dynamics.gradient_updates is not None
     head, tail = split_last(dynamics.schedule, dynamics.gradient_updates)
     state = jax.lax.stop_gradient(state)
-    state = run_updates(head, jax.lax.stop_gradient(dynamics), state, None)
+    state = run_updates(head, jax.lax.stop_gradient(dynamics), state, drive)
     last = list(updates(tail))
     # a single update would be computed again as a whole, which takes time and saves no memory
     recomputed = partial(jax.checkpoint, policy=STORED) if len(last) > 1 else lambda update: update
     for update in last:
-        state = recomputed(update)(dynamics.context, state, None)
+        state = recomputed(update)(dynamics.context, state, drive)
     return state
 
 
@@ -120,6 +121,7 @@ def run_slots(
     config: Config,
     slots: Slots,
     key: jax.Array,
+    update_noise: float = 0.0,
 ) -> Segment:
     """Returns one training segment of every slot, and which of them halt after it.
 
@@ -128,29 +130,54 @@ def run_slots(
       vectors: the puzzle-embedding vectors of the slots' puzzles (differentiated), or None.
       config: the cell.
       slots: refilled slots.
-      key: key of the exploration of longer runs.
+      key: key of the exploration of longer runs, and of the noise.
+      update_noise: standard deviation of the noise after every update.
     """
-    bind = partial(bind_vector, params, config)
+    slot_keys = _slot_keys(key, slots.steps.shape[0]) if update_noise else None
 
-    def run(tokens: Array, vector: Array | None, state: State) -> tuple[State, Readout]:
-        dynamics = bind(tokens, vector)
-        state = segment_with_gradient(dynamics, state)
+    def bind(tokens: Array, vector: Array | None, key: Array | None) -> tuple[Dynamics, Drive]:
+        dynamics = bind_vector(params, config, tokens, vector)
+        if key is None:
+            return dynamics, None
+        noisy = with_update_noise(dynamics, 2, key=key, sigma=update_noise)
+        return noisy, noisy.drive
+
+    def run(
+        tokens: Array, vector: Array | None, state: State, key: Array | None
+    ) -> tuple[State, Readout]:
+        dynamics, drive = bind(tokens, vector, key)
+        state = segment_with_gradient(dynamics, state, _of_segment(drive, 0))
         return jax.lax.stop_gradient(state), dynamics.readout(dynamics.context, state)
 
-    def look_ahead(tokens: Array, vector: Array | None, state: State) -> Readout:
-        dynamics = jax.lax.stop_gradient(bind(tokens, vector))
-        return dynamics.readout(dynamics.context, run_segment(dynamics, state))
+    def look_ahead(tokens: Array, vector: Array | None, state: State, key: Array | None) -> Readout:
+        dynamics, drive = jax.lax.stop_gradient(bind(tokens, vector, key))
+        state = run_segment(dynamics, state, _of_segment(drive, 1))
+        return dynamics.readout(dynamics.context, state)
 
-    state, readout = jax.vmap(run)(slots.batch.inputs, vectors, slots.state)
+    state, readout = jax.vmap(run)(slots.batch.inputs, vectors, slots.state, slot_keys)
     steps = slots.steps + 1
     last = steps >= config.arch.halt_max_steps
     target = None
     if config.arch.bootstraps_q_continue and config.arch.halt_max_steps > 1:
-        ahead = jax.vmap(look_ahead)(slots.batch.inputs, vectors, state)
+        ahead = jax.vmap(look_ahead)(slots.batch.inputs, vectors, state, slot_keys)
         best = jnp.maximum(ahead.q_halt, ahead.q_continue)
         target = jax.nn.sigmoid(jnp.where(last, ahead.q_halt, best))
     halted = _halts(readout, steps, config, key)
     return Segment(Slots(state, slots.batch, steps, halted), readout, target)
+
+
+_NOISE = 2**31 + 1
+"""Branch of a step's key: `augment` takes the one before, and the exploration splits the key."""
+
+
+def _slot_keys(key: jax.Array, number: int) -> jax.Array:
+    """Returns the keys of the noise of all slots."""
+    noise = jax.random.fold_in(key, _NOISE)
+    return jax.vmap(lambda slot: jax.random.fold_in(noise, slot))(jnp.arange(number))
+
+
+def _of_segment(drive: Drive, segment: int) -> Drive:
+    return jax.tree.map(lambda leaf: leaf[segment], drive)
 
 
 def _halts(readout: Readout, steps: Array, config: Config, key: jax.Array) -> Array:

@@ -1,20 +1,24 @@
-"""Trajectory augmentation: a puzzle is run from perturbed starts, which all must reach its answer.
+"""Trajectory augmentation: a puzzle is run from other starts, which all must reach its answer.
 
-z0 → z0 + σ·N(0, 1) with inputs and labels unchanged, and the same supervised loss.
-Source: recursive-reasoning-dynamics, `trajectory_augmentation_notes.md`.
+z0 → z0 + σ·N(0, 1), or random numbers, with inputs and labels unchanged, and the same loss.
+Source: recursive-reasoning-dynamics, `trajectory_augmentation_notes.md`; EqR (arXiv 2605.21488),
+which also disturbs every update.
 """
 
 from collections.abc import Collection
+from dataclasses import replace
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, UInt32
 
 from rrjax.checks import refuse
-from rrjax.contract import State
-from rrjax.dynamics.starts import perturb
+from rrjax.contract import Dynamics, State
+from rrjax.dynamics.noise import with_update_noise
+from rrjax.dynamics.starts import perturb, random_start
 from rrjax.keys import make_key
-from rrjax.training.settings import Augmentation
+from rrjax.training.settings import Augmentation, Recipe
 
 _NOISE = 2**31
 """Branch of a step's key; exploration takes the small numbers."""
@@ -82,7 +86,11 @@ def start_of_slot(
     key_sigma, key_noise = jax.random.split(own)
     sigma = draw_sigma(key_sigma, augmentation, step)
     clean = (augmentation.objective != "single_perturbed_ce") & (trajectory == 0)
-    return perturb(key_noise, start, jnp.where(clean, 0.0, sigma), fields)
+    sigma = jnp.where(clean, 0.0, sigma)
+    if augmentation.starts == "perturbed":
+        return perturb(key_noise, start, sigma, fields)
+    drawn = random_start(key_noise, start, fields)
+    return jax.tree.map(lambda new, old: jnp.where(sigma > 0, new, old), drawn, start)
 
 
 def perturbed_fields(augmentation: Augmentation, known: Collection[str]) -> tuple[str, ...] | None:
@@ -94,3 +102,34 @@ def perturbed_fields(augmentation: Augmentation, known: Collection[str]) -> tupl
         rule = f"be part of the cell's state, which has {', '.join(known)}"
         refuse("augmentation.latents", rule, augmentation.latents)
     return fields
+
+
+class Chance(NamedTuple):
+    """What is drawn in an evaluation, as it was in training.
+
+    Attributes:
+      fields: the fields of the state that start at random.
+      update_noise: standard deviation of the noise of every update.
+    """
+
+    fields: tuple[str, ...] = ()
+    update_noise: float = 0.0
+
+
+def chance(recipe: Recipe, known: Collection[str]) -> Chance:
+    """Returns what is drawn in an evaluation, of a cell whose fields are `known`."""
+    fields: tuple[str, ...] = ()
+    if recipe.augmentation.evaluates_random_starts:
+        fields = perturbed_fields(recipe.augmentation, known) or tuple(known)
+    return Chance(fields, recipe.update_noise)
+
+
+def draw(dynamics: Dynamics, drawn: Chance, key: jax.Array, num_segments: int) -> Dynamics:
+    """Returns the dynamics with its random start and the noise of its updates."""
+    key_start, key_noise = jax.random.split(key)
+    if drawn.fields:
+        start = random_start(key_start, dynamics.initial, drawn.fields)
+        dynamics = replace(dynamics, initial=start)
+    if not drawn.update_noise:
+        return dynamics
+    return with_update_noise(dynamics, num_segments, key=key_noise, sigma=drawn.update_noise)

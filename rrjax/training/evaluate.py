@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float
 
 from rrjax.cells import Config, bind, unflatten
 from rrjax.checks import check_count
-from rrjax.contract import State, run_segment
+from rrjax.contract import Dynamics, State, run_segment
 from rrjax.dynamics.rollout import run_segments
 from rrjax.dynamics.starts import perturb
 from rrjax.jobs.memory import SATURATING_VALUES, free_memory
@@ -26,11 +26,15 @@ from rrjax.puzzles.arc_evaluate import score as score_arc
 from rrjax.puzzles.arc_read import TEST_PUZZLES, read_test_puzzles
 from rrjax.puzzles.batch import IGNORE_LABEL, Batch, padded_batches
 from rrjax.puzzles.folders import read_identifiers
+from rrjax.training.augment import Chance, draw
 from rrjax.training.logs import Row
 from rrjax.training.objective import score
 
 Place = Callable[[Any], Any]
 """Puts the arrays of a batch beside the parameters (`Placement.rows`)."""
+
+
+_NONE = Chance()
 
 
 class StartNoise(NamedTuple):
@@ -52,6 +56,8 @@ def evaluate(
     place: Place = lambda tree: tree,
     noise: StartNoise | None = None,
     ballot: Ballot | None = None,
+    drawn: Chance = _NONE,
+    seed: int = 0,
 ) -> dict[str, float]:
     """Returns metrics of the answers after `halt_max_steps` segments.
 
@@ -64,6 +70,8 @@ def evaluate(
       place: where the arrays of a batch go.
       noise: noise added to the initial states; None: no noise.
       ballot: collects the answers to the test split of an ARC folder; None: a new one.
+      drawn: random starts and the noise of updates.
+      seed: of what is drawn; each row has its own.
 
     Returns:
       `exact_accuracy` (fraction of puzzles solved), `accuracy` (mean fraction of labelled tokens
@@ -80,7 +88,7 @@ def evaluate(
     arc = read_arc_test(puzzles)
     ballot = Ballot() if ballot is None else ballot
     for batch, rows in padded_batches(puzzles, batch_size, number):
-        sums, answers = _outcomes(config, flat, *place((batch, rows)), noise)
+        sums, answers = _outcomes(config, drawn, flat, *place((batch, rows)), noise, seed)
         for name, value in sums.items():
             totals[name] = totals.get(name, 0.0) + float(value)
         if arc is not None:
@@ -104,6 +112,7 @@ def evaluation_size(
     training_size: int,
     number: int,
     place: Place = lambda tree: tree,
+    drawn: Chance = _NONE,
 ) -> int:
     """Returns how many puzzles to evaluate together.
 
@@ -112,7 +121,7 @@ def evaluation_size(
     stores nothing for a backward pass. The metrics are the same up to round-off.
 
     Args:
-      flat, config, place: As in `evaluate`.
+      flat, config, place, drawn: As in `evaluate`.
       training_size: The batch size of training, which fits.
       number: How many puzzles are evaluated.
     """
@@ -122,35 +131,43 @@ def evaluation_size(
     size = training_size
     while 2 * size <= useful:
         size *= 2
-    while size > training_size and not _fits(flat, config, size, place):
+    while size > training_size and not _fits(flat, config, size, place, drawn):
         size //= 2
     return int(multihost_utils.broadcast_one_to_all(np.int32(size)))
 
 
-def _fits(flat: dict[str, Any], config: Config, size: int, place: Place) -> bool:
+def _fits(flat: dict[str, Any], config: Config, size: int, place: Place, drawn: Chance) -> bool:
     """Returns whether the memory of a device suffices for the program of so many puzzles."""
     blank = np.zeros((size, config.seq_len), np.int32)
     batch, rows = place((Batch(blank, blank, blank[:, 0]), np.arange(size)))
     # the compiler keeps the program: the evaluation does not compile it again
-    analysis = _outcomes.lower(config, flat, batch, rows, None).compile().memory_analysis()
+    lowered = _outcomes.lower(config, drawn, flat, batch, rows, None, 0)
+    analysis = lowered.compile().memory_analysis()
     free = free_memory(jax.local_devices()[0])
     return analysis is None or free is None or analysis.temp_size_in_bytes <= free
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@functools.partial(jax.jit, static_argnums=(0, 1))
 def _outcomes(
-    config: Config, flat: dict[str, Array], batch: Batch, rows: Array, noise: StartNoise | None
+    config: Config,
+    drawn: Chance,
+    flat: dict[str, Array],
+    batch: Batch,
+    rows: Array,
+    noise: StartNoise | None,
+    seed: Any,
 ) -> tuple[dict[str, Array], tuple[Array, Array]]:
     """Returns sums over the batch, and the answer and q_halt of each row."""
     params = unflatten(flat)
 
     def answer(tokens: Array, puzzle_id: Array, row: Array) -> tuple[Array, Array]:
-        dynamics = bind(params, config, tokens, puzzle_id)
+        dynamics, number = bind(params, config, tokens, puzzle_id), config.arch.halt_max_steps
+        dynamics = draw(dynamics, drawn, _row_key(seed, row), number)
         start = dynamics.initial
         if noise is not None:
             key = jax.random.fold_in(make_key(noise.seed), row)
             start = perturb(key, start, noise.sigma)
-        start, number = dynamics.start(start), config.arch.halt_max_steps
+        start = dynamics.start(start)
         # training computes in the precision of the device, and so does its evaluation
         state = run_segments(dynamics, start, dynamics.drive, number)
         readout = dynamics.readout(dynamics.context, state)
@@ -221,14 +238,16 @@ def segment_statistics(
     batch_size: int,
     number: int,
     place: Place = lambda tree: tree,
+    drawn: Chance = _NONE,
+    seed: int = 0,
 ) -> SegmentStatistics:
     """Returns means over the first `number` puzzles after each of `halt_max_steps` segments.
 
     The arguments are those of `evaluate`.
     """
     parts = [
-        jax.device_get(_sums_by_segment(config, flat, place(batch)))
-        for batch, _ in padded_batches(puzzles, batch_size, number)
+        jax.device_get(_sums_by_segment(config, drawn, flat, *place((batch, rows)), seed))
+        for batch, rows in padded_batches(puzzles, batch_size, number)
     ]
     metrics, latents = jax.tree.map(lambda *leaves: np.sum(leaves, 0), *parts)
     count = np.maximum(metrics.pop("count"), 1)
@@ -250,30 +269,45 @@ def _rows(sums: dict[str, np.ndarray], count: np.ndarray) -> list[Row]:
     ]
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _sums_by_segment(config: Config, flat: dict[str, Array], batch: Batch) -> tuple[Any, Any]:
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _sums_by_segment(
+    config: Config, drawn: Chance, flat: dict[str, Array], batch: Batch, rows: Array, seed: Any
+) -> tuple[Any, Any]:
     """Returns sums over the puzzles of a batch, each with a leading axis of segments."""
-    params = unflatten(flat)
+    params, number = unflatten(flat), config.arch.halt_max_steps
     counted = (batch.labels != IGNORE_LABEL).any(-1)
     all_halted = jnp.ones(counted.shape, bool)
+    puzzles = batch.inputs, batch.puzzle_ids, rows
 
-    def start(tokens: Array, puzzle_id: Array) -> State:
-        return bind(params, config, tokens, puzzle_id).initial
-
-    def advance(tokens: Array, puzzle_id: Array, state: State) -> tuple[State, Any]:
+    def bound(tokens: Array, puzzle_id: Array, row: Array) -> Dynamics:
         dynamics = bind(params, config, tokens, puzzle_id)
-        state = run_segment(dynamics, state)
+        return draw(dynamics, drawn, _row_key(seed, row), number)
+
+    def start(*puzzle: Array) -> State:
+        return bound(*puzzle).initial
+
+    def advance(state: State, index: Array, *puzzle: Array) -> tuple[State, Any]:
+        dynamics = bound(*puzzle)
+        drive = jax.tree.map(lambda leaf: leaf[index], dynamics.drive)
+        state = run_segment(dynamics, state, drive)
         return state, dynamics.readout(dynamics.context, state)
 
-    def segment(state: State, _: None) -> tuple[State, Any]:
-        new, readout = jax.vmap(advance)(batch.inputs, batch.puzzle_ids, state)
+    def segment(state: State, index: Array) -> tuple[State, Any]:
+        new, readout = jax.vmap(advance, (0, None, 0, 0, 0))(state, index, *puzzles)
         zeros, kind = jnp.zeros(counted.shape, jnp.int32), config.arch.loss_type
         scores = score(readout, batch.labels, all_halted, zeros, None, kind).metrics
         metrics = {name: scores[name] for name in ("count", "accuracy", "exact_accuracy")}
         return new, (metrics | {"loss": scores["lm_loss"]}, _latents(state, new, counted))
 
-    initial = jax.vmap(start)(batch.inputs, batch.puzzle_ids)
-    return jax.lax.scan(segment, initial, length=config.arch.halt_max_steps)[1]
+    return jax.lax.scan(segment, jax.vmap(start)(*puzzles), jnp.arange(number))[1]
+
+
+_DRAWN = 2**32 - 1
+"""Branch of a row's key; `StartNoise` splits the key itself."""
+
+
+def _row_key(seed: Any, row: Array) -> jax.Array:
+    return jax.random.fold_in(jax.random.fold_in(make_key(seed), row), _DRAWN)
 
 
 def _latents(before: State, after: State, counted: Bool[Array, " batch"]) -> dict[str, Any]:

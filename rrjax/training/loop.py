@@ -14,6 +14,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from rrjax.cells import unflatten
+from rrjax.cells.params import INITIAL_VECTORS
 from rrjax.checks import check_number
 from rrjax.jobs.devices import Device
 from rrjax.keys import fixed_generator
@@ -22,6 +23,7 @@ from rrjax.puzzles.arc_evaluate import Ballot, write_submission
 from rrjax.training import logs
 from rrjax.training.act import Flat
 from rrjax.training.ahead import Moved, Pace, made_ahead, wait_for
+from rrjax.training.augment import chance
 from rrjax.training.checkpoints import Checkpoints
 from rrjax.training.compact import COMPACT, restore_compact
 from rrjax.training.data import Sampler
@@ -227,17 +229,19 @@ def _evaluate(
     """
     number = min(settings.eval_puzzles or len(task.test), len(task.test))
     size, params = task.recipe.global_batch_size, model_params(state, task.recipe)
-    together = evaluation_size(params, task.config, size, number, placement.rows)
+    drawn = chance(task.recipe, INITIAL_VECTORS[task.config.arch.name])
+    random = {"drawn": drawn, "seed": task.recipe.seed}
+    together = evaluation_size(params, task.config, size, number, placement.rows, drawn)
     arguments = (params, task.config, task.test, together, number, placement.rows)
-    outcome = evaluate(*arguments, ballot=ballot)
+    outcome = evaluate(*arguments, ballot=ballot, **random)
     for sigma in settings.eval_sigmas:
-        noisy = evaluate(*arguments, noise=StartNoise(sigma, task.recipe.seed))
+        noisy = evaluate(*arguments, noise=StartNoise(sigma, task.recipe.seed), **random)
         del noisy["count"]
         outcome |= {f"{name}@sigma={sigma:g}": value for name, value in noisy.items()}
     tables: dict[str, list[logs.Row]] = {}
     if settings.log_recursion or settings.log_latents:
         # the variance over puzzles is that of a batch, which stays the batch of training
-        statistics = segment_statistics(*arguments[:3], size, *arguments[4:])
+        statistics = segment_statistics(*arguments[:3], size, *arguments[4:], **random)
         if settings.log_recursion:
             tables[logs.RECURSION] = statistics.metrics
         if settings.log_latents:

@@ -71,7 +71,7 @@ def segment_gradients(
 
     def loss(weights: Weights) -> tuple[Array, tuple[Scores, Slots]]:
         params = unflatten(weights.trained | fixed)
-        segment = run_slots(params, weights.vectors, config, slots, key)
+        segment = run_slots(params, weights.vectors, config, slots, key, recipe.update_noise)
         scores = _score(segment, config, recipe)
         return scores.loss / num_slots, (scores, segment.slots)
 
@@ -108,7 +108,7 @@ def rollout_gradients(
 
     def loss(weights: Weights, slots: Slots, key: jax.Array, active: Array) -> tuple[Array, Any]:
         params = unflatten(weights.trained | fixed)
-        segment = run_slots(params, weights.vectors, config, slots, key)
+        segment = run_slots(params, weights.vectors, config, slots, key, recipe.update_noise)
         last = segment.slots.steps >= config.arch.halt_max_steps
         halted = segment.slots.halted if stop_at_halt else last
         scores = score_each(segment, halted & active, config, recipe)

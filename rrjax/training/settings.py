@@ -30,15 +30,17 @@ class Augmentation:
         `single_perturbed_ce` a perturbed one, and `multi_perturbed_ce` the clean one and
         `num_trajectories` − 1 perturbed ones, whose losses are averaged. With `winner_takes_all`
         only the trajectory with the lowest cross-entropy counts in each segment, and the others go
-        on from its answer with their own z_L. This was published with K = 4 and starts of z_L that
-        are all noise, to which a sigma of 1 1 comes near. Its training metrics are those of the
-        winners, which the labels choose.
+        on from its answer with their own z_L. This was published with K = 4 and random starts of
+        z_L. Its training metrics are those of the winners, which the labels choose.
       rollout: What one optimizer step runs. With `serial_act` it is one segment, and each
         trajectory streams through a slot of its own. With `parallel_fixed` it is all
         `halt_max_steps` segments of new puzzles. `masked_act` is the same, but a trajectory that
         has halted no longer counts.
       num_trajectories: Number of trajectories of a puzzle under `multi_perturbed_ce`, and the
         number K of latent states under `winner_takes_all`.
+      starts: What a trajectory that is not clean starts from. `perturbed` is z0 + σ · noise, and
+        `random` is truncated normal numbers of size 1 in every component. EqR starts so, under
+        `single_perturbed_ce`. Evaluations then have random starts as well.
       sigma: Lowest and highest σ, in the unit of the states. Each trajectory draws its own
         log-uniformly between them; equal numbers give that one.
       p_clean: Probability that a trajectory that would be perturbed stays clean.
@@ -53,6 +55,7 @@ class Augmentation:
     ] = "clean_ce"
     rollout: Literal["serial_act", "parallel_fixed", "masked_act"] = "serial_act"
     num_trajectories: int = 4
+    starts: Literal["perturbed", "random"] = "perturbed"
     sigma: tuple[float, float] = (1e-3, 1e-3)
     p_clean: float = 0.0
     latents: Literal["both", "z_H", "z_L"] = "both"
@@ -97,12 +100,20 @@ class Augmentation:
         elif self.objective == "single_perturbed_ce":
             needed = "augmentation.objective multi_perturbed_ce or winner_takes_all"
             refuse_idle("augmentation.", self, ("num_trajectories",), needed)
+        if self.starts == "random":
+            idle = ("sigma", "clean_steps", "ramp_steps")
+            refuse_idle("augmentation.", self, idle, "augmentation.starts perturbed")
 
     @property
     def trajectories(self) -> int:
         """Number of trajectories of one puzzle."""
         has_many = self.objective in ("multi_perturbed_ce", "winner_takes_all")
         return self.num_trajectories if has_many else 1
+
+    @property
+    def evaluates_random_starts(self) -> bool:
+        """Whether puzzles are trained from random starts alone, and so evaluated."""
+        return self.objective == "single_perturbed_ce" and self.starts == "random"
 
 
 @dataclass(frozen=True)
@@ -206,6 +217,8 @@ class Recipe:
       puzzle_emb_weight_decay: Decoupled decay of the puzzle embeddings' rows that a batch holds.
       ema: Evaluate and save the exponential moving average (EMA) of the weights.
       ema_rate: Decay rate of the average in one step.
+      update_noise: Standard deviation of the noise that every update adds to the field that it
+        rewrites, in training and in evaluation. EqR has 0.01.
       stagger_slots: Give up the first puzzles of a training after different numbers of segments, so
         that afterwards the slots do not all take new puzzles in the same step. It makes a small
         batch more varied.
@@ -232,6 +245,7 @@ class Recipe:
     puzzle_emb_weight_decay: float = 0.1
     ema: bool = True
     ema_rate: float = 0.999
+    update_noise: float = 0.0
     stagger_slots: bool = False
     seed: int = 0
     augmentation: Augmentation = field(default_factory=Augmentation)
@@ -243,7 +257,7 @@ class Recipe:
         check_count("lr_warmup_steps", self.lr_warmup_steps)
         for name in ("lr", "puzzle_emb_lr", "weight_decay", "puzzle_emb_weight_decay"):
             check_number(name, getattr(self, name), least=0)
-        for name in ("muon_lr", "muon_weight_decay", "gradient_clip", "q_weight"):
+        for name in ("muon_lr", "muon_weight_decay", "gradient_clip", "q_weight", "update_noise"):
             check_number(name, getattr(self, name), least=0)
         for name in ("beta1", "beta2", "ema_rate", "label_smoothing"):
             check_number(name, getattr(self, name), least=0, below=1)
@@ -252,6 +266,10 @@ class Recipe:
         if self.stagger_slots and self.augmentation.rollout != "serial_act":
             rule = "stay off with an augmentation.rollout whose puzzles all end with the step"
             refuse("stagger_slots", rule, f"it with {self.augmentation.rollout}")
+
+        if self.update_noise and self.augmentation.objective == "winner_takes_all":
+            rule = "be 0 with augmentation.objective winner_takes_all, whose winners run twice"
+            refuse("update_noise", rule, self.update_noise)
 
     def refuse_idle(self) -> None:
         """Refuses settings that no part of the recipe reads."""

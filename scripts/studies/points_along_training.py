@@ -1,13 +1,17 @@
-"""Follows fixed points along a training: until which step they exist, and when they lose stability.
+"""Follows fixed points along a training, to the step at which each loses its stability, and how.
 
-At the first checkpoint a trajectory of each puzzle runs, and Newton's method begins at its end. At
-each later one it begins at the point of the checkpoint before it. A row says for one puzzle and
-checkpoint whether there is a point within reach, its residual in float64, the modulus of its
-leading eigenvalue, its unstable directions, whether it gives the right answer, how far it has moved
-and whether a trajectory of this checkpoint comes to it. Writes `points_along_training.csv`,
+At one checkpoint a trajectory of each puzzle runs, and Newton's method begins at its end. From it
+the point is followed to later checkpoints and to earlier ones: a search begins where the two points
+before it point to, and the point is lost where none lies near. A row says for one puzzle and
+checkpoint whether there is a point, its residual in float64, its leading eigenvalue, its unstable
+directions, whether it gives the right answer, how far it is from the predicted one and whether a
+trajectory of this checkpoint comes to it. Writes `points_along_training.csv`,
 `points_along_training.png` and a file for each checkpoint; a killed study goes on.
 
-Usage: python -m scripts.studies.points_along_training MODELS [--puzzles FILE] [--num-puzzles 8]
+Checkpoints have to lie close: some 5 steps apart, which a training keeps with `--eval-every 5
+--log-every 5`. Without MODELS the study trains the small model of `recipes/cpu_sudoku4.yaml` so.
+
+Usage: python -m scripts.studies.points_along_training [MODELS] [--num-puzzles 8]
 MODELS is a training run, or any folder whose subfolders step_N are models.
 """
 
@@ -27,6 +31,7 @@ import tyro
 from jax.flatten_util import ravel_pytree
 
 from rrjax.cells import bind
+from rrjax.cli import main as rrjax_main
 from rrjax.contract import run_segment
 from rrjax.dynamics.fixed_points import fixed_point
 from rrjax.dynamics.krylov import arnoldi, ritz_values
@@ -46,23 +51,32 @@ if TYPE_CHECKING:
 
 NUM_VALUES, KRYLOV = 4, 32
 
+STRAY = 0.05
+"""A point farther from where it was expected, relative to its norm, is another one."""
+
+STEPS, SPACING = 600, 5
+"""Length of the training that the study does itself, and steps between its checkpoints."""
+
 
 @dataclass(frozen=True)
 class Options:
     """Settings of the study.
 
     Attributes:
-      models: A training run, or a folder whose subfolders step_N are models.
-      puzzles: The puzzles, as `rrjax spectrum --puzzles` takes them.
+      models: A training run, or a folder whose subfolders step_N are models; without it a small
+        model is trained in the output folder.
+      puzzles: The puzzles, as `rrjax spectrum --puzzles` takes them; without it the run's own.
       num_puzzles: The number of puzzles, from the first.
+      start: The step from which points are followed to both sides; without it the last.
       num_segments: Segments of the trajectories.
       max_iterations: Largest number of Newton's steps.
       out: The folder for the files, the table and the figure.
     """
 
-    models: Annotated[Path, tyro.conf.Positional]
-    puzzles: Path = Path("hard-sudoku9")
+    models: Annotated[Path | None, tyro.conf.Positional] = None
+    puzzles: Path | None = None
     num_puzzles: int = 8
+    start: int | None = None
     num_segments: int = 32
     max_iterations: int = 16
     out: Path = Path("runs/points_along_training")
@@ -75,11 +89,11 @@ class Row(NamedTuple):
       step: Training step.
       puzzle: Place of the puzzle in the set.
       residual: ‖F(z) − z‖ in float64.
-      exists: Whether it is at most 10⁻⁹; the rest is 0 or NaN where it is not.
-      modulus: |μ| of the leading eigenvalue per segment.
+      exists: Whether it is at most 10⁻⁹ near the expected point; the rest is 0 or NaN where not.
+      real, imag: The leading eigenvalue μ per segment; of a pair the one above the real axis.
       num_unstable: Number of the four leading eigenvalues outside of the unit circle.
       right: Whether the point gives the right answer.
-      moved: Distance from the point of the checkpoint before, relative to its norm.
+      moved: Distance from the start of the search, relative to the norm.
       apart: Distance of a trajectory's end from the point, relative to its norm.
       solved: Whether that trajectory ends with the right answer.
     """
@@ -88,12 +102,51 @@ class Row(NamedTuple):
     puzzle: int
     residual: float
     exists: bool
-    modulus: float
+    real: float
+    imag: float
     num_unstable: int
     right: bool
     moved: float
     apart: float
     solved: bool
+
+    @property
+    def modulus(self) -> float:
+        """|μ|."""
+        return float(np.hypot(self.real, self.imag))
+
+
+class Crossing(NamedTuple):
+    """Where the leading eigenvalue of a point crosses the unit circle.
+
+    Attributes:
+      stable, unstable: The checkpoints on both sides.
+      step: Where |μ| = 1 on the straight line between them.
+      kind: How.
+    """
+
+    stable: Row
+    unstable: Row
+    step: float
+    kind: str
+
+
+def train(folder: Path) -> Path:
+    """Returns the run in a folder with checkpoints that lie close; a killed one goes on."""
+    recipe = Path(__file__).parents[2] / "recipes" / "cpu_sudoku4.yaml"
+    data, run = folder / "sudoku4", folder / "run"
+    if not data.exists():
+        _rrjax("sudoku", data, "--size", 4, "--num-train", 500, "--num-test", 256, "--seed", 0)
+    every = [word for name in ("log", "eval") for word in (f"--{name}-every", SPACING)]
+    sizes = ("--steps", STEPS, "--checkpoint-every", 20 * SPACING, "--eval-puzzles", 16)
+    _rrjax("train", "--config", recipe, "--data", data, "--out", run, "--augment", *every, *sizes)
+    return run
+
+
+def _rrjax(*words: object) -> None:
+    code = rrjax_main([str(word) for word in words])
+    if code:
+        raise SystemExit(code)
 
 
 @partial(jax.jit, static_argnums=(0, 5, 6))
@@ -106,7 +159,7 @@ def measure(
     num_segments: int,
     max_iterations: int,
 ) -> dict[str, jax.Array]:
-    """Returns the point that Newton's method reaches from a start, or from a trajectory's end.
+    """Returns the point that Newton's method reaches from a start, and what it is.
 
     A start that is NaN stands for the end of the trajectory.
     """
@@ -142,18 +195,36 @@ def measure(
     }
 
 
-def follow(options: Options, puzzles: PuzzleSet) -> list[Row]:
+def follow(options: Options, models: dict[int, Path], puzzles: PuzzleSet) -> list[Row]:
     """Returns the rows of all checkpoints, of which those on the disk are not measured again."""
-    models = checkpoints(options.models)
-    rows: list[Row] = []
-    start: np.ndarray | None = None
-    with progress("checkpoints", len(models)) as bar, jax.enable_x64(True):
-        for done, (step, folder) in enumerate(models.items(), 1):
-            measured = _at_checkpoint(options, puzzles, step, folder, start)
-            rows += rows_of(step, measured)
-            start = np.where(measured["exists"][:, None], measured["point"], np.nan)
-            bar.report(done)
-    return rows
+    steps = list(models)
+    at = steps.index(options.start) if options.start is not None else len(steps) - 1
+    with progress("checkpoints", len(steps)) as bar, jax.enable_x64(True):
+        first = _at_checkpoint(options, puzzles, steps[at], models[steps[at]], None)
+        rows = rows_of(steps[at], first)
+        for side in (steps[at + 1 :], steps[:at][::-1]):
+            before = [(steps[at], np.where(first["exists"][:, None], first["point"], np.nan))]
+            for step in side:
+                start = _predict(before[-2:], step)
+                if np.isnan(start).all():
+                    break
+                measured = _at_checkpoint(options, puzzles, step, models[step], start)
+                is_followed = np.all(np.isfinite(start), axis=1)
+                measured["exists"] &= is_followed & (measured["moved"] <= STRAY)
+                rows += [row for row in rows_of(step, measured) if is_followed[row.puzzle]]
+                before.append(
+                    (step, np.where(measured["exists"][:, None], measured["point"], np.nan))
+                )
+                bar.report(len({row.step for row in rows}))
+    return sorted(rows)
+
+
+def _predict(before: list[tuple[int, np.ndarray]], step: int) -> np.ndarray:
+    """Returns where points (puzzle, n) are expected: on the line through the last two of each."""
+    (last_step, last), (first_step, first) = before[-1], before[0]
+    if first_step == last_step:
+        return last
+    return last + (last - first) * (step - last_step) / (last_step - first_step)
 
 
 def _at_checkpoint(
@@ -187,15 +258,17 @@ def rows_of(step: int, arrays: dict[str, np.ndarray]) -> list[Row]:
     """Returns the rows of one checkpoint."""
     rows = []
     for puzzle, exists in enumerate(arrays["exists"].tolist()):
-        values = np.abs(ritz_values(arrays["hessenberg"][puzzle], NUM_VALUES)[0])
+        values = ritz_values(arrays["hessenberg"][puzzle], NUM_VALUES)[0]
+        leading = values[0] if exists else np.nan
         rows.append(
             Row(
                 step=step,
                 puzzle=puzzle,
                 residual=float(arrays["residual"][puzzle]),
                 exists=exists,
-                modulus=float(values[0]) if exists else np.nan,
-                num_unstable=int(np.sum(values > 1)) if exists else 0,
+                real=float(np.real(leading)),
+                imag=float(np.abs(np.imag(leading))),
+                num_unstable=int(np.sum(np.abs(values) > 1)) if exists else 0,
                 right=exists and bool(arrays["right"][puzzle]),
                 moved=float(arrays["moved"][puzzle]) if exists else np.nan,
                 apart=float(arrays["apart"][puzzle]) if exists else np.nan,
@@ -205,13 +278,36 @@ def rows_of(step: int, arrays: dict[str, np.ndarray]) -> list[Row]:
     return rows
 
 
-def loses_stability(rows: Sequence[Row], puzzle: int) -> tuple[int, int] | None:
-    """Returns the steps between which the point of a puzzle loses stability first, or None."""
+def crossings(rows: Sequence[Row], puzzle: int) -> list[Crossing]:
+    """Returns where the point of a puzzle loses or gains stability, in the order of steps."""
     own = [row for row in rows if row.puzzle == puzzle]
-    for before, after in pairwise(own):
-        if before.exists and after.exists and before.num_unstable == 0 < after.num_unstable:
-            return before.step, after.step
-    return None
+    return [
+        _crossing(before, after)
+        for before, after in pairwise(own)
+        if before.exists
+        and after.exists
+        and (before.num_unstable == 0) != (after.num_unstable == 0)
+    ]
+
+
+def _crossing(before: Row, after: Row) -> Crossing:
+    stable, unstable = sorted((before, after), key=lambda row: row.num_unstable)
+    part = (1 - before.modulus) / (after.modulus - before.modulus)
+    kind = "a complex pair"
+    if unstable.imag == 0:
+        kind = "a flip, μ = −1" if unstable.real < 0 else "μ = +1"
+    return Crossing(stable, unstable, before.step + part * (after.step - before.step), kind)
+
+
+def sentence(crossing: Crossing) -> str:
+    """Returns a crossing in words."""
+    stable, unstable = crossing.stable, crossing.unstable
+    verb = "gains" if stable.step > unstable.step else "loses"
+    values = " and ".join(
+        f"{row.real:+.3f} ± {row.imag:.3f}i (|μ| = {row.modulus:.3f}) at step {row.step}"
+        for row in sorted((stable, unstable))
+    )
+    return f"{verb} stability at step {crossing.step:.1f} by {crossing.kind}: {values}"
 
 
 def write_table(rows: Sequence[Row], path: Path) -> None:
@@ -232,12 +328,15 @@ def figure(rows: Sequence[Row]) -> "Figure":
         (line,) = ax.plot(steps, [row.modulus for row in own], "-", linewidth=1)
         right = [(row.step, row.modulus) for row in own if row.right]
         if right:
-            ax.plot(*zip(*right, strict=True), "o", color=line.get_color())
+            ax.plot(*zip(*right, strict=True), "o", markersize=2.5, color=line.get_color())
+        for crossing in crossings(rows, puzzle):
+            ax.plot(crossing.step, 1, "D", color=line.get_color(), markeredgecolor="black")
     ax.axhline(1, color="black", linewidth=0.8)
     ax.set_xlabel("training step")
     ax.set_ylabel("|μ| of the leading eigenvalue, per segment")
     ax.set_title(
-        "A line for each puzzle's point; dots where it gives the right answer",
+        "A line for each puzzle's point: dots where its answer is right,\n"
+        "diamonds where it crosses the unit circle",
         loc="left",
         fontsize="medium",
     )
@@ -245,15 +344,24 @@ def figure(rows: Sequence[Row]) -> "Figure":
 
 
 def main(options: Options) -> None:
-    """Follows the points, then writes the table and the figure, and says when stability is lost."""
-    puzzles = read(options.puzzles)[: options.num_puzzles]
-    rows = follow(options, puzzles)
+    """Follows the points, writes the table and the figure, and says where stability changes."""
+    models = checkpoints(options.models or train(options.out))
+    if options.start is not None and options.start not in models:
+        raise SystemExit(f"start must be the step of a checkpoint, such as {max(models)}")
+    held_out = read(options.puzzles) if options.puzzles else _own_puzzles(models)
+    puzzles = held_out[: options.num_puzzles]
+    rows = follow(options, models, puzzles)
     write_table(rows, options.out / "points_along_training.csv")
     save_figure(figure(rows), options.out / "points_along_training.png")
     for puzzle in range(len(puzzles)):
-        steps = loses_stability(rows, puzzle)
-        said = f"between steps {steps[0]} and {steps[1]}" if steps else "never, where it exists"
-        print(f"puzzle {puzzle}: the point loses stability {said}")
+        steps = [row.step for row in rows if row.puzzle == puzzle and row.exists]
+        extent = f"followed from step {min(steps)} to {max(steps)}" if steps else "no point"
+        changes = [sentence(crossing) for crossing in crossings(rows, puzzle)]
+        print(f"puzzle {puzzle}: {'; '.join([extent, *changes])}")
+
+
+def _own_puzzles(models: dict[int, Path]) -> PuzzleSet:
+    return load_model(models[max(models)]).test_puzzles()
 
 
 if __name__ == "__main__":

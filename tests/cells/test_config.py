@@ -236,6 +236,8 @@ def test_the_baselines_other_ways_of_halting_are_refused(switch, default):
         ({"register_tokens": 1, "puzzle_emb_ndim": 512}, "which has puzzle_emb_ndim 512; set one"),
         ({"register_tokens": -1}, "arch.register_tokens must be"),
         ({"name": "srm", "swiglu": "normed"}, "arch.swiglu: srm has no SwiGLU"),
+        ({"damping": 1.0}, "arch.damping must be at least 0 and below 1, got 1.0"),
+        ({"name": "mixer", "H_layers": 1, "damping": 0.1}, "arch.damping belongs to .*; mixer"),
         ({"num_heads": 1024}, "splits hidden_size 512 into heads of 0"),
         ({"hidden_size": 24, "num_heads": 8}, "heads of 3; rotary attention needs"),
     ],

@@ -20,7 +20,7 @@ from rrjax.contract import (
     run_segment,
     updates,
 )
-from rrjax.dynamics.noise import with_noise
+from rrjax.dynamics.noise import with_noise, with_update_noise
 from rrjax.dynamics.starts import perturb
 from tests.tools.tiny import CONFIG, puzzles, weights
 
@@ -169,10 +169,32 @@ def test_one_program_serves_all_puzzles_keys_and_sizes():
     assert len(traces) == 1
 
 
+REWRITTEN = {"turn": ["z_H"], "shrink": ["z_L"], "bend": None}
+
+
+def test_update_noise_is_the_loop_that_adds_it_to_what_each_update_rewrites():
+    quiet = system((Repeat(2, (Repeat(2, (TURN,)), SHRINK)), BEND))
+    noisy = with_update_noise(quiet, SEGMENTS, key=KEY, sigma=0.3)
+    for clock in CLOCKS:
+        assert clock_steps(noisy.schedule, clock) == clock_steps(quiet.schedule, clock)
+    result, state = rrjax.rollout(noisy, SEGMENTS), quiet.initial
+    for segment in range(SEGMENTS):
+        key = jax.random.fold_in(KEY, segment)
+        for number, update in enumerate(updates(quiet.schedule)):
+            state = update(quiet.context, state, None)
+            own = jax.random.fold_in(key, number)
+            state = perturb(own, state, 0.3, REWRITTEN[update.name])
+        for name in Two._fields:
+            at_end = getattr(result.readout, name)[segment]
+            np.testing.assert_allclose(at_end, getattr(state, name), rtol=1e-4)
+
+
 def test_what_cannot_work_is_refused():
     quiet = model()
     with pytest.raises(ValueError, match="dynamics must have no drive"):
         with_noise(with_noise(quiet, 2, key=KEY, sigma=0.1), 2, key=KEY, sigma=0.1)
+    with pytest.raises(ValueError, match="dynamics must have no drive"):
+        with_update_noise(with_noise(quiet, 2, key=KEY, sigma=0.1), 2, key=KEY, sigma=0.1)
     with pytest.raises(ValueError, match="no drive"):
         with_noise(replace(quiet, drive=jnp.zeros(3)), 2, key=KEY, sigma=0.1)
     with pytest.raises(ValueError, match="num_segments must be at least 1, got 0"):

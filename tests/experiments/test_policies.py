@@ -2,13 +2,17 @@
 
 import dataclasses
 
+import jax
 import numpy as np
 import pytest
 
 import rrjax
 from rrjax import experiments
+from rrjax.dynamics.starts import random_start
 from rrjax.experiments.reasoner import read_answer
+from rrjax.experiments.restarts import RunGrid, prepare_runs
 from tests.experiments.conftest import PUZZLES, relabelled
+from tests.tools.charts import data_of
 
 WAYS = ("starts", "random_starts", "noise_z_L", "particles", "copies")
 RUNS, DEPTH = 2, 3
@@ -40,6 +44,29 @@ def test_every_way_has_the_plain_run_first_where_it_can(seen):
         close = np.allclose(first, seen.plain_q_halt[:, :DEPTH], atol=1e-4)
         assert close == is_plain, way
         assert not np.allclose(first, seen.q_halt[:, place, 1], atol=1e-4), way
+
+
+def test_noise_of_updates_is_that_of_the_dynamics(model):
+    results = experiments.policies(
+        model,
+        PUZZLES[:1],
+        ways=["random_starts"],
+        max_evaluations=BUDGET,
+        num_runs=RUNS,
+        update_noise=0.3,
+        progress=False,
+    )
+    key = prepare_runs(PUZZLES[:1], RunGrid(np.ones(RUNS), np.arange(RUNS)), 0, np.arange(RUNS))
+    for run in range(RUNS):
+        own = key.key_noise[run]
+        dynamics = model.bind(PUZZLES.inputs[0])
+        start = random_start(own, dynamics.initial)
+        own = jax.random.fold_in(own, 2**31 + 1)
+        noisy = rrjax.with_update_noise(dynamics, DEPTH, key=own, sigma=0.3)
+        expected = rrjax.rollout(noisy, DEPTH, initial=start).q_halt
+        np.testing.assert_allclose(results.q_halt[0, 0, run], expected, atol=1e-3)
+    headlines = [table.headline for table in results.summary(num_tuning=0).tables]
+    assert "random_starts: depth × breadth, pass@k" in headlines
 
 
 def test_what_is_right_is_told_of_copies_as_of_puzzles(model, plain):
@@ -93,6 +120,10 @@ def test_a_folder_goes_on_and_holds_one_run(model, seen):
     loaded = rrjax.load_results(folder)
     assert "starts: 2 runs of 3 segments" in str(loaded.summary())
     assert set(loaded.plot()) == {"policies"}
+    frontier, rules = map(data_of, loaded.experiment.report_panels(loaded)[:2])
+    whole = [row for row in frontier if row["group"] == "one rollout" and row["x"] == BUDGET]
+    assert whole[0]["value"] == 100 * loaded.plain_solved[:, -1].mean()
+    assert {row["group"] for row in rules} == set(WAYS)
 
 
 @pytest.mark.slow
@@ -124,6 +155,8 @@ def test_lambda1_is_that_of_a_spectrum(model):
         ({"ways": ["noise_z_X"]}, "ways must be different ones"),
         ({"sigma": 0.0}, "sigma must be finite and above 0"),
         ({"beta": -1.0}, "beta must be"),
+        ({"update_noise": -0.1}, "update_noise must be"),
+        ({"ways": ["noise"], "update_noise": 0.1}, "with update_noise, which is noise already"),
         ({"num_exponents": 2}, "num_exponents must be at most 1"),
     ],
 )

@@ -8,11 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import rrjax
 from rrjax.cells import Arch, Config, Readout, bind, init_params, initial_state, param_shapes
+from rrjax.contract import run_segment
 from rrjax.puzzles.batch import Batch
 from rrjax.training.act import (
     Slots,
     _halts,
+    _slot_keys,
+    empty_slots,
     refill,
     run_slots,
     segment_with_gradient,
@@ -243,3 +247,19 @@ def test_an_update_stores_its_products_and_gated_units_alone():
     weights = sum(leaf.size for leaf in jax.tree.leaves(dynamics.context))
     expected = weights + (config.arch.L_cycles + 1) * of_update
     assert expected <= sum(sizes) <= 1.05 * expected
+
+
+def test_the_noise_of_training_is_that_of_the_dynamics_in_every_slot():
+    params, key = init_params(jax.random.key(0), tiny.CONFIG), jax.random.key(2)
+    batch = Batch(*map(jnp.asarray, Sampler(tiny.sets()[0], 3, seed=1).batch(0)))
+    slots = empty_slots(params, tiny.CONFIG, batch)
+    vectors = jnp.asarray(params["puzzle_emb"]["weights"])[batch.puzzle_ids]
+    noisy = run_slots(params, vectors, tiny.CONFIG, slots, key, 0.1).slots.state
+    plain = run_slots(params, vectors, tiny.CONFIG, slots, key).slots.state
+    for slot, own in enumerate(_slot_keys(key, 3)):
+        dynamics = bind(params, tiny.CONFIG, batch.inputs[slot], batch.puzzle_ids[slot])
+        dynamics = rrjax.with_update_noise(dynamics, 1, key=own, sigma=0.1)
+        drive = jax.tree.map(lambda leaf: leaf[0], dynamics.drive)
+        state = run_segment(dynamics, dynamics.initial, drive)
+        np.testing.assert_allclose(noisy.z_H[slot], state.z_H, atol=1e-4)
+        assert not np.allclose(plain.z_H[slot], state.z_H, atol=1e-2)

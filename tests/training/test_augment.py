@@ -88,6 +88,18 @@ def test_a_trajectory_keeps_its_noise_whatever_runs_beside_it():
     assert (few.z_L[:, 1:] != other.z_L[:2, 1:]).all()
 
 
+def test_random_starts_forget_the_initial_vector():
+    drawn = Augmentation("multi_perturbed_ce", starts="random", num_trajectories=3, latents="z_L")
+    noise = moved(drawn)
+    assert not noise.z_H.any()
+    assert not noise.z_L[:, 0].any()
+    states = (noise.z_L + np.asarray(START.z_L))[:, 1:].reshape(8, -1)
+    # 8 · 17 · 32 draws of variance 1, none beyond 2 / .8796
+    assert abs(states.std() - 1) < 0.06
+    assert 2.2 < np.abs(states).max() < 2.28
+    assert np.abs(np.corrcoef(states) - np.eye(8)).max() < 5 / np.sqrt(states.shape[1])
+
+
 def test_sigma_is_log_uniform():
     found = np.log(sigmas(dataclasses.replace(MULTI, sigma=(3e-5, 3e-3)), step=0))
     low, high = np.log(3e-5), np.log(3e-3)
@@ -134,6 +146,8 @@ def test_during_the_warm_up_every_start_is_clean():
         ({"num_trajectories": 7}, "num_trajectories"),
         ({"ramp_steps": 7}, "ramp_steps"),
         ({"objective": "single_perturbed_ce", "num_trajectories": 7}, "num_trajectories"),
+        ({"starts": "random"}, "starts"),
+        ({"objective": "multi_perturbed_ce", "starts": "random", "sigma": (1.0, 1.0)}, "sigma"),
     ],
 )
 def test_settings_that_the_objective_does_not_read_are_refused(settings, field):

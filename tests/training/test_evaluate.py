@@ -8,12 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rrjax.cells import flatten, init_params, initial_state
+import rrjax
+from rrjax.cells import bind, flatten, init_params, initial_state
 from rrjax.dynamics.starts import perturb
 from rrjax.puzzles import PuzzleSet
 from rrjax.puzzles.batch import Batch
 from rrjax.training import evaluate as evaluation
-from rrjax.training.evaluate import StartNoise, evaluate, evaluation_size
+from rrjax.training.augment import Chance, draw
+from rrjax.training.evaluate import StartNoise, evaluate, evaluation_size, segment_statistics
 from tests.tools import tiny_training as tiny
 from tests.tools.tiny_training import CONFIG, one_segment
 
@@ -98,7 +100,9 @@ def test_an_accelerator_evaluates_as_many_as_it_holds(monkeypatch, number, satur
     if free == "of 16":
         blank = np.zeros((16, CONFIG.seq_len), np.int32)
         batch = Batch(blank, blank, blank[:, 0])
-        program = evaluation._outcomes.lower(CONFIG, flat, batch, np.arange(16), None).compile()
+        program = evaluation._outcomes.lower(
+            CONFIG, Chance(), flat, batch, np.arange(16), None, 0
+        ).compile()
         free = program.memory_analysis().temp_size_in_bytes
     values = CONFIG.num_tokens * CONFIG.arch.hidden_size
     monkeypatch.setattr(evaluation, "SATURATING_VALUES", saturating * values)
@@ -145,6 +149,27 @@ def test_perturbed_starts_are_the_plain_loop_from_there():
     found = [evaluate(flatten(params()), CONFIG, judged, size, 12, noise=noise) for size in (8, 5)]
     assert found[0]["exact_accuracy"] == pytest.approx(expected)
     assert found[1]["exact_accuracy"] == pytest.approx(expected)
+
+
+def test_random_starts_and_noise_are_those_of_the_dynamics():
+    """What is drawn is the same in any batch, and the statistics by segment draw the same."""
+    drawn, test = Chance(("z_H",), 0.05), tiny.sets()[1]
+    right = 0.0
+    for row in range(12):
+        dynamics = bind(params(), CONFIG, jnp.asarray(test.inputs[row]), 0)
+        key = evaluation._row_key(3, jnp.asarray(row))
+        dynamics = draw(dynamics, drawn, key, 4)
+        assert np.array_equal(dynamics.initial.z_L, initial_state(params(), CONFIG).z_L)
+        answer = np.asarray(rrjax.rollout(dynamics, 4).logits[-1]).argmax(-1)
+        right += (answer == test.labels[row]).mean() / 12
+    flat = flatten(params())
+    arguments = {"drawn": drawn, "seed": 3}
+    for size in (8, 5):
+        metrics = evaluate(flat, CONFIG, test, size, 12, **arguments)
+        assert metrics["accuracy"] == pytest.approx(right, abs=1e-6)
+    rows = segment_statistics(flat, CONFIG, test, 8, 12, **arguments).metrics
+    assert rows[-1]["accuracy"] == pytest.approx(right, abs=1e-6)
+    assert evaluate(flat, CONFIG, test, 8, 12)["accuracy"] != pytest.approx(right, abs=1e-6)
 
 
 def test_no_noise_is_the_clean_start_and_another_seed_another_one():

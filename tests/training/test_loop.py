@@ -328,14 +328,22 @@ def test_a_folder_that_another_job_trains_in_is_refused(data, whole, capsys):
     assert (whole / "metrics.csv").read_bytes() == before
 
 
+RAMPED = Augmentation("multi_perturbed_ce", num_trajectories=2, sigma=(0.1, 1.0), ramp_steps=12)
+AUGMENTED: dict[str, dict] = {
+    "serial_act": {"augmentation": RAMPED},
+    "parallel_fixed": {"augmentation": dataclasses.replace(RAMPED, rollout="parallel_fixed")},
+    "EqR": {
+        "augmentation": Augmentation("single_perturbed_ce", starts="random"),
+        "update_noise": 0.01,
+    },
+}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("rollout", ["serial_act", "parallel_fixed"])
-def test_an_interrupted_augmented_run_goes_on_to_the_same_bits(tmp_path, rollout):
-    """Noise, its size and the ramp are functions of seed, step, slot and trajectory."""
-    augmentation = Augmentation(
-        "multi_perturbed_ce", rollout, num_trajectories=2, sigma=(0.1, 1.0), ramp_steps=12
-    )
-    task = tiny.task(steps=15, augmentation=augmentation)
+@pytest.mark.parametrize("recipe", AUGMENTED.values(), ids=AUGMENTED.keys())
+def test_an_interrupted_augmented_run_goes_on_to_the_same_bits(tmp_path, recipe):
+    """Starts, noise, its size and the ramp are functions of seed, step, slot and trajectory."""
+    task = tiny.task(steps=15, **recipe)
     settings = dataclasses.replace(tiny.LOOP, eval_sigmas=(0.5,))
 
     def stop(step: int, means: dict[str, float]):

@@ -116,6 +116,11 @@ def test_trajectories_that_would_not_differ_are_refused(changes, message):
         dataclasses.replace(RIVALS, **changes)
 
 
+def test_noise_of_updates_is_refused_where_winners_run_twice():
+    with pytest.raises(ValueError, match=r"update_noise must be 0 with .*winner_takes_all"):
+        dataclasses.replace(RECIPE, update_noise=0.01)
+
+
 def test_a_cell_without_latents_beside_its_answer_is_refused():
     arch = dataclasses.replace(tiny.ARCH, name="trm_singlez")
     config = dataclasses.replace(tiny.CONFIG, arch=arch)

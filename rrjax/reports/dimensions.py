@@ -1,0 +1,55 @@
+"""Dimensions of recorded states in words."""
+
+from rrjax.analysis import format as words
+from rrjax.analysis.dimensions import DimensionSummary
+from rrjax.analysis.table import Table
+from rrjax.reports.foretelling import foretelling_table
+from rrjax.reports.similarities import state_name
+
+_NAMES = {"participation": "Participation ratio", "two_nn": "TwoNN", "mle": "Likelihood"}
+
+
+def tables(summary: DimensionSummary) -> list[Table]:
+    """Returns the dimensions by outcome, by the number of points, and what they foretell."""
+    made = [_table(summary, measure) for measure in _NAMES]
+    each, number = summary.num_each, words.count(summary.num_puzzles, "puzzle")
+    notes = [
+        f"{number}; {each} solved stand against {each} failed, because an estimate depends on the "
+        "number of points. The control is split by the outcome of the trained model.",
+        "Of blank cells; each puzzle is one point. The participation ratio is linear and free of "
+        "bias; TwoNN and likelihood (10 neighbours) are intrinsic.",
+    ]
+    made[0] = made[0]._replace(notes=notes)
+    made.append(_scale_table(summary))
+    return [*made, foretelling_table(summary.foretelling)] if summary.foretelling else made
+
+
+def _table(summary: DimensionSummary, measure: str) -> Table:
+    rows = [
+        (
+            state_name(each.model, each.field),
+            str(each.segment),
+            *(words.interval(interval, ".0f") for interval in each.by_group.values()),
+        )
+        for each in summary.dimensions
+        if each.measure == measure
+    ]
+    headers = ("states", "seg-\nment", "all (95 %)", "solved", "failed")
+    return Table(f"{_NAMES[measure]} of the states", headers, rows, [])
+
+
+def _scale_table(summary: DimensionSummary) -> Table:
+    sizes = list(next(iter(summary.by_scale.values())))
+    rows = [
+        (
+            state_name(*name.partition("_")[::2]),
+            *(words.interval(scales[size], ".0f") for size in sizes),
+        )
+        for name, scales in summary.by_scale.items()
+    ]
+    notes = [
+        "Fewer points are farther apart. A dimension that keeps changing with their number is not "
+        "that of a manifold, but of the scale at which it is looked at."
+    ]
+    headers = ("states", *(f"{size}\npoints" for size in sizes))
+    return Table("TwoNN after the last segment, by the number of points", headers, rows, notes)
