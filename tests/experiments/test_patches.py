@@ -8,9 +8,9 @@ import pytest
 import rrjax
 from rrjax.analysis.patches import summarize_patches
 from rrjax.experiments import patching
-from rrjax.experiments.patches import choose_pairs
+from rrjax.experiments.donors import choose_pairs
 from tests.experiments.conftest import relabelled
-from tests.tools.charts import data_of
+from tests.tools.charts import rows_of_panels
 
 SEGMENTS = 3
 
@@ -59,7 +59,7 @@ def test_what_is_not_patched_goes_on_and_a_whole_state_is_the_donors(run, model)
     text = " ".join(repr(results.summary()).split())
     assert "Solved states into failures" in text
     assert set(results.plot()) == {"patches_by_segment", "margins_by_cell"}
-    *effects, cells = map(data_of, results.experiment.report_panels(results))
+    *effects, cells = rows_of_panels(results)
     effect = results.summary().denoising[0]
     row = next(row for row in effects[0] if row["group"] == "patched")
     assert row["value"] == pytest.approx(effect.solved["patch"].value, rel=1e-3)
