@@ -57,5 +57,5 @@ def load_results(path: str | Path) -> Results:
     try:
         check_kinds(results.arrays, experiment.arrays)
     except ValueError as error:
-        raise ValueError(f"{results.path} is no {experiment.name}: {error}") from None
+        raise ValueError(f"{results.path} does not hold a {experiment.name}: {error}") from None
     return results

@@ -75,6 +75,7 @@ ARRAYS = {
     "map_solved": ArraySpec(
         ("mapped", "kind_of_map", "cell"), "whether the last answer is then right", "b"
     ),
+    "map_open": ArraySpec(("mapped", "cell"), "whether the cell is to be found", "b"),
     "map_answers": ArraySpec(
         ("mapped", "of_pair", "cell"), "token at the patch, of the recipient and the donor", "i"
     ),
@@ -133,8 +134,9 @@ def patching(
       Arrays by pair, segment, part (each field of the state, and all) and kind (`patch`, `control`,
       `nothing`, `donor`): `solved`, `first_solved`, `cells_right`, `margin`, of Sudokus
       `rows_right`, `columns_right` and `boxes_right`, and, if asked for, `lambda1` and `donated`;
-      `distance` (pairs, segments, parts) that patch and control move the state; of each pair `recipient`, `donor_puzzle`, `donor` and `recipient_solved`; `base_solved`
-      (N, runs) of the runs among which donors are chosen. With `num_mapped` also the arrays of
+      `distance` (pairs, segments, parts) that patch and control move the state; of each pair
+      `recipient`, `donor_puzzle`, `donor` and `recipient_solved`; `base_solved` (N, runs) of the
+      runs among which donors are chosen. With `num_mapped` also the arrays of
       `rrjax.experiments.cell_maps.map_cells`.
 
     Raises:
