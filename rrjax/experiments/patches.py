@@ -74,6 +74,7 @@ ARRAYS = {
     "map_solved": ArraySpec(
         ("mapped", "kind_of_map", "cell"), "whether the last answer is then right", "b"
     ),
+    "map_open": ArraySpec(("mapped", "cell"), "whether the cell is to be found", "b"),
     "map_answers": ArraySpec(
         ("mapped", "of_pair", "cell"), "token at the patch, of the recipient and the donor", "i"
     ),
