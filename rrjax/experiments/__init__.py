@@ -13,8 +13,11 @@ if TYPE_CHECKING:
     from rrjax.experiments.basins import basin as basin
     from rrjax.experiments.dimensions import dimension as dimension
     from rrjax.experiments.experiment import Experiment as Experiment
+    from rrjax.experiments.fillings import blanks as blanks
     from rrjax.experiments.growths import growth as growth
+    from rrjax.experiments.information_plane import information as information
     from rrjax.experiments.loading import load_results as load_results
+    from rrjax.experiments.neuron_scores import neurons as neurons
     from rrjax.experiments.noisy import ptrm as ptrm
     from rrjax.experiments.patches import patching as patching
     from rrjax.experiments.points import fixed_points as fixed_points
@@ -50,6 +53,9 @@ __getattr__, __dir__, __all__ = lazy_names(  # pyright: ignore[reportUnsupported
         "recording": ("recordings", "states"),
         "dimensions": ("dimension",),
         "similarities": ("similarity",),
+        "information_plane": ("information",),
+        "neuron_scores": ("neurons",),
+        "fillings": ("blanks",),
         "toys": ("toy",),
     },
 )
