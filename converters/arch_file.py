@@ -36,7 +36,7 @@ def read_arch(path: Path) -> tuple[Arch, list[str]]:
         ) from error
     if not unread:
         return arch, []
-    return arch, [f"not read, as the loss is no part of the network: {', '.join(unread)}"]
+    return arch, [f"not read, because the loss is not part of the network: {', '.join(unread)}"]
 
 
 def _referred(value: Any, block: dict[Any, Any]) -> Any:

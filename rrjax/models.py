@@ -102,7 +102,8 @@ class Model:
             if folder.is_dir():
                 return read_folder(folder, "test")
         raise ValueError(
-            f"model {self.name} comes without test puzzles; give it some (--puzzles FILE)"
+            f"model {self.name} comes without test puzzles; give it some with --puzzles: a file, a "
+            "data-set folder, or for 9×9 Sudokus the name hard-sudoku9"
         )
 
     def __getattr__(self, name: str) -> Any:
@@ -191,7 +192,7 @@ def read_model(folder: str | Path) -> tuple[dict[str, np.ndarray], Config, dict[
     folder = Path(folder)
     for name in (WEIGHTS, CONFIG):
         if not (folder / name).is_file():
-            raise ValueError(f"{folder} is no rrjax model: it has no {name}{_hint(folder)}")
+            raise ValueError(f"{folder} is not an rrjax model: it has no {name}{_hint(folder)}")
     record = read_json(folder / CONFIG)
     # folders were of the first format before they named it
     check_format({**format_entry("model", 1), **record}, *FORMAT, folder / CONFIG)
@@ -340,7 +341,7 @@ def _download(path: str) -> Path:
         ) from None
     if others:
         raise ValueError(
-            f"hf://{path} is no rrjax model: it has no {CONFIG}; {others[0]} there may be "
+            f"hf://{path} is not an rrjax model: it has no {CONFIG}; {others[0]} there may be "
             f"PyTorch's: rrjax convert hf://{path} NEW_FOLDER"
         )
     return downloaded

@@ -143,4 +143,4 @@ def _cell_name(upstream: str) -> CellName:
     if cell and re.fullmatch(_CLASSES[cell.partition("_")[0]], class_name):
         return cell
     known = [*get_args(CellName), *_NAMES_UPSTREAM]
-    raise ValueError(f"arch.name {brief(upstream)} is no known cell{nearest(upstream, known)}")
+    raise ValueError(f"arch.name {brief(upstream)} is not a known cell{nearest(upstream, known)}")

@@ -8,6 +8,10 @@ from rrjax.commands.options import Options
 from rrjax.commands.recorded import RecordedJob
 
 QUESTIONS: dict[str, tuple[Job, str]] = {
+    "erase": (
+        Job("erase", "erasing", words="inside erase"),
+        "what does the model lose with a probe's directions, against random ones?",
+    ),
     "fixed-points": (
         Job("fixed_points", "points", words="inside fixed-points"),
         "does a trajectory approach a fixed point or a cycle, how stable, saying what?",
@@ -16,9 +20,29 @@ QUESTIONS: dict[str, tuple[Job, str]] = {
         Job("growth", "growths", words="inside growth"),
         "which sub-layer, field, update and cell makes the growth, by outcome?",
     ),
+    "circuits": (
+        Job("circuits", "singles", words="inside circuits"),
+        "what do naked singles need: rows, columns, channels, or the clues of their peers?",
+    ),
+    "logits": (
+        Job("logits", "logit_terms", words="inside logits"),
+        "which stages, channels and clues is the logit of an answer made of?",
+    ),
+    "mixing": (
+        Job("mixing", "mixings", words="inside mixing"),
+        "do the weights between tokens follow the graph of a Sudoku's constraints?",
+    ),
     "patch": (
         Job("patching", "patches", words="inside patch"),
         "what of another run frees a failure or breaks a success, against a random step?",
+    ),
+    "kick": (
+        Job("kicking", "kicks", words="inside kick"),
+        "does a push along a covariant vector, a gradient or a probe free a failure, as no other?",
+    ),
+    "probe": (
+        RecordedJob("probe", "probes", words="inside probe"),
+        "what does a linear map read from the states: digits, candidates, conflicts, the outcome?",
     ),
     "states": (
         Job("states", "recording", words="inside states"),

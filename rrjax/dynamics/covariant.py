@@ -114,7 +114,7 @@ def covariant_vectors(
 
     Args:
       dynamics, key, frame, initial, precision: as in `rrjax.spectrum`.
-      num_vectors: k. Where `frame` is given, its size counts instead.
+      num_vectors: The number k. Where `frame` is given, its size counts instead.
       num_segments: how many segments to run in all, transients included. A driven system has at
         most the segments of its drive.
       forward_transient: segments at the start of the run that are not returned; None: a quarter.

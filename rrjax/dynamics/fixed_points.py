@@ -1,7 +1,8 @@
 """Points where the segment map stands still or comes back after p segments, and their stability.
 
-Newton's method with the exact product of the Jacobian: GMRES solves (J − I) δ = z − F(z), and δ is
-halved until the residual falls. Nothing is found by waiting, so that unstable points are found as
+Newton's method with the exact product of the Jacobian: a step is the best solution of
+(J − I) δ = z − F(z) that a Krylov space holds within a radius, which shrinks until the residual
+falls as the linear model says. Nothing is found by waiting, so that unstable points are found as
 well as stable ones. The residual of a result is its certificate.
 """
 
@@ -15,26 +16,31 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.sparse.linalg
 from jax.flatten_util import ravel_pytree
-from jax.scipy.sparse.linalg import gmres
 from jaxtyping import Array, Bool, Complex, Float, Int
 
 from rrjax.checks import check_count, check_number
 from rrjax.contract import Brief, Dynamics, State, run_segment
+from rrjax.dynamics.hookstep import hook, krylov_space
 from rrjax.dynamics.precision import exact_products
 from rrjax.frames import dimension
 
-DECREASE = 1e-4
-"""A step is taken if the residual falls by this part of what Newton's model promises (Armijo)."""
+ENOUGH, GOOD = 0.1, 0.75
+"""A step is taken if the residual falls by this part of what the linear model promises. Where it
+falls by the second part, the radius grows to twice the step."""
 
 SHORTEST = 2.0**-20
-"""No shorter part of a step is tried: the search has come to a minimum of the residual, or J − I is
-singular."""
+"""No shorter part of the first trial is tried: the search has come to a minimum of the residual, or
+J − I is singular."""
+
+PATIENCE, PROGRESS = 6, 0.9
+"""A search ends as well if so many steps leave the residual above this part of what it was."""
 
 LOOSEST, TIGHTEST = 0.1, 1e-10
-"""Bounds of the relative residual that GMRES is asked for: Newton's own residual between them."""
+"""Bounds of the relative residual that a linear solve is asked for: Newton's own residual between
+them."""
 
 ROUND_OFFS = 100
-"""Nor is GMRES asked for a smaller residual than so many units of round-off."""
+"""Nor is a smaller one asked for than so many units of round-off."""
 
 DENSE = 256
 """States of no more components get all eigenvalues from the dense Jacobian."""
@@ -66,15 +72,24 @@ class FixedPoint(Brief):
 class _Search(NamedTuple):
     z: Vector
     error: Vector  # F^p(z) − z
+    radius: Float[Array, ""]
+    mark: Float[Array, ""]  # the residual at the last multiple of PATIENCE steps
     iterations: Int[Array, ""]
     stalled: Bool[Array, ""]
+
+
+class _Trial(NamedTuple):
+    z: Vector
+    error: Vector
+    length: Float[Array, ""]  # of the step
+    gain: Float[Array, ""]  # what the residual falls by, in parts of what the model promises
 
 
 def fixed_point(
     dynamics: Dynamics,
     *,
     initial: State | None = None,
-    period: int = 1,
+    period: int | Int[Array, ""] = 1,
     tolerance: float = 1e-9,
     max_iterations: int = 50,
     krylov: int = 64,
@@ -89,19 +104,20 @@ def fixed_point(
     Args:
       dynamics: autonomous dynamics; the segment map is F.
       initial: the state to begin with; None: that of the dynamics.
-      period: p, the number of segments after which the point comes back.
+      period: p, the number of segments after which the point comes back. It may be traced, so that
+        one compiled program searches several periods; each product then runs the map again.
       tolerance: the residual at which the search ends, in the unit of the state.
       max_iterations: the largest number of Newton's steps.
-      krylov: the dimension of the Krylov space of a linear solve, which is begun anew up to four
-        times. A solve takes at most four times so many products with the Jacobian, and its memory
-        is so many states.
+      krylov: the largest dimension of the Krylov space of a linear solve: the largest number of
+        its products with the Jacobian, and of states in its memory.
       linear: the same dynamics in a narrower type, whose Jacobian the linear solves then use: those
         of float32 cost half. The residual stays that of `dynamics`; the last steps gain some five
         digits each in place of twice as many. None: `dynamics` themselves.
 
     Returns:
       A `FixedPoint`. Without convergence it is the state of the smallest residual on the way: at a
-      minimum of the residual that is no zero, or where J − I is singular.
+      minimum of the residual that is no zero, where J − I is singular, or where six steps made the
+      residual smaller by less than a tenth.
 
     Raises:
       ValueError: the dynamics are driven, the numbers are out of range, or `initial` or the state
@@ -109,7 +125,7 @@ def fixed_point(
 
     References:
       Dembo, Eisenstat and Steihaug 1982, SIAM J. Numer. Anal. 19, 400 (inexact Newton methods);
-      Saad and Schultz 1986, SIAM J. Sci. Stat. Comput. 7, 856 (GMRES).
+      Viswanath 2007, J. Fluid Mech. 580, 339 (steps within a radius of a Krylov space).
 
     Example:
       >>> shrink = rrjax.Dynamics.from_map(lambda z: 0.5 * z + 1, jnp.zeros(2))
@@ -134,7 +150,8 @@ def fixed_point(
 
     with exact_products():
         zero, no = jnp.zeros((), int), jnp.zeros((), bool)
-        search = _Search(start, move(start) - start, zero, no)
+        infinite = jnp.full((), jnp.inf, start.dtype)
+        search = _Search(start, move(start) - start, infinite, infinite, zero, no)
         step = partial(_step, move, differentiated, dtype, krylov)
         search = jax.lax.while_loop(proceed, step, search)
     norm = jnp.linalg.norm(search.error)
@@ -143,10 +160,11 @@ def fixed_point(
 
 
 def _flat_map(
-    dynamics: Dynamics, unravel: Callable[[Vector], State], period: int
+    dynamics: Dynamics, unravel: Callable[[Vector], State], period: int | Int[Array, ""]
 ) -> Callable[[Vector], Vector]:
     """Returns F^p on the components of a state."""
-    check_count("period", period, least=1)
+    if not isinstance(period, jax.Array):
+        check_count("period", period, least=1)
     if dynamics.drive is not None:
         raise ValueError(
             "dynamics must be autonomous: driven ones have another map in each segment, and no "
@@ -156,7 +174,9 @@ def _flat_map(
     def segment(_: Any, z: Vector) -> Vector:
         return ravel_pytree(run_segment(dynamics, unravel(z)))[0]
 
-    return lambda z: jax.lax.fori_loop(0, period, segment, z) if period > 1 else segment(0, z)
+    if isinstance(period, int) and period == 1:
+        return partial(segment, 0)
+    return lambda z: jax.lax.fori_loop(0, period, segment, z)
 
 
 def _step(
@@ -171,37 +191,41 @@ def _step(
     norm = jnp.linalg.norm(error)
     product = jax.linearize(differentiated, z.astype(dtype))[1]
     tightest = max(TIGHTEST, ROUND_OFFS * float(jnp.finfo(dtype).eps))
-    delta, _ = gmres(
+    V, H = krylov_space(
         lambda v: product(v) - v,
-        (-error / norm).astype(dtype),  # it takes vectors of a round-off's length for zero
-        tol=jnp.clip(norm, tightest, LOOSEST).astype(dtype),  # pyright: ignore[reportArgumentType]
-        restart=min(krylov, z.size),
-        maxiter=4,
-        solve_method="incremental",  # which ends within a Krylov space
+        (-error / norm).astype(dtype),
+        min(krylov, z.size),
+        jnp.clip(norm, tightest, LOOSEST).astype(dtype),
     )
-    delta = norm * delta.astype(z.dtype)
+    H = H.astype(z.dtype)
+    steps = hook(H, norm)
 
-    def error_at(part: Float[Array, ""]) -> Vector:
-        trial = z + part * delta
-        return move(trial) - trial
+    def attempt(radius: Float[Array, ""]) -> _Trial:
+        y = steps.step(radius)
+        trial = z + (y.astype(dtype) @ V[:-1]).astype(z.dtype)
+        new = move(trial) - trial
+        left = jnp.linalg.norm(H @ y - norm * jnp.eye(len(H), dtype=z.dtype)[0])
+        gain = (norm - jnp.linalg.norm(new)) / (norm - left)
+        return _Trial(trial, new, jnp.linalg.norm(y), gain)
 
-    def is_worse(trial: tuple[Float[Array, ""], Vector]) -> Bool[Array, ""]:
-        part, new = trial
+    first = attempt(search.radius)
+
+    def is_worse(trial: _Trial) -> Bool[Array, ""]:
         # a NaN is worse as well
-        enough = jnp.linalg.norm(new) <= (1 - DECREASE * part) * norm
-        return ~enough & (part > SHORTEST)
+        return ~(trial.gain >= ENOUGH) & (trial.length > SHORTEST * first.length)
 
-    def halve(trial: tuple[Float[Array, ""], Vector]) -> tuple[Float[Array, ""], Vector]:
-        return trial[0] / 2, error_at(trial[0] / 2)
-
-    one = jnp.ones((), z.dtype)
-    part, new = jax.lax.while_loop(is_worse, halve, (one, error_at(one)))
-    better = jnp.linalg.norm(new) < norm
+    trial = jax.lax.while_loop(is_worse, lambda trial: attempt(trial.length / 2), first)
+    new_norm = jnp.linalg.norm(trial.error)
+    better = new_norm < norm
+    iterations = search.iterations + 1
+    is_due = iterations % PATIENCE == 0
     return _Search(
-        jnp.where(better, z + part * delta, z),
-        jnp.where(better, new, error),
-        search.iterations + 1,
-        ~better,
+        z=jnp.where(better, trial.z, z),
+        error=jnp.where(better, trial.error, error),
+        radius=jnp.where(trial.gain >= GOOD, 2, 1) * trial.length,
+        mark=jnp.where(is_due, new_norm, search.mark),
+        iterations=iterations,
+        stalled=~better | (is_due & (new_norm > PROGRESS * search.mark)),
     )
 
 

@@ -86,13 +86,13 @@ def dominant_eigenvalue(
 def _extend(apply: Callable[[Vector], Vector], krylov: _Krylov) -> _Krylov:
     """Adds one basis vector and reads the larger space."""
     j = krylov.iterations
-    V, H, length = _grow(apply, krylov.basis, krylov.hessenberg, j)
+    V, H, length = grow(apply, krylov.basis, krylov.hessenberg, j)
     value, power = _spectral_radius(_projected(H, j + 1))
     residual = length * jnp.linalg.norm(power[j])  # of a power of norm 1
     return _Krylov(V, H, j + 1, value, residual)
 
 
-def _grow(
+def grow(
     apply: Callable[[Vector], Vector],
     V: Float[Array, "m_plus_1 n"],
     H: Float[Array, "m_plus_1 m"],
@@ -126,7 +126,7 @@ def arnoldi(
     H = jnp.zeros((size + 1, size), start.dtype)
 
     def extend(j: Int[Array, ""], carry: tuple[Array, Array]) -> tuple[Array, Array]:
-        return _grow(apply, *carry, j)[:2]
+        return grow(apply, *carry, j)[:2]
 
     return jax.lax.fori_loop(0, size, extend, (V, H))[1]
 

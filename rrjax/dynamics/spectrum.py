@@ -119,7 +119,7 @@ def spectrum(
 
     Args:
       dynamics: of one puzzle; `vmap` over it for many.
-      num_exponents: k. Where `frame` is given, its size counts instead.
+      num_exponents: The number k. Where `frame` is given, its size counts instead.
       num_segments: how many segments to measure. A driven system has at most the segments of its
         drive, less the transients.
       key: draws the initial frame. Exactly one of `key` and `frame` is given.

@@ -38,7 +38,9 @@ ARRAYS = {
         ("puzzle", "segment"), "whether the answer after the segment is right", "b"
     ),
     "q_halt": ArraySpec(("puzzle", "segment"), "logit of 'the answer is right'"),
-    "returns": ArraySpec(("puzzle", "lag"), "norm of z(end) − z(end − lag) / norm of z(end)"),
+    "returns": ArraySpec(
+        ("puzzle", "lag"), "norm of z(end) − z(end − lag) / norm of z(end), by the clock of F"
+    ),
     "step": ArraySpec(
         ("puzzle", "segment"), "norm of the change over a segment / norm of the state"
     ),
@@ -110,8 +112,9 @@ def fixed_points(
         the state that they are given, also where 64-bit types are on.
       puzzles: The puzzles, N of them.
       num_segments: S, the segments of each trajectory.
-      periods: The periods p that are searched. All but the first are searched from the end alone
-        and, of segments, where it lies twice as near to where it was p segments ago as one.
+      periods: The periods p that are searched. All but the smallest are searched from the end
+        alone, and only where it lies twice as near to where it was p steps of the clock ago as to
+        where it was any fewer ago.
       num_starts: Number of states, evenly spaced along the trajectory up to its end, from which
         fixed points are searched.
       num_random: Number of further searches of fixed points from random starts: the initial state
@@ -126,10 +129,10 @@ def fixed_points(
 
     Returns:
       Of each trajectory `solved`, `q_halt` and `step` (N, S); `returns` (N, lags): how far it is
-      from where it was 1, 2, … 8 segments before; `spread` (N,). Of each of K searches `residual`,
-      `iterations`, `moved`, `norm`, `least_period`, `cycle_return`, `kept`, `kept_answer`,
-      `point_solved`, `point_q`, `same_answer` and `point_id` (N, K); `distance` (N, K, S);
-      `update_drift` (N, K, updates); `eigenvalue_real`, `eigenvalue_imag` and
+      from where it was 1, 2, … 8 steps of the clock before; `spread` (N,). Of each of K searches
+      `residual`, `iterations`, `moved`, `norm`, `least_period`, `cycle_return`, `kept`,
+      `kept_answer`, `point_solved`, `point_q`, `same_answer` and `point_id` (N, K); `distance`
+      (N, K, S); `update_drift` (N, K, updates); `eigenvalue_real`, `eigenvalue_imag` and
       `eigenvalue_residual` (N, K, m). Of a search that did not converge only the first three are
       known, and its `point_id` is −1; nor is a point described again that the searches of a
       smaller period have reached.
@@ -214,20 +217,23 @@ def _measure(
     def one(item: tuple[Batch, Array]) -> dict[str, Array]:
         puzzle, key = item
         dynamics = in_type(bind(job.model, params, puzzle), dtype)
-        states = states_of(dynamics, job.num_segments)
+        searched, passes = by_cycle(dynamics) if clock == "cycle" else (dynamics, 1)
+        all_states = states_of(searched, passes * job.num_segments)
+        states = jax.tree.map(lambda leaf: leaf[passes - 1 :: passes], all_states)
         facts = _trajectory_facts(job, puzzle, dynamics, states)
-        searched = by_cycle(dynamics) if clock == "cycle" else dynamics
+        facts["returns"] = _returns(all_states)
         groups, known = [], jnp.zeros((0, dimension(dynamics.initial)))
-        for period in np.unique(table["period"]):
-            chosen = table["start_segment"][table["period"] == period]
-            starts = _starts(dynamics, states, chosen, key)
-            comes_back = _comes_back(facts["returns"], int(period))
-            wanted = comes_back | (clock == "cycle") | (period == table["period"].min())
+        smallest = table["period"].min()
+        for is_chosen in (table["period"] == smallest, table["period"] > smallest):
+            if not is_chosen.any():
+                continue
+            starts = _starts(dynamics, states, table["start_segment"][is_chosen], key)
+            periods = table["period"][is_chosen].tolist()
+            wanted = [p == smallest or _comes_back(facts["returns"], p) for p in periods]
             group = points_from(
-                searched, states, starts, int(period), known, wanted, _say, settings
+                searched, states, starts, periods, known, jnp.array(wanted), _say, settings
             )
-            reached = jnp.where(group["converged"][:, None], group["point"], jnp.nan)
-            known = jnp.concatenate([known, reached])
+            known = jnp.where(group["converged"][:, None], group["point"], jnp.nan)
             groups.append(group)
         return facts | _point_facts(job, puzzle, _say(dynamics, _last(states)).tokens, groups)
 
@@ -236,13 +242,13 @@ def _measure(
 
 CLOSER = 0.5
 """A trajectory comes back after p segments if its end is nearer to where it was then than this part
-of its last step."""
+of its distance from where it was after any fewer."""
 
 
-def _comes_back(returns: Array, period: int) -> Array:
+def _comes_back(returns: Array, period: int) -> Array | bool:
     if period > len(returns):
-        return jnp.ones((), bool)  # not known
-    return returns[period - 1] < CLOSER * returns[0]
+        return True  # not known
+    return returns[period - 1] < CLOSER * returns[: period - 1].min()
 
 
 def _last(states: State) -> State:
@@ -272,28 +278,38 @@ def _starts(dynamics: Dynamics, states: State, segments: np.ndarray, key: Array)
     return jax.tree.map(lambda a, b: jnp.concatenate([a, b]), along, drawn)
 
 
+def _rows(states: State) -> Array:
+    """Returns the components of states (k, …) in float64, (k, n)."""
+    return jnp.concatenate(
+        [leaf.reshape(len(leaf), -1).astype(jnp.float64) for leaf in jax.tree.leaves(states)], 1
+    )
+
+
+def _returns(states: State) -> Array:
+    """Returns how far the last of some states is from those before it, relative to its norm."""
+    lags = min(_MOST_LAGS, len(jax.tree.leaves(states)[0]) - 1)
+    flat = _rows(jax.tree.map(lambda leaf: leaf[-1 - lags :], states))
+    back = jnp.linalg.norm(flat[-1] - flat[-2::-1], axis=1)
+    return back / jnp.linalg.norm(flat[-1])
+
+
 def _trajectory_facts(
     job: Job, puzzle: Batch, dynamics: Dynamics, states: State
 ) -> dict[str, Array]:
-    """Returns the outcomes of a trajectory, and how far it comes back."""
+    """Returns the outcomes of a trajectory, how fast it moves and how widely."""
     said = jax.lax.map(partial(_say, dynamics), states)
-    flat = jnp.concatenate(
-        [leaf.reshape(len(leaf), -1).astype(jnp.float64) for leaf in jax.tree.leaves(states)], 1
-    )
+    flat = _rows(states)
     first = jnp.concatenate(
         [leaf.ravel().astype(jnp.float64) for leaf in jax.tree.leaves(dynamics.initial)]
     )
     norms = jnp.linalg.norm(flat, axis=1)
     steps = jnp.linalg.norm(jnp.diff(flat, axis=0, prepend=first[None]), axis=1)
-    lags = min(_MOST_LAGS, job.num_segments - 1)
-    back = jnp.linalg.norm(flat[-1] - flat[-1 - np.arange(1, lags + 1)], axis=1)
     later = flat[job.num_segments // 2 :]
     off = jnp.linalg.norm(later - later.mean(0), axis=1)
     return {
         "solved": job.judge.is_right(puzzle, said.tokens),
         "q_halt": said.q_halt,
         "step": steps / norms,
-        "returns": back / norms[-1],
         "spread": jnp.sqrt(jnp.mean(off**2)) / norms[-1],
     }
 

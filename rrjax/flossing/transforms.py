@@ -252,7 +252,7 @@ def clip_exponent(
       >>> clip = rrjax.flossing.clip_exponent(measure, limit=0.7)
       >>> scale = jnp.array(2.0)
       >>> step, state = clip.update(jnp.array(1.0), clip.init(scale), scale, batch=None)
-      >>> round(float(step), 3)  # λ1 = ln 2 may rise by 0.007 only
+      >>> round(float(step), 3)  # λ₁ = ln 2 may rise by 0.007 only
       0.014
     """
     check_count("every", every, least=1)

@@ -1,6 +1,6 @@
 """Erasing what a linear probe can read, by the smallest change of the states."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,8 +24,8 @@ class Eraser(NamedTuple):
     out: np.ndarray
     into: np.ndarray
 
-    def __call__(self, states: np.ndarray) -> np.ndarray:
-        """Returns the states (..., d) without the directions."""
+    def __call__(self, states: Any) -> Any:
+        """Returns the states (..., d) without the directions, of NumPy or JAX."""
         return states - (states - self.mean) @ self.into.T @ self.out.T
 
 

@@ -11,10 +11,19 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
-from rrjax.contract import Dynamics, Repeat, State, run_segment, run_updates, scan_updates
+from rrjax.contract import (
+    Dynamics,
+    Repeat,
+    State,
+    count_updates,
+    run_segment,
+    run_updates,
+    scan_updates,
+)
 from rrjax.dynamics.fixed_points import FixedPoint, fixed_point
 from rrjax.dynamics.krylov import arnoldi
 from rrjax.dynamics.precision import exact_products, in_type
@@ -55,36 +64,38 @@ def points_from(
     dynamics: Dynamics,
     states: State,
     starts: State,
-    period: int,
+    periods: Sequence[int],
     known: Float[Array, "_ n"],
-    wanted: Bool[Array, ""],
+    wanted: Bool[Array, " k"],
     read: Callable[[Dynamics, State], Any],
     settings: Settings,
 ) -> dict[str, Any]:
-    """Returns the points of period p that Newton's method reaches from some states.
+    """Returns the points that Newton's method reaches from some states, each of its own period.
 
-    The searches run one after the other. A point that is known already, or that the search before
-    it has reached, is not examined again. Not under `vmap`, which would run what is skipped.
+    The searches run one after the other. A point that is known already, or that an earlier search
+    has reached, is not examined again. Not under `vmap`, which would run what is skipped.
 
     Args:
       dynamics: autonomous dynamics in the trained type; a segment is F.
       states: the trajectory's states (segments, …), to which distances are measured.
       starts: states (k, …), from which the searches begin.
-      period: p.
+      periods: p of each search. Different ones share a compiled program, in which products cost
+        about twice as much.
       known: points that are not examined.
-      wanted: whether to search at all; otherwise no search converges, each after 0 steps.
+      wanted: which searches to make; one that is not made ends after 0 steps without convergence.
       read: `read(dynamics, state)` returns a pytree of arrays: what a point says.
       settings: how to search.
 
     Returns:
-      By name arrays with a leading axis of k searches. Where a search did not converge, and for
-      known points, all but the first five are NaN, or 0 for integers and booleans.
+      By name arrays with a leading axis of k searches; p is the largest of the periods, and cycles
+      of fewer points are filled with their first. Where a search did not converge, and for known
+      points, all but the first five are NaN, or 0 for integers and booleans.
 
       - `residual`, `converged`, `iterations`, `moved`, `point` (k, n): the search, ‖z − start‖, and
         where it ended;
       - `images` (k, p, n): the points of the cycle, z first;
       - `norm`: ‖z‖; `distance` (k, segments): from each state to the nearest point of the cycle;
-      - `least_period`: the smallest divisor of p after which z comes back;
+      - `least_period`: the smallest divisor of the period after which z comes back;
       - `cycle_return`: how far z moves in one pass of the segment's outermost repeat, which is
         round-off at a fixed point of that pass;
       - `update_drift` (k, updates): ‖Δz‖ of each update of the segment that begins at z;
@@ -98,25 +109,30 @@ def points_from(
     search = partial(
         fixed_point,
         wide,
-        period=period,
         tolerance=settings.tolerance,
         max_iterations=settings.max_iterations,
         krylov=settings.krylov,
         linear=None if is_wide else dynamics,
     )
-    look = partial(_examine, dynamics, wide, states, period, read, settings)
+    look = partial(_examine, dynamics, wide, states, max(periods), read, settings)
     first = jax.tree.map(lambda leaf: leaf[0], starts)
-    empty = jax.tree.map(_blank, jax.eval_shape(look, in_type(first, jnp.float64)))
+    empty = jax.tree.map(_blank, jax.eval_shape(look, 1, in_type(first, jnp.float64)))
+    known = jnp.concatenate([known, jnp.full((len(periods), known.shape[1]), jnp.nan)])
 
-    def step(before: tuple[Array, Any], start: State) -> tuple[tuple[Array, Any], Any]:
-        end = jax.lax.cond(wanted, lambda: search(initial=start), lambda: _nothing(start))
+    def step(before: tuple[Array, Any, Array], item: tuple[Any, ...]) -> tuple[Any, Any]:
+        last, facts, known = before
+        index, start, is_wanted, own = item
+        period = own if len(set(periods)) > 1 else periods[0]
+        end = jax.lax.cond(
+            is_wanted, lambda: search(initial=start, period=period), lambda: _nothing(start)
+        )
         z = ravel_pytree(end.state)[0]
-        is_same = jnp.linalg.norm(z - before[0]) <= SEPARATION
+        is_same = jnp.linalg.norm(z - last) <= SEPARATION
         is_known = (jnp.linalg.norm(known - z, axis=1) <= SEPARATION).any()
         facts = jax.lax.cond(
-            end.converged & ~is_same & ~is_known,
-            lambda: look(end.state),
-            lambda: jax.tree.map(partial(jnp.where, end.converged & is_same), before[1], empty),
+            end.converged & ~is_known,
+            lambda: look(period, end.state),
+            lambda: jax.tree.map(partial(jnp.where, end.converged & is_same), facts, empty),
         )
         searched = {
             "residual": end.residual,
@@ -125,10 +141,13 @@ def points_from(
             "moved": end.distance,
             "point": z,
         }
-        return (jnp.where(end.converged, z, jnp.nan), facts), searched | facts
+        reached = jnp.where(end.converged, z, jnp.nan)
+        known = known.at[len(known) - len(periods) + index].set(reached)
+        return (reached, facts, known), searched | facts
 
     nowhere = jnp.full_like(ravel_pytree(wide.initial)[0], jnp.nan)
-    return jax.lax.scan(step, (nowhere, empty), starts)[1]
+    items = np.arange(len(periods)), starts, wanted, np.array(periods)
+    return jax.lax.scan(step, (nowhere, empty, known), items)[1]
 
 
 def _nothing(start: State) -> FixedPoint:
@@ -146,12 +165,13 @@ def _examine(
     dynamics: Dynamics,
     wide: Dynamics,
     states: State,
-    period: int,
+    most: int,
     read: Callable[[Dynamics, State], Any],
     settings: Settings,
+    period: int | Int[Array, ""],
     z: State,
 ) -> dict[str, Any]:
-    """Returns what is known of a point beside its residual."""
+    """Returns what is known of a point beside its residual. `most` bounds its period."""
     flat, unravel = ravel_pytree(z)
 
     def cycle_map(vector: Array) -> Array:
@@ -160,17 +180,17 @@ def _examine(
 
         return jax.lax.fori_loop(0, period, segment, vector)
 
-    def advance(state: State, _: None) -> tuple[State, State]:
-        return run_segment(wide, state), state
+    def advance(state: State, index: Array) -> tuple[State, State]:
+        after = jax.lax.cond(index + 1 < period, partial(run_segment, wide), lambda _: z, state)
+        return after, state
 
     with exact_products():
-        images = jax.lax.scan(advance, z, length=period)[1]
-        rows = _as_rows(images)  # (p, n)
-        returns = jnp.linalg.norm(rows - rows[0], axis=1)
-        divisors = [d for d in range(1, period) if period % d == 0]
-        least = jnp.asarray(period)
-        for d in reversed(divisors):
-            least = jnp.where(returns[d] <= SEPARATION, d, least)
+        images = jax.lax.scan(advance, z, jnp.arange(most))[1]
+        rows = _as_rows(images)  # (most, n)
+        lags = np.arange(most)
+        is_back = jnp.linalg.norm(rows - rows[0], axis=1) <= SEPARATION
+        is_divisor = (lags > 0) & (lags < period) & (period % np.maximum(lags, 1) == 0)
+        least = jnp.where(is_divisor & is_back, lags, period).min()
         once = run_updates(one_cycle(wide), wide, z, None)
         product = jax.linearize(cycle_map, flat)[1]
         start = jax.random.normal(jax.random.key(0, impl="threefry2x32"), flat.shape, flat.dtype)
@@ -200,9 +220,11 @@ def one_cycle(dynamics: Dynamics) -> tuple:
     return dynamics.schedule
 
 
-def by_cycle(dynamics: Dynamics) -> Dynamics:
-    """Returns dynamics whose segment is one pass of the outermost repeat, such as a TRM's cycle."""
-    return replace(dynamics, schedule=one_cycle(dynamics))
+def by_cycle(dynamics: Dynamics) -> tuple[Dynamics, int]:
+    """Returns dynamics whose segment is one cycle, a pass of the outermost repeat, and how many
+    cycles a segment has."""
+    body = one_cycle(dynamics)
+    return replace(dynamics, schedule=body), count_updates(dynamics.schedule) // count_updates(body)
 
 
 def _run(dynamics: Dynamics, z: State, num_segments: int) -> State:

@@ -20,7 +20,10 @@ def accuracy_by_blanks(summary: BlankSummary) -> "Figure":
     """
     figure = new_figure(8.4, 4.2)
     segments = summary.levels[0].segments
-    rows = [words.value_range(*map(float, level.num_blank)) for level in summary.levels]
+    rows = [
+        words.value_range(float(level.num_blank[0]), float(level.num_blank[1]))
+        for level in summary.levels
+    ]
     titles = ("blank cells that are right", "puzzles that are solved")
     for ax, name, title in zip(
         figure.subplots(1, 2), ("cells_right", "solved"), titles, strict=True

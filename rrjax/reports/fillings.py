@@ -7,7 +7,7 @@ from rrjax.analysis.table import Table
 
 def blank_cells(level: BlankLevel) -> str:
     """Returns the number of blank cells, or its range over puzzles."""
-    return words.value_range(*map(float, level.num_blank))
+    return words.value_range(float(level.num_blank[0]), float(level.num_blank[1]))
 
 
 def tables(summary: BlankSummary) -> list[Table]:

@@ -224,7 +224,9 @@ class Results(Mapping[str, np.ndarray]):
 
     def _known_experiment(self) -> Experiment:
         if self.experiment is None:
-            raise ValueError("these results know no experiment: rrjax.load_results reads them")
+            raise ValueError(
+                "these results do not know their experiment: read them with rrjax.load_results"
+            )
         return self.experiment
 
     def _describe(self, name: str) -> str:
@@ -249,7 +251,9 @@ def read_results(path: str | Path) -> Results:
     if not file.exists():
         raise FileNotFoundError(_explain_missing(path))
     if file.suffix != ".npz":
-        raise ValueError(f"{file} is no result: expected an .npz file, or the folder it is in")
+        raise ValueError(
+            f"{file} is not a result: expected an .npz file, or the folder that holds it"
+        )
     record_file = file.with_suffix(".json")
     if not record_file.exists():
         raise FileNotFoundError(

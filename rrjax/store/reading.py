@@ -88,7 +88,7 @@ def read_json_value(path: str | Path, most: int = LARGEST_RECORD) -> Any:
     except RecursionError:
         raise too_deep(path) from None
     except ValueError as error:
-        raise ValueError(f"{path} is no JSON, or damaged: {error}") from None
+        raise ValueError(f"{path} is not JSON, or it is damaged: {error}") from None
     if _depth(value) > DEEPEST:
         raise too_deep(path)
     return value

@@ -202,7 +202,7 @@ def _decode(path: str | Path, data: bytes) -> dict[str, np.ndarray]:
 
 def _array_name(member: zipfile.ZipInfo) -> str:
     if not member.filename.endswith(".npy") or member.compress_type != zipfile.ZIP_STORED:
-        raise ValueError(f"its member {member.filename!r} is no array without compression")
+        raise ValueError(f"its member {member.filename!r} is not an array without compression")
     return member.filename.removesuffix(".npy")
 
 

@@ -1,13 +1,21 @@
-"""Follows fixed points along a training: until which step they exist, and when they lose stability.
+"""Follows fixed points along a training, to the step at which each loses its stability, and how.
 
-At the first checkpoint a trajectory of each puzzle runs, and Newton's method begins at its end. At
-each later one it begins at the point of the checkpoint before it. A row says for one puzzle and
-checkpoint whether there is a point within reach, its residual in float64, the modulus of its
-leading eigenvalue, its unstable directions, whether it gives the right answer, how far it has moved
-and whether a trajectory of this checkpoint comes to it. Writes `points_along_training.csv`,
+At one checkpoint a trajectory of each puzzle runs, and Newton's method begins at its end. From it
+the point is followed to later checkpoints and to earlier ones: a search begins where the two points
+before it point to, and the point is lost where none lies near. A row says for one puzzle and
+checkpoint whether there is a point, its residual in float64, its leading eigenvalue, its unstable
+directions, whether it gives the right answer, how far it is from the predicted one and whether a
+trajectory of this checkpoint comes to it. Writes `points_along_training.csv`,
 `points_along_training.png` and a file for each checkpoint; a killed study goes on.
 
-Usage: python -m scripts.studies.points_along_training MODELS [--puzzles FILE] [--num-puzzles 8]
+A point that is lost while its leading eigenvalue comes to +1 meets another point there (a fold),
+and both vanish. Newton's method then begins at the mirror image of the point, as the square-root
+law of a fold puts it, and a row tells of the partner that it reaches.
+
+Checkpoints have to lie close. A training keeps one for each step with `--log-every 1 --eval-every
+1`. Without MODELS the study trains the small model of `recipes/cpu_sudoku4.yaml` so.
+
+Usage: python -m scripts.studies.points_along_training [MODELS] [--num-puzzles 8]
 MODELS is a training run, or any folder whose subfolders step_N are models.
 """
 
@@ -27,13 +35,14 @@ import tyro
 from jax.flatten_util import ravel_pytree
 
 from rrjax.cells import bind
+from rrjax.cli import main as rrjax_main
 from rrjax.contract import run_segment
 from rrjax.dynamics.fixed_points import fixed_point
 from rrjax.dynamics.krylov import arnoldi, ritz_values
 from rrjax.dynamics.precision import exact_products, in_type
 from rrjax.inside.points import states_of
 from rrjax.jobs.progress import progress
-from rrjax.models import load_model
+from rrjax.models import Model, load_model
 from rrjax.outcomes import is_solved
 from rrjax.plots.canvas import new_panels, save_figure
 from rrjax.puzzles import PuzzleSet, read
@@ -46,23 +55,32 @@ if TYPE_CHECKING:
 
 NUM_VALUES, KRYLOV = 4, 32
 
+STRAY = 0.05
+"""A point farther from where it was expected, relative to its norm, is another one."""
+
+STEPS = 340
+"""Length of the training that the study does itself."""
+
 
 @dataclass(frozen=True)
 class Options:
     """Settings of the study.
 
     Attributes:
-      models: A training run, or a folder whose subfolders step_N are models.
-      puzzles: The puzzles, as `rrjax spectrum --puzzles` takes them.
+      models: A training run, or a folder whose subfolders step_N are models; without it a small
+        model is trained in the output folder.
+      puzzles: The puzzles, as `rrjax spectrum --puzzles` takes them; without it the run's own.
       num_puzzles: The number of puzzles, from the first.
+      start: The step from which points are followed to both sides; without it the last.
       num_segments: Segments of the trajectories.
       max_iterations: Largest number of Newton's steps.
       out: The folder for the files, the table and the figure.
     """
 
-    models: Annotated[Path, tyro.conf.Positional]
-    puzzles: Path = Path("hard-sudoku9")
+    models: Annotated[Path | None, tyro.conf.Positional] = None
+    puzzles: Path | None = None
     num_puzzles: int = 8
+    start: int | None = None
     num_segments: int = 32
     max_iterations: int = 16
     out: Path = Path("runs/points_along_training")
@@ -75,25 +93,66 @@ class Row(NamedTuple):
       step: Training step.
       puzzle: Place of the puzzle in the set.
       residual: ‖F(z) − z‖ in float64.
-      exists: Whether it is at most 10⁻⁹; the rest is 0 or NaN where it is not.
-      modulus: |μ| of the leading eigenvalue per segment.
+      exists: Whether it is at most 10⁻⁹ near the expected point; the rest is 0 or NaN where not.
+      real, imag: The leading eigenvalue μ per segment; of a pair the one above the real axis.
       num_unstable: Number of the four leading eigenvalues outside of the unit circle.
       right: Whether the point gives the right answer.
-      moved: Distance from the point of the checkpoint before, relative to its norm.
+      moved: Distance from the start of the search, relative to the norm.
       apart: Distance of a trajectory's end from the point, relative to its norm.
       solved: Whether that trajectory ends with the right answer.
+      is_partner: Whether this is the other point of a fold.
     """
 
     step: int
     puzzle: int
     residual: float
     exists: bool
-    modulus: float
+    real: float
+    imag: float
     num_unstable: int
     right: bool
     moved: float
     apart: float
     solved: bool
+    is_partner: bool = False
+
+    @property
+    def modulus(self) -> float:
+        """|μ|."""
+        return float(np.hypot(self.real, self.imag))
+
+
+class Crossing(NamedTuple):
+    """Where the leading eigenvalue of a point crosses the unit circle.
+
+    Attributes:
+      stable, unstable: The checkpoints on both sides.
+      step: Where |μ| = 1 on the straight line between them.
+      kind: How.
+    """
+
+    stable: Row
+    unstable: Row
+    step: float
+    kind: str
+
+
+def train(folder: Path) -> Path:
+    """Returns the run in a folder with checkpoints that lie close; a killed one goes on."""
+    recipe = Path(__file__).parents[2] / "recipes" / "cpu_sudoku4.yaml"
+    data, run = folder / "sudoku4", folder / "run"
+    if not data.exists():
+        _rrjax("sudoku", data, "--size", 4, "--num-train", 500, "--num-test", 256, "--seed", 0)
+    often = ("--log-every", 1, "--eval-every", 1, "--checkpoint-every", 100, "--eval-puzzles", 8)
+    where = ("--data", data, "--out", run, "--augment", "--steps", STEPS)
+    _rrjax("train", "--config", recipe, *where, *often)
+    return run
+
+
+def _rrjax(*words: object) -> None:
+    code = rrjax_main([str(word) for word in words])
+    if code:
+        raise SystemExit(code)
 
 
 @partial(jax.jit, static_argnums=(0, 5, 6))
@@ -106,7 +165,7 @@ def measure(
     num_segments: int,
     max_iterations: int,
 ) -> dict[str, jax.Array]:
-    """Returns the point that Newton's method reaches from a start, or from a trajectory's end.
+    """Returns the point that Newton's method reaches from a start, and what it is.
 
     A start that is NaN stands for the end of the trajectory.
     """
@@ -142,18 +201,66 @@ def measure(
     }
 
 
-def follow(options: Options, puzzles: PuzzleSet) -> list[Row]:
+def follow(options: Options, models: dict[int, Path], puzzles: PuzzleSet) -> list[Row]:
     """Returns the rows of all checkpoints, of which those on the disk are not measured again."""
-    models = checkpoints(options.models)
-    rows: list[Row] = []
-    start: np.ndarray | None = None
-    with progress("checkpoints", len(models)) as bar, jax.enable_x64(True):
-        for done, (step, folder) in enumerate(models.items(), 1):
-            measured = _at_checkpoint(options, puzzles, step, folder, start)
-            rows += rows_of(step, measured)
-            start = np.where(measured["exists"][:, None], measured["point"], np.nan)
-            bar.report(done)
-    return rows
+    steps = list(models)
+    at = steps.index(options.start) if options.start is not None else len(steps) - 1
+    with progress("checkpoints", len(steps)) as bar, jax.enable_x64(True):
+        first = _at_checkpoint(options, puzzles, steps[at], models[steps[at]], None)
+        rows = rows_of(steps[at], first)
+        for side in (steps[at + 1 :], steps[:at][::-1]):
+            history = [(steps[at], first)]
+            for step in side:
+                start = _predict([(s, _points(facts)) for s, facts in history[-2:]], step)
+                is_followed = np.all(np.isfinite(start), axis=1)
+                if not is_followed.any():
+                    break
+                facts = _at_checkpoint(options, puzzles, step, models[step], start)
+                facts["exists"] &= is_followed & (facts["moved"] <= STRAY)
+                rows += [row for row in rows_of(step, facts) if is_followed[row.puzzle]]
+                history.append((step, facts))
+                bar.report(len({row.step for row in rows}))
+            for puzzle in range(len(puzzles)):
+                rows += _partner(options, models, puzzles, puzzle, history)
+    return sorted(rows)
+
+
+def _points(facts: dict[str, np.ndarray]) -> np.ndarray:
+    return np.where(facts["exists"][:, None], facts["point"], np.nan)
+
+
+def _partner(
+    options: Options,
+    models: dict[int, Path],
+    puzzles: PuzzleSet,
+    puzzle: int,
+    history: list[tuple[int, dict[str, np.ndarray]]],
+) -> list[Row]:
+    """Returns the row of the point that a lost point has met, at its last checkpoint, if any.
+
+    Near a fold 1 − μ and the distance from where the points meet both go with the square root of
+    the distance in steps.
+    """
+    own = [(step, facts) for step, facts in history if facts["exists"][puzzle]][-2:]
+    if len(own) < 2 or own[-1][0] == history[-1][0]:
+        return []
+    (_, before), (step, last) = own
+    gaps = [1 - _row(0, puzzle, facts).real for facts in (before, last)]
+    if not 0 < gaps[1] < gaps[0] or _row(0, puzzle, last).imag != 0:
+        return []
+    z = last["point"][puzzle]
+    mirrored = z + 2 * (z - before["point"][puzzle]) * gaps[1] / (gaps[0] - gaps[1])
+    facts = _measured(options, load_model(models[step]), puzzles, puzzle, mirrored)
+    row = _row(step, 0, {name: np.asarray(value)[None] for name, value in facts.items()})
+    return [row._replace(puzzle=puzzle, is_partner=True)] if row.real > 1 else []
+
+
+def _predict(before: list[tuple[int, np.ndarray]], step: int) -> np.ndarray:
+    """Returns where points (puzzle, n) are expected: on the line through the last two of each."""
+    (last_step, last), (first_step, first) = before[-1], before[0]
+    if first_step == last_step:
+        return last
+    return last + (last - first) * (step - last_step) / (last_step - first_step)
 
 
 def _at_checkpoint(
@@ -170,48 +277,89 @@ def _at_checkpoint(
         if str(arrays.pop("origin")) != origin:
             raise SystemExit(f"{file} is of another study; choose another --out")
         return arrays
-    measured = []
-    for index in range(len(puzzles)):
-        tokens, labels = puzzles.inputs[index], puzzles.labels[index]
-        size = sum(leaf.size for leaf in jax.tree.leaves(model.bind(tokens).initial))
-        first = np.full(size, np.nan) if start is None else start[index]
-        facts = model.config, model.params, jnp.asarray(tokens, jnp.int32), jnp.asarray(labels)
-        measured.append(jax.device_get(measure(*facts, first, *map(int, sizes))))
+    starts = [None] * len(puzzles) if start is None else start
+    measured = [_measured(options, model, puzzles, *each) for each in enumerate(starts)]
     arrays = {name: np.stack([each[name] for each in measured]) for name in measured[0]}
     options.out.mkdir(parents=True, exist_ok=True)
     write_arrays(file, {**arrays, "origin": np.array(origin)})
     return arrays
 
 
+def _measured(
+    options: Options, model: Model, puzzles: PuzzleSet, puzzle: int, start: np.ndarray | None
+) -> dict[str, Any]:
+    """Returns what `measure` says of a puzzle; without a start it begins at a trajectory's end."""
+    tokens, labels = puzzles.inputs[puzzle], puzzles.labels[puzzle]
+    size = sum(leaf.size for leaf in jax.tree.leaves(model.bind(tokens).initial))
+    begin = np.full(size, np.nan) if start is None else start
+    facts = model.config, model.params, jnp.asarray(tokens, jnp.int32), jnp.asarray(labels)
+    return jax.device_get(measure(*facts, begin, options.num_segments, options.max_iterations))
+
+
 def rows_of(step: int, arrays: dict[str, np.ndarray]) -> list[Row]:
     """Returns the rows of one checkpoint."""
-    rows = []
-    for puzzle, exists in enumerate(arrays["exists"].tolist()):
-        values = np.abs(ritz_values(arrays["hessenberg"][puzzle], NUM_VALUES)[0])
-        rows.append(
-            Row(
-                step=step,
-                puzzle=puzzle,
-                residual=float(arrays["residual"][puzzle]),
-                exists=exists,
-                modulus=float(values[0]) if exists else np.nan,
-                num_unstable=int(np.sum(values > 1)) if exists else 0,
-                right=exists and bool(arrays["right"][puzzle]),
-                moved=float(arrays["moved"][puzzle]) if exists else np.nan,
-                apart=float(arrays["apart"][puzzle]) if exists else np.nan,
-                solved=bool(arrays["solved"][puzzle]),
-            )
-        )
-    return rows
+    return [_row(step, puzzle, arrays) for puzzle in range(len(arrays["exists"]))]
 
 
-def loses_stability(rows: Sequence[Row], puzzle: int) -> tuple[int, int] | None:
-    """Returns the steps between which the point of a puzzle loses stability first, or None."""
-    own = [row for row in rows if row.puzzle == puzzle]
-    for before, after in pairwise(own):
-        if before.exists and after.exists and before.num_unstable == 0 < after.num_unstable:
-            return before.step, after.step
-    return None
+def _row(step: int, puzzle: int, arrays: dict[str, np.ndarray]) -> Row:
+    exists = bool(arrays["exists"][puzzle])
+    values = ritz_values(arrays["hessenberg"][puzzle], NUM_VALUES)[0]
+    leading = values[0] if exists else np.nan
+    return Row(
+        step=step,
+        puzzle=puzzle,
+        residual=float(arrays["residual"][puzzle]),
+        exists=exists,
+        real=float(np.real(leading)),
+        imag=float(np.abs(np.imag(leading))),
+        num_unstable=int(np.sum(np.abs(values) > 1)) if exists else 0,
+        right=exists and bool(arrays["right"][puzzle]),
+        moved=float(arrays["moved"][puzzle]) if exists else np.nan,
+        apart=float(arrays["apart"][puzzle]) if exists else np.nan,
+        solved=bool(arrays["solved"][puzzle]),
+    )
+
+
+def crossings(rows: Sequence[Row], puzzle: int) -> list[Crossing]:
+    """Returns where the point of a puzzle loses or gains stability, in the order of steps."""
+    own = [row for row in rows if row.puzzle == puzzle and not row.is_partner]
+    partners = [row for row in rows if row.puzzle == puzzle and row.is_partner]
+    changes = [
+        _crossing(before, after)
+        for before, after in pairwise(own)
+        if before.exists
+        and after.exists
+        and (before.num_unstable == 0) != (after.num_unstable == 0)
+    ]
+    folds = [_fold([row for row in own if row.exists], partner) for partner in partners]
+    return sorted([*changes, *folds], key=lambda crossing: crossing.step)
+
+
+def _crossing(before: Row, after: Row) -> Crossing:
+    stable, unstable = sorted((before, after), key=lambda row: row.num_unstable)
+    part = (1 - before.modulus) / (after.modulus - before.modulus)
+    kind = "a complex pair"
+    if unstable.imag == 0:
+        kind = "a flip, μ = −1" if unstable.real < 0 else "μ = +1"
+    return Crossing(stable, unstable, before.step + part * (after.step - before.step), kind)
+
+
+def _fold(own: Sequence[Row], partner: Row) -> Crossing:
+    """Returns where a point and its partner meet: (1 − μ)² comes to 0 as the steps go on."""
+    last, before = sorted(own, key=lambda row: abs(row.step - partner.step))[:2]
+    near, far = (1 - last.real) ** 2, (1 - before.real) ** 2
+    step = last.step - (before.step - last.step) * near / (far - near)
+    return Crossing(last, partner, step, "a fold, μ = +1, with a point beside it")
+
+
+def sentence(crossing: Crossing) -> str:
+    """Returns a crossing in words."""
+    pair = sorted((crossing.stable, crossing.unstable))
+    values = " and ".join(
+        f"{row.real:+.3f} ± {row.imag:.3f}i (|μ| = {row.modulus:.3f}) at step {row.step}"
+        for row in pair
+    )
+    return f"stability changes at step {crossing.step:.1f} by {crossing.kind}: {values}"
 
 
 def write_table(rows: Sequence[Row], path: Path) -> None:
@@ -227,17 +375,20 @@ def figure(rows: Sequence[Row]) -> "Figure":
     """Draws the modulus of the leading eigenvalue along training, a line for each puzzle."""
     ax = new_panels(6.4, 4.6, 1, 1)[0, 0]
     for puzzle in sorted({row.puzzle for row in rows}):
-        own = [row for row in rows if row.puzzle == puzzle]
+        own = [row for row in rows if row.puzzle == puzzle and not row.is_partner]
         steps = [row.step for row in own]
         (line,) = ax.plot(steps, [row.modulus for row in own], "-", linewidth=1)
         right = [(row.step, row.modulus) for row in own if row.right]
         if right:
-            ax.plot(*zip(*right, strict=True), "o", color=line.get_color())
+            ax.plot(*zip(*right, strict=True), "o", markersize=2.5, color=line.get_color())
+        for crossing in crossings(rows, puzzle):
+            ax.plot(crossing.step, 1, "D", color=line.get_color(), markeredgecolor="black")
     ax.axhline(1, color="black", linewidth=0.8)
     ax.set_xlabel("training step")
     ax.set_ylabel("|μ| of the leading eigenvalue, per segment")
     ax.set_title(
-        "A line for each puzzle's point; dots where it gives the right answer",
+        "A line for each puzzle's point: dots where its answer is right,\n"
+        "diamonds where it crosses the unit circle",
         loc="left",
         fontsize="medium",
     )
@@ -245,15 +396,24 @@ def figure(rows: Sequence[Row]) -> "Figure":
 
 
 def main(options: Options) -> None:
-    """Follows the points, then writes the table and the figure, and says when stability is lost."""
-    puzzles = read(options.puzzles)[: options.num_puzzles]
-    rows = follow(options, puzzles)
+    """Follows the points, writes the table and the figure, and says where stability changes."""
+    models = checkpoints(options.models or train(options.out))
+    if options.start is not None and options.start not in models:
+        raise SystemExit(f"start must be the step of a checkpoint, such as {max(models)}")
+    held_out = read(options.puzzles) if options.puzzles else _own_puzzles(models)
+    puzzles = held_out[: options.num_puzzles]
+    rows = follow(options, models, puzzles)
     write_table(rows, options.out / "points_along_training.csv")
     save_figure(figure(rows), options.out / "points_along_training.png")
     for puzzle in range(len(puzzles)):
-        steps = loses_stability(rows, puzzle)
-        said = f"between steps {steps[0]} and {steps[1]}" if steps else "never, where it exists"
-        print(f"puzzle {puzzle}: the point loses stability {said}")
+        steps = [row.step for row in rows if row.puzzle == puzzle and row.exists]
+        extent = f"followed from step {min(steps)} to {max(steps)}" if steps else "no point"
+        changes = [sentence(crossing) for crossing in crossings(rows, puzzle)]
+        print(f"puzzle {puzzle}: {'; '.join([extent, *changes])}")
+
+
+def _own_puzzles(models: dict[int, Path]) -> PuzzleSet:
+    return load_model(models[max(models)]).test_puzzles()
 
 
 if __name__ == "__main__":

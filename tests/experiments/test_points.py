@@ -11,12 +11,12 @@ import rrjax
 from rrjax.analysis.points import CYCLE, FATES, NOT_FINITE, RIGHT, SADDLE, WANDERS, WRONG, fates
 from rrjax.contract import Dynamics, Repeat
 from rrjax.experiments import fixed_points
-from tests.tools.charts import data_of
+from tests.tools.charts import rows_of_panels
 
 MAPS = RIGHT, WRONG, CYCLE, SADDLE, WANDERS, NOT_FINITE, "approaches"
 SIZES = {"num_segments": 48, "progress": False}
 TURN = np.array([[0.8, -0.6], [0.6, 0.8]])
-LOGISTIC = {"cycle": 3.3, "chaos": 3.9}
+LOGISTIC = {"cycle": 3.3, "chaos": 3.9, "three": 3.832}
 
 
 def logistic(rate: float, z: jax.Array) -> jax.Array:
@@ -35,6 +35,7 @@ def step(kind: jax.Array, z: jax.Array, drive: None) -> jax.Array:
         z @ turn / jnp.linalg.norm(z),  # a rotation, which no point survives
         4 * z**2 + 1,
         wrong + 0.9 * (z - wrong),
+        logistic(LOGISTIC["three"], z),
     ]
     return jnp.select([kind == k for k in range(len(images))], images)
 
@@ -125,17 +126,37 @@ def test_it_is_loaded_and_shows_what_was_found(run, folder, tmp_path):
     assert "rests at a wrong point" in text
     run.plot().save(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"fates.png", "eigenvalues.png"}
-    fates, values = map(data_of, run.experiment.report_panels(run))
+    fates, values = rows_of_panels(run)
     assert len(fates) == 2 * len(FATES)
     real = [row["x"] for row in values if "puzzle" in row and row["y"] >= 0]
     reached = np.isfinite(run["norm"]) & (run["period"] == 1)
     np.testing.assert_allclose(real, run["eigenvalue_real"][reached][:, 0], rtol=1e-3)
 
 
+def test_the_period_at_which_a_trajectory_comes_back_is_searched():
+    run = fixed_points(Planted(), puzzles(7, 2), periods=(1, 2, 3, 4, 6), num_starts=1, **SIZES)
+    searched = np.isfinite(run["residual"])
+    np.testing.assert_array_equal(searched[:, 2:], [[1, 0, 0], [0, 0, 0]])
+    assert searched[1, 1]
+    assert run["residual"][0, 2] <= 1e-9
+    assert (FATES[fates(run)[0]], run["least_period"][0, 2]) == (CYCLE, 3)
+    r, x = LOGISTIC["three"], 0.5
+    for _ in range(3000):
+        x = r * x * (1 - x)
+    expected = 1.0
+    for _ in range(3):
+        x, expected = r * x * (1 - x), expected * r * (1 - 2 * x)
+    np.testing.assert_allclose(run["eigenvalue_real"][0, 2, :2], [0.125, expected], atol=1e-7)
+    assert run["distance"][0, 2, -1] < 1e-4
+    assert run["distance"][1, 1, -1] < 1e-6
+
+
 def test_a_cycle_inside_a_segment_is_found_by_cycles():
     model = Planted((Repeat(2, step),))
     run = fixed_points(model, puzzles(2), clock="cycle", periods=(2,), num_starts=1, **SIZES)
-    assert run["returns"][0, 0] < 1e-6  # over segments it stands still
+    assert run["step"][0, -1] < 1e-6  # over segments it stands still
+    assert run["returns"][0, 0] > 0.3
+    assert run["returns"][0, 1] < 1e-6
     assert FATES[fates(run)[0]] == CYCLE
     assert run["least_period"][0, 0] == 2
     assert run["cycle_return"][0, 0] > 0.3

@@ -1,0 +1,76 @@
+"""Erasing in words: what a running model loses with a probe's directions, and with others."""
+
+from rrjax.analysis import format as words
+from rrjax.analysis.erasing import KINDS, MEASURES, ErasingSummary
+from rrjax.analysis.intervals import Interval
+from rrjax.analysis.table import Table
+
+
+def tables(summary: ErasingSummary) -> list[Table]:
+    """Returns what erasing does at once, a segment later and in the end, and how it differs."""
+    controls = (("random", "random directions"), ("moved", "a random step of the same length"))
+    differences = [_difference_table(summary, *control) for control in controls]
+    return [_effect_table(summary), *differences, _probe_table(summary)]
+
+
+def _few(estimate: Interval) -> str:
+    return words.interval(estimate, ".2f").replace(" (no interval)", "")
+
+
+def _effect_table(summary: ErasingSummary) -> Table:
+    rows = []
+    for each in summary.erasures:
+        before, after = summary.before[each.when], summary.after[each.when]
+        own = (f"{before:.2f}", f"{after:.2f}", words.number(summary.solved.value, ".2f"))
+        rows.append((each.when, each.part, "nothing", "0", *own, "–"))
+        rows += [
+            (
+                each.when,
+                each.part,
+                kind,
+                words.number(each.distance[kind], ".2f"),
+                words.number(each.at_once[kind].value, ".2f"),
+                words.number(each.next[kind].value, ".2f"),
+                words.number(each.solved[kind].value, ".2f"),
+                words.number(each.delay[kind].value, "+.1f"),
+            )
+            for kind in KINDS
+        ]
+    headers = ("after", "part", "change", "moved by", "at once", "next", "solved", "delay")
+    rank = summary.erasures[0].rank
+    notes = [
+        f"LEACE of {summary.target} ({words.count(rank, 'direction')} of a cell's state), as many "
+        "random directions of the whitened states, and a step as long as LEACE's in a random "
+        "direction. Fitted on "
+        f"{words.count(summary.num_train, 'other puzzle')}; cells to be found alone are changed.",
+        "After: the segment; with “on”, each one from it. Moved by: share of the norm of a cell's "
+        "state. At once, next: share of the cells that are "
+        "right, read from the changed state and after one more segment. Delay: segments by which "
+        "puzzles that are solved all the same, and were not before, are solved later.",
+    ]
+    headline = f"{summary.target.capitalize()} erased in {summary.num_puzzles} held-out puzzles"
+    return Table(headline, headers, rows, notes)
+
+
+def _difference_table(summary: ErasingSummary, control: str, what: str) -> Table:
+    rows = [
+        (each.when, each.part, *(_few(each.less[control][n]) for n in MEASURES))
+        for each in summary.erasures
+    ]
+    headers = ("after segment", "part", "at once", "a segment later", "solved")
+    notes = [
+        "Cells right at once and a segment later, and puzzles solved at the end; Student's 95 % "
+        "intervals of differences that are paired by puzzle."
+    ]
+    return Table(f"LEACE less {what}", headers, rows, notes)
+
+
+def _probe_table(summary: ErasingSummary) -> Table:
+    rows = [
+        (when, field, *(words.number(value, ".2f") for value in values))
+        for when, fields in summary.probed.items()
+        for field, values in fields.items()
+    ]
+    headers = ("after segment", "field", "untouched", "after LEACE", "after random")
+    notes = [f"Balanced accuracy on held-out puzzles; a guess has {summary.chance:.2f}."]
+    return Table("Probes of the erased states", headers, rows, notes)
