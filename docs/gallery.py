@@ -141,8 +141,8 @@ shell(
 
 # %%
 shell(
-    "rrjax inside patch hrm-sudoku6 --num-puzzles 24 --segments 2 6 --num-starts 3 "
-    "--num-copies 1 --out runs/patches"
+    "rrjax inside patch hrm-sudoku6 --num-puzzles 16 --segments 2 6 --num-starts 2 "
+    "--num-copies 0 --out runs/patches"
 )
 
 # %% [markdown]

@@ -107,7 +107,8 @@ def patching(
     it with rows, columns and boxes moved (its tokens are moved back, its digits keep their names),
     another puzzle, or a copy of it with its digits exchanged. How a state holds a digit is no
     permutation of its components, so that the state of such a copy goes in as it is, with the
-    copy's digits, while the recipient's own digits are injected in every update.
+    copy's digits, while the recipient's own digits are injected in every update. It is a control
+    rather than a source of the answer: `hrm-sudoku6` goes back to its own digits.
 
     After a number of segments the whole state or one of its fields is replaced, and the recipient
     runs on. The control moves the same fields of the recipient's state as far along a random
