@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from rrjax.experiments.spectra import spectrum as spectrum
     from rrjax.experiments.spending import policies as policies
     from rrjax.experiments.toys import toy as toy
+    from rrjax.experiments.vectors import meaning as meaning
 
 __getattr__, __dir__, __all__ = lazy_names(  # pyright: ignore[reportUnsupportedDunderAll]
     __name__,
@@ -41,6 +42,7 @@ __getattr__, __dir__, __all__ = lazy_names(  # pyright: ignore[reportUnsupported
         "experiment": ("Experiment",),
         "growths": ("growth",),
         "loading": ("load_results",),
+        "vectors": ("meaning",),
         "noisy": ("ptrm",),
         "patches": ("patching",),
         "points": ("fixed_points",),

@@ -23,6 +23,7 @@ from rrjax.inside.erasing import Eraser, leace, random_eraser
 from rrjax.inside.interventions import num_cells
 from rrjax.inside.probes import discriminant, whitening
 from rrjax.keys import make_key
+from rrjax.outcomes import margin
 from rrjax.page.erasing import panels
 from rrjax.plots.canvas import Draw
 from rrjax.plots.erasing import erasures
@@ -328,7 +329,7 @@ def _run(
             "at_once": share(now),
             "distance": distance,
             "tokens": logits.argmax(-1),
-            "margins": _margin(logits, puzzle.labels, is_open),
+            "margins": margin(logits, puzzle.labels, is_open),
         }
 
     steps = flags, jax.random.split(key, len(flags))
@@ -371,14 +372,6 @@ def _change(
         shares.append(moved / jnp.maximum(rows.sum(), 1))
     distance = jnp.sum(jnp.where(mask, jnp.stack(shares), 0)) / jnp.maximum(mask.sum(), 1)
     return treedef.unflatten(changed), distance
-
-
-def _margin(logits: Array, labels: Array, is_open: Array) -> Array:
-    """Returns the logit of the label less the largest other, the mean of the open cells."""
-    is_label = jnp.arange(logits.shape[-1]) == labels[:, None]
-    right = jnp.sum(jnp.where(is_label, logits, 0), -1)
-    others = jnp.max(jnp.where(is_label, -jnp.inf, logits), -1)
-    return jnp.sum(jnp.where(is_open, right - others, 0)) / jnp.maximum(is_open.sum(), 1)
 
 
 def numbers(results: Results) -> ErasingSummary:

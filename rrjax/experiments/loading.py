@@ -17,6 +17,7 @@ from rrjax.experiments.slices import SLICE
 from rrjax.experiments.spectra import SPECTRUM
 from rrjax.experiments.spending import POLICIES
 from rrjax.experiments.toys import TOY
+from rrjax.experiments.vectors import MEANING
 from rrjax.results.axes import check_kinds
 from rrjax.results.results import Results, read_results
 
@@ -24,7 +25,7 @@ _EVERY_ONE = (
     *(SPECTRUM, ROLLOUT, BASIN, PTRM, POLICIES, SLICE, TOY),
     *(FIXED_POINTS, GROWTH, PATCHING),
     *(STATES, DIMENSION, SIMILARITY),
-    *(PROBE, ERASE),
+    *(PROBE, ERASE, MEANING),
 )
 EXPERIMENTS = {each.name: each for each in _EVERY_ONE}
 

@@ -31,6 +31,7 @@ from rrjax.experiments.reasoner import (
 from rrjax.frames import norms
 from rrjax.inside.interventions import insert, num_cells
 from rrjax.keys import make_key
+from rrjax.outcomes import margin
 from rrjax.page.patches import panels as patches_panels
 from rrjax.plots.canvas import Draw
 from rrjax.plots.patches import margins_by_cell, patches_by_segment
@@ -460,7 +461,7 @@ def _measure(
         "solved": right[-1],
         "first_solved": jnp.where(right.any(), right.argmax() + 1, 0),
         "cells_right": jnp.sum(is_open & (tokens[-1] == puzzle.labels)) / number,
-        "margin": _margin(logits, puzzle.labels, is_open),
+        "margin": margin(logits, puzzle.labels, is_open),
         **exponent,
     }
 
@@ -468,14 +469,6 @@ def _measure(
 def _open_cells(puzzle: Batch) -> Array:
     """Returns (seq,) which cells are to be found: the label is known and is no clue."""
     return (puzzle.labels != IGNORE_LABEL) & (puzzle.labels != puzzle.inputs)
-
-
-def _margin(logits: Array, labels: Array, is_open: Array) -> Array:
-    """Returns the logit of the label less the largest other, the mean of the open cells."""
-    is_label = jnp.arange(logits.shape[-1]) == labels[:, None]
-    right = jnp.sum(jnp.where(is_label, logits, 0), -1)
-    others = jnp.max(jnp.where(is_label, -jnp.inf, logits), -1)
-    return jnp.sum(jnp.where(is_open, right - others, 0)) / jnp.maximum(is_open.sum(), 1)
 
 
 def _mapped(job: Job, segment: int, params: Any, pairs: Pair) -> dict[str, Array]:
@@ -486,19 +479,19 @@ def _mapped(job: Job, segment: int, params: Any, pairs: Pair) -> dict[str, Array
         given = jax.tree.map(lambda leaf: leaf[0], given)
         puzzle = _labelled(pair.recipient)
 
-        def margin(start: State) -> Array:
+        def margin_from(start: State) -> Array:
             state = observe_segments(own, _nothing, job.num_segments, initial=start)[0]
-            return _margin(read_answer(own, state).logits, puzzle.labels, _open_cells(puzzle))
+            return margin(read_answer(own, state).logits, puzzle.labels, _open_cells(puzzle))
 
         def with_cell(cell: Array, key: jax.Array) -> Array:
             patched = insert(own, before, given, cell)
-            return jnp.stack([margin(patched), margin(_control(key, before, patched)[0])])
+            return jnp.stack([margin_from(patched), margin_from(_control(key, before, patched)[0])])
 
         number = num_cells(own)
         keys = jax.random.split(pair.key, number)
         return {
             "map_margin": jax.vmap(with_cell)(jnp.eye(number, dtype=bool), keys).T,
-            "map_nothing": margin(before),
+            "map_nothing": margin_from(before),
         }
 
     return jax.vmap(one)(pairs)
