@@ -7,7 +7,7 @@ from math import isqrt
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int16, Int32, Integer
+from jaxtyping import Array, Bool, Int16, Int32, Integer
 
 from rrjax.cells.config import Config
 from rrjax.puzzles.batch import IGNORE_LABEL
@@ -42,22 +42,6 @@ def is_solved(
 ) -> Bool[Array, " ..."]:
     """Returns whether an answer is right; false where no token is labelled."""
     return is_right(answers, labels) & (labels != IGNORE_LABEL).any(-1)
-
-
-def margin(
-    logits: Float[Array, "seq vocab"], labels: Integer[Array, " seq"], cells: Bool[Array, " seq"]
-) -> Float[Array, ""]:
-    """Returns the logit of the label less the largest other, the mean of some cells.
-
-    Args:
-      logits: of every token.
-      labels: the right tokens.
-      cells: which cells count; 0 without any.
-    """
-    is_label = jnp.arange(logits.shape[-1]) == labels[:, None]
-    right = jnp.sum(jnp.where(is_label, logits, 0), -1)
-    others = jnp.max(jnp.where(is_label, -jnp.inf, logits), -1)
-    return jnp.sum(jnp.where(cells, right - others, 0)) / jnp.maximum(cells.sum(), 1)
 
 
 def violations(

@@ -325,3 +325,14 @@ def _escapes(name: str, solved: np.ndarray) -> Escapes:
 def at_most(points: Sequence[FrontierPoint], policy: str, num_segments: int) -> list[FrontierPoint]:
     """Returns the points of one policy at runs of so many segments, by their number of runs."""
     return [p for p in points if p.policy == policy and p.num_segments == num_segments]
+
+
+def whole_budget(points: Sequence[FrontierPoint], summary: PolicySummary) -> list[FrontierPoint]:
+    """Returns the points of all runs at their full length."""
+    size = summary.num_runs, summary.num_segments
+    return [point for point in points if (point.num_runs, point.num_segments) == size]
+
+
+def best_rule(way: Way, summary: PolicySummary) -> str:
+    """Returns the rule that solves most puzzles at the whole budget, of equals the first."""
+    return max(whole_budget(way.points, summary), key=lambda p: p.accuracy.value).policy

@@ -15,6 +15,7 @@ from rrjax.analysis.scores import balanced_accuracy
 from rrjax.checks import check_count, refuse
 from rrjax.choices import AskedChunkSize, Outcome
 from rrjax.contract import Dynamics, State, named_fields, run_segment
+from rrjax.experiments.answers import margin, open_cells
 from rrjax.experiments.experiment import Experiment, Job, fold_keys
 from rrjax.experiments.probes import Halves, meaning_named, recorded, split
 from rrjax.experiments.reasoner import Puzzles, Reasoner, bind, read_answer, take
@@ -23,11 +24,10 @@ from rrjax.inside.erasing import Eraser, leace, random_eraser
 from rrjax.inside.interventions import num_cells
 from rrjax.inside.probes import discriminant, whitening
 from rrjax.keys import make_key
-from rrjax.outcomes import margin
 from rrjax.page.erasing import panels
 from rrjax.plots.canvas import Draw
 from rrjax.plots.erasing import erasures
-from rrjax.puzzles.batch import IGNORE_LABEL, Batch
+from rrjax.puzzles.batch import Batch
 from rrjax.puzzles.meanings import Meaning
 from rrjax.reports import erasing as report
 from rrjax.results.axes import ArraySpec
@@ -269,7 +269,7 @@ def _measure(
 
     def one(puzzle: Batch, key: jax.Array, draw: Array) -> dict[str, Array]:
         dynamics = bind(job.model, params, puzzle)
-        is_open = (puzzle.labels != IGNORE_LABEL) & (puzzle.labels != puzzle.inputs)
+        is_open = open_cells(puzzle)
         chosen = jax.tree.map(lambda leaf: leaf[:, draw], erasers)  # (times, kinds, …)
         measure = partial(_run, job, dynamics, puzzle, is_open)
         is_moved = jnp.array([kind == "moved" for kind in KINDS])

@@ -25,6 +25,7 @@ from rrjax.experiments.restarts import Disturb, RunGrid, prepare_runs
 from rrjax.experiments.trajectories import Length, measure_particles, measure_runs
 from rrjax.keys import make_key
 from rrjax.outcomes import OBEYS_RULES, VALID_PATH
+from rrjax.page.policies import panels as policies_panels
 from rrjax.plots.canvas import Draw
 from rrjax.plots.policies import accuracy_against_evaluations
 from rrjax.puzzles import PuzzleSet
@@ -400,4 +401,6 @@ def figures(results: Results) -> Mapping[str, Draw]:
     return {"policies": partial(accuracy_against_evaluations, summary)}
 
 
-POLICIES = Experiment("policies", ARRAYS, numbers, report.tables, figures, check)
+POLICIES = Experiment(
+    "policies", ARRAYS, numbers, report.tables, figures, check, panels=policies_panels
+)

@@ -17,6 +17,7 @@ from rrjax.contract import Dynamics, State, count_updates, named_fields, run_seg
 from rrjax.dynamics.covariant import covariant_vectors
 from rrjax.dynamics.forward_vectors import forward_vectors
 from rrjax.dynamics.rollout import whole_norm
+from rrjax.experiments.answers import margin, open_cells
 from rrjax.experiments.experiment import Experiment, Job, fold_keys
 from rrjax.experiments.probes import Halves, Readout, read_states, recorded, split
 from rrjax.experiments.reasoner import Puzzles, Reasoner, bind, read_answer, take
@@ -24,7 +25,6 @@ from rrjax.experiments.recording import Recording
 from rrjax.frames import Frame, dimension, norms, random_frame
 from rrjax.inside.interventions import num_cells
 from rrjax.keys import make_key
-from rrjax.outcomes import margin
 from rrjax.page.vectors import panels
 from rrjax.plots.canvas import Draw
 from rrjax.plots.vectors import falls, overlaps
@@ -274,7 +274,7 @@ def _look(
     """Returns where vectors (vectors, tokens, channels) at a state lie."""
     answer = read_answer(dynamics, state).logits.argmax(-1)
     known = puzzle.labels != IGNORE_LABEL
-    is_open = known & (puzzle.labels != puzzle.inputs)
+    is_open = open_cells(puzzle)
     wrong = is_open & (answer != puzzle.labels)
     classes = jnp.stack([known & ~is_open, is_open & ~wrong, wrong])
     cells = {

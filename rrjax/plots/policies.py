@@ -6,7 +6,7 @@ import numpy as np
 
 from rrjax.analysis import format as words
 from rrjax.analysis.policies import FrontierPoint
-from rrjax.analysis.policy_summary import PolicySummary, Way, at_most
+from rrjax.analysis.policy_summary import PolicySummary, at_most, best_rule
 from rrjax.plots.canvas import legend_below, new_axes, titled
 
 if TYPE_CHECKING:
@@ -14,14 +14,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PUBLISHED = (
-    ("TRM", 336, 0.873),
-    ("EqR", 336, 0.864),
-    ("EqR", 1344, 0.930),
-    ("sic, K = 1", 960, 0.855),
-    ("sic, K = 4 trained", 960, 0.969),
+    ("TRM", 336, 0.873, "bottom"),
+    ("EqR", 336, 0.864, "top"),
+    ("EqR", 1344, 0.930, "bottom"),
+    ("sic, K = 1", 960, 0.855, "top"),
+    ("sic, K = 4 trained", 960, 0.969, "bottom"),
 )
-"""Published accuracies on Sudoku-Extreme with their module evaluations: other models, and other
-puzzles (TRM as in arXiv 2605.19943; EqR: 2605.21488; sic: 2601.19085)."""
+"""Published accuracies on Sudoku-Extreme with their module evaluations: other models, and another
+test set (TRM as in arXiv 2605.19943; EqR: 2605.21488; sic: 2601.19085). The last entry says on
+which side of a name its point lies, so that names do not cover each other."""
 
 _STYLES = (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D"), ("#E69F00", "v"))
 
@@ -35,23 +36,25 @@ def accuracy_against_evaluations(summary: PolicySummary) -> "Figure":
     ax = new_axes()
     plain = [point for point in summary.plain if point.policy == "all segments"]
     _curve(ax, plain, "one rollout", "black", "-", "")
-    for way, (color, marker) in zip(summary.ways, _STYLES * 2, strict=False):
+    for place, (way, (color, marker)) in enumerate(zip(summary.ways, _STYLES * 2, strict=False)):
         best = best_rule(way, summary)
         points = at_most(way.points, best, summary.num_segments)
         _curve(ax, points, f"{way.name}, {best}", color, "-", marker)
+        _end_bar(ax, points[-1], color, place)
         ceiling = at_most(way.ceiling, way.ceiling[0].policy, summary.num_segments)
         _curve(ax, ceiling, "", color, ":", "")
     in_range = [p for p in PUBLISHED if p[1] <= summary.longest * summary.updates_per_segment]
-    for number, (name, evaluations, accuracy) in enumerate(in_range):
-        label = "published, other models and puzzles" if number == 0 else ""
+    for number, (name, evaluations, accuracy, side) in enumerate(in_range):
+        label = "published: other models, another test set" if number == 0 else ""
         ax.plot(evaluations, accuracy, "x", color="grey", label=label)
         ax.annotate(
             name,
             (evaluations, accuracy),
             fontsize=7,
             color="grey",
-            xytext=(4, 2),
+            xytext=(4, 0),
             textcoords="offset points",
+            verticalalignment=side,
         )
     ax.set_xscale("log", base=2)
     ticks = sorted({round(point.evaluations) for point in plain})
@@ -69,16 +72,6 @@ def accuracy_against_evaluations(summary: PolicySummary) -> "Figure":
     )
 
 
-def best_rule(way: Way, summary: PolicySummary) -> str:
-    """Returns the rule that solves most puzzles at the whole budget, of equals the first."""
-    whole = [
-        point
-        for point in way.points
-        if (point.num_runs, point.num_segments) == (summary.num_runs, summary.num_segments)
-    ]
-    return max(whole, key=lambda point: point.accuracy.value).policy
-
-
 def _curve(
     ax: "Axes", points: list[FrontierPoint], label: str, color: str, line: str, marker: str
 ) -> None:
@@ -87,6 +80,10 @@ def _curve(
     ax.plot(evaluations, value, color=color, linestyle=line, marker=marker, label=label)
     if not marker and line == "-":
         ax.fill_between(evaluations, low, high, facecolor=(color, 0.12), linewidth=0.0)
-    elif marker:
-        ends = [[value[-1] - low[-1]], [high[-1] - value[-1]]]
-        ax.errorbar(evaluations[-1:], value[-1:], ends, color=color, capsize=3, linestyle="")
+
+
+def _end_bar(ax: "Axes", point: FrontierPoint, color: str, place: int) -> None:
+    """Draws the interval of the last point of a curve, beside those of the others."""
+    value, low, high = point.accuracy.ends
+    at = point.evaluations * 1.04**place
+    ax.errorbar([at], [value], [[value - low], [high - value]], color=color, capsize=3)

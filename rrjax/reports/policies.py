@@ -1,11 +1,20 @@
 """Policies in words: what each is worth at the whole budget, and how far it is from the ceiling."""
 
+from functools import partial
+
 import numpy as np
 
 from rrjax.analysis import format as words
 from rrjax.analysis.intervals import Interval
 from rrjax.analysis.policies import FrontierPoint
-from rrjax.analysis.policy_summary import PASS, Adaptive, Escapes, PolicySummary, Way
+from rrjax.analysis.policy_summary import (
+    PASS,
+    Adaptive,
+    Escapes,
+    PolicySummary,
+    Way,
+    whole_budget,
+)
 from rrjax.analysis.table import Table
 
 _HEADERS = ("policy", "evalu-\nations", "% solved", "gain in points")
@@ -50,19 +59,16 @@ def _plain_table(summary: PolicySummary) -> Table:
 
 
 def _way_table(summary: PolicySummary, way: Way) -> Table:
-    size = summary.num_runs, summary.num_segments
-
-    def whole(points: list[FrontierPoint]) -> list[FrontierPoint]:
-        return [point for point in points if (point.num_runs, point.num_segments) == size]
-
+    whole = partial(whole_budget, summary=summary)
     rows = [_row(point) for point in whole(way.points)]
-    notes = ["*: asks the rules of the puzzle. **: asks the labels, and is no policy."]
+    notes = ["* asks the rules of the puzzle. ** asks the labels, so that it is not a policy."]
     if way.adaptive is not None:
         rows.append(_row(way.adaptive.point))
         notes.append(_adaptive_note(way.adaptive))
     rows += [_row(point, f"{point.policy} *") for point in whole(way.with_rules)]
     rows += [_row(point, f"{point.policy} **") for point in whole(way.ceiling)]
-    headline = f"{way.name}: {summary.num_runs} runs of {words.count(size[1], 'segment')}"
+    length = words.count(summary.num_segments, "segment")
+    headline = f"{way.name}: {summary.num_runs} runs of {length}"
     return Table(headline, _HEADERS, rows, notes)
 
 
@@ -112,45 +118,49 @@ def _choosing_tables(way: Way) -> list[Table]:
     choosing = way.choosing
     if choosing is None or not choosing.num_mixed:
         return []
-    given = {rival.name: words.interval(rival.lambda1_given, ".2f") for rival in choosing.rivals}
-    rows = [
-        (name, words.interval(area, ".2f"), given.pop(name, ""))
-        for name, area in choosing.within.items()
-    ]
-    rows += [(name, "", area) for name, area in given.items()]
+    headline, headers = f"{way.name}: choosing among runs", ("score", "AUC within\npuzzles")
+    rows = [(name, words.interval(area, ".2f")) for name, area in choosing.within.items()]
     notes = [
-        f"Second column: AUC of right against wrong runs of the same puzzle, in the mean over "
-        f"{words.count(choosing.num_mixed, 'puzzle')} with both. Third: AUC of −λ1 among the first "
-        "runs of all puzzles that are near in the score. λ1 is that of half the segments, since it "
-        "doubles their cost. .5 is chance."
+        "AUC of right against wrong runs of the same puzzle, in the mean over "
+        f"{words.count(choosing.num_mixed, 'puzzle')} with both; .5 is chance."
     ]
-    if not np.isnan(choosing.gain.value):
-        notes.append(
-            "Added to the mean rank of q and residual, λ1 changes the AUC within puzzles by "
-            f"{words.interval(choosing.gain, '+.3f')}."
-        )
-    headers = ("score", "AUC within\npuzzles", "AUC of −λ1\namong near ones")
-    return [Table(f"{way.name}: choosing among runs", headers, rows, notes)]
+    if not choosing.rivals:
+        return [Table(headline, headers, rows, notes)]
+    notes.append(
+        "λ1 is that of half the segments, since it doubles their cost. Added to the mean rank of q "
+        "and residual, it changes the AUC within puzzles by "
+        f"{words.interval(choosing.gain, '+.3f')}."
+    )
+    given = [
+        (rival.name, words.interval(rival.auc, ".2f"), words.interval(rival.lambda1_given, ".2f"))
+        for rival in choosing.rivals
+    ]
+    columns = ("score", "AUC", "AUC of −λ1 among\npuzzles near in it")
+    pooled = ["Of the first run of each puzzle. .5 in the last column: λ1 adds nothing."]
+    return [
+        Table(headline, headers, rows, notes),
+        Table(f"{way.name}: does λ1 add anything?", columns, given, pooled),
+    ]
 
 
 def _escape_table(summary: PolicySummary) -> Table:
     headers = (
         "way",
         "never\nsolved",
-        "delay\n(segments)",
-        "hazard per\nsegment",
+        "delay",
+        "hazard",
         "p",
         "best\ncut-off",
-        "% solved by\nthe law",
-        "% solved by\nany run",
+        "% by\nthe law",
+        "% by\nany run",
     )
     rows = [_escape_row(escapes) for escapes in summary.escapes]
     notes = [
         "The law of the segment of the first right answer, over all runs of all puzzles: a share "
-        "is never solved, the others after a delay with a constant hazard. p tests that the hazard "
-        "is constant; where it is small, the best cut-off by this law means little. The last "
-        "columns: with all runs cut off there, by the law if all puzzles were alike, and measured, "
-        "if one knew which run is right."
+        "is never solved, the others after a delay with a constant hazard, in segments. p tests "
+        "that the hazard is constant; where it is small, the best cut-off by this law means "
+        "little. The last columns: with all runs cut off there, by the law if all puzzles were "
+        "alike, and measured, if one knew which run is right."
     ]
     return Table("Escapes", headers, rows, notes)
 
@@ -160,4 +170,4 @@ def _escape_row(escapes: Escapes) -> tuple[str, ...]:
     p_value = "unknown" if np.isnan(escapes.test.p_value) else f"{escapes.test.p_value:.3f}"
     numbers = f"{law.trapped:.3f}", str(law.delay), f"{law.hazard:.3f}"
     share = f"{100 * escapes.predicted:.0f}", _percent(escapes.measured)
-    return (escapes.way, *numbers, p_value, words.count(escapes.best, "segment"), *share)
+    return (escapes.way, *numbers, p_value, str(escapes.best), *share)

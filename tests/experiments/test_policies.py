@@ -12,6 +12,7 @@ from rrjax.dynamics.starts import random_start
 from rrjax.experiments.reasoner import read_answer
 from rrjax.experiments.restarts import RunGrid, prepare_runs
 from tests.experiments.conftest import PUZZLES, relabelled
+from tests.tools.charts import data_of
 
 WAYS = ("starts", "random_starts", "noise_z_L", "particles", "copies")
 RUNS, DEPTH = 2, 3
@@ -119,6 +120,10 @@ def test_a_folder_goes_on_and_holds_one_run(model, seen):
     loaded = rrjax.load_results(folder)
     assert "starts: 2 runs of 3 segments" in str(loaded.summary())
     assert set(loaded.plot()) == {"policies"}
+    frontier, rules = map(data_of, loaded.experiment.report_panels(loaded)[:2])
+    whole = [row for row in frontier if row["group"] == "one rollout" and row["x"] == BUDGET]
+    assert whole[0]["value"] == 100 * loaded.plain_solved[:, -1].mean()
+    assert {row["group"] for row in rules} == set(WAYS)
 
 
 @pytest.mark.slow
