@@ -282,10 +282,11 @@ def _look(
         for name, leaf in named_fields(vectors).items()
     }
     overlap = [_overlap(cells[name], bases[name], is_open) for name in cells]
-    squares = {
-        name: jnp.sum(jnp.square(leaf), (1, 2)) for name, leaf in named_fields(vectors).items()
-    }
-    on_each = sum(jnp.sum(jnp.square(leaf), -1) for leaf in cells.values())  # (vectors, cells)
+    squares = jnp.stack(
+        [jnp.sum(jnp.square(leaf), (1, 2)) for leaf in named_fields(vectors).values()], axis=-1
+    )
+    by_cell = [jnp.sum(jnp.square(leaf), -1) for leaf in cells.values()]
+    on_each = jnp.stack(by_cell).sum(0)  # (vectors, cells)
     even = jnp.sum(on_each, -1, keepdims=True) / on_each.shape[-1]
     per_class = on_each @ classes.T / classes.sum(-1)  # NaN for a class without a cell
 
@@ -301,7 +302,7 @@ def _look(
     cosine = sum(jax.tree.leaves(products)) / whole_norm(norms(gradient))
     return {
         "overlap": jnp.stack(overlap, axis=2),
-        "in_field": jnp.stack(list(squares.values()), -1) / sum(squares.values())[:, None],
+        "in_field": squares / squares.sum(-1, keepdims=True),
         "on_cells": per_class / even,
         "along_answer": jnp.square(cosine) * dimension(state),
     }
