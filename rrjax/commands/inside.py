@@ -48,6 +48,18 @@ QUESTIONS: dict[str, tuple[Job, str]] = {
         Job("states", "recording", words="inside states"),
         "records the states after every segment, for the questions that read them",
     ),
+    "blanks": (
+        Job("blanks", "fillings", words="inside blanks"),
+        "how many cells can be blank, and how many segments do they take?",
+    ),
+    "neurons": (
+        RecordedJob("neurons", "neuron_scores", words="inside neurons"),
+        "what do single channels follow, and what does a mean over puzzles hide?",
+    ),
+    "information": (
+        RecordedJob("information", "information_plane", words="inside information"),
+        "how much do blank cells tell of the answer and of the givens around them?",
+    ),
     "dimension": (
         RecordedJob("dimension", "dimensions", words="inside dimension"),
         "how many dimensions have the states, by segment and outcome?",
