@@ -12,23 +12,25 @@ from rrjax.commands.parsing import parse_command_line
 
 @dataclass(frozen=True)
 class Options:
-    """Convert a checkpoint of TRM, HRM or their forks to a model folder of rrjax, or back.
+    """Converts a checkpoint of TRM, HRM or their forks to a model folder of rrjax, or back.
 
-    The command needs no torch, runs nothing that a checkpoint asks for, and overwrites nothing.
+    The command does not need PyTorch, runs no code that a checkpoint holds, and overwrites nothing.
 
     Attributes:
-      source: the folder with all_config.yaml and one file of weights, that file (of torch.save or
-        of safetensors, under any name), or a repository of the Hugging Face Hub
-        (user/repo/folder). With --to-torch: a model folder, a training run, or a bundled name.
-      destination: the model folder to write. With --to-torch: the .pt file to write.
-      entry: which weights to take where the file holds several, such as ema.shadow.
-      config: the configuration, or the name of a recipe with the same network, if no
-        all_config.yaml lies beside the weights.
-      to_torch: write a PyTorch state dict from a model.
-      seq_len: number of tokens of a puzzle, if neither a meta.json nor the tensors show it.
-      vocab_size: number of token values, if no meta.json states it.
-      num_puzzle_identifiers: rows of the puzzle-embedding table, if no meta.json states them.
-      resize_puzzle_embeddings: replace the puzzle embeddings by this many copies of their mean.
+      source: The folder with all_config.yaml and one file of weights, that file itself (of
+        torch.save or of safetensors, under any name), or a repository of the Hugging Face Hub
+        (user/repo/folder). With --to-torch it is a model folder, a training run, or a bundled name.
+      destination: The model folder to write, or with --to-torch the .pt file to write.
+      entry: Which weights to take where the file holds several, such as ema.shadow.
+      config: The configuration file, or the name of a recipe with the same network. It is needed if
+        no all_config.yaml lies beside the weights.
+      to_torch: Write a PyTorch state dict of a model.
+      seq_len: Number of tokens of a puzzle. It is needed if neither a meta.json nor the tensors
+        show it.
+      vocab_size: Number of token values. It is needed if no meta.json states it.
+      num_puzzle_identifiers: Number of rows of the puzzle-embedding table. It is needed if no
+        meta.json states it.
+      resize_puzzle_embeddings: Replace the puzzle embeddings by this many copies of their mean.
     """
 
     source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SRC")]
@@ -46,8 +48,8 @@ def main(arguments: Sequence[str], prog: str = "rrjax convert") -> None:
     """Parses the arguments, converts, and prints one line for each tensor.
 
     Raises:
-      ValueError: if the input is at fault.
-      OSError: if a file cannot be read or written.
+      ValueError: If the input is at fault.
+      OSError: If a file cannot be read or written.
     """
     options = parse_command_line(Options, arguments, prog)
     from .convert import convert, to_torch  # after the parsing, since they start JAX

@@ -10,25 +10,35 @@
 # # Gallery
 #
 # The figures of every command, each with the line that makes it. All are drawn when this page is
-# built, from a model in the box and far too few puzzles to conclude anything from: they show what
+# built, from a bundled model and far too few puzzles to conclude anything from: they show what
 # you get. In the shell give the line as it stands; here `shell` hands it on to the same command.
 # The figures are written to the folder that `--out` names, and `rrjax.load_results(folder).plot()`
 # draws them again.
 
 # %% tags=["hide-cell"]
 import contextlib
+import html
 import io
 import shlex
+from pathlib import Path
+
+from IPython.display import HTML
 
 import rrjax
 from rrjax.cli import main
 
 
+def quietly(line):
+    """Runs a command without its text, and returns its words."""
+    words = shlex.split(line)
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        assert main(words[1:]) == 0
+    return words
+
+
 def shell(line):
     """Runs a command without its text, and returns the figures in its folder."""
-    words = shlex.split(line)[1:]
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        assert main(words) == 0
+    words = quietly(line)
     return rrjax.load_results(words[words.index("--out") + 1]).plot()
 
 
@@ -40,9 +50,20 @@ def shell(line):
 
 # %%
 shell(
-    "rrjax spectrum trm-sudoku6 --num-puzzles 8 --num-segments 4 --num-exponents 3 --attribution "
+    "rrjax spectrum trm-sudoku6 --num-puzzles 24 --num-segments 6 --num-exponents 2 --attribution "
     "--out runs/spectrum"
 )
+
+# %% [markdown]
+# ## Analyses of a spectrum
+#
+# Which runs settled, whether λ₁ tells anything among puzzles that are alike, whether the beginning
+# of a run tells its end, and λ₁ of the first updates. `rrjax.experiments.analyse` draws the same
+# figures.
+
+# %%
+quietly("rrjax analyse runs/spectrum --out runs/analysis")
+rrjax.experiments.analyse(rrjax.load_results("runs/spectrum")).plot()
 
 # %% [markdown]
 # ## Long rollouts
@@ -72,7 +93,7 @@ shell(
 shell("rrjax slice trm-sudoku6 --puzzle 5 --grid 7 --num-segments 12 --out runs/slice")
 
 # %% [markdown]
-# ## Noisy rollouts
+# ## Noisy runs
 #
 # The model's own q against λ₁, of noisy runs of puzzles that are sometimes solved.
 
@@ -91,9 +112,59 @@ shell(
 )
 
 # %% [markdown]
+# ## Inside: fixed points
+#
+# Where each run ends: at rest at a right or at a wrong fixed point, on a cycle, or wandering; and
+# how stable the points are.
+
+# %%
+shell(
+    "rrjax inside fixed-points hrm-sudoku6 --num-puzzles 4 --num-segments 16 --periods 1 "
+    "--num-starts 1 --num-eigenvalues 4 --krylov 16 --max-iterations 8 --out runs/fixed-points"
+)
+
+# %% [markdown]
+# ## Inside: growth by part
+#
+# What each sub-layer contributes to λ₁, and how failed runs differ from solved ones.
+
+# %%
+shell(
+    "rrjax inside growth hrm-sudoku6 --num-puzzles 16 --num-vectors 1 --num-segments 8 "
+    "--out runs/growth"
+)
+
+# %% [markdown]
+# ## Inside: patches
+#
+# What is solved after a part of the state was replaced by that of a run with the other outcome.
+
+# %%
+shell(
+    "rrjax inside patch hrm-sudoku6 --num-puzzles 16 --segments 2 6 --num-starts 2 "
+    "--num-copies 0 --out runs/patches"
+)
+
+# %% [markdown]
 # ## The toy
 #
 # Search and capture in one dimension: why failed runs are the chaotic ones.
 
 # %%
 shell("rrjax toy --num-runs 4000 --out runs/toy")
+
+# %% [markdown]
+# ## The HTML report, with a training run
+#
+# Training runs have no figures of their own; the report draws their curves. It is one page that
+# works offline, and here it shows the spectrum from above beside a training. Click a point.
+
+# %%
+quietly("rrjax sudoku data/sudoku4 --size 4 --num-train 100 --num-test 32")
+quietly(
+    "rrjax train --config cpu_sudoku4 --data data/sudoku4 --out runs/training --steps 60 "
+    "--log-every 10 --eval-every 30 --checkpoint-every 30"
+)
+quietly("rrjax report runs/spectrum runs/training --out runs/report.html")
+source = html.escape(Path("runs/report.html").read_text(encoding="utf-8"), quote=True)
+HTML(f'<iframe style="width: 100%; height: 900px; border: 0" srcdoc="{source}"></iframe>')

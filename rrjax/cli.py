@@ -18,25 +18,25 @@ from rrjax.process import GIVEN_AGAIN
 from rrjax.streams import patient_streams
 
 COMMANDS = {
-    "spectrum": "Lyapunov spectra of a model on many puzzles, solved against failed",
-    "rollout": "thousands of segments: accuracy against compute, escape of the failures",
-    "basin": "restarts from perturbed starts: which failures the start decides",
-    "slice": "final answers and settling times on a plane of starts, and how they are mixed",
-    "ptrm": "noise before every segment: what many noisy runs solve, and which one to choose",
-    "inside": "why a failure fails: fixed points, growth by part, patches between runs",
-    "policies": "what more compute solves: longer runs, restarts, noise, copies, and votes",
-    "solve": "a model on your own Sudoku or maze: its answer, and how far to trust it",
-    "analyse": "settling, difficulty, early warning and horizons, of finished spectra",
-    "report": "results and training runs as one interactive HTML page that works offline",
-    "train": "train a cell with the official recipe",
-    "compact": "the newest checkpoint of a training run in little space, to go on elsewhere",
-    "search": "search over fields of a training run, by Optuna",
-    "runs": "training runs of a folder, averaged over seeds",
+    "spectrum": "measure Lyapunov spectra on many puzzles, and compare solved with failed ones",
+    "rollout": "run many segments: what more compute solves, and which failures escape",
+    "basin": "restart from perturbed starts: which failures does the start decide?",
+    "slice": "map answers and settling times on a plane of starts",
+    "ptrm": "add noise before every segment: what do many noisy runs solve?",
+    "inside": "ask why a failure fails: fixed points, growth by part, patches between runs",
+    "policies": "compare longer runs, restarts, noise and votes at equal compute",
+    "solve": "solve your own Sudoku or maze, and see how far to trust the answer",
+    "analyse": "analyse finished spectra: settling, difficulty, early warning, horizons",
+    "report": "write results and training runs as one interactive HTML page",
+    "train": "train a cell with the official recipe, or with a faster one",
+    "compact": "write the newest checkpoint of a training into a small folder, to go on elsewhere",
+    "search": "search over fields of a training with Optuna",
+    "runs": "average training runs over their seeds",
     "convert": "convert an official PyTorch checkpoint to a model folder, or back",
     "sudoku": "make a data set of Sudokus with exactly one solution",
     "maze": "make a data set of mazes with long shortest paths",
     "arc": "make a data set of ARC-AGI tasks",
-    "toy": "transient chaos in one dimension: why failures are the chaotic runs",
+    "toy": "see in one dimension why failed runs are the chaotic ones",
 }
 _ELSEWHERE = {"convert": "rrjax.converters.command"}
 """Modules of commands that do not live in `rrjax.commands`."""
@@ -133,8 +133,9 @@ def _usage() -> str:
 
 {rows}
 
-rrjax COMMAND --help lists its options; rrjax --version prints the version.
-Compiled programs are kept between runs; --no-compile-cache neither reads nor writes them."""
+`rrjax COMMAND --help` lists the options of a command, and `rrjax --version` prints the version.
+Compiled programs are kept for later calls; with --no-compile-cache they are neither read nor kept.
+Begin with `rrjax spectrum trm-sudoku9`."""
 
 
 def _message(error: OSError) -> str:

@@ -45,6 +45,10 @@ def test_the_python_examples_run(tmp_path, monkeypatch, capsys):
     assert len(_arrays(capsys.readouterr().out.splitlines()[-1])[0]) == 4
     assert names["run"].exponents.shape == (2, 2)
     assert {path.suffix for path in (tmp_path / "runs" / "first").iterdir()} >= {".npz", ".png"}
+    start = "\n".join(python_blocks(page("index.md"))).replace("10_000", "100")
+    exec(compile(start, "index.md", "exec"), {})
+    exponents = _arrays(capsys.readouterr().out)[0]
+    assert np.isclose(exponents.sum(), np.log(0.3), atol=1e-3)  # Hénon's map contracts areas by 0.3
     # other pages go on from there
     (clocks,) = python_blocks(page("concepts/clocks.md"))
     exec(compile(clocks, "clocks.md", "exec"), names)
@@ -60,7 +64,7 @@ def test_every_python_example_is_run_or_that_of_the_front_page():
     pages = {
         str(path.relative_to(ROOT / "docs")) for path, text in PAGES.items() if "```python" in text
     }
-    run = {"concepts/clocks.md", "howto/own_figures.md", "howto/own_puzzles.md"}
+    run = {"index.md", "concepts/clocks.md", "howto/own_figures.md", "howto/own_puzzles.md"}
     # the model and the call of `start.md` are those of the first tutorial, which every build runs
     assert pages == run | {"start.md"}
 

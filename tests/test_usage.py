@@ -27,7 +27,7 @@ def test_a_model_many_puzzles_and_what_came_of_it(model, tmp_path):
     run = rrjax.experiments.spectrum(model, puzzles, **SIZES, folder=tmp_path / "first")
     assert run.exponents.shape == (4, 2)
     assert run.solved.dtype == bool
-    assert "λ1" in repr(run.summary())
+    assert "λ₁" in repr(run.summary())
     assert "_repr_html_" in dir(run.plot())
     assert run.to_xarray()["exponents"].dims == ("puzzle", "exponent")
     again = rrjax.load_results(tmp_path / "first")

@@ -99,7 +99,7 @@ plt.show()
 # Does the converted model compute what the official code computes? That is tested for ten
 # architectures against numbers from the official code, gradients included
 # ([verification](../verification.md)). Here it is enough that the model that went through
-# PyTorch's format is the one in the box, to the last bit.
+# PyTorch's format is the bundled one, to the last bit.
 
 # %%
 before = rrjax.spectrum(bundled.bind(puzzles.inputs[0]), 2, 4, key=jax.random.key(0))

@@ -46,7 +46,7 @@ run
 # %%
 lambda1 = run.exponents[:, 0]
 for name, group in (("solved", run.solved), ("failed", ~run.solved)):
-    print(f"{name}: {group.sum():2d} puzzles, median λ1 {np.median(lambda1[group]):+.3f}")
+    print(f"{name}: {group.sum():2d} puzzles, median λ₁ {np.median(lambda1[group]):+.3f}")
 
 # %% [markdown]
 # The figures of a result are one call away. Puzzles that fail lie to the right.
@@ -67,8 +67,8 @@ run.summary()
 #
 # **Look at the interval first.** The AUC is the probability that a solved puzzle has the smaller
 # λ₁ of a random pair. It may well be 1.000 here, and yet its interval reaches far down, because
-# there are only a few failures. The same model on 256 puzzles has an AUC of .991 with an interval
-# from .965 to .998 ([findings](../findings.md)).
+# there are only a few failures. The same model on 256 puzzles has an AUC of 0.991 with an interval
+# from 0.965 to 0.998 ([findings](../findings.md)).
 #
 # **Ask the rivals.** The second table shows what else tells solved from failed. The late drift
 # (how far the state still moves at the end) does so as well as λ₁, since a state that keeps moving
@@ -81,11 +81,11 @@ run.summary()
 #
 # **Remember that the run is short.** These are finite-time exponents of 336 updates. They depend a
 # little on the initial tangent vector, and the note below the second table says how much. Whether
-# λ₁ is +.002 or −.002 means nothing if another vector would move it by .003.
+# λ₁ is +0.002 or −0.002 means nothing if another vector would move it by 0.003.
 #
 # ## Is it always so?
 #
-# No. Here is another TRM of the box, trained on easier 6×6 Sudokus.
+# No. Here is another bundled TRM, which was trained on easier 6×6 Sudokus.
 
 # %%
 other = rrjax.load_model("trm-sudoku6")
@@ -117,7 +117,7 @@ print(f"nats per segment: {early[0]:+.2f} early, {late[0]:+.2f} late")
 #
 # None of the failures of this model was at rest at the end of its run. How many failures must you
 # watch, none of them at rest, before the 95 % interval of "share of failures that come to rest"
-# ends below .05?
+# ends below 0.05?
 #
 # `rrjax.analysis.fraction_interval(0, n)` gives the interval for n failures.
 

@@ -56,7 +56,7 @@ def measure(weights, batch=None):
 
 print("exponents:", np.round(measure(weights).values, 3), "nats per update")
 gradient = jax.grad(lambda w: measure(w).values[0])(weights)
-print("gradient of λ1:", gradient.shape, f"norm {jnp.linalg.norm(gradient):.2f}")
+print("gradient of λ₁:", gradient.shape, f"norm {jnp.linalg.norm(gradient):.2f}")
 
 # %% [markdown]
 # You need not take this gradient on trust. The difference of λ₁ along a direction must agree with
@@ -176,7 +176,7 @@ print("logged at step 140:", np.round(plain_state[-1].exponents, 3))
 # ∂λ₁/∂W₁₁? Work it out, then measure it with `rrjax.flossing.exponents(..., frame=jnp.eye(2))`.
 
 # %% tags=["hide-cell"]
-# Solution: λ1 = ln W11, so the derivative is 1 / W11.
+# Solution: λ₁ = ln W11, so the derivative is 1 / W11.
 
 
 def first_exponent(matrix):

@@ -181,7 +181,7 @@ class MyReasoner:
 run = rrjax.experiments.spectrum(
     MyReasoner(jax.random.key(6)), puzzles, num_exponents=2, num_segments=50, progress=False
 )
-print(run.solved.sum(), "of", len(run.solved), "solved; λ1 =", np.round(run.exponents[:, 0], 3))
+print(run.solved.sum(), "of", len(run.solved), "solved; λ₁ =", np.round(run.exponents[:, 0], 3))
 
 # %% [markdown]
 # ## Exercise

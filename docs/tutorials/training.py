@@ -98,12 +98,12 @@ for step, (lambda1, solved) in zip(steps, table, strict=True):
     share = rrjax.analysis.fraction_interval(int(solved.sum()), len(solved))
     print(
         f"step {step}: solved {share.value:.2f} ({share.low:.2f} to {share.high:.2f}), "
-        f"median λ1 {np.median(lambda1):+.3f}"
+        f"median λ₁ {np.median(lambda1):+.3f}"
     )
 
 # %% [markdown]
 # Training makes this small TRM contract. What you may conclude is little: one seed, one size, 32
-# puzzles. With another `--seed` a mean moves, and three seeds show differences of some .1 in
+# puzzles. With another `--seed` a mean moves, and three seeds show differences of some 0.1 in
 # accuracy. `rrjax runs FOLDER` averages over seeds, with Student's interval.
 #
 # Next: `--floss.every 50 --floss.episode 5` pushes on λ₁ while you train

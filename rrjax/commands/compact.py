@@ -11,16 +11,16 @@ from rrjax.commands.parsing import parse_command_line
 
 @dataclass(frozen=True)
 class Options:
-    """Make a folder from which a run of `rrjax train` goes on, in little space.
+    """Writes the newest checkpoint of a training run into a small folder, to go on elsewhere.
 
-    Weights, counters and puzzles are kept to the bit; the optimizer's moments and the distance of
-    the averaged weights from the others are rounded to bfloat16; the states of the slots are
-    computed again with the weights as they are. So the run goes on almost, but not exactly, as it
-    would have. To go on give the command of the run with `--out OUT`.
+    Weights, counters and puzzles are kept to the bit. The optimizer's moments and the distance of
+    the averaged weights from the others are rounded to bfloat16. The states of the slots are
+    computed again with the weights as they are. The training therefore goes on almost, but not
+    exactly, as it would have. To go on, give the command of the training with `--out OUT`.
 
     Attributes:
-      run: run folder of `rrjax train`.
-      out: new folder.
+      run: Folder of the training run.
+      out: Folder to write, which must be new.
     """
 
     run: Annotated[Path, tyro.conf.Positional]

@@ -20,9 +20,25 @@ QUESTIONS: dict[str, tuple[Job, str]] = {
         Job("growth", "growths", words="inside growth"),
         "which sub-layer, field, update and cell makes the growth, by outcome?",
     ),
+    "circuits": (
+        Job("circuits", "singles", words="inside circuits"),
+        "what do naked singles need: rows, columns, channels, or the clues of their peers?",
+    ),
+    "logits": (
+        Job("logits", "logit_terms", words="inside logits"),
+        "which stages, channels and clues is the logit of an answer made of?",
+    ),
+    "mixing": (
+        Job("mixing", "mixings", words="inside mixing"),
+        "do the weights between tokens follow the graph of a Sudoku's constraints?",
+    ),
     "patch": (
         Job("patching", "patches", words="inside patch"),
         "what of another run frees a failure or breaks a success, against a random step?",
+    ),
+    "kick": (
+        Job("kicking", "kicks", words="inside kick"),
+        "does a push along a covariant vector, a gradient or a probe free a failure, as no other?",
     ),
     "probe": (
         RecordedJob("probe", "probes", words="inside probe"),

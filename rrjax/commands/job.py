@@ -30,8 +30,8 @@ def load(
 
     Args:
       model: A bundled name, a model folder, or hf://user/repo/sub/folder.
-      puzzles: A data-set folder, Sudoku-Extreme's CSV or a list of puzzles; without it the
-        held-out puzzles that come with a bundled model.
+      puzzles: A data-set folder, Sudoku-Extreme's CSV, a list of puzzles, or the name hard-sudoku9.
+        Without it the command takes the held-out puzzles that come with a bundled model.
       dtype: Type of states and tangents.
       cpu_devices: Number of chunks that run at once on a processor; without it one for each core.
 
@@ -67,8 +67,8 @@ def first_puzzles(puzzles: "PuzzleSet", num_puzzles: int | None = None) -> "Puzz
         from rrjax.analysis.format import count  # loads SciPy, which --help does without
 
         raise ValueError(
-            f"num_puzzles: {puzzles.source} has {count(len(puzzles), 'puzzle')}, {num_puzzles} "
-            "were asked for"
+            f"num_puzzles: {puzzles.source} has {count(len(puzzles), 'puzzle')}, but "
+            f"{num_puzzles} were asked for"
         )
     return puzzles[: num_puzzles or DEFAULT_PUZZLES]
 

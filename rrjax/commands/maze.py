@@ -18,22 +18,23 @@ from rrjax.store import check_new_folder
 
 @dataclass(frozen=True)
 class Options:
-    """Make a data set of mazes with long shortest paths, or one of the official CSV files.
+    """Makes a data set of mazes with long shortest paths, or one of the official CSV files.
 
     Attributes:
-      out: folder to write; it must be new or empty.
-      size: side of the maze, at least 5.
-      min_path: least number of moves from S to G; without it 110, or 2.5 times a side below 30.
-        Much more than 3.6 times the side is rare.
-      walls: least and greatest fraction of walls.
-      num_train: number of training mazes. The default is 1000, or all of a CSV.
-      num_test: number of test mazes, with the same default. None of the generated ones is a
-        training maze or its mirror image.
-      augment: 8 adds to every training maze its images under the symmetries of the square.
-      seed: the same seed gives the same bytes.
-      csv: folder with train.csv and test.csv of maze-30x30-hard-1k, whose mazes are taken instead.
-        If it has more than are wanted, a random choice is taken. Size, min_path and walls are then
-        those of the files.
+      out: Folder to write, which must be new or empty.
+      size: Number of cells along a side of the maze, at least 5.
+      min_path: Least number of moves from S to G; without it 110, or 2.5 times the side if that is
+        below 30. Much more than 3.6 times the side is rare.
+      walls: Least and greatest fraction of walls.
+      num_train: Number of training mazes. The default is 1000, or all of a CSV.
+      num_test: Number of test mazes, with the same default. No generated test maze is a training
+        maze or a mirror image of one.
+      augment: With 8, the images of every training maze under the symmetries of the square are
+        added.
+      seed: Seed of all random choices. The same seed gives the same bytes.
+      csv: Folder with train.csv and test.csv of maze-30x30-hard-1k, whose mazes are taken instead.
+        If the files have more mazes than are wanted, a random choice is taken. Size, min_path and
+        walls are then those of the files.
     """
 
     out: Annotated[Path, tyro.conf.Positional]

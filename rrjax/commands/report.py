@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """Writes results and training runs as one HTML page that opens anywhere, without a network.
+    """Writes results and training runs as one interactive HTML page that works offline.
 
     Attributes:
-      runs: Folders (or results.npz files) that commands of rrjax wrote; several are shown beside
+      runs: Folders (or results.npz files) that commands of rrjax wrote. Several are shown beside
         each other.
-      out: The page.
+      out: File of the page, which must end in .html.
     """
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
@@ -52,7 +52,9 @@ def _check_out(out: Path) -> None:
     if out.suffix != ".html":
         raise ValueError(f"out must end in .html, as report.html does; got {out}")
     if out.exists() and (out.is_dir() or PAGE_MARK not in out.read_bytes()[:1000]):
-        raise ValueError(f"out: {out} is there and is no report: remove it, or choose another name")
+        raise ValueError(
+            f"out: {out} exists and is not a report: remove it, or choose another name"
+        )
 
 
 def _load(path: Path) -> "Results | Run":

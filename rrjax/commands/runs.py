@@ -11,13 +11,13 @@ from rrjax.commands.parsing import parse_command_line
 
 @dataclass(frozen=True)
 class Options:
-    """A table of all runs of `rrjax train` in a folder and below it.
+    """Averages the training runs of a folder over their seeds, and prints a table.
 
     Attributes:
-      folder: folder with the run folders.
-      by: what makes a row: keys of `identity` in config.json, such as `config.arch.name` or
-        `recipe.augmentation.objective`; without it all runs together.
-      metric: a test metric, such as exact_accuracy@sigma=0.5.
+      folder: Folder whose training runs are read, at any depth.
+      by: What distinguishes the rows: keys of `identity` in config.json, such as `config.arch.name`
+        or `recipe.augmentation.objective`. Without it all training runs make one row.
+      metric: A test metric, such as exact_accuracy@sigma=0.5.
     """
 
     folder: Annotated[Path, tyro.conf.Positional]

@@ -13,27 +13,29 @@ from rrjax.training.settings import LoopSettings, Recipe, SearchSettings
 
 @dataclass(frozen=True)
 class Options:
-    """Search hyperparameters. A killed search goes on when the command is given again.
+    """Searches over fields of a training with Optuna.
 
-    Every trial is a run of `rrjax train` in `out`/trials/NUMBER, with the options given here but
-    for the fields of the space. A trial that was killed is continued, from its last checkpoint and
-    with its values. What a trial draws depends only on `search_seed`, its number and the trials
-    before it, so that a search draws the same whether or not it was interrupted.
+    A killed search goes on where it stopped when the command is given again.
 
-    A trial is worth its exact accuracy on the test split: the accuracy of the best one is higher
-    than what new puzzles would show. A run that stops because its loss is not finite or jumps is
-    worth the best it had reached (`final`: 0); values that no cell or device can have are a failed
-    trial, which counts.
+    Every trial is a run of `rrjax train` in `out`/trials/NUMBER. It has the options that are given
+    here, except for the fields of the space. A trial that was killed continues from its last
+    checkpoint, with its values. What a trial draws depends only on `search_seed`, its number and
+    the trials before it, so that a search draws the same whether or not it was interrupted.
+
+    The score of a trial is its exact accuracy on the test split. The best score is therefore
+    higher than the accuracy that new puzzles would show. A training that stops because its loss is
+    not finite or jumps has the best score that it had reached, or 0 with the objective `final`.
+    Values that no cell or device can have make a failed trial, which counts as one.
 
     Attributes:
-      data: data-set folder with `train/` and `test/`.
-      out: folder of the search: trials.csv, best.yaml (for `rrjax train --config`), study.log,
-        trials/.
-      space: a YAML file of fields and what is tried, such as
-        `recipe.lr: {low: 1e-5, high: 1e-2, log: true}`, `arch.hidden_size: {choices: [64, 128]}`,
-        `augmentation.p_clean: {low: 0, high: 1}`; bounds are included.
-      augment: as in `rrjax train`.
-      config: as in `rrjax train`.
+      data: Data-set folder with `train/` and `test/`.
+      out: Folder of the search, which gets trials.csv, best.yaml (for `rrjax train --config`),
+        study.log and trials/.
+      space: A YAML file that names fields and the values to try, such as `recipe.lr: {low: 1e-5,
+        high: 1e-2, log: true}`, `arch.hidden_size: {choices: [64, 128]}` and `augmentation.p_clean:
+        {low: 0, high: 1}`. Bounds are included.
+      augment: As in `rrjax train`.
+      config: As in `rrjax train`.
     """
 
     data: Path

@@ -16,20 +16,21 @@ _LARGEST_PUZZLE = 2**20
 
 @dataclass(frozen=True)
 class Options:
-    """Solves one's own Sudoku or maze with a model, and says how far to trust the answer.
+    """Solves your own Sudoku or maze with a model, and says how far to trust the answer.
 
     Attributes:
-      model: a bundled name, a model folder, or hf://user/repo/sub/folder.
-      puzzle: the puzzle as text, a file with it, or - for standard input. Of a Sudoku these are the
-        cells row by row, a dot or 0 for a blank; of a maze the rows of "# SG", a dot for a free
-        cell too.
-      num_segments: number of segments of each run.
-      restarts: number of further starts, perturbed by noise, whose answers are voted on too.
-      sigma: size of that noise, relative to the spread of the model's initial vector.
-      symmetries: number of symmetric copies of the puzzle that are run and voted on, the puzzle
-        itself among them: relabelled digits, moved rows, columns and boxes, transposed; of a maze
-        at most the 8 of the square.
-      seed: seed of the noise and of the copies.
+      model: A bundled name, a model folder, or hf://user/repo/sub/folder.
+      puzzle: The puzzle as text, a file that holds it, or - for standard input. A Sudoku is given
+        by its cells row by row, with a dot or 0 for a blank. A maze is given by its rows of "# SG",
+        where a dot stands for a free cell, too.
+      num_segments: Number of segments of each run.
+      restarts: Number of further runs, from perturbed starts, whose answers vote too.
+      sigma: Size of the noise of these starts, relative to the spread of the model's initial
+        vector.
+      symmetries: Number of symmetric copies of the puzzle that run and vote, including the puzzle
+        itself. A copy of a Sudoku has relabelled digits and moved rows, columns and boxes, and may
+        be transposed. A maze has at most the 8 copies of the square.
+      seed: Seed of the noise and of the copies.
     """
 
     model: Annotated[str, tyro.conf.Positional]

@@ -32,38 +32,41 @@ _AT_ONCE = {4: 256, 6: 256, 9: 128, 16: 4}
 
 @dataclass(frozen=True)
 class Options:
-    """Make a data set of Sudokus: of new ones with one solution, of a list, or of CSV files.
+    """Makes a data set of Sudokus: new ones with one solution, or those of a list or of CSV files.
 
     New puzzles are stored in OUT.pieces as they are made. If the command is cut off, the same
     command goes on from there to the same bytes.
 
     Attributes:
-      out: folder to write; it must be new or empty.
-      size: side of the board.
-      num_train: number of training puzzles. The default is 1000 (of size 4: 200), all of a CSV, or
-        all puzzles of a list that are not test puzzles.
-      num_test: number of test puzzles. The default is 512 (of size 4: 64), all of a CSV, or a tenth
+      out: Folder to write, which must be new or empty.
+      size: Number of cells along a side of the board.
+      num_train: Number of training puzzles. The default is 1000 (for size 4: 200), all puzzles of a
+        CSV, or all puzzles of a list that are not test puzzles.
+      num_test: Number of test puzzles. The default is 512 (of size 4: 64), all of a CSV, or a tenth
         of a list. No board of a test puzzle is that of a training puzzle, unless they come from a
         CSV.
-      clues: fewest and most clues. By default no clue can be removed from a puzzle.
-      min_guesses: least number of values that the solver must try where singles decide nothing, at
-        most 200. No clue can be removed from such a puzzle. The time for a puzzle grows with it:
-        100 takes some thirty times as long as 30.
-      mix: kinds of puzzles with their shares, such as minimal=2 clues:24-40=1 guesses:30=1; or
-        hard, a mixture to train on, or graded, that of the hard test set.
-      num_aug: random symmetric copies of each training puzzle, in one group with it.
-      seed: the same seed gives the same bytes.
-      workers: number of processes; the default is one for each core. They change no byte.
-      list: file with one puzzle a line, or one CSV, whose puzzles are taken instead. A dot or 0 is
-        a blank; comments, and columns after the puzzle, are not read. If it has more puzzles than
-        are wanted, a random choice is taken. Each is solved, and repeated boards are left out.
-      unsuitable: what becomes of puzzles of a list with several or no solutions: they are
-        refused, or skipped and counted.
-      csv: folder with train.csv and test.csv, as sudoku-extreme has them or with a header of
-        Kaggle's (quizzes,solutions), whose puzzles are taken instead. If it has more than are
-        wanted, a random choice is taken. Size and clues are then those of the files. Solutions are
-        checked, but not that they are the only ones, and not that the test boards are new.
-      min_rating: least rating of the puzzles that are taken from a CSV.
+      clues: Fewest and most clues. By default no clue of a puzzle can be removed.
+      min_guesses: Least number of values that the solver must try where singles decide nothing, at
+        most 200. No clue of such a puzzle can be removed. The time for a puzzle grows with this
+        number: 100 takes some thirty times as long as 30.
+      mix: Kinds of puzzles with their shares, such as minimal=2 clues:24-40=1 guesses:30=1. The
+        word hard stands for a mixture to train on, and graded for that of the hard test set.
+      num_aug: Number of random symmetric copies of each training puzzle, which form one group with
+        it.
+      seed: Seed of all random choices. The same seed gives the same bytes.
+      workers: Number of processes; without it one for each core. It does not change any byte.
+      list: File with one puzzle a line, or one CSV, whose puzzles are taken instead. A dot or 0 is
+        a blank; comments, and columns after the puzzle, are not read. If the file has more puzzles
+        than are wanted, a random choice is taken. Each puzzle is solved, and repeated boards are
+        left out.
+      unsuitable: What happens to puzzles of a list with several or no solutions: the list is
+        refused, or they are skipped and counted.
+      csv: Folder with train.csv and test.csv, as Sudoku-Extreme has them or with Kaggle's header
+        (quizzes,solutions), whose puzzles are taken instead. If the files have more puzzles than
+        are wanted, a random choice is taken. Size and clues are then those of the files. The
+        solutions are checked. Whether a puzzle has others, and whether the test boards are new, is
+        not checked.
+      min_rating: Least rating of the puzzles that are taken from a CSV.
     """
 
     out: Annotated[Path, tyro.conf.Positional]

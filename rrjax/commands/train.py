@@ -21,24 +21,26 @@ Kind = TypeVar("Kind")
 
 @dataclass(frozen=True)
 class Options:
-    """Train a cell. A killed run goes on where it stopped when the command is given again.
+    """Trains a cell on a data set.
 
-    A finished run goes on with a larger number of steps, if lr_min_ratio is 1.
+    A killed training goes on where it stopped when the command is given again. A finished one goes
+    on with a larger number of steps if lr_min_ratio is 1.
 
     Attributes:
-      data: data-set folder with `train/` and `test/` (see `rrjax sudoku`).
-      out: run folder: config.json, metrics.csv, checkpoints/, models/step_N/, models/best/.
-      augment: move every training Sudoku by a random validity-preserving symmetry.
-      config: the name of a recipe that comes with rrjax, such as cpu_sudoku4, or a YAML file of
-        defaults: `arch:` and the recipe's keys, as in `all_config.yaml`, `augmentation:` and
-        `floss:`.
-      start: begin with the weights of this model (a name, a folder or a training run) instead of
-        drawing them by the seed; the optimizer begins anew.
-      track: also write the logged numbers for TensorBoard or W&B, into the run folder.
-      max_minutes: stop with a checkpoint at the first logged row after so many minutes; the same
+      data: Data-set folder with `train/` and `test/`, as `rrjax sudoku` makes it.
+      out: Folder of the training run, which gets config.json, metrics.csv, checkpoints/,
+        models/step_N/ and models/best/.
+      augment: Move every training Sudoku by a random symmetry that keeps it valid.
+      config: The name of a recipe that comes with rrjax, such as cpu_sudoku4, or a YAML file of
+        defaults. It may hold `arch:`, the recipe's keys as in `all_config.yaml`, `augmentation:`
+        and `floss:`.
+      start: Begin with the weights of this model (a name, a folder or a training run) instead of
+        drawing them by the seed. The optimizer begins anew.
+      track: Also write the logged numbers into the training's folder for TensorBoard or W&B.
+      max_minutes: Stop with a checkpoint at the first logged row after so many minutes. The same
         command then goes on from there.
-      cpu_devices: share each batch among so many devices of the processor; without it one, which
-        uses all cores. Accelerators are all used.
+      cpu_devices: Share each batch among so many devices of the processor. Without it there is one,
+        which uses all cores. Accelerators are always all used.
     """
 
     data: Path

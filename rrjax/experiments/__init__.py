@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from rrjax.experiments.erasing import erase as erase
     from rrjax.experiments.experiment import Experiment as Experiment
     from rrjax.experiments.growths import growth as growth
+    from rrjax.experiments.kicks import kicking as kicking
     from rrjax.experiments.loading import load_results as load_results
+    from rrjax.experiments.logit_terms import logits as logits
+    from rrjax.experiments.mixings import mixing as mixing
     from rrjax.experiments.noisy import ptrm as ptrm
     from rrjax.experiments.patches import patching as patching
     from rrjax.experiments.points import fixed_points as fixed_points
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from rrjax.experiments.recording import states as states
     from rrjax.experiments.rollouts import rollout as rollout
     from rrjax.experiments.similarities import similarity as similarity
+    from rrjax.experiments.singles import circuits as circuits
     from rrjax.experiments.slices import slice as slice
     from rrjax.experiments.solving import solve as solve
     from rrjax.experiments.spectra import spectrum as spectrum
@@ -40,13 +44,17 @@ __getattr__, __dir__, __all__ = lazy_names(  # pyright: ignore[reportUnsupported
         "erasing": ("erase",),
         "experiment": ("Experiment",),
         "growths": ("growth",),
+        "kicks": ("kicking",),
         "loading": ("load_results",),
+        "logit_terms": ("logits",),
+        "mixings": ("mixing",),
         "noisy": ("ptrm",),
         "patches": ("patching",),
         "points": ("fixed_points",),
         "probes": ("probe",),
         "reasoner": ("Puzzles", "Reasoner"),
         "rollouts": ("rollout",),
+        "singles": ("circuits",),
         "slices": ("slice",),
         "solving": ("solve",),
         "spectra": ("spectrum",),

@@ -44,18 +44,19 @@ def basin(
     shard: str | None = None,
     progress: bool = True,
 ) -> Results:
-    """Restarts a model from z0 + σ · std(H_init) · noise: which failures does the start decide?
+    """Restarts a model from perturbed starts, and measures which failures the start decides.
 
-    The unperturbed start always runs, once: failures are counted there. With the same folder and
-    another readout segment nothing is run again.
+    The starts are z0 + σ · std(H_init) · noise. The unperturbed start z0 always runs once, and
+    failures are those of its run. With the same folder another readout segment computes nothing
+    again.
 
     Args:
       model: A model, or any `Reasoner` whose state has rows (tokens, width).
       puzzles: The puzzles, N of them.
       sigmas: Sizes of the noise, relative to the spread of the model's initial vector.
-      num_restarts: K, the number of starts for each σ above 0; the same K directions for all σ.
-      states: Fields of the state that are disturbed, such as z_H z_L; none stands for all.
-      num_exponents: Number of leading exponents measured along every run; 0 for none.
+      num_restarts: The number K of starts for each σ above 0. All σ have the same K directions.
+      states: Fields of the state that are perturbed, such as z_H z_L; none stands for all.
+      num_exponents: Number of leading exponents that are measured along every run; 0 means none.
 
     The other arguments are those of `spectrum`.
 
@@ -124,8 +125,8 @@ def numbers(results: Results, readout_segment: int | None = None) -> BasinSummar
 
     Args:
       results: The runs.
-      readout_segment: Segment whose failures are restarted, counted from 1; without it the 16th,
-        at which models are trained to answer, or the last.
+      readout_segment: Segment whose failures are restarted, counted from 1. Without it this is the
+        16th, at which models are trained to answer, or the last if there are fewer.
     """
     segment = chosen_readout(results, readout_segment)
     return summarize_basin(results, segment)

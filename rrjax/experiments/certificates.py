@@ -130,5 +130,5 @@ def certificate_notes(results: Results) -> list[str]:
             for name, group in (("solved", solved), ("failed", ~solved))
             if group.any()
         ]
-        notes.append(f"Mean λ1 of exact and of rounded states: {'; '.join(means)}.")
+        notes.append(f"Mean λ₁ of exact and of rounded states: {'; '.join(means)}.")
     return notes

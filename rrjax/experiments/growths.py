@@ -19,6 +19,7 @@ from rrjax.contract import Dynamics, State, count_updates, named_fields, run_seg
 from rrjax.dynamics.local import local_growth
 from rrjax.dynamics.participation import participation
 from rrjax.dynamics.rollout import observe_segments, whole_norm
+from rrjax.experiments.answers import loss
 from rrjax.experiments.experiment import Experiment, Job, fold_keys
 from rrjax.experiments.judging import WORDS
 from rrjax.experiments.reasoner import (
@@ -27,7 +28,6 @@ from rrjax.experiments.reasoner import (
     answer_field,
     bind,
     observe_tokens,
-    read_answer,
     take,
 )
 from rrjax.frames import Frame, dimension, norms, random_frame
@@ -211,7 +211,7 @@ def _measure(
 def _observe(
     labels: Array, key: jax.Array, dynamics: Dynamics, before: State, after: State, frame: Frame
 ) -> dict[str, Array]:
-    gradient = jax.grad(partial(_loss, dynamics, labels))(after)
+    gradient = jax.grad(partial(loss, dynamics, labels))(after)
     other = random_frame(key, after, 1)
     shares = {
         f"share_{name}": _total(rows) for name, rows in named_fields(participation(frame)).items()
@@ -232,16 +232,6 @@ def _observe_steps(
     _, image = jax.jvp(partial(run_segment, dynamics), (after,), (step,))
     natural = whole_norm(norms(image)) / whole_norm(norms(step))
     return {**_observe(labels, key, dynamics, before, after, frame), "natural": natural}
-
-
-def _loss(dynamics: Dynamics, labels: Array, state: State) -> Array:
-    """Returns the mean cross-entropy of the known tokens."""
-    logits = read_answer(dynamics, state).logits
-    known = labels != IGNORE_LABEL
-    chosen = jnp.take_along_axis(
-        jax.nn.log_softmax(logits), jnp.where(known, labels, 0)[:, None], 1
-    )
-    return -jnp.sum(jnp.where(known, chosen[:, 0], 0)) / jnp.maximum(known.sum(), 1)
 
 
 def _squared_cosine(frame: Frame, vector: State) -> Array:

@@ -6,6 +6,9 @@ from rrjax.experiments.basins import BASIN
 from rrjax.experiments.dimensions import DIMENSION
 from rrjax.experiments.erasing import ERASE
 from rrjax.experiments.growths import GROWTH
+from rrjax.experiments.kicks import KICKING
+from rrjax.experiments.logit_terms import LOGITS
+from rrjax.experiments.mixings import MIXING
 from rrjax.experiments.noisy import PTRM
 from rrjax.experiments.patches import PATCHING
 from rrjax.experiments.points import FIXED_POINTS
@@ -13,6 +16,7 @@ from rrjax.experiments.probes import PROBE
 from rrjax.experiments.recording import STATES
 from rrjax.experiments.rollouts import ROLLOUT
 from rrjax.experiments.similarities import SIMILARITY
+from rrjax.experiments.singles import CIRCUITS
 from rrjax.experiments.slices import SLICE
 from rrjax.experiments.spectra import SPECTRUM
 from rrjax.experiments.spending import POLICIES
@@ -22,7 +26,8 @@ from rrjax.results.results import Results, read_results
 
 _EVERY_ONE = (
     *(SPECTRUM, ROLLOUT, BASIN, PTRM, POLICIES, SLICE, TOY),
-    *(FIXED_POINTS, GROWTH, PATCHING),
+    *(FIXED_POINTS, GROWTH, PATCHING, KICKING),
+    *(MIXING, CIRCUITS, LOGITS),
     *(STATES, DIMENSION, SIMILARITY),
     *(PROBE, ERASE),
 )
@@ -52,5 +57,5 @@ def load_results(path: str | Path) -> Results:
     try:
         check_kinds(results.arrays, experiment.arrays)
     except ValueError as error:
-        raise ValueError(f"{results.path} is no {experiment.name}: {error}") from None
+        raise ValueError(f"{results.path} does not hold a {experiment.name}: {error}") from None
     return results

@@ -42,17 +42,17 @@ def ptrm(
 ) -> Results:
     """Runs a model with noise on the state before every segment (PTRM, arXiv 2605.19943).
 
-    Beside the noisy rollouts each puzzle has one without noise, in the same program. Exponents are
-    those of the noisy run: the noise is held fixed, and tangents do not see it.
+    Beside its noisy runs each puzzle has one without noise, in the same program. Exponents are
+    those of the noisy run: the noise is held fixed, and the tangents do not include it.
 
     Args:
       model: A model, or any `Reasoner`.
       puzzles: The puzzles, N of them.
       sigma: Standard deviation of the noise, in the unit of the state.
-      num_runs: K, the number of noisy rollouts of each puzzle.
-      states: Fields of the state that are disturbed, such as z_H z_L; an empty list stands for
-        all. Without it z_L, or all where the state has none.
-      num_exponents: Number of leading exponents measured along every rollout; 0 for none.
+      num_runs: The number K of noisy runs of each puzzle.
+      states: Fields of the state that get noise, such as z_H z_L; an empty list stands for all.
+        Without it this is z_L, or all fields where the state has no z_L.
+      num_exponents: Number of leading exponents that are measured along every run; 0 means none.
 
     The other arguments are those of `spectrum`.
 
@@ -91,12 +91,12 @@ def ptrm(
 
 
 def numbers(results: Results) -> PtrmSummary:
-    """Returns what the noisy runs solve together, which to believe, and q against λ1."""
+    """Returns what the noisy runs solve together, which answer to choose, and q against λ₁."""
     return summarize_ptrm(results)
 
 
 def figures(results: Results) -> Mapping[str, Draw]:
-    """Returns the figure of q against λ1; without exponents there is none."""
+    """Returns the figure of q against λ₁; without exponents there is none."""
     if "exponents" not in results:
         return {}
     return {"q_against_lambda1": partial(q_against_lambda1, results)}

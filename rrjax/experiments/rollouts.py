@@ -69,10 +69,10 @@ def rollout(
     shard: str | None = None,
     progress: bool = True,
 ) -> Results:
-    """Runs a model for many segments: accuracy against compute, and escape of the failures.
+    """Runs a model for many segments, and measures accuracy against compute and late solutions.
 
-    With the same folder and another readout segment or rule for halting nothing is run again. A
-    rollout draws no random numbers: its seed is only recorded.
+    With the same folder another readout segment or halting rule computes nothing again. A rollout
+    draws no random numbers, so that its seed is only recorded.
 
     Args:
       model: A model, or any `Reasoner`.
@@ -195,10 +195,10 @@ def numbers(
 
     Args:
       results: The rollouts.
-      readout_segment: Segment whose failures are followed, counted from 1; without it the 16th,
-        at which models are trained to answer, or the last.
-      halt_q: Say what halting where q_halt is above this would do; the official TRM has 0.
-      halt_residual: Say what halting where the relative residual is below this would do.
+      readout_segment: Segment whose failures are followed, counted from 1. Without it this is the
+        16th, at which models are trained to answer, or the last if there are fewer.
+      halt_q: Report what it would save to halt where q_halt is above this. The official TRM has 0.
+      halt_residual: Report what it would save to halt where the relative residual is below this.
     """
     segment = chosen_readout(results, readout_segment)
     rules = {}

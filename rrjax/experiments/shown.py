@@ -52,11 +52,14 @@ class Figures(dict[str, "matplotlib.figure.Figure"]):
     """Figures by name, which a notebook shows one below the other."""
 
     def save(self, folder: str | Path) -> None:
-        """Writes every figure as NAME.png, each whole or not at all.
+        """Writes every figure as NAME.png into a folder, which is made if it is not there.
+
+        Each file is whole or absent.
 
         Raises:
           OSError: A file cannot be written.
         """
+        Path(folder).mkdir(parents=True, exist_ok=True)
         for name, figure in self.items():
             save_figure(figure, Path(folder) / f"{name}.png")
 

@@ -99,24 +99,24 @@ def slice(
     shard: str | None = None,
     progress: bool = True,
 ) -> Results:
-    """Runs one puzzle from a plane of initial states z0 + a·u + b·v: settling, answers, basins.
+    """Runs one puzzle from a plane of starts z0 + a·u + b·v, and maps settling times and answers.
 
-    a and b are multiples of std(H_init)·√dim, the length of a noise that σ = 1 gives all numbers
-    of the state. With the same folder and other boxes or another rest nothing is run again.
+    The unit of a and b is std(H_init)·√dim, the length of the noise that σ = 1 gives to the whole
+    state. With the same folder other boxes or another rest compute nothing again.
 
     Args:
       model: A model, or any `Reasoner` whose state has rows (tokens, width).
       puzzles: One puzzle, such as `puzzles[5]`.
-      grid: G, the number of starts along each axis; an odd number has z0 among them.
-      extent: a and b go from −extent to extent.
-      directions: u and v are random, or the two forward Lyapunov vectors at z0, along which the
-        first segments stretch most.
-      direction_segments: Number of those first segments; random directions have none.
-      rest_segments: An answer that is the same over so many last steps is settled; without it 4,
-        or as many as the run has.
-      residual: Below this relative residual a state is at rest.
-      num_exponents: k, the number of leading Lyapunov exponents of each start, which then also has
-        the fast Lyapunov indicator, at 1 + k times the cost; 0 for none.
+      grid: The number G of starts along each axis. An odd number has z0 among them.
+      extent: Largest a and b; both go from −extent to extent.
+      directions: The directions u and v: random ones, or the two forward Lyapunov vectors at z0,
+        along which the first segments stretch most.
+      direction_segments: Number of those first segments. Random directions do not need it.
+      rest_segments: An answer that stays the same over so many last segments is settled. Without it
+        this is 4, or as many as the run has.
+      residual: A state is at rest below this relative residual.
+      num_exponents: The number k of leading Lyapunov exponents of each start, which then also has
+        the fast Lyapunov indicator. The cost is 1 + k times as large; 0 means none.
 
     The other arguments are those of `spectrum`.
 
@@ -151,7 +151,7 @@ def slice(
         refuse("rest_segments", rule, rest_segments)
     check_count("num_exponents", num_exponents)
     if len(puzzles.inputs) != 1:
-        raise ValueError(f"a slice is of one puzzle, such as puzzles[5]; got {len(puzzles.inputs)}")
+        raise ValueError(f"a slice needs one puzzle, such as puzzles[5]; got {len(puzzles.inputs)}")
     place = folder, chunk_size, shard
     job = Job(SLICE, model, puzzles, num_segments, seed, precision, *place, progress, outcome)
     with fixed_generator():
@@ -286,8 +286,8 @@ def numbers(results: Results, box_size: int | None = None) -> SliceSummary:
 
     Args:
       results: The slice.
-      box_size: Number of starts along the edge of the boxes of the basin entropy; without it 5, or
-        as many as the grid has.
+      box_size: Number of starts along the edge of a box of the basin entropy. Without it this is 5,
+        or the whole grid if that is smaller.
     """
     options = results.record["options"]
     return summarize_slice(

@@ -94,7 +94,7 @@ class SolvedPuzzle:
         lines = [
             f"{verdict} {legend}",
             f"The model's own estimate that it is right: {sure}.",
-            f"λ1 is {self.lambda1:.4f} nats per update. The run {rest} (relative step "
+            f"λ₁ is {self.lambda1:.4f} nats per update. The run {rest} (relative step "
             f"{self.residual:.2g}).",
         ]
         if self.num_runs > 1:
@@ -116,7 +116,7 @@ def solve(
     seed: int = 0,
     progress: bool = True,
 ) -> SolvedPuzzle:
-    """Returns a model's answer to one puzzle of one's own, and what is known of it.
+    """Returns a model's answer to your own puzzle, with what tells how far to trust it.
 
     Args:
       model: A model of Sudokus or mazes.
@@ -124,8 +124,8 @@ def solve(
       num_segments: Number of segments of each run.
       restarts: Number of further starts z0 + σ · std(H_init) · noise of each copy.
       sigma: σ, the size of that noise.
-      symmetries: K, the number of symmetric copies of the puzzle that are run, the puzzle itself
-        among them; their answers are mapped back, and the one that most runs give is taken.
+      symmetries: The number K of symmetric copies of the puzzle that are run, including the puzzle
+        itself. Their answers are mapped back, and the one that most runs give is taken.
       seed: Seed of the noise and of the copies.
       progress: Whether a progress bar is shown.
 

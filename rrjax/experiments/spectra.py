@@ -94,43 +94,46 @@ def spectrum(
     shard: str | None = None,
     progress: bool = True,
 ) -> Results:
-    """Measures Lyapunov spectra of a model on many puzzles, and what tells solved from failed.
+    """Measures Lyapunov spectra of a model on many puzzles, and compares solved with failed ones.
 
-    A run that was cut off continues when it is asked for again with the same folder.
+    If it is cut off, the same request with the same folder goes on where it stopped.
 
     Args:
       model: A model, or any `Reasoner`.
       puzzles: The puzzles, N of them.
-      num_exponents: k, the number of leading exponents of each puzzle.
+      num_exponents: The number k of leading exponents of each puzzle.
       num_segments: Number of segments of each run.
-      seed: Seed of all random numbers: initial tangent vectors, noise, random directions.
-      precision: How matrix products are computed: exact, split, tf32, f16 or bf16, of which each is
-        faster than the last one on an NVIDIA card, but for bf16, which is as fast as f16. States
-        that exponents are measured along never run below split. The default of a spectrum is exact
-        on a processor and the fastest that is accurate enough on an accelerator (auto), that of
-        other experiments exact.
-      segments_per_qr: With 1 the tangent vectors get a QR after every segment and not after every
+      seed: Seed of all random numbers: initial tangent vectors, noise and random directions.
+      precision: How matrix products are computed. On an NVIDIA card split is faster than exact,
+        tf32 faster than split, and f16 and bf16 are the fastest. States along which exponents are
+        measured are computed in split at least. For spectra the default auto stands for exact on a
+        processor, and on an accelerator for the fastest that is accurate enough. Other experiments
+        have the default exact.
+      segments_per_qr: With 1, the tangent vectors get a QR after every segment instead of every
         update, which saves some 6 % of the time of a spectrum in f16 on an accelerator. Growth is
-        then known by segment, and a certificate includes what this changes. No other number is
-        taken, since results are kept by segment.
-      attribution: Also keep where the leading vectors lie, by state, token and segment.
-      num_certified: Number of puzzles, solved and failed ones alike, whose exponents are held
-        against float64 along the same states; without it 4, or none where products are exact and
-        each update has its QR.
-      symmetries: K, the number of symmetric copies of each Sudoku or maze that vote for an answer
-        after the last segment, at K more runs of each puzzle without tangents. The puzzle itself is
-        the first of them; 1 for no votes.
+        then known for each segment only, and the certificate includes what this changes. No other
+        number is accepted, because results are kept for each segment.
+      attribution: Also keep where the leading vectors lie, by field of the state, token and
+        segment.
+      num_certified: Number of puzzles, half of them solved and half failed where possible, whose
+        exponents are compared with float64 along the same states. Without it there are 4, or none
+        where products are exact and each update has its QR.
+      symmetries: The number K of symmetric copies of each Sudoku or maze that vote for an answer
+        after the last segment. The puzzle itself is the first of them. The copies take K more runs
+        of each puzzle without tangents; 1 means no votes.
       outcome: Which answers count as right: the labelled one (exact_match), any valid_path or
-        shortest_path through a maze, any board that obeys_rules of Sudoku. With auto it is a
-        shortest path in mazes, the rules in Sudokus of which some have no label, and the label
-        elsewhere. Results of mazes hold all three, and another choice runs nothing again.
-      folder: Folder for chunks and results; None keeps all in memory.
+        shortest_path through a maze, or any board that obeys_rules of Sudoku. With auto a maze
+        needs a shortest path, Sudokus of which some have no label need to obey the rules, and all
+        other puzzles need the labelled answer. Results of mazes hold all three, so that another
+        choice computes nothing again.
+      folder: Folder for chunks and results; without it all is kept in memory.
       chunk_size: Number of runs that are computed together, at most all of them. With auto a folder
-        goes on with the number it began with; a new run takes what fits the cache of a processor,
-        or what keeps an accelerator busy and fits its memory. Another number changes the results
+        keeps the number it began with. New results take as many as fit the cache of a processor, or
+        as many as keep an accelerator busy and fit its memory. Another number changes the results
         by round-off, which chaos magnifies.
-      shard: i/n for the i-th (from 0) of n jobs that share the folder, or slurm for the share of
-        this task of a Slurm array; without it this job computes all.
+      shard: Which share of the work this job computes: i/n for the i-th (from 0) of n jobs that
+        share the folder, or slurm for the share of this task of a Slurm array. Without it the job
+        computes all.
       progress: Whether a progress bar is shown.
 
     Returns:
@@ -281,7 +284,7 @@ def check(options: Mapping[str, Any], board: int | None = None) -> None:
 
 
 def numbers(results: Results) -> outcome.Summary:
-    """Returns the solved puzzles against the failed ones; medians, AUC, and λ1's rivals."""
+    """Returns the solved puzzles against the failed ones; medians, AUC, and λ₁'s rivals."""
     summary = outcome.summarize(
         results["exponents"],
         results["solved"],
@@ -330,8 +333,8 @@ def figures(results: Results, board: int | None = None) -> Mapping[str, Draw]:
 
     Args:
       results: The spectrum.
-      board: Draw this puzzle's board, counted from 0, instead of the first failed and solved one's;
-        needs attribution.
+      board: The puzzle whose board is drawn, counted from 0, instead of those of the first failed
+        and the first solved puzzle. It needs attribution.
     """
     drift = results[results.answer_drift]
     keep = outcome.usable_runs(results["exponents"], drift, results["finite"])

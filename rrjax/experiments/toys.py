@@ -45,11 +45,11 @@ def toy(
     seed: int = 0,
     folder: str | Path | None = None,
 ) -> Results:
-    """Runs a logistic search that contracts near its solution: why are failures chaotic?
+    """Runs a logistic search that contracts near its solution, where failed runs are chaotic.
 
     Args:
-      num_runs: n, the number of starts and solutions that are drawn.
-      readout_times: Updates after which a run counts as solved or failed.
+      num_runs: The number n of starts and solutions that are drawn.
+      readout_times: Numbers of updates after which a run counts as solved or failed.
       radius: Distance from the solution within which a run is captured.
       seed: Seed of the starts and solutions.
       folder: Folder for the results; None keeps them in memory.
@@ -160,7 +160,8 @@ def figures(results: Results, shown_time: int | None = None) -> Mapping[str, Dra
 
     Args:
       results: The toy.
-      shown_time: Readout time of the histogram, one of the run's; without it 16, or the last.
+      shown_time: Readout time of the histogram, which must be one of the toy's. Without it this is
+        16, or the last.
     """
     times = results["readout_times"]
     if shown_time is None:

@@ -35,7 +35,7 @@ def make_copies(job: Job, number: int) -> SymmetricCopies | None:
 
     Args:
       job: The run.
-      number: K, the number of copies, the puzzle itself among them; for 1 there is no vote.
+      number: The number K of copies, including the puzzle itself; for 1 there is no vote.
 
     Raises:
       ValueError: The puzzles have no known symmetries, or not so many.

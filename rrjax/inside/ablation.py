@@ -24,9 +24,9 @@ class Ablation(NamedTuple):
       added: what the other sub-layers add to these tokens: for cells, the SwiGLU of channels.
     """
 
-    reads: Array
-    mixed: Array
-    added: Array
+    reads: Any
+    mixed: Any
+    added: Any
 
 
 def part_values(update: Update, context: Context, state: State) -> tuple[State, list[Array]]:

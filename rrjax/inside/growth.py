@@ -117,7 +117,7 @@ def growth_by_part(
 
     Args:
       dynamics, num_segments, key, frame, initial, observe: as in `rrjax.spectrum`.
-      num_vectors: k. Where `frame` is given, its size counts instead.
+      num_vectors: The number k. Where `frame` is given, its size counts instead.
 
     Raises:
       ValueError: as `rrjax.spectrum`, and where an update names a part of another size than the

@@ -61,7 +61,9 @@ def stage_terms(dynamics: Dynamics, state: State, read: Read) -> StageTerms:
     return StageTerms(read(state), terms.sum(0), after)
 
 
-def channel_terms(dynamics: Dynamics, state: State, read: Read) -> Array:
+def channel_terms(
+    dynamics: Dynamics, state: State, read: Read, basis: Array | None = None
+) -> Array:
     """Returns (cells, channels) products of unembedding and state, by channel of the answer.
 
     Where the readout of a cell is linear in that cell's own row of the answer, without a bias, they
@@ -71,6 +73,8 @@ def channel_terms(dynamics: Dynamics, state: State, read: Read) -> Array:
       dynamics: whose state has a field of the answer, with a row for each cell at its end.
       state: the state that is read.
       read: as `Read`.
+      basis: (channels, channels) orthonormal columns, in which channels are counted instead. How
+        the terms spread over channels depends on the basis; their sum does not.
 
     Example:
       >>> grow = rrjax.Dynamics.from_map(lambda z: 2 * z, jnp.ones((3, 2)))
@@ -82,9 +86,11 @@ def channel_terms(dynamics: Dynamics, state: State, read: Read) -> Array:
     name = dynamics.answer or next(iter(fields))
     place = list(fields).index(name)
     gradient = jax.grad(lambda z: jnp.sum(read(z)))(state)
-    products = jax.tree.leaves(gradient)[place] * fields[name]
+    weights, answer = jax.tree.leaves(gradient)[place], fields[name]
+    if basis is not None:
+        weights, answer = weights @ basis, answer @ basis
     cells = jax.eval_shape(read, state).shape[0]
-    return products[len(products) - cells :]
+    return (weights * answer)[len(answer) - cells :]
 
 
 class Saliency(NamedTuple):

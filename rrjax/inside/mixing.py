@@ -4,6 +4,7 @@ A sub-layer that mixes tokens names what it reads (`rrjax.contract.inner`, "mixi
 it adds (`rrjax.contract.branch`, "mixing"). So everything here holds for any update that does so.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -93,39 +94,77 @@ def mixing_at(update: Update, context: Context, state: State, key: jax.Array) ->
       [[0. 2.]
        [2. 0.]]
     """
+    return [_mixing(layer, key) for layer in _sub_layers(update, context, state)]
+
+
+def strengths_into(
+    update: Update, context: Context, state: State, token: Array, key: jax.Array
+) -> Array:
+    """Returns (layers, tokens) the row of `Mixing.strength` of one token, for each sub-layer.
+
+    One product with the transposed Jacobian gives it, where all rows take one for each token.
+    """
+    rows = []
+    for layer in _sub_layers(update, context, state):
+        branch, pullback = jax.vjp(layer.add, layer.reads)
+        signs = jax.random.rademacher(key, branch.shape[1:], branch.dtype)
+        (row,) = pullback(jnp.zeros_like(branch).at[token].set(signs))
+        rows.append(jnp.sqrt(jnp.mean(jnp.square(jnp.moveaxis(row, layer.token_axis, 0)), -1)))
+    return jnp.stack(rows)
+
+
+class _SubLayer(NamedTuple):
+    """A sub-layer that mixes tokens, at one state.
+
+    Attributes:
+      add: from what it reads to what it adds, (tokens, width).
+      reads: what it reads.
+      token_axis: the axis of the tokens in it.
+      weights: the attention weights (heads, tokens, tokens), if it has some.
+    """
+
+    add: Callable[[Array], Array]
+    reads: Array
+    token_axis: int
+    weights: Array | None
+
+
+def _sub_layers(update: Update, context: Context, state: State) -> list[_SubLayer]:
     with listen() as parts:
         update(context, state, None)
     places = [place for place, part in enumerate(parts) if _is_read(part)]
-    return [_mixing(update, context, state, parts, place, key) for place in places]
+    return [_sub_layer(update, context, state, parts, place) for place in places]
 
 
-def _mixing(
-    update: Update, context: Context, state: State, parts: list[Part], place: int, key: jax.Array
-) -> Mixing:
+def _sub_layer(
+    update: Update, context: Context, state: State, parts: list[Part], place: int
+) -> _SubLayer:
     read = parts[place]
     name = read.name.removesuffix(READS)
-    after = [i for i in range(place, len(parts)) if parts[i].name == name]
-    branch = next(i for i in after if parts[i].role == "branch")
-    weights = [p for p in parts[place:branch] if p.name == f"{name} weights"]
+    after = range(place, len(parts))
+    end = next(i for i in after if parts[i].name == name and parts[i].role == "branch")
+    weights = [part.value for part in parts[place:end] if part.name == f"{name} weights"]
 
-    def added(reads: Array) -> Array:
-        def edit(number: int, part: Part) -> Array:
-            return reads if number == place else part.value
-
-        with listen(edit) as edited:
+    def add(reads: Array) -> Array:
+        with listen(lambda i, part: reads if i == place else part.value) as edited:
             update(context, state, None)
-        return jnp.moveaxis(edited[branch].value, edited[branch].token_axis, 0)
+        return jnp.moveaxis(edited[end].value, edited[end].token_axis, 0)
+
+    return _SubLayer(add, read.value, read.token_axis, weights[0] if weights else None)
+
+
+def _mixing(layer: _SubLayer, key: jax.Array) -> Mixing:
+    num_tokens, width = jnp.moveaxis(layer.reads, layer.token_axis, 0).shape
+    signs = jax.random.rademacher(key, (num_tokens, width), layer.reads.dtype)
+    _, jacobian = jax.linearize(layer.add, layer.reads)
 
     def from_token(token: Array, signs: Array) -> tuple[Array, Array]:
         along = jnp.where(jnp.arange(num_tokens)[:, None] == token, signs, 0)
-        image = jacobian(jnp.moveaxis(along, 0, read.token_axis))  # (to, channels)
+        image = jacobian(jnp.moveaxis(along, 0, layer.token_axis))  # (to, channels)
         return jnp.mean(signs * image, -1), jnp.sqrt(jnp.mean(jnp.square(image), -1))
 
-    num_tokens, width = jnp.moveaxis(read.value, read.token_axis, 0).shape
-    signs = jax.random.rademacher(key, (num_tokens, width), read.value.dtype)
-    _, jacobian = jax.linearize(added, read.value)
     gain, strength = jax.vmap(from_token, out_axes=1)(jnp.arange(num_tokens), signs)
-    return Mixing(gain, strength, jnp.mean(weights[0].value, 0) if weights else None)
+    return Mixing(gain, strength, None if layer.weights is None else layer.weights.mean(0))
 
 
 def gates_at(config: Config, update: Update, context: Context, state: State) -> list[Array]:

@@ -86,7 +86,7 @@ def unstable_cells(
     summed = " + ".join(states) if len(states) < 3 else f"{len(states)} states summed"
     bar.set_label(f"share of the leading vector's\nsquared norm ({summed})")
     figure.suptitle(title or _message(boards[0]), x=0.01, ha="left", fontsize="medium")
-    key = "bold: given.  framed: wrong answer.  empty: right answer."
+    key = "bold: clue.  framed: wrong answer.  empty: right answer."
     figure.supxlabel(key, x=0.01, ha="left", fontsize="small")
     return figure
 

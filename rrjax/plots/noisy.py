@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def q_against_lambda1(arrays: Mapping[str, np.ndarray]) -> "Figure":
-    """Draws q_halt against λ1 of the noisy runs of all puzzles with right and wrong runs.
+    """Draws q_halt against λ₁ of the noisy runs of all puzzles with right and wrong runs.
 
     Args:
       arrays: Arrays of a result of `rrjax ptrm` with exponents.
@@ -28,7 +28,7 @@ def q_against_lambda1(arrays: Mapping[str, np.ndarray]) -> "Figure":
     Example:
       >>> run = rrjax.load_results("runs/noisy")  # of rrjax.experiments.ptrm
       >>> rrjax.plots.q_against_lambda1(run).axes[0].get_xlabel()
-      'λ1 in nats per update, of the noisy run'
+      'λ₁ in nats per update, of the noisy run'
     """
     correlation = summarize_ptrm(arrays).correlation
     if correlation is None:
@@ -36,7 +36,7 @@ def q_against_lambda1(arrays: Mapping[str, np.ndarray]) -> "Figure":
     runs = noisy_runs(arrays)
     mixed = mixed_outcome(runs["solved"])
     ax = new_axes()
-    ax.set_xlabel(f"λ1 in {UNIT}, of the noisy run")
+    ax.set_xlabel(f"λ₁ in {UNIT}, of the noisy run")
     ax.set_ylabel("q_halt after the last segment (logit)")
     if not correlation.num_mixed:
         return titled(ax, "No puzzle has right and wrong runs")
@@ -55,7 +55,7 @@ def q_against_lambda1(arrays: Mapping[str, np.ndarray]) -> "Figure":
             label=legend_entry(look, int(group.sum())),
         )
     missing = int(np.sum(~drawn))
-    legend_below(ax, f"{missing} without a finite λ1 or q left out" if missing else "")
+    legend_below(ax, f"{missing} without a finite λ₁ or q left out" if missing else "")
     finding = "none to be ranked"
     if correlation.num_used:
         rho = words.interval_in_words(correlation.spearman, ".2f")

@@ -127,5 +127,5 @@ def survival_of_failures(
         f"{waits.observed.sum()} of {words.count(number, 'failure')} escape within "
         f"{words.count(int(curve.end), 'segment')}\n"
         f"rate per moving segment {words.interval_in_words(rate, '.2g')},\n"
-        f"per module evaluation {words.interval(per_update, '.2g')}",
+        f"per update {words.interval(per_update, '.2g')}",
     )

@@ -17,7 +17,7 @@ def attribution_notes(attribution: Attribution, segment: int) -> list[str]:
         f"{words.percent(share, 0)} in {name}" for name, share in attribution.state_shares.items()
     )
     notes = [
-        f"λ1's vector after segment {segment} ({_medians(attribution.num_puzzles)}): "
+        f"λ₁'s vector after segment {segment} ({_medians(attribution.num_puzzles)}): "
         f"{states}; spread over {attribution.effective_tokens:.1f} of {attribution.num_tokens} "
         f"tokens; {words.percent(attribution.open_share, 0)} on cells whose answer had to be "
         f"found, which are {words.percent(attribution.open_fraction, 0)} of the board."

@@ -17,18 +17,18 @@ from rrjax.reports.outcome import conclusion
 from rrjax.results.results import Results
 
 _NOT_DIFFICULTIES = ("q_halt", "−late drift")
-"""Rivals of λ1 that are measured along the run."""
+"""Rivals of λ₁ that are measured along the run."""
 
 _NO_FAILURES = "There are no failures in this run."
-_NO_LAMBDA1 = "λ1 is not known of any run."
+_NO_LAMBDA1 = "λ₁ is not known of any run."
 _NO_EXPONENTS = {
-    "rollout": "A rollout measures no exponents: rrjax spectrum tells what λ1 says of the outcome.",
-    "basin": "No exponents were measured: --num-exponents 1 measures λ1 from every start.",
+    "rollout": "A rollout measures no exponents: rrjax spectrum tells what λ₁ says of the outcome.",
+    "basin": "No exponents were measured: --num-exponents 1 measures λ₁ from every start.",
 }
 
 
 def spectrum_findings(results: Results, summary: Summary) -> list[str]:
-    """Returns what is solved, what λ1 tells of it, and what becomes of the failures.
+    """Returns what is solved, what λ₁ tells of it, and what becomes of the failures.
 
     Args:
       results: The spectrum.
@@ -86,7 +86,7 @@ def rollout_findings(results: Results, summary: RolloutSummary) -> list[str]:
 def basin_findings(
     results: Results, summary: BasinSummary, difficulty: Mapping[str, np.ndarray]
 ) -> list[str]:
-    """Returns what is solved from z0, what λ1 tells of it, and which failures restarts free.
+    """Returns what is solved from z0, what λ₁ tells of it, and which failures restarts free.
 
     Args:
       results: The runs of all starts.
@@ -169,7 +169,7 @@ def _solved_at_some(share: Share, summary: RolloutSummary) -> str:
 
 
 def _lambda1(auc: Interval, rivals: list[Rival]) -> str:
-    """Returns what λ1 tells of the outcome, and what it tells where the difficulty is equal."""
+    """Returns what λ₁ tells of the outcome, and what it tells where the difficulty is equal."""
     sentence = conclusion(auc)
     if math.isnan(auc.low):
         return sentence
@@ -181,9 +181,9 @@ def _lambda1(auc: Interval, rivals: list[Rival]) -> str:
     if math.isnan(given.value):
         return f"{sentence}; no solved and failed puzzle have equal {name}."
     if given.low > 0.5 or given.high < 0.5:
-        verdict = f"so that λ1 tells more than {name} alone"
+        verdict = f"so that λ₁ tells more than {name} alone"
     else:
-        verdict = f"which does not show that λ1 tells more than {name} alone"
+        verdict = f"which does not show that λ₁ tells more than {name} alone"
     measured = words.interval_in_words(given)
     return f"{sentence}, and {measured} between puzzles with equal {name}, {verdict}."
 
@@ -239,9 +239,9 @@ def _start_decides(summary: BasinSummary) -> str:
 
 def _positive(share: Share, noun: str) -> str:
     if not share.total:
-        return f"λ1 is not known of any of {words.count(share.num_unknown, noun)}."
+        return f"λ₁ is not known of any of {words.count(share.num_unknown, noun)}."
     rest = f"; of {share.num_unknown} more it is not known" if share.num_unknown else ""
-    return f"λ1 is positive in {_of(share, noun)}{_percent(share)}{rest}."
+    return f"λ₁ is positive in {_of(share, noun)}{_percent(share)}{rest}."
 
 
 def _of(share: Share, noun: str) -> str:

@@ -1,4 +1,4 @@
-"""Noisy rollouts in words: what they solve together, which to believe, and q against λ1."""
+"""Noisy runs in words: what they solve together, which answer to choose, and q against λ₁."""
 
 from rrjax.analysis import format as words
 from rrjax.analysis.noisy import Correlation, PtrmSummary
@@ -27,7 +27,7 @@ def tables(summary: PtrmSummary) -> list[Table]:
     notes = words.not_finite(summary.num_not_finite, total, "counted as failed")
     if summary.correlation is not None:
         notes += _correlation_notes(summary.correlation)
-    notes.append(f"Gained, lost: puzzles, against the run without noise. {PASSED}")
+    notes.append(f"Gained and lost are numbers of puzzles, against the run without noise. {PASSED}")
     return [Table(headline, headers, rows, notes)]
 
 
@@ -35,7 +35,7 @@ def _correlation_notes(correlation: Correlation) -> list[str]:
     mixed, used = correlation.num_mixed, correlation.num_used
     if not used:
         puzzles = words.count(mixed, "puzzle")
-        return [f"q against λ1: none of {puzzles} with right and wrong runs can be ranked."]
+        return [f"q against λ₁: none of {puzzles} with right and wrong runs can be ranked."]
     puzzles = words.count(mixed, "mixed puzzle")
     rho = words.interval_in_words(correlation.spearman, ".2f")
-    return [f"q against λ1 within {used} of {puzzles}: mean Spearman ρ is {rho}."]
+    return [f"q against λ₁ within {used} of {puzzles}: mean Spearman ρ is {rho}."]

@@ -12,7 +12,7 @@ SHOWN = {"entropy_rate": ("sum of positive λ", ".4f"), "kaplan_yorke": ("Kaplan
 
 
 def tables(summary: Summary) -> list[Table]:
-    """Returns λ1, what follows from the spectrum and late drift by outcome, and λ1's rivals."""
+    """Returns λ₁, what follows from the spectrum and late drift by outcome, and λ₁'s rivals."""
     fraction = words.percent_in_words(summary.solved_fraction)
     headers = (
         summary.unit,
@@ -21,7 +21,7 @@ def tables(summary: Summary) -> list[Table]:
         "AUC of −value for solved\n(95 % interval)",
     )
     first = (summary.solved_exponents[0], summary.failed_exponents[0], summary.exponent_auc[0])
-    rows = [_row("λ1", first, ".4f")]
+    rows = [_row("λ₁", first, ".4f")]
     for derived in _shown(summary):
         estimates = (derived.solved, derived.failed, derived.auc)
         if not all(math.isnan(estimate.value) for estimate in estimates):
@@ -38,15 +38,15 @@ def tables(summary: Summary) -> list[Table]:
 
 
 def conclusion(auc: Interval) -> str:
-    """Returns in a sentence whether λ1, by its AUC, tells solved puzzles from failed ones."""
+    """Returns in a sentence whether λ₁, by its AUC, tells solved puzzles from failed ones."""
     if math.isnan(auc.low):
-        return "Too few puzzles were solved, or too few failed, to tell whether λ1 differs."
-    measured = f"the AUC of −λ1 for solved is {words.interval_in_words(auc)}"
+        return "Too few puzzles were solved, or too few failed, to tell whether λ₁ differs."
+    measured = f"the AUC of −λ₁ for solved is {words.interval_in_words(auc)}"
     if auc.low > 0.5:
         return f"The failed puzzles are the less stable ones: {measured}."
     if auc.high < 0.5:
         return f"The failed puzzles are the more stable ones: {measured}."
-    return f"λ1 does not tell failed puzzles from solved ones: {measured}."
+    return f"λ₁ does not tell failed puzzles from solved ones: {measured}."
 
 
 def _rivals_table(summary: Summary) -> Table:
@@ -54,19 +54,19 @@ def _rivals_table(summary: Summary) -> Table:
         (rival.name, words.interval(rival.auc), words.interval(rival.lambda1_given))
         for rival in summary.rivals
     ]
-    headers = ("score", "AUC for solved\n(95 % interval)", "AUC of −λ1 given it\n(95 % interval)")
+    headers = ("score", "AUC for solved\n(95 % interval)", "AUC of −λ₁ given it\n(95 % interval)")
     notes = [
         "Given it: over pairs of a solved and a failed puzzle that are equal in a whole number, or "
-        "near each other in drift or q; 0.5 where λ1 adds nothing, undefined without such pairs.",
+        "near each other in drift or q; 0.5 where λ₁ adds nothing, undefined without such pairs.",
         *summary.rival_notes,
     ]
     if not math.isnan(summary.largest_frame_spread):
         notes.append(
-            "λ1 depends on the initial frame, by a standard deviation of at most "
+            "λ₁ depends on the initial frame, by a standard deviation of at most "
             f"{summary.largest_frame_spread:.2g} {summary.unit}. Each puzzle has a frame of its "
             "own, so that the intervals include it."
         )
-    return Table("λ1 and its rivals", headers, rows, notes)
+    return Table("λ₁ and its rivals", headers, rows, notes)
 
 
 def _quartile_table(name: str, quartiles: list[Quartile]) -> Table:
@@ -100,7 +100,7 @@ def _notes(summary: Summary) -> list[str]:
     unresolved = [f"λ{i} in {n}" for i, n in enumerate(summary.num_unresolved, 1) if n]
     if unresolved:
         notes.append(
-            f"Below the round-off floor in n of {grouped} puzzles: {', '.join(unresolved)}."
+            f"Exponents below the round-off floor, of {grouped} puzzles: {', '.join(unresolved)}."
         )
     if most := max(derived.num_bounds for derived in _shown(summary)):
         puzzles = words.count(most, "puzzle")
@@ -108,20 +108,20 @@ def _notes(summary: Summary) -> list[str]:
     for derived in _shown(summary):
         notes += [
             f"{SHOWN[derived.name][0]} is undefined in {solved} of {summary.num_solved} solved and "
-            f"{failed} of {summary.num_failed} failed puzzles: {reason}."
+            f"{failed} of {summary.num_failed} failed puzzles, because {reason}."
             for reason, (solved, failed) in derived.undefined.items()
         ]
     if summary.num_unsorted:
         puzzles = f"{summary.num_unsorted} of {words.count(grouped, 'puzzle')}"
         notes.append(
-            f"In {puzzles} a later exponent of the arrays is larger than an earlier one, λ2 than "
-            "λ1 say: they have the order of the frame's vectors, which a run sorts only as it gets "
-            "long. Tables and figures sort them."
+            f"In {puzzles} a later exponent of the arrays is larger than an earlier one, such as "
+            "λ2 > λ₁. The arrays keep the order of the frame's vectors, which only a long run "
+            "sorts. Tables and figures show sorted exponents."
         )
     window = summary.drift_window
     segments = f"the last {window} segments" if window > 1 else "the last segment"
     return [
         *notes,
-        f"The unit is that of λ1 and sums; late drift is the mean ‖Δz_H‖ of {segments}. The record "
-        "has all λi.",
+        f"The unit is that of λ₁ and of the sum. Late drift is the mean ‖Δz_H‖ of {segments}. The "
+        "results hold all exponents.",
     ]

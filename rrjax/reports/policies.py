@@ -61,7 +61,7 @@ def _plain_table(summary: PolicySummary) -> Table:
 def _way_table(summary: PolicySummary, way: Way) -> Table:
     whole = partial(whole_budget, summary=summary)
     rows = [_row(point) for point in whole(way.points)]
-    notes = ["*: asks the rules of the puzzle. **: asks the labels, and is no policy."]
+    notes = ["* asks the rules of the puzzle. ** asks the labels, so that it is not a policy."]
     if way.adaptive is not None:
         rows.append(_row(way.adaptive.point))
         notes.append(_adaptive_note(way.adaptive))

@@ -49,7 +49,7 @@ def _selection_table(summary: BasinSummary) -> Table:
             rows.append((f"{row.sigma:g}", *(words.percent_interval(one, 0) for one in shown)))
     K = str(summary.by_sigma[-1].num_runs)
     headers = ("σ", passed("1"), passed(K), RULES["best_q"])
-    headline = f"Puzzles solved at segment {summary.num_segments}, by which run is believed"
+    headline = f"Puzzles solved at segment {summary.num_segments}, by how the answer is chosen"
     return Table(headline, headers, rows, [PASSED + " 95 % intervals."])
 
 

@@ -46,7 +46,7 @@ def _accuracy_table(summary: RolloutSummary) -> Table:
     headline = (
         f"{words.count(summary.num_puzzles, 'puzzle')} over "
         f"{words.count(at_end.segment, 'segment')} of "
-        f"{words.count(summary.updates_per_segment, 'module evaluation')}"
+        f"{words.count(summary.updates_per_segment, 'update')}"
     )
     return Table(headline, ("read out", *columns), rows, notes)
 
@@ -61,7 +61,7 @@ def _escape_table(summary: RolloutSummary) -> Table:
     rows = [
         (f"still failing at segment {summary.at_end.segment}", words.percent_interval(left)),
         ("escapes per moving segment", words.interval(escape.rate_per_segment, ".3g")),
-        ("escapes per module evaluation", words.interval(escape.rate_per_update, ".3g")),
+        ("escapes per update", words.interval(escape.rate_per_update, ".3g")),
     ]
     return Table(headline, ("failures", "95 % interval"), rows, _escape_notes(summary))
 
@@ -79,7 +79,7 @@ def _escape_notes(summary: RolloutSummary) -> list[str]:
         )
     notes.append(
         f"At rest at a wrong answer by segment {end}: {escape.num_at_rest} of "
-        f"{words.count(escape.num_failures, 'failure')}. With a residual of round-off a run cannot "
+        f"{words.count(escape.num_failures, 'failure')}. A run whose residual is round-off cannot "
         "escape."
     )
     if escape.late_over_early.high < 1 or escape.late_over_early.low > 1:  # neither holds for NaN
@@ -90,8 +90,9 @@ def _escape_notes(summary: RolloutSummary) -> list[str]:
         notes.append(f"The last escape is at segment {readout + escape.last_escape}.")
     return [
         *notes,
-        f"Rates are of segments {readout + 1} to {end}, counted where a failing run moves: in "
-        f"{escape.segments_moving} of {words.count(escape.segments_failing, 'segment')}.",
+        f"Rates are those of segments {readout + 1} to {end}. They count the segments in which a "
+        f"failed run moves: {escape.segments_moving} of "
+        f"{words.count(escape.segments_failing, 'segment')}.",
     ]
 
 

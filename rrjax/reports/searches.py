@@ -34,8 +34,9 @@ def trial_table(trials: Sequence[Any], names: Sequence[str], objective: str, fol
         for trial in ranked
     ]
     notes = [
-        "The best is chosen on the puzzles it is reported on: new puzzles would show less.",
-        f"The best: {folder / 'best.yaml'}, for rrjax train --config; all: "
+        "The best trial is chosen on the puzzles that it is reported on. New puzzles would show "
+        "less.",
+        f"The best one is in {folder / 'best.yaml'}, for rrjax train --config, and all are in "
         f"{folder / 'trials.csv'}.",
     ]
     number = words.count(len(trials), "trial")

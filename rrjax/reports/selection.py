@@ -4,7 +4,7 @@ RULES = {
     "majority": "majority vote",
     "best_q": "highest q_halt",
     "smallest_residual": "smallest residual",
-    "smallest_lambda1": "smallest λ1",
+    "smallest_lambda1": "smallest λ₁",
 }
 """Names of the rules that choose one run without knowing the answer."""
 

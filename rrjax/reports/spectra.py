@@ -12,7 +12,7 @@ from rrjax.analysis.table import Table
 
 
 def tables(analysis: Analysis) -> list[Table]:
-    """Returns who settled, λ1 among runs that are alike, and what the first segments tell."""
+    """Returns who settled, λ₁ among runs that are alike, and what the first segments tell."""
     settled = [_settled_table(analysis)]
     if analysis.within_drift:
         note = "Held fixed: over pairs of a solved and a failed run near each other in drift."
@@ -34,7 +34,7 @@ def comparison(analyses: Mapping[str, Analysis]) -> Table:
         )
         for name, analysis in analyses.items()
     ]
-    headers = ("run", "solved", "failed", "AUC of −λ1\n(95 % interval)", "AUC of\n−drift")
+    headers = ("run", "solved", "failed", "AUC of −λ₁\n(95 % interval)", "AUC of\n−drift")
     return Table("Runs beside each other", headers, rows, [])
 
 
@@ -52,7 +52,7 @@ def _settled_table(analysis: Analysis) -> Table:
         *words.not_finite(analysis.num_excluded, total, "left out"),
         *words.few_runs(analysis.num_solved, analysis.num_failed),
         f"Without a threshold, the AUC of −(late drift) for solved is {drift_auc}.",
-        "Otsu's threshold always cuts, also where there is one group only.",
+        "Otsu's threshold always makes two groups, even where there is only one.",
     ]
     headline = f"Settled: log10 late drift up to {counts.threshold:.2f} (Otsu's threshold)"
     return Table(headline, ("runs", "solved", "failed", "solved (95 % interval)"), rows, notes)
@@ -66,8 +66,8 @@ def _controlled_table(name: str, controlled: Controlled, note: str) -> Table:
     sizes = str(controlled.num_solved), str(controlled.num_failed)
     rows.append(("held fixed", *sizes, words.interval(controlled.fixed)))
     rows.append(("not held fixed", *sizes, words.interval(controlled.plain)))
-    headers = (name.partition(",")[0], "solved", "failed", "AUC of −λ1 (95 % interval)")
-    return Table(f"λ1 among runs that are alike in {name}", headers, rows, [note])
+    headers = (name.partition(",")[0], "solved", "failed", "AUC of −λ₁ (95 % interval)")
+    return Table(f"λ₁ among runs that are alike in {name}", headers, rows, [note])
 
 
 def _early_table(early: list[EarlyWindow]) -> Table:
@@ -85,7 +85,7 @@ def _early_table(early: list[EarlyWindow]) -> Table:
         "s",
         "unsolved\nat s",
         "solved at\nthe end",
-        "AUC of −λ1 of 1..s\n(95 % interval)",
+        "AUC of −λ₁ of 1..s\n(95 % interval)",
         "AUC of −drift of 1..s\n(95 % interval)",
     )
     note = "One interval in twenty misses 0.5 by chance."

@@ -19,11 +19,11 @@ def tables(summary: ToySummary) -> list[Table]:
         (words.number(failed, "+.3f") for failed in summary.failed_lambda1),
     )
     rows = list(zip(*columns, strict=True))
-    groups = ("median λ1\nsolved", "median λ1\nfailed")
-    headers = ("T", "solved", "failed\nruns", "AUC\nof −λ1", *groups)
+    groups = ("median λ₁\nsolved", "median λ₁\nfailed")
+    headers = ("T", "solved", "failed\nruns", "AUC\nof −λ₁", *groups)
     notes = [
         toy_message(summary.times, summary.auc, shares).replace("\n", " ") + ".",
-        "The AUC at a late T is that of the few runs that still search: the difference between the "
-        "groups does not fade, one of the groups does.",
+        "The AUC at a late T compares with the few runs that still search. The difference between "
+        "the groups does not fade; one of the groups does.",
     ]
     return [Table(f"search and capture, {words.count(number, 'run')}", headers, rows, notes)]

@@ -28,7 +28,9 @@ def training_table(groups: Sequence[Any], by: Sequence[str], metric: str) -> Tab
     ]
     keys = (key.replace(".", ".\n") for key in by)  # whose last part tells most
     headers = (*keys, "runs", "", "mean\n(95 % interval)", "median")
-    notes = ["Intervals: Student's t over runs. Best: the highest of a run's evaluations."]
+    notes = [
+        "Intervals are Student's t over training runs. Best is the highest evaluation of a run."
+    ]
     for group in groups:
         name = ", ".join(map(str, group.by.values())) or "the runs"
         if group.num_runs == 1:

@@ -21,8 +21,8 @@ def read_yaml(path: str | Path) -> Any:
     """Returns what a YAML file holds; nothing in it can run code.
 
     Raises:
-      OSError: if it cannot be read.
-      ValueError: if it is no YAML, no regular file, too large, nested too deep, or has aliases that
+      OSError: If it cannot be read.
+      ValueError: If it is no YAML, no regular file, too large, nested too deep, or has aliases that
         contain themselves or stand for too many values.
     """
     text = read_text(path, LARGEST_YAML)
@@ -34,7 +34,7 @@ def read_yaml(path: str | Path) -> Any:
     except RecursionError:
         raise too_deep(path) from None
     except yaml.YAMLError as error:
-        raise ValueError(f"{path} is no YAML: {error}") from None
+        raise ValueError(f"{path} is not YAML: {error}") from None
     if depth > DEEPEST:
         raise too_deep(path)
     if size > LARGEST_VALUE:
@@ -73,7 +73,7 @@ def _construct(path: str | Path, node: yaml.Node) -> Any:
     try:
         return yaml.constructor.SafeConstructor().construct_document(node)
     except yaml.YAMLError as error:
-        raise ValueError(f"{path} is no YAML: {error}") from None
+        raise ValueError(f"{path} is not YAML: {error}") from None
     # how PyYAML says that a value is not of its type, such as 2001-99-99 and `!!bool perhaps`
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise ValueError(f"{path} holds a value that is not of its type: {error!r}") from None

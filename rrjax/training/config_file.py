@@ -74,7 +74,7 @@ def _arch_and_recipe(file: str, mapping: Mapping[Any, Any]) -> tuple[Arch, Recip
         elif key in types:
             values[key] = coerce(str(key), value, types[key])
         elif key != "arch":
-            raise ValueError(f"no use for {brief(key)}{nearest(str(key), types)}")
+            raise ValueError(f"there is no setting {brief(key)}{nearest(str(key), types)}")
     block = mapping.get("arch", {})
     if not isinstance(block, Mapping):
         raise ValueError(f"arch must be a mapping, got {brief(block)}")

@@ -155,7 +155,7 @@ def batch_loss(
     Returns:
       The loss, 0 where no puzzle counts; and `chosen` (how many count), `unresolved` (how many of
       their exponents are left out), and means over them: `lambda1` and `lambda_mean` over all k
-      (nats per module evaluation, NaN where one is not resolved) and `kl` (nats per token).
+      (nats per update, NaN where one is not resolved) and `kl` (nats per token).
     """
     new, old = unflatten(trained | fixed), unflatten(reference | fixed)
     window = floss.window(config.arch.halt_max_steps)

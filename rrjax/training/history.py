@@ -111,8 +111,8 @@ def load_run(folder: str | Path) -> Run:
     path = folder / "config.json"
     if not path.is_file() or not (folder / METRICS).is_file():
         raise ValueError(
-            f"{folder} is no run: expected config.json and {METRICS}, as `rrjax train --out` "
-            "writes them once the first step is logged"
+            f"{folder} is not a training run: expected config.json and {METRICS}, as "
+            "`rrjax train --out` writes them once the first step is logged"
         )
     config = read_json(path)
     check_format(config, *RUN_FORMAT, path)

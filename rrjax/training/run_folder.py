@@ -54,7 +54,7 @@ def held_by_job(task: TrainingTask, settings: LoopSettings, folder: Path) -> Ite
         if jax.process_count() > 1:
             refused = multihost_utils.broadcast_one_to_all(np.int32(refusal is not None))
             if refused and not logs.writes():
-                raise ValueError(f"process 0 was refused {folder}; it says why")
+                raise ValueError(f"process 0 cannot use {folder}; its own message says why")
         if refusal is not None:
             raise refusal
         yield

@@ -128,7 +128,7 @@ def _cut_torn_entry(path: Path) -> None:
         except (ValueError, RecursionError):
             is_entry = False
         if not is_entry:
-            raise _damaged(path, f"line {number} is no JSON object")
+            raise _damaged(path, f"line {number} is not a JSON object")
     if torn:
         store.write_bytes_atomically(path, content[: len(content) - len(torn)])
 

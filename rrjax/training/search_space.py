@@ -56,7 +56,7 @@ def read_space(path: Path) -> Space:
     mapping = read_yaml(path)
     if not isinstance(mapping, Mapping) or not mapping:
         raise ValueError(
-            f"{path} must map names of fields to what is tried, such as "
+            f"{path} must map names of fields to the values to try, such as "
             f"recipe.lr: {{low: 1e-5, high: 1e-2, log: true}}; found {brief(mapping)}"
         )
     try:

@@ -26,26 +26,28 @@ class Augmentation:
     """Settings of perturbed starts: which trajectories a puzzle has, and how far apart they start.
 
     Attributes:
-      objective: the trajectories of a puzzle. `clean_ce`: the clean one; `single_perturbed_ce`:
-        a perturbed one; `multi_perturbed_ce`: the clean one and `num_trajectories` − 1 perturbed
-        ones, whose losses are averaged; `winner_takes_all`: the same, but in each segment only the
-        one with the lowest cross-entropy counts, and the others go on from its answer with their
-        own z_L. That was published with K = 4 and random starts of z_L. Training metrics are those
-        of the winners, which the labels choose.
-      rollout: what one optimizer step runs. `serial_act`: a segment, while each trajectory streams
-        through a slot of its own; `parallel_fixed`: all `halt_max_steps` segments of new puzzles;
-        `masked_act`: the same, but a trajectory that has halted no longer counts.
-      num_trajectories: trajectories of a puzzle under `multi_perturbed_ce`, and the number K of
-        latent states under `winner_takes_all`.
-      starts: what a trajectory that is not clean starts from. `perturbed`: z0 + σ · noise;
-        `random`: truncated normal numbers of size 1 in every component. EqR starts so, under
-        `single_perturbed_ce`; then evaluations have random starts as well.
-      sigma: lowest and highest σ in the unit of the states; each trajectory draws one
-        log-uniformly (the same number twice: that number).
-      p_clean: probability that a trajectory that would be perturbed stays clean.
-      latents: what is perturbed: the answer z_H, the latents z_L, or both.
-      clean_steps: optimizer steps before the first noise.
-      ramp_steps: optimizer steps after those over which both ends of `sigma` grow from 0.
+      objective: Which trajectories of a puzzle are trained on. `clean_ce` takes the clean one,
+        `single_perturbed_ce` a perturbed one, and `multi_perturbed_ce` the clean one and
+        `num_trajectories` − 1 perturbed ones, whose losses are averaged. With `winner_takes_all`
+        only the trajectory with the lowest cross-entropy counts in each segment, and the others go
+        on from its answer with their own z_L. This was published with K = 4 and random starts of
+        z_L. Its training metrics are those of the winners, which the labels choose.
+      rollout: What one optimizer step runs. With `serial_act` it is one segment, and each
+        trajectory streams through a slot of its own. With `parallel_fixed` it is all
+        `halt_max_steps` segments of new puzzles. `masked_act` is the same, but a trajectory that
+        has halted no longer counts.
+      num_trajectories: Number of trajectories of a puzzle under `multi_perturbed_ce`, and the
+        number K of latent states under `winner_takes_all`.
+      starts: What a trajectory that is not clean starts from. `perturbed` is z0 + σ · noise, and
+        `random` is truncated normal numbers of size 1 in every component. EqR starts so, under
+        `single_perturbed_ce`. Evaluations then have random starts as well.
+      sigma: Lowest and highest σ, in the unit of the states. Each trajectory draws its own
+        log-uniformly between them; equal numbers give that one.
+      p_clean: Probability that a trajectory that would be perturbed stays clean.
+      latents: What is perturbed: the answer z_H, the latents z_L, or both.
+      clean_steps: Number of optimizer steps before the first noise.
+      ramp_steps: Number of optimizer steps, after the clean ones, over which both ends of `sigma`
+        grow from 0.
     """
 
     objective: Literal[
@@ -119,25 +121,28 @@ class Floss(FlossingSchedule):
     """Flossing steps before and during training; the defaults have none.
 
     Attributes:
-      pre: flossing steps before the first training step (preflossing); 0: none.
-      every: training steps between two episodes of interflossing; None: there are none.
-      episode: flossing steps of each episode.
-      at_most: largest number of episodes; None: no limit.
-      loss: one of the losses of `rrjax.flossing`.
-      target: λ*, in nats per module evaluation.
-      num_exponents: number of exponents, k.
-      segments: the window of segments that counts: the first one, counted from 0, and the end,
-        which is left out; None: all segments that training runs.
-      stride: count only every so many segments of the window.
-      segments_per_qr: segments between two QR decompositions; None: one after every module
-        evaluation.
-      puzzles: training puzzles of a flossing step.
-      which: the puzzles that count: all, or those that fail or succeed at the window's end.
-      kl: weight of KL(answers before the episode ‖ answers now) at the window's end, in nats per
+      pre: Number of flossing steps before the first training step (preflossing); 0 means none.
+      every: Number of training steps between two episodes of interflossing; without it there are
+        none.
+      episode: Number of flossing steps in each episode.
+      at_most: Largest number of episodes; without it there is no limit.
+      loss: One of the losses of `rrjax.flossing`.
+      target: λ*, the exponent that flossing aims at, in nats per update.
+      num_exponents: The number k of exponents.
+      segments: The window of segments that counts: the first one, counted from 0, and the end,
+        which is left out. Without it all segments that training runs count.
+      stride: Count only every so many segments of the window.
+      segments_per_qr: Number of segments between two QR decompositions. None stands for a
+        decomposition after every update.
+      puzzles: Number of training puzzles in a flossing step.
+      which: The puzzles that count: all of them, or those that the model fails or solves at the
+        window's end.
+      kl: Weight of KL(answers before the episode ‖ answers now) at the window's end, in nats per
         token.
-      params: patterns of the weights that change, e.g. `*L_level*`.
-      lr: learning rate of flossing's own Adam.
-      limit: number of successive skipped steps (not finite) that stops the run.
+      params: Patterns of the names of the weights that change, such as `*L_level*`.
+      lr: Learning rate of flossing's own Adam.
+      limit: Number of successive steps that are skipped because they are not finite after which the
+        training stops.
     """
 
     loss: Literal["two_sided", "one_sided", "one_sided_leading", "one_sided_volume"] = "two_sided"
@@ -191,35 +196,35 @@ class Recipe:
     """How a cell is trained, with the official names and defaults.
 
     Attributes:
-      global_batch_size: slots (puzzles at a time), over all devices.
-      steps: optimizer steps of the whole run. One step is one segment of every slot, or what
-        `augmentation.rollout` says.
-      optimizer: `adam_atan2`, the official one, for all weights; or `muon` for the matrices of the
-        blocks and AdamW for all others.
-      lr: peak learning rate of AdamATan2 or AdamW.
-      lr_min_ratio: final learning rate of the cosine, as a fraction of the peak.
-      lr_warmup_steps: steps of linear warm-up.
-      beta1: decay of AdamATan2's or AdamW's first moment.
-      beta2: decay of its second moment.
-      weight_decay: decoupled decay of the weights that AdamATan2 or AdamW trains.
-      muon_lr: peak learning rate of Muon.
-      muon_weight_decay: decoupled decay of the weights that Muon trains.
-      gradient_clip: largest norm of the gradient of all weights but the puzzle embeddings; a
-        longer one is scaled down to it; 0: no limit.
-      label_smoothing: part of each label's probability that is spread over all token values.
-      q_weight: weight of the loss of both halting values.
-      puzzle_emb_lr: peak learning rate of the puzzle embeddings' SignSGD.
-      puzzle_emb_weight_decay: its decoupled decay, of the rows present in a batch.
-      ema: evaluate and save the exponential moving average of the weights.
-      ema_rate: decay of the average per step.
-      update_noise: standard deviation of the noise that every module evaluation adds to the state
-        that it rewrites, in training and in evaluation; EqR has .01.
-      stagger_slots: give up the first puzzles of a run after unlike numbers of segments, so that
-        afterwards not all slots take new puzzles in the same step; it makes a small batch more
-        varied.
-      seed: seed of initial weights, sampling, augmentation and exploration.
-      augmentation: perturbed starts; the defaults have none.
-      floss: gradient flossing; the defaults have none.
+      global_batch_size: Number of slots, over all devices. A slot holds one puzzle at a time.
+      steps: Number of optimizer steps of the whole training. One step is one segment of every slot,
+        or what `augmentation.rollout` says.
+      optimizer: `adam_atan2`, the official one, trains all weights. With `muon`, Muon trains the
+        matrices of the blocks and AdamW all other weights.
+      lr: Peak learning rate of AdamATan2 or AdamW.
+      lr_min_ratio: Final learning rate of the cosine schedule, as a fraction of the peak.
+      lr_warmup_steps: Number of steps of linear warm-up.
+      beta1: Decay rate of the first moment of AdamATan2 or AdamW.
+      beta2: Decay rate of its second moment.
+      weight_decay: Decoupled decay of the weights that AdamATan2 or AdamW trains.
+      muon_lr: Peak learning rate of Muon.
+      muon_weight_decay: Decoupled decay of the weights that Muon trains.
+      gradient_clip: Largest norm of the gradient of all weights except the puzzle embeddings. A
+        longer gradient is scaled down to it; 0 means no limit.
+      label_smoothing: Part of each label's probability that is spread over all token values.
+      q_weight: Weight of the loss of both halting values.
+      puzzle_emb_lr: Peak learning rate of the puzzle embeddings' SignSGD.
+      puzzle_emb_weight_decay: Decoupled decay of the puzzle embeddings' rows that a batch holds.
+      ema: Evaluate and save the exponential moving average (EMA) of the weights.
+      ema_rate: Decay rate of the average in one step.
+      update_noise: Standard deviation of the noise that every update adds to the field that it
+        rewrites, in training and in evaluation. EqR has 0.01.
+      stagger_slots: Give up the first puzzles of a training after different numbers of segments, so
+        that afterwards the slots do not all take new puzzles in the same step. It makes a small
+        batch more varied.
+      seed: Seed of the initial weights, the sampling, the augmentation and the exploration.
+      augmentation: Perturbed starts. The defaults have none.
+      floss: Gradient flossing. The defaults have none.
     """
 
     global_batch_size: int = 768
@@ -279,18 +284,20 @@ class LoopSettings:
     """When a run reports, saves and stops, in optimizer steps.
 
     Attributes:
-      log_every: steps between two rows of training metrics.
-      eval_every: steps between two evaluations on the test set. Each also saves the model in
-        `models/`, and in `models/best` if it is the best so far.
-      checkpoint_every: steps between two checkpoints to resume from; a multiple of `log_every`.
-      eval_puzzles: number of test puzzles to evaluate, from the first; 0: all.
-      eval_sigmas: also evaluate from z0 + σ·N(0, 1), for each of these σ.
-      log_recursion: with each evaluation, write loss and accuracy after every segment to
+      log_every: Number of steps between two rows of training metrics.
+      eval_every: Number of steps between two evaluations on the test set. Each also saves the model
+        in `models/`, and in `models/best` if it is the best so far.
+      checkpoint_every: Number of steps between two checkpoints to resume from, a multiple of
+        `log_every`.
+      eval_puzzles: Number of test puzzles to evaluate, from the first; 0 means all.
+      eval_sigmas: Also evaluate from z0 + σ·N(0, 1), for each of these σ.
+      log_recursion: With each evaluation, write the loss and the accuracy after every segment to
         `recursion_metrics.csv`.
-      log_latents: with each evaluation, write statistics of the latent states after every segment
-        to `latent_stats.csv`: norm, cosine to the segment before, variance over puzzles.
-      spike_factor: stop where the loss is more than this many times the median of the last 20
-        logged ones, and above the first; 0: never.
+      log_latents: With each evaluation, write statistics of the latent states after every segment
+        to `latent_stats.csv`: their norm, their cosine to the segment before, and their variance
+        over puzzles.
+      spike_factor: Stop where the loss is more than this many times the median of the last 20
+        logged losses, and above the first one; 0 means never.
     """
 
     log_every: int = 10
@@ -322,12 +329,13 @@ class SearchSettings:
     """How a search over trainings draws and judges its trials.
 
     Attributes:
-      num_trials: trials in all, those of earlier calls among them.
-      num_random: trials drawn at random before the sampler (TPE) learns from them.
-      objective: judge a run by its best evaluation or by its last one.
-      prune: stop a run whose evaluation is below the median of the earlier runs' at that step,
+      num_trials: Number of trials in all, including those of earlier calls.
+      num_random: Number of trials that are drawn at random before the sampler (TPE) learns from
+        them.
+      objective: Whether a training is judged by its best evaluation or by its last one.
+      prune: Stop a training whose evaluation is below the median of the earlier ones at that step,
         from the sixth trial on.
-      search_seed: seed of the sampler; `seed` is that of the trainings.
+      search_seed: Seed of the sampler; `seed` is that of the trainings.
     """
 
     num_trials: int = 20

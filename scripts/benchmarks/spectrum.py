@@ -63,7 +63,7 @@ class Case:
 def make_cases(options: Options) -> list[Case]:
     """Returns the cases, those of the official sizes first."""
     mlp = official_mlp(options.width)
-    small = Case("TRM-MLP, 9×9 model in the box", bundled("trm-sudoku9"), 8)
+    small = Case("TRM-MLP, bundled 9×9 model", bundled("trm-sudoku9"), 8)
     first = Case("TRM-MLP, official size", mlp, 8)
     if options.quick:
         return [first, small]

@@ -321,15 +321,15 @@ def _snapshot(folder: Path) -> dict[str, bytes | None]:
 
 @dataclass
 class Options:
-    """Bad inputs for every command.
+    """Settings of the check.
 
     Attributes:
-      seed: seed of the random choices.
-      sample: number of cases to choose at random; None: all.
-      only: run only cases whose place or kind has this text.
-      without: leave out cases that need these parts, some of which take a minute to make.
-      jobs: number of commands that run at once.
-      show: print every case with its message.
+      seed: Seed of the random choices.
+      sample: Number of cases that are chosen at random; without it all.
+      only: Run only the cases whose place or kind contains this text.
+      without: Leave out the cases that need these parts, some of which take a minute to make.
+      jobs: Number of commands that run at once.
+      show: Print every case with its message.
     """
 
     seed: int = 0

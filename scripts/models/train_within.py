@@ -3,8 +3,8 @@
 A short trial tells what a step takes. The recipe then gets as many steps as fit, so that its
 learning rate has fallen to its end when the time is up. FOLDER gets the run (`run/`), the model at
 ten steps in bfloat16 (`models/step_N`, for `scripts.studies.along_training`) and `reached.json`:
-the device, the time, the accuracy at each evaluation and the minutes to .6 and .85. What killed the
-script is gone on from by the same command.
+the device, the time, the accuracy at each evaluation, and the minutes until it was 0.6 and 0.85. If
+the script is killed, the same command goes on where it stopped.
 
 Usage: python -m scripts.models.train_within FOLDER --data DATA [--config fast_sudoku] [--minutes 8]
 The rehearsal on a processor: add --config cpu_sudoku4 --minutes 1, with data of 4x4 Sudokus.
@@ -38,8 +38,8 @@ class Options:
       out: The folder for the run and what it reached.
       data: The data-set folder, with `train/` and `test/`.
       config: The recipe, by name or as a file.
-      minutes: The time of the steps and evaluations; the trial and compiling come on top.
-      eval_puzzles: The number of test puzzles at each of the ten evaluations; 0: all.
+      minutes: The time for steps and evaluations. The trial and compiling come on top.
+      eval_puzzles: The number of test puzzles at each of the ten evaluations; 0 means all.
     """
 
     out: Annotated[Path, tyro.conf.Positional]

@@ -1,4 +1,4 @@
-"""What does the recursion of TRM do for it? TRM beside the baselines of the seed documents.
+"""What does the recursion of TRM do for it? TRM beside the baselines of the original notebook.
 
 Every arm trains on the same 4x4 Sudokus with the same seeds and optimizer steps; a step is a whole
 rollout of new puzzles (`parallel_fixed`). The baselines refine an answer by one update a segment:

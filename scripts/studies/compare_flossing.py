@@ -52,18 +52,18 @@ LOSSES = {
 
 @dataclass(frozen=True)
 class Options(Sizes):
-    """What is compared.
+    """Settings of the comparison.
 
     Attributes:
-      arms: those of a cell are compared with that cell's baseline, the others with TRM's.
-      pre: flossing steps before training.
-      every: training steps between episodes.
-      episode: flossing steps of an episode.
-      num_exponents: k of flossing and of the spectra.
-      puzzles: of a flossing step.
-      floss_lr: learning rate of flossing.
-      sigma: σ of `multi4`.
-      spectra: test puzzles whose spectra are measured.
+      arms: The arms. Those of a cell are compared with that cell's baseline, the others with TRM's.
+      pre: The number of flossing steps before training.
+      every: The number of training steps between two episodes.
+      episode: The number of flossing steps in an episode.
+      num_exponents: The number k of exponents of flossing and of the spectra.
+      puzzles: The number of puzzles in a flossing step.
+      floss_lr: The learning rate of flossing.
+      sigma: The σ of `multi4`.
+      spectra: The number of test puzzles whose spectra are measured.
     """
 
     arms: tuple[str, ...] = (*TRM, *OTHERS, *HRM)
@@ -129,7 +129,7 @@ def flossing(what: str, options: Options) -> Floss:
 
 
 def spectra(options: Options, flat: dict[str, Any], config: Config, test: PuzzleSet) -> np.ndarray:
-    """λ₁…λ_k of each of the first test puzzles, nats per module evaluation, and whether solved.
+    """λ₁…λ_k of each of the first test puzzles, nats per update, and whether solved.
 
     Returns:
       (puzzles, k + 1), NaN where an exponent is not resolved; the last column is 0 or 1.
@@ -205,7 +205,7 @@ def report(options: Options, first: str, found: comparison.Found) -> dict[str, A
     label = comparison.accuracy_label(options)
     accuracy = comparison.paired_figure(record[CLEAN], {"final": "Final accuracy"}, label)
     save_figure(accuracy, options.out / f"{cell}_accuracy.png")
-    label = f"mean λ₁ of {options.spectra} test puzzles (nats per module evaluation)"
+    label = f"mean λ₁ of {options.spectra} test puzzles (nats per update)"
     words = {"final": "λ₁ after training"}
     exponent = comparison.paired_figure(record["lambda1"], words, label)
     save_figure(exponent, options.out / f"{cell}_lambda1.png")

@@ -1,8 +1,9 @@
 """Engelken's experiment: does flossing let a plain recurrent network learn long delays?
 
 A vanilla network of 80 neurons learns delayed copy or delayed XOR with and without gradient
-flossing before (preflossing) and during training (interflossing). Killed, it continues where it
-was, to the same bits. About 40 minutes of one core; with `--tasks xor --conditions none pre` 8.
+flossing before training (preflossing) and during it (interflossing). If the script is killed, the
+same command goes on where it stopped, to the same bits. It takes about 40 minutes of one core, and
+8 with `--tasks xor --conditions none pre`.
 
 Usage: python -m scripts.studies.engelken --out FOLDER [--tasks xor] [--conditions none pre]
 

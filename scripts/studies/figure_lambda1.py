@@ -1,4 +1,4 @@
-"""Draws λ₁ by outcome for a TRM beside an HRM, after figure 1 of the seed documents.
+"""Draws λ₁ by outcome for a TRM beside an HRM, after figure 1 of the original notebook.
 
 Usage: python -m scripts.studies.figure_lambda1 [--folder runs/story] [--num-puzzles 128]
 """

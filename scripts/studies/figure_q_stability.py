@@ -1,4 +1,4 @@
-"""Draws the model's own q against stability over noisy rollouts, after figure 4 of the seeds.
+"""Draws the model's own q against stability over noisy runs, after the notebook's figure 4.
 
 Usage: python -m scripts.studies.figure_q_stability [--folder runs/story] [--num-puzzles 128]
 """
@@ -18,10 +18,10 @@ class Options:
     """Settings of the figure.
 
     Attributes:
-      model: The model whose rollouts are disturbed.
+      model: The model whose runs get noise.
       num_puzzles: The number of held-out puzzles; those of mixed outcome are drawn.
-      num_runs: The number of noisy rollouts of each puzzle.
-      num_segments: The number of segments of each rollout.
+      num_runs: The number of noisy runs of each puzzle.
+      num_segments: The number of segments of each run.
       sigma: The size σ of the noise on z_L before every segment.
       folder: The folder for the run and the figure.
     """

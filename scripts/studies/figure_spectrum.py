@@ -1,4 +1,4 @@
-"""Draws the spectrum by outcome for a TRM beside an HRM, after figure 2 of the seed documents.
+"""Draws the spectrum by outcome for a TRM beside an HRM, after figure 2 of the original notebook.
 
 Usage: python -m scripts.studies.figure_spectrum [--folder runs/story] [--num-puzzles 128]
 """

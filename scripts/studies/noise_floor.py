@@ -157,8 +157,8 @@ def compare(found: dict[str, tuple[np.ndarray, np.ndarray]]) -> list[dict[str, A
             {
                 "variant": name,
                 "against": judge,
-                "median |Δλ1|": float(np.median(difference[:, 0])),
-                "max |Δλ1|": float(difference[:, 0].max()),
+                "median |Δλ₁|": float(np.median(difference[:, 0])),
+                "max |Δλ₁|": float(difference[:, 0].max()),
                 "median |Δλi|": float(np.median(difference)),
                 "max |Δλi|": float(difference.max()),
                 "other answers": int(changed.sum()),

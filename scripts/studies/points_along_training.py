@@ -8,8 +8,12 @@ directions, whether it gives the right answer, how far it is from the predicted 
 trajectory of this checkpoint comes to it. Writes `points_along_training.csv`,
 `points_along_training.png` and a file for each checkpoint; a killed study goes on.
 
-Checkpoints have to lie close: some 5 steps apart, which a training keeps with `--eval-every 5
---log-every 5`. Without MODELS the study trains the small model of `recipes/cpu_sudoku4.yaml` so.
+A point that is lost while its leading eigenvalue comes to +1 meets another point there (a fold),
+and both vanish. Newton's method then begins at the mirror image of the point, as the square-root
+law of a fold puts it, and a row tells of the partner that it reaches.
+
+Checkpoints have to lie close. A training keeps one for each step with `--log-every 1 --eval-every
+1`. Without MODELS the study trains the small model of `recipes/cpu_sudoku4.yaml` so.
 
 Usage: python -m scripts.studies.points_along_training [MODELS] [--num-puzzles 8]
 MODELS is a training run, or any folder whose subfolders step_N are models.
@@ -38,7 +42,7 @@ from rrjax.dynamics.krylov import arnoldi, ritz_values
 from rrjax.dynamics.precision import exact_products, in_type
 from rrjax.inside.points import states_of
 from rrjax.jobs.progress import progress
-from rrjax.models import load_model
+from rrjax.models import Model, load_model
 from rrjax.outcomes import is_solved
 from rrjax.plots.canvas import new_panels, save_figure
 from rrjax.puzzles import PuzzleSet, read
@@ -54,8 +58,8 @@ NUM_VALUES, KRYLOV = 4, 32
 STRAY = 0.05
 """A point farther from where it was expected, relative to its norm, is another one."""
 
-STEPS, SPACING = 600, 5
-"""Length of the training that the study does itself, and steps between its checkpoints."""
+STEPS = 340
+"""Length of the training that the study does itself."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,7 @@ class Row(NamedTuple):
       moved: Distance from the start of the search, relative to the norm.
       apart: Distance of a trajectory's end from the point, relative to its norm.
       solved: Whether that trajectory ends with the right answer.
+      is_partner: Whether this is the other point of a fold.
     """
 
     step: int
@@ -109,6 +114,7 @@ class Row(NamedTuple):
     moved: float
     apart: float
     solved: bool
+    is_partner: bool = False
 
     @property
     def modulus(self) -> float:
@@ -137,9 +143,9 @@ def train(folder: Path) -> Path:
     data, run = folder / "sudoku4", folder / "run"
     if not data.exists():
         _rrjax("sudoku", data, "--size", 4, "--num-train", 500, "--num-test", 256, "--seed", 0)
-    every = [word for name in ("log", "eval") for word in (f"--{name}-every", SPACING)]
-    sizes = ("--steps", STEPS, "--checkpoint-every", 20 * SPACING, "--eval-puzzles", 16)
-    _rrjax("train", "--config", recipe, "--data", data, "--out", run, "--augment", *every, *sizes)
+    often = ("--log-every", 1, "--eval-every", 1, "--checkpoint-every", 100, "--eval-puzzles", 8)
+    where = ("--data", data, "--out", run, "--augment", "--steps", STEPS)
+    _rrjax("train", "--config", recipe, *where, *often)
     return run
 
 
@@ -203,20 +209,50 @@ def follow(options: Options, models: dict[int, Path], puzzles: PuzzleSet) -> lis
         first = _at_checkpoint(options, puzzles, steps[at], models[steps[at]], None)
         rows = rows_of(steps[at], first)
         for side in (steps[at + 1 :], steps[:at][::-1]):
-            before = [(steps[at], np.where(first["exists"][:, None], first["point"], np.nan))]
+            history = [(steps[at], first)]
             for step in side:
-                start = _predict(before[-2:], step)
-                if np.isnan(start).all():
-                    break
-                measured = _at_checkpoint(options, puzzles, step, models[step], start)
+                start = _predict([(s, _points(facts)) for s, facts in history[-2:]], step)
                 is_followed = np.all(np.isfinite(start), axis=1)
-                measured["exists"] &= is_followed & (measured["moved"] <= STRAY)
-                rows += [row for row in rows_of(step, measured) if is_followed[row.puzzle]]
-                before.append(
-                    (step, np.where(measured["exists"][:, None], measured["point"], np.nan))
-                )
+                if not is_followed.any():
+                    break
+                facts = _at_checkpoint(options, puzzles, step, models[step], start)
+                facts["exists"] &= is_followed & (facts["moved"] <= STRAY)
+                rows += [row for row in rows_of(step, facts) if is_followed[row.puzzle]]
+                history.append((step, facts))
                 bar.report(len({row.step for row in rows}))
+            for puzzle in range(len(puzzles)):
+                rows += _partner(options, models, puzzles, puzzle, history)
     return sorted(rows)
+
+
+def _points(facts: dict[str, np.ndarray]) -> np.ndarray:
+    return np.where(facts["exists"][:, None], facts["point"], np.nan)
+
+
+def _partner(
+    options: Options,
+    models: dict[int, Path],
+    puzzles: PuzzleSet,
+    puzzle: int,
+    history: list[tuple[int, dict[str, np.ndarray]]],
+) -> list[Row]:
+    """Returns the row of the point that a lost point has met, at its last checkpoint, if any.
+
+    Near a fold 1 − μ and the distance from where the points meet both go with the square root of
+    the distance in steps.
+    """
+    own = [(step, facts) for step, facts in history if facts["exists"][puzzle]][-2:]
+    if len(own) < 2 or own[-1][0] == history[-1][0]:
+        return []
+    (_, before), (step, last) = own
+    gaps = [1 - _row(0, puzzle, facts).real for facts in (before, last)]
+    if not 0 < gaps[1] < gaps[0] or _row(0, puzzle, last).imag != 0:
+        return []
+    z = last["point"][puzzle]
+    mirrored = z + 2 * (z - before["point"][puzzle]) * gaps[1] / (gaps[0] - gaps[1])
+    facts = _measured(options, load_model(models[step]), puzzles, puzzle, mirrored)
+    row = _row(step, 0, {name: np.asarray(value)[None] for name, value in facts.items()})
+    return [row._replace(puzzle=puzzle, is_partner=True)] if row.real > 1 else []
 
 
 def _predict(before: list[tuple[int, np.ndarray]], step: int) -> np.ndarray:
@@ -241,53 +277,62 @@ def _at_checkpoint(
         if str(arrays.pop("origin")) != origin:
             raise SystemExit(f"{file} is of another study; choose another --out")
         return arrays
-    measured = []
-    for index in range(len(puzzles)):
-        tokens, labels = puzzles.inputs[index], puzzles.labels[index]
-        size = sum(leaf.size for leaf in jax.tree.leaves(model.bind(tokens).initial))
-        first = np.full(size, np.nan) if start is None else start[index]
-        facts = model.config, model.params, jnp.asarray(tokens, jnp.int32), jnp.asarray(labels)
-        measured.append(jax.device_get(measure(*facts, first, *map(int, sizes))))
+    starts = [None] * len(puzzles) if start is None else start
+    measured = [_measured(options, model, puzzles, *each) for each in enumerate(starts)]
     arrays = {name: np.stack([each[name] for each in measured]) for name in measured[0]}
     options.out.mkdir(parents=True, exist_ok=True)
     write_arrays(file, {**arrays, "origin": np.array(origin)})
     return arrays
 
 
+def _measured(
+    options: Options, model: Model, puzzles: PuzzleSet, puzzle: int, start: np.ndarray | None
+) -> dict[str, Any]:
+    """Returns what `measure` says of a puzzle; without a start it begins at a trajectory's end."""
+    tokens, labels = puzzles.inputs[puzzle], puzzles.labels[puzzle]
+    size = sum(leaf.size for leaf in jax.tree.leaves(model.bind(tokens).initial))
+    begin = np.full(size, np.nan) if start is None else start
+    facts = model.config, model.params, jnp.asarray(tokens, jnp.int32), jnp.asarray(labels)
+    return jax.device_get(measure(*facts, begin, options.num_segments, options.max_iterations))
+
+
 def rows_of(step: int, arrays: dict[str, np.ndarray]) -> list[Row]:
     """Returns the rows of one checkpoint."""
-    rows = []
-    for puzzle, exists in enumerate(arrays["exists"].tolist()):
-        values = ritz_values(arrays["hessenberg"][puzzle], NUM_VALUES)[0]
-        leading = values[0] if exists else np.nan
-        rows.append(
-            Row(
-                step=step,
-                puzzle=puzzle,
-                residual=float(arrays["residual"][puzzle]),
-                exists=exists,
-                real=float(np.real(leading)),
-                imag=float(np.abs(np.imag(leading))),
-                num_unstable=int(np.sum(np.abs(values) > 1)) if exists else 0,
-                right=exists and bool(arrays["right"][puzzle]),
-                moved=float(arrays["moved"][puzzle]) if exists else np.nan,
-                apart=float(arrays["apart"][puzzle]) if exists else np.nan,
-                solved=bool(arrays["solved"][puzzle]),
-            )
-        )
-    return rows
+    return [_row(step, puzzle, arrays) for puzzle in range(len(arrays["exists"]))]
+
+
+def _row(step: int, puzzle: int, arrays: dict[str, np.ndarray]) -> Row:
+    exists = bool(arrays["exists"][puzzle])
+    values = ritz_values(arrays["hessenberg"][puzzle], NUM_VALUES)[0]
+    leading = values[0] if exists else np.nan
+    return Row(
+        step=step,
+        puzzle=puzzle,
+        residual=float(arrays["residual"][puzzle]),
+        exists=exists,
+        real=float(np.real(leading)),
+        imag=float(np.abs(np.imag(leading))),
+        num_unstable=int(np.sum(np.abs(values) > 1)) if exists else 0,
+        right=exists and bool(arrays["right"][puzzle]),
+        moved=float(arrays["moved"][puzzle]) if exists else np.nan,
+        apart=float(arrays["apart"][puzzle]) if exists else np.nan,
+        solved=bool(arrays["solved"][puzzle]),
+    )
 
 
 def crossings(rows: Sequence[Row], puzzle: int) -> list[Crossing]:
     """Returns where the point of a puzzle loses or gains stability, in the order of steps."""
-    own = [row for row in rows if row.puzzle == puzzle]
-    return [
+    own = [row for row in rows if row.puzzle == puzzle and not row.is_partner]
+    partners = [row for row in rows if row.puzzle == puzzle and row.is_partner]
+    changes = [
         _crossing(before, after)
         for before, after in pairwise(own)
         if before.exists
         and after.exists
         and (before.num_unstable == 0) != (after.num_unstable == 0)
     ]
+    folds = [_fold([row for row in own if row.exists], partner) for partner in partners]
+    return sorted([*changes, *folds], key=lambda crossing: crossing.step)
 
 
 def _crossing(before: Row, after: Row) -> Crossing:
@@ -299,15 +344,22 @@ def _crossing(before: Row, after: Row) -> Crossing:
     return Crossing(stable, unstable, before.step + part * (after.step - before.step), kind)
 
 
+def _fold(own: Sequence[Row], partner: Row) -> Crossing:
+    """Returns where a point and its partner meet: (1 − μ)² comes to 0 as the steps go on."""
+    last, before = sorted(own, key=lambda row: abs(row.step - partner.step))[:2]
+    near, far = (1 - last.real) ** 2, (1 - before.real) ** 2
+    step = last.step - (before.step - last.step) * near / (far - near)
+    return Crossing(last, partner, step, "a fold, μ = +1, with a point beside it")
+
+
 def sentence(crossing: Crossing) -> str:
     """Returns a crossing in words."""
-    stable, unstable = crossing.stable, crossing.unstable
-    verb = "gains" if stable.step > unstable.step else "loses"
+    pair = sorted((crossing.stable, crossing.unstable))
     values = " and ".join(
         f"{row.real:+.3f} ± {row.imag:.3f}i (|μ| = {row.modulus:.3f}) at step {row.step}"
-        for row in sorted((stable, unstable))
+        for row in pair
     )
-    return f"{verb} stability at step {crossing.step:.1f} by {crossing.kind}: {values}"
+    return f"stability changes at step {crossing.step:.1f} by {crossing.kind}: {values}"
 
 
 def write_table(rows: Sequence[Row], path: Path) -> None:
@@ -323,7 +375,7 @@ def figure(rows: Sequence[Row]) -> "Figure":
     """Draws the modulus of the leading eigenvalue along training, a line for each puzzle."""
     ax = new_panels(6.4, 4.6, 1, 1)[0, 0]
     for puzzle in sorted({row.puzzle for row in rows}):
-        own = [row for row in rows if row.puzzle == puzzle]
+        own = [row for row in rows if row.puzzle == puzzle and not row.is_partner]
         steps = [row.step for row in own]
         (line,) = ax.plot(steps, [row.modulus for row in own], "-", linewidth=1)
         right = [(row.step, row.modulus) for row in own if row.right]

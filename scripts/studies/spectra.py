@@ -1,4 +1,4 @@
-"""Draws spectra of a TRM and an HRM side by side, for two figures of the seed documents."""
+"""Draws spectra of a TRM and an HRM side by side, for two figures of the original notebook."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

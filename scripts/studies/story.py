@@ -11,8 +11,8 @@
 # for Jupytext and for editors that run them one by one.
 #
 # `python -m scripts.studies.story --folder runs/story` takes some 45 minutes on two cores with the
-# models in the box. With a network it takes the official models from the Hub instead, which are
-# several times as large: `--no-hub` keeps to the box.
+# bundled models. With a network it takes the official models from the Hub instead, which are
+# several times as large; `--no-hub` keeps to the bundled ones.
 
 # %%
 import sys
@@ -31,13 +31,13 @@ class Options:
     """How much of the story is run.
 
     Attributes:
-      folder: for runs, figures and converted models.
-      hub: try the official models on the Hugging Face Hub first.
-      num_puzzles: of each model.
-      num_segments: of the extended rollouts.
-      num_restarts: K for each size of noise.
-      restart_segments: of each restarted run.
-      num_toy_runs: runs of the toy.
+      folder: The folder for runs, figures and converted models.
+      hub: Try the official models on the Hugging Face Hub first.
+      num_puzzles: The number of puzzles of each model.
+      num_segments: The number of segments of the extended rollouts.
+      num_restarts: The number K of restarts for each size of noise.
+      restart_segments: The number of segments of each restarted run.
+      num_toy_runs: The number of runs of the toy.
     """
 
     folder: Path = Path("runs/story")
@@ -66,8 +66,8 @@ toy = run(options.folder / "toy", "toy", "--num-runs", options.num_toy_runs)
 # %% [markdown]
 # ## 2. Two trained models
 #
-# The official checkpoints, converted without PyTorch, where the Hub can be reached; else the 9×9
-# TRM and the 6×6 HRM in the box, with the puzzles that were held out of their training.
+# The official checkpoints, converted without PyTorch, where the Hub can be reached; else the
+# bundled 9×9 TRM and the bundled 6×6 HRM, with the puzzles that were held out of their training.
 
 # %%
 models = {
@@ -128,7 +128,7 @@ basins = {
 # ## 6. What holds here
 #
 # The claims of the notebook, with what was measured above. They were made of the official models on
-# hard puzzles; ours in the box are small, and their puzzles are easy.
+# hard puzzles; the bundled ones are small, and their puzzles are easy.
 
 # %%
 print_claims(Evidence(toy, spectra, rollouts, basins), options.folder / "claims.json")

@@ -39,11 +39,11 @@ class Options:
     Attributes:
       model: A bundled name or a model folder.
       puzzles: The puzzles, as `rrjax spectrum --puzzles` takes them; without it the model's own.
-      num_puzzles: Number of puzzles.
+      num_puzzles: The number of puzzles.
       sigmas: Sizes of the starts' noise, relative to the spread of the model's initial vector.
-      num_starts: S, the number of perturbed starts.
-      num_copies: R, the number of symmetric copies, the puzzle itself among them.
-      num_segments: Segments of each run.
+      num_starts: The number S of perturbed starts.
+      num_copies: The number R of symmetric copies, including the puzzle itself.
+      num_segments: The number of segments of each run.
       out: The folder for the runs and the table; without it runs/what-decides-MODEL.
     """
 

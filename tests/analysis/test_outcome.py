@@ -147,7 +147,7 @@ def test_a_collapsed_leading_direction_has_no_error_along_time():
     log_growth = np.random.default_rng(6).normal(size=(24, 12, 3))
     exponents[0], log_growth[0, 5] = -np.inf, -np.inf
     summary = summarize(exponents, solved, drift, finite, log_growth=log_growth)
-    assert derived_of(summary)["standard_error"].undefined == {"λ1 is −inf": [1, 0]}
+    assert derived_of(summary)["standard_error"].undefined == {"λ₁ is −inf": [1, 0]}
     assert not np.isnan(derived_of(summary)["standard_error"].solved.value)
 
 

@@ -1,4 +1,4 @@
-"""Scores beside λ1: each is held fixed by its own kind, and NaN leaves a puzzle out."""
+"""Scores beside λ₁: each is held fixed by its own kind, and NaN leaves a puzzle out."""
 
 import numpy as np
 

@@ -82,7 +82,7 @@ def test_yaml_itself_reads_such_a_number_as_a_string():
         ({"pos_encodings": "ropes"}, "pos_encodings must be one of .*did you mean 'rope'"),
         ({"pos_encodings": None}, "pos_encodings must be one of rope, learned, none; got None"),
         ({"forward_dtype": "float16"}, "forward_dtype must be one of .*got 'float16'"),
-        ({"name": "trn"}, "arch.name 'trn' is no known cell; did you mean 'trm'"),
+        ({"name": "trn"}, "arch.name 'trn' is not a known cell; did you mean 'trm'"),
         ({"name": None}, "the arch block has no `name`"),
         ({"loss": "stablemax"}, "arch.loss must be a mapping, got 'stablemax'"),
         ({"loss": {"loss_typ": "x"}}, "arch.loss has no key 'loss_typ'; did you mean 'loss_type'"),

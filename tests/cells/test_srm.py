@@ -248,7 +248,7 @@ def test_gradients_are_finite_even_where_the_norm_has_a_corner(gains):
 
 @pytest.mark.slow
 def test_the_initial_weights_contract_by_default_at_no_more_than_a_nat():
-    """ln κ is −0.15; layers that halve every state would give λ1 below −2."""
+    """ln κ is −0.15; layers that halve every state would give λ₁ below −2."""
     arch = replace(ARCH, hidden_size=16, kappa=Arch.kappa, forward_dtype="float32")
     config = Config(arch, **SIZES)
     params = jax.jit(init_params, static_argnums=1)(jax.random.key(0), config)

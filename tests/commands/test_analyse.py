@@ -56,7 +56,7 @@ def test_several_runs_stand_beside_each_other(tmp_path):
 def test_runs_of_one_name_are_refused(tmp_path):
     for place in ("a", "b"):
         write(tmp_path / place / "run")
-    with pytest.raises(ValueError, match="have one name, run: rename a folder"):
+    with pytest.raises(ValueError, match="have the same name, run: rename a folder"):
         run(str(tmp_path / "a" / "run"), str(tmp_path / "b" / "run"))
     assert not list(tmp_path.rglob("analysis.json"))
 
@@ -64,7 +64,7 @@ def test_runs_of_one_name_are_refused(tmp_path):
 def test_other_requests_that_cannot_work(tmp_path):
     with pytest.raises(FileNotFoundError, match="no such file or folder"):
         run(str(tmp_path / "absent"))
-    with pytest.raises(ValueError, match="no run to analyse"):
+    with pytest.raises(ValueError, match="there is nothing to analyse"):
         run()
 
 

@@ -89,7 +89,10 @@ def test_test_pairs_that_are_trained_on_are_named(tmp_path, source, capsys):
     path = source.with_name("arc-agi_evaluation_solutions.json")
     path.write_text(json.dumps({"third": [[[9, 9]]]}))
     make(tmp_path / "again", source)
-    assert "a test pair of third is also one of first, trained on" in capsys.readouterr().err
+    assert (
+        "a test pair of third is also a pair of first, which is trained on"
+        in capsys.readouterr().err
+    )
 
 
 def test_tasks_with_fewer_copies_than_asked_for_are_counted(tmp_path, source, capsys):

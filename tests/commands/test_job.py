@@ -107,7 +107,7 @@ def test_another_view_computes_nothing(places, tmp_path, monkeypatch):
         ("slice", ("--puzzle", "7"), "puzzle must lie in 0..6"),
         ("spectrum", ("--board", "1"), "board is drawn with attribution only"),
         ("spectrum", ("--attribution", "--board", "7"), "board must lie in 0..6, got 7"),
-        ("spectrum", ("--num-puzzles", "8"), "has 7 puzzles, 8 were asked for"),
+        ("spectrum", ("--num-puzzles", "8"), "has 7 puzzles, but 8 were asked for"),
         ("spectrum", ("--num-exponents", "1000"), "num_exponents must lie in 1..256"),
         ("spectrum", ("--shard", "3/3"), "shard i/n needs i in 0..n−1"),
         ("ptrm", ("--sigma", "0"), "sigma must be finite and above 0"),

@@ -355,9 +355,9 @@ def test_a_space_says_what_is_tried(tmp_path):
             "augmentation.p_clean must be at least 0 and at most 1",
         ),
         ("augmentation.rollout: {choices: [serial_act, parallel]}", "must be one of serial_act"),
-        ("", "must map names of fields to what is tried"),
-        ("- recipe.lr", "must map names of fields to what is tried"),
-        ("recipe.lr: [", "is no YAML"),
+        ("", "must map names of fields to the values to try"),
+        ("- recipe.lr", "must map names of fields to the values to try"),
+        ("recipe.lr: [", "is not YAML"),
     ],
 )
 def test_a_wrong_space_is_refused_by_name(data, tmp_path, runs, text, message):

@@ -28,7 +28,7 @@ def test_a_puzzle_is_solved_from_text_a_file_or_standard_input(
     ]
     assert words[0] == words[1] == words[2]
     assert "solve of model: compiling" in capsys.readouterr().err
-    for part in ("probability", "λ1 is", "relative step", "of 4 runs give this answer"):
+    for part in ("probability", "λ₁ is", "relative step", "of 4 runs give this answer"):
         assert part in words[0]
 
 

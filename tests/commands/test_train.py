@@ -231,7 +231,7 @@ def test_wrong_noise_is_refused_by_name(data, tmp_path, capsys, more, message):
         ("arch:", "must be a mapping, got None"),
         ("- lr", "must hold a mapping, found list"),
         ("", "must hold a mapping, found NoneType"),
-        ("lr: [", "is no YAML"),
+        ("lr: [", "is not YAML"),
         ("lr: fast", "lr must be a number, got 'fast'"),
         ("lr: true", "lr must be a number, got True"),
         ("steps: 10.5", "steps must be an integer, got 10.5"),

@@ -79,9 +79,9 @@ def test_weights_of_another_model_are_refused(
         ("hidden_size: 32", "hidden_size: 64", "(64,) in the model"),
         ("L_layers: 2", "L_layers: 3", "in the model but not in the file (4): 'L_level.layers.2."),
         ("mlp_t: true", "mlp_t: false", "L_level.layers.0.self_attn.qkv_proj.weight"),
-        ("@TinyRecursive", "@TinyRecursiv", "is no known cell; did you mean"),
+        ("@TinyRecursive", "@TinyRecursiv", "is not a known cell; did you mean"),
         ("arch:", "arc:", "expected an `arch:` block"),
-        ("arch:", "arch: [", "is no YAML"),
+        ("arch:", "arch: [", "is not YAML"),
     ],
 )
 def test_a_wrong_configuration_is_refused(
@@ -120,7 +120,7 @@ def test_wrong_folders_and_options_are_refused(run: Callable, source: Path, tmp_
     error = refused(capsys, run, tmp_path / "nowhere", tmp_path / "model")
     assert "there is no folder or file" in error
     error = refused(capsys, run, "--to-torch", source, tmp_path / "back.pt")
-    assert "is no rrjax model" in error
+    assert "is not an rrjax model" in error
     for option in ("--seq-len", "--resize-puzzle-embeddings"):
         error = refused(capsys, run, "--to-torch", source, tmp_path / "back.pt", option, "16")
         assert "--to-torch takes no sizes" in error

@@ -269,10 +269,10 @@ def test_class_paths_of_hrm_are_accepted(source: Path, name: str):
     [
         (
             {"name": "recursive_reasoning.etrm@TRMWithEncoder"},
-            "'.*etrm@TRMWithEncoder' is no known",
+            "'.*etrm@TRMWithEncoder' is not a known",
         ),
-        ({"name": "recursive_reasoning.trm@TRMWithEncoder"}, "trm@TRMWithEncoder' is no known"),
-        ({"name": "hrm.hrm_lm_v1@HRMLM"}, "'hrm.hrm_lm_v1@HRMLM' is no known cell"),
+        ({"name": "recursive_reasoning.trm@TRMWithEncoder"}, "trm@TRMWithEncoder' is not a known"),
+        ({"name": "hrm.hrm_lm_v1@HRMLM"}, "'hrm.hrm_lm_v1@HRMLM' is not a known cell"),
         ({"name": "trm.trm_singlez@TRM"}, "in the file but not in the model"),
         ({"skip_prefix": True}, "arch has no key 'skip_prefix' for trm.* give --config COPY"),
     ],
@@ -289,7 +289,7 @@ def test_the_loss_is_no_part_of_the_network(source: Path):
     conversion = convert(source, source.parent / "other")
     assert conversion.config.arch.loss_type == "softmax_cross_entropy"
     assert conversion.notes == (
-        "not read, as the loss is no part of the network: arch.loss.lambda, arch.loss.name",
+        "not read, because the loss is not part of the network: arch.loss.lambda, arch.loss.name",
     )
     edit_arch(source, loss={"loss_type": "focal"})
     assert "arch.loss.loss_type" in str(convert(source, source.parent / "third"))

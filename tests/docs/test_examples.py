@@ -25,7 +25,10 @@ FUNCTIONS = {
 OTHERS = {"rrjax.flossing.EVERYTHING"}
 """Functions of JAX that are handed on."""
 
-LONG = {f"rrjax.experiments.{name}" for name in ("erase", "fixed_points", "growth", "patching")}
+LONG = {
+    f"rrjax.experiments.{name}"
+    for name in ("circuits", "erase", "fixed_points", "growth", "logits", "mixing", "patching")
+}
 """Functions whose programs take long to compile."""
 
 ASSUMED = {"jax": jax, "jnp": jnp, "np": np, "optax": optax, "rrjax": rrjax}

@@ -45,7 +45,7 @@ def test_the_summary_says_where_the_vectors_lie(run):
     assert summary.attribution.state_shares["z_H"] == pytest.approx(np.median(last), abs=1e-6)
     assert summary.as_record()["attribution"]["num_puzzles"] == NUMBER
     text = " ".join(repr(summary).split())
-    assert f"λ1's vector after segment {SEGMENTS} (medians of {NUMBER} puzzles)" in text
+    assert f"λ₁'s vector after segment {SEGMENTS} (medians of {NUMBER} puzzles)" in text
     assert "failed puzzles: " in text
     assert run.to_xarray()["participation_z_H"].dims == ("puzzle", "segment", "exponent", "token")
 

@@ -7,7 +7,7 @@ import pytest
 from rrjax.experiments import growth, load_results
 from rrjax.inside import growth_by_part, stage_names
 from tests.experiments.conftest import NUMBER, relabelled
-from tests.tools.charts import data_of
+from tests.tools.charts import rows_of_panels
 
 SEGMENTS, FOLLOWED = 2, 2
 
@@ -49,7 +49,7 @@ def test_parts_are_those_of_the_library_and_add_up(model, puzzles, tmp_path):
     assert sum(each.num_puzzles for each in summary.stretches) == NUMBER
     assert "The stages add up to λ1" in " ".join(repr(summary).split())
     assert set(again.plot()) == {"stages_by_outcome"}
-    parts, updates, cells = map(data_of, again.experiment.report_panels(again))
+    parts, updates, cells = rows_of_panels(again)
     of_failed = [row["value"] for row in updates if row["group"] == "failed"]
     assert sum(of_failed) == pytest.approx(summary.lambda1.failed.value, abs=1e-4)
     assert len(parts) == 2 * (len(summary.stages) + 3)

@@ -11,7 +11,7 @@ import rrjax
 from rrjax.analysis.points import CYCLE, FATES, NOT_FINITE, RIGHT, SADDLE, WANDERS, WRONG, fates
 from rrjax.contract import Dynamics, Repeat
 from rrjax.experiments import fixed_points
-from tests.tools.charts import data_of
+from tests.tools.charts import rows_of_panels
 
 MAPS = RIGHT, WRONG, CYCLE, SADDLE, WANDERS, NOT_FINITE, "approaches"
 SIZES = {"num_segments": 48, "progress": False}
@@ -126,7 +126,7 @@ def test_it_is_loaded_and_shows_what_was_found(run, folder, tmp_path):
     assert "rests at a wrong point" in text
     run.plot().save(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"fates.png", "eigenvalues.png"}
-    fates, values = map(data_of, run.experiment.report_panels(run))
+    fates, values = rows_of_panels(run)
     assert len(fates) == 2 * len(FATES)
     real = [row["x"] for row in values if "puzzle" in row and row["y"] >= 0]
     reached = np.isfinite(run["norm"]) & (run["period"] == 1)

@@ -119,9 +119,9 @@ def test_the_summary_says_how_mixed_the_basins_are(plane, tmp_path):
     assert summary.outcome.num_classes == 2
     assert plane.summary(box_size=3).answers.box_size == 3
     assert f"{GRID} × {GRID} starts" in repr(summary)
-    plane.plot().save(tmp_path)
+    plane.plot().save(tmp_path / "new")
     for name in ("settling", "answers"):
-        assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG\r\n")
+        assert (tmp_path / "new" / f"{name}.png").read_bytes().startswith(b"\x89PNG\r\n")
     with pytest.raises(ValueError, match=r"box_size must lie in 2\.\.5"):
         plane.summary(box_size=6)
 
@@ -204,5 +204,5 @@ def test_a_small_slice_is_not_refused_by_its_own_defaults(slow, puzzle):
 
 
 def test_a_slice_is_of_one_puzzle(slow):
-    with pytest.raises(ValueError, match=r"of one puzzle, such as puzzles\[5\]; got 6"):
+    with pytest.raises(ValueError, match=r"needs one puzzle, such as puzzles\[5\]; got 6"):
         slices.slice(slow, PUZZLES, **SIZES)

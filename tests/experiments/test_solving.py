@@ -32,7 +32,7 @@ def test_one_run_is_the_plain_one(model, plain):
     text = repr(solved)
     assert text.startswith(solved.board)
     assert "The answer is wrong." in text
-    assert f"λ1 is {solved.lambda1:.4f} nats per update" in text
+    assert f"λ₁ is {solved.lambda1:.4f} nats per update" in text
     assert "runs give this answer" not in text
 
 

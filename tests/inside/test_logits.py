@@ -39,6 +39,10 @@ def test_stages_and_channels_add_up_to_the_margin(name):
     products = channel_terms(dynamics, after, read)
     assert products.shape == (16, 8)
     np.testing.assert_allclose(products.sum(1), read(after), atol=1e-5)
+    basis = jnp.linalg.qr(jax.random.normal(jax.random.key(0), (8, 8)))[0]
+    turned = channel_terms(dynamics, after, read, basis)
+    np.testing.assert_allclose(turned.sum(1), read(after), atol=1e-5)
+    assert not np.allclose(turned, products, atol=1e-3)
 
 
 def test_a_residual_sum_adds_the_unembedded_branch():

@@ -11,7 +11,14 @@ import rrjax
 from rrjax.cells import bind, unflatten
 from rrjax.cells.layers import swiglu
 from rrjax.contract import branch, inner, part, updates
-from rrjax.inside.mixing import gates_at, mixing_at, mixing_layers, mixing_matrix, mixing_names
+from rrjax.inside.mixing import (
+    gates_at,
+    mixing_at,
+    mixing_layers,
+    mixing_matrix,
+    mixing_names,
+    strengths_into,
+)
 from tests.tools.jobs import SMALL
 from tests.tools.tiny import puzzles, weights
 
@@ -32,6 +39,8 @@ def test_strengths_are_those_of_the_dense_jacobian_of_each_layer():
     dynamics = rrjax.Dynamics.from_updates(z, (two_layers,), lambda context, z: z)
     layers = mixing_at(next(updates(dynamics.schedule)), (), z, KEY)
     assert mixing_names(dynamics) == {"two_layers": ["mixing", "mixing"]}
+    rows = strengths_into(next(updates(dynamics.schedule)), (), z, jnp.array(1), KEY)
+    np.testing.assert_allclose(rows, [layer.strength[1] for layer in layers], atol=1e-6)
     for matrix, layer in zip((P1, P2), layers, strict=True):
         dense = jax.vmap(jax.jacobian(lambda x, m=matrix: m @ jnp.tanh(x)), 1, 0)(z)  # (4, 3, 3)
         np.testing.assert_allclose(layer.gain, dense.mean(0), atol=1e-6)

@@ -1,4 +1,4 @@
-"""The models in the box: small, with puzzles of both outcomes, and as good as they say."""
+"""The bundled models: small, with puzzles of both outcomes, and as good as they say."""
 
 import numpy as np
 import pytest

@@ -273,7 +273,7 @@ def test_a_bundled_model_comes_with_its_test_puzzles(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
 def test_a_missing_file_is_named(folder, name):
     (folder / name).unlink()
-    with pytest.raises(ValueError, match=f"is no rrjax model: it has no {name}$"):
+    with pytest.raises(ValueError, match=f"is not an rrjax model: it has no {name}$"):
         load_model(folder)
 
 
@@ -312,7 +312,7 @@ def test_damaged_weights_are_named(folder, damage, words):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("{", r"config\.json is no JSON"),
+        ("{", r"config\.json is not JSON"),
         ("[]", "must hold a record"),
         ("{}", "has no entry `config`"),
         ('{"format": "model 2", "config": {}}', "has the format 'model 2', but .* 'model 1'"),

@@ -129,7 +129,7 @@ def test_other_requests_that_cannot_work(tmp_path, capsys, monkeypatch):
     assert "out must end in .html" in capsys.readouterr().err
     (tmp_path / "own.html").write_text("<p>mine</p>")
     assert main(["report", str(tmp_path / "run"), "--out", str(tmp_path / "own.html")]) == 2
-    assert "is there and is no report" in capsys.readouterr().err
+    assert "exists and is not a report" in capsys.readouterr().err
     monkeypatch.setitem(sys.modules, "altair", None)
     monkeypatch.setattr(assemble, "charts", CHARTS)
     assert main(["report", str(tmp_path / "run"), "--out", str(tmp_path / "x.html")]) == 2
@@ -158,7 +158,7 @@ def test_a_report_of_no_run_is_refused():
 
 def test_results_without_an_experiment_have_no_report():
     bare = Results(made.spectrum().arrays, made.spectrum().record)
-    with pytest.raises(ValueError, match="know no experiment"):
+    with pytest.raises(ValueError, match="do not know their experiment"):
         bare.report()
 
 

@@ -70,7 +70,7 @@ def test_noisy_runs_of_mixed_puzzles_are_drawn_by_outcome():
     legend, found = ax.get_legend(), summarize_ptrm(data).correlation
     assert legend is not None
     assert found is not None
-    assert legend.get_title().get_text() == "4 without a finite λ1 or q left out"
+    assert legend.get_title().get_text() == "4 without a finite λ₁ or q left out"
     assert f"{found.num_used} of them {found.spearman.value:.2f}" in ax.get_title(loc="left")
 
 

@@ -83,7 +83,7 @@ def test_the_survival_curve_and_who_is_at_rest_are_drawn():
     )
     moving = np.minimum(waits.durations, np.where(waits.observed, 99, 26)).sum()
     rate = waits.observed.sum() / moving
-    assert f"per module evaluation {rate / UPDATES:.2g}" in title_of(figure)
+    assert f"per update {rate / UPDATES:.2g}" in title_of(figure)
 
 
 @pytest.mark.parametrize("draw", DRAWINGS)

@@ -277,7 +277,7 @@ def test_sources_that_are_none_or_several_are_refused(source):
     with pytest.raises(ValueError, match="expected tasks by name, found 0 entries"):
         read_tasks(source / "old", "training")
     (source / "old_training_challenges.json").write_text("{")
-    with pytest.raises(ValueError, match="is no JSON"):
+    with pytest.raises(ValueError, match="is not JSON"):
         read_tasks(source / "old", "training")
 
 

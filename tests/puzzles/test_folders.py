@@ -247,7 +247,7 @@ def test_wrong_metadata_is_refused(folder, changes, message):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("{", "is no JSON"), ("[]", "found list"), ("\xff", "is no JSON")]
+    ("text", "message"), [("{", "is not JSON"), ("[]", "found list"), ("\xff", "is not JSON")]
 )
 def test_damaged_metadata_is_refused(folder, text, message):
     (folder / "test" / "dataset.json").write_bytes(text.encode("latin-1"))
@@ -396,7 +396,7 @@ def test_identifiers_are_names_that_differ(folder):
         ("[1]", "expected a list of names"),
         ("[]", "expected different names, found nothing"),
         ('["<blank>", "a", "a"]', "expected different names, found a again"),
-        ("[", "is no JSON"),
+        ("[", "is not JSON"),
     ):
         (folder / "identifiers.json").write_text(content)
         with pytest.raises(ValueError, match=f"identifiers.json.*{message}"):

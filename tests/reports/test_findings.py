@@ -72,13 +72,13 @@ def test_a_spectrum_in_five_sentences():
     plain, given = (
         words.interval_in_words(auc) for auc in (auc_interval(*scores), auc_given(*scores, clues))
     )
-    assert f"the AUC of −λ1 for solved is {plain}, and {given} between puzzles with" in lambda1
+    assert f"the AUC of −λ₁ for solved is {plain}, and {given} between puzzles with" in lambda1
     assert sentences[2] == (
         f"3 of 12 failures are at rest at a wrong answer after segment 6, {percent(3, 12)}; "
         "further segments change nothing in a run at rest."
     )
     assert "is not measured by a spectrum: rrjax rollout and rrjax basin tell." in later
-    assert positive == f"λ1 is positive in 9 of 12 failures, {percent(9, 12)}."
+    assert positive == f"λ₁ is positive in 9 of 12 failures, {percent(9, 12)}."
 
 
 def test_what_is_not_known_of_a_spectrum_is_said():
@@ -91,7 +91,7 @@ def test_what_is_not_known_of_a_spectrum_is_said():
     remarks = "; 1 puzzle has no label and counts as failed; 1 run was not finite."
     assert solved.endswith(f"{percent(8, 20)}{remarks}")
     assert rest == "This result holds no residuals, so it is not known which runs are at rest."
-    expected = f"λ1 is positive in 6 of 9 failures, {percent(6, 9)}; of 3 more it is not known."
+    expected = f"λ₁ is positive in 6 of 9 failures, {percent(6, 9)}; of 3 more it is not known."
     assert positive == expected
 
 
@@ -99,8 +99,8 @@ def test_a_spectrum_of_no_exponents():
     arrays = spectrum_arrays()
     arrays["exponents"][:] = np.nan
     sentences = told(SPECTRUM, arrays)
-    assert sentences[1] == "λ1 is not known of any run."
-    assert sentences[-1] == "λ1 is not known of any of 12 failures."
+    assert sentences[1] == "λ₁ is not known of any run."
+    assert sentences[-1] == "λ₁ is not known of any of 12 failures."
     assert "nan" not in " ".join(sentences).lower()
 
 
@@ -111,7 +111,7 @@ def test_without_failures_there_is_nothing_to_say_of_them():
     assert sentences[2:] == ["There are no failures in this run."]
 
 
-@pytest.mark.parametrize(("num_solved", "last"), [(1, "There are no failures"), (0, "λ1 is pos")])
+@pytest.mark.parametrize(("num_solved", "last"), [(1, "There are no failures"), (0, "λ₁ is pos")])
 def test_a_single_puzzle_has_no_percentage(num_solved, last):
     sentences = told(SPECTRUM, spectrum_arrays(number=1, num_solved=num_solved))
     assert sentences[0] == f"The model solved {num_solved} of 1 puzzle after 6 segments."
@@ -125,7 +125,7 @@ def test_without_labels_the_sentences_are_about_all_runs():
     unknown, rest, positive = told(SPECTRUM, arrays)
     assert unknown == "No puzzle of this run has a label, so it is not known what the model solved."
     assert rest.startswith(f"3 of 20 runs are at rest after segment 6, {percent(3, 20)}")
-    assert positive == f"λ1 is positive in 17 of 20 runs, {percent(17, 20)}."
+    assert positive == f"λ₁ is positive in 17 of 20 runs, {percent(17, 20)}."
     judged = told(SPECTRUM, arrays, outcome="obeys_rules")  # which needs no label
     assert judged[0].startswith("The model solved 0 of 20 puzzles")
 
@@ -214,11 +214,11 @@ def test_a_basin_with_exponents_has_those_of_the_first_start():
     exponents[:, 0, 0] = np.where(at_end, -0.1, 0.1) + 0.001 * np.arange(NUMBER)
     arrays["exponents"] = exponents
     sentences = basin_findings(arrays)
-    assert "the AUC of −λ1 for solved is 1.000" in sentences[1]
+    assert "the AUC of −λ₁ for solved is 1.000" in sentences[1]
     assert "between puzzles with equal clues" in sentences[1]
     # those that are solved after the readout are failures there, and stable at the end
-    assert sentences[4] == f"λ1 is positive in 12 of 16 failures, {percent(12, 16)}."
+    assert sentences[4] == f"λ₁ is positive in 12 of 16 failures, {percent(12, 16)}."
     arrays["exponents"] = np.full_like(exponents, np.nan)
     unknown = basin_findings(arrays)
-    assert unknown[1] == "λ1 is not known of any run."
-    assert unknown[4] == "λ1 is not known of any of 16 failures."
+    assert unknown[1] == "λ₁ is not known of any run."
+    assert unknown[4] == "λ₁ is not known of any of 16 failures."

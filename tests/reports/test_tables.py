@@ -144,24 +144,24 @@ def test_the_table_of_a_spectrum_says_its_numbers():
     assert table.headline == "Solved: 60.0 % (95 % interval 45.2 to 73.6) of 50 puzzles"
     assert table.headers[:3] == ("nats per segment", "median of\n30 solved", "median of\n20 failed")
     assert [row[0] for row in table.rows] == [
-        *("λ1", "sum of positive λ", "Kaplan–Yorke", "late drift"),
+        *("λ₁", "sum of positive λ", "Kaplan–Yorke", "late drift"),
     ]
     auc = summary.exponent_auc[0]
     assert table.rows[0][1] == f"{summary.solved_exponents[0].value:.4f}"
     assert table.rows[0][3] == f"{auc.value:.3f} ({auc.low:.3f} to {auc.high:.3f})"
     assert table.notes == [
-        "The unit is that of λ1 and sums; late drift is the mean ‖Δz_H‖ of the last 4 segments. "
-        "The record has all λi."
+        "The unit is that of λ₁ and of the sum. Late drift is the mean ‖Δz_H‖ of the last 4 "
+        "segments. The results hold all exponents."
     ]
 
 
 @pytest.mark.parametrize(
     ("sizes", "shift", "message"),
     [
-        ((30, 20), 0.0, "λ1 does not tell failed puzzles from solved ones: the AUC of −λ1 for so"),
-        ((30, 20), 9.0, "The failed puzzles are the less stable ones: the AUC of −λ1 for solved "),
-        ((30, 20), -9.0, "The failed puzzles are the more stable ones: the AUC of −λ1 for solved"),
-        ((30, 2), 9.0, "Too few puzzles were solved, or too few failed, to tell whether λ1 diff"),
+        ((30, 20), 0.0, "λ₁ does not tell failed puzzles from solved ones: the AUC of −λ₁ for so"),
+        ((30, 20), 9.0, "The failed puzzles are the less stable ones: the AUC of −λ₁ for solved "),
+        ((30, 20), -9.0, "The failed puzzles are the more stable ones: the AUC of −λ₁ for solved"),
+        ((30, 2), 9.0, "Too few puzzles were solved, or too few failed, to tell whether λ₁ diff"),
     ],
 )
 def test_a_spectrum_ends_with_what_was_seen(sizes, shift, message):
@@ -248,7 +248,7 @@ def test_odd_groups_are_named(num_solved, num_failed, sentence):
     assert sum(sentence in note for note in table.notes) == 1
     empty = min(num_solved, num_failed) == 0
     rows = {row[0]: row for row in table.rows}
-    assert (rows["λ1"][-1] == "undefined") == (rows["late drift"][-1] == "undefined") == empty
+    assert (rows["λ₁"][-1] == "undefined") == (rows["late drift"][-1] == "undefined") == empty
 
 
 def test_what_a_spectrum_lacks_is_noted():
@@ -263,7 +263,7 @@ def test_what_a_spectrum_lacks_is_noted():
     exponents[:4, 2], finite[-1] = np.nan, False
     table, *_ = outcome_tables(exponents, solved, drift, finite)
     assert "1 of 24 runs was not finite and is in neither group." in table.notes
-    assert "Below the round-off floor in n of 23 puzzles: λ3 in 4." in table.notes
+    assert "Exponents below the round-off floor, of 23 puzzles: λ3 in 4." in table.notes
 
 
 def test_a_dimension_that_no_puzzle_has_gets_a_note_and_no_row():
@@ -313,13 +313,15 @@ def test_a_rollout_says_what_became_of_the_failures():
     assert "1 puzzle solved at segment 2 is not solved at segment 4." in text
     assert "1 of 1 that escaped lost the answer again by the end." in text
     assert "1 of the failures had been solved before segment 2." in text
-    assert "At rest at a wrong answer by segment 4: 0 of 2 failures. With a residual of" in text
-    assert "counted where a failing run moves: in 3 of 3 segments." in text
+    assert (
+        "At rest at a wrong answer by segment 4: 0 of 2 failures. A run whose residual is" in text
+    )
+    assert "in which a failed run moves: 3 of 3 segments." in text
 
 
 def test_a_rollout_of_one_puzzle_has_singular_words():
     accuracy, escape = rollout_tables([[0, 0]], readout=1)
-    assert accuracy.headline == "1 puzzle over 2 segments of 6 module evaluations"
+    assert accuracy.headline == "1 puzzle over 2 segments of 6 updates"
     assert escape.headline == "Of 1 failure at segment 1, 0 escaped in 1 more segment"
 
 
@@ -385,7 +387,7 @@ def test_noisy_runs_say_what_each_rule_gains():
     assert table.headline == "4 puzzles, 4 runs of 3 segments with noise σ = 0.3"
     assert [row[0] for row in table.rows] == [
         *("without noise", "one run", "pass@4", "majority vote", "highest q_halt"),
-        *("smallest residual", "smallest λ1"),
+        *("smallest residual", "smallest λ₁"),
     ]
     assert {row[0]: row[2:] for row in table.rows}["pass@4"] == ("1", "0")
     assert "within 2 of 2 mixed puzzles: mean Spearman ρ is -1.00 (95 % interval" in table.notes[0]
@@ -399,7 +401,7 @@ def test_without_mixed_puzzles_or_exponents_the_table_says_so():
     arrays = noisy()
     arrays["solved"] = np.ones_like(arrays["solved"])
     (table,) = noisy_report.tables(summarize_ptrm(arrays))
-    assert table.notes[0].startswith("q against λ1: none of 0 puzzles")
+    assert table.notes[0].startswith("q against λ₁: none of 0 puzzles")
     del arrays["exponents"]
     (table,) = noisy_report.tables(summarize_ptrm(arrays))
     assert len(table.notes) == 1
@@ -425,7 +427,7 @@ def test_where_the_vector_lies_is_said_below_the_table():
     }
     attribution = attribute(shares, classify(inputs, labels, answers, 0))
     states, cells = attribution_notes(attribution, 16)
-    assert states.startswith("λ1's vector after segment 16 (one puzzle): 30 % in z_H, ")
+    assert states.startswith("λ₁'s vector after segment 16 (one puzzle): 30 % in z_H, ")
     assert "70 % in z_L; spread over " in states
     assert "on cells whose answer had to be found, which are 40 % of the board." in states
     assert cells.startswith("In 1 failed puzzle a wrong cell carries ")

@@ -115,7 +115,7 @@ def test_arrays_are_attributes_and_a_saved_result_is_the_same(folder, tmp_path):
 
 
 def test_results_without_an_experiment_have_no_tables(folder):
-    with pytest.raises(ValueError, match="know no experiment"):
+    with pytest.raises(ValueError, match="do not know their experiment"):
         read_results(folder).summary()
 
 
@@ -200,7 +200,7 @@ def test_nothing_there_is_said_in_words(tmp_path):
 
 
 def test_what_is_no_result_is_said_in_words(folder):
-    with pytest.raises(ValueError, match=r"results\.json is no result: expected an \.npz"):
+    with pytest.raises(ValueError, match=r"results\.json is not a result: expected an \.npz"):
         rrjax.load_results(folder / "results.json")
     (folder / "results.json").unlink()
     with pytest.raises(FileNotFoundError, match=r"has no record results\.json beside it"):

@@ -2,10 +2,16 @@
 
 import csv
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rrjax.contract import Dynamics
+from rrjax.dynamics.fixed_points import fixed_point
 from rrjax.models import save_model
 from rrjax.puzzles.folders import write_folder
 from scripts.studies import points_along_training as study
@@ -34,11 +40,11 @@ def test_a_point_is_followed_and_a_killed_study_goes_on(tmp_path, capsys, monkey
         ("2", "1"),
     ]
     assert all(float(row["residual"]) <= 1e-9 for row in rows)
-    assert all(0 < float(row["modulus"]) < 1 for row in rows)
-    assert all(float(row["moved"]) < 0.1 for row in rows[2:])  # a warm start
-    assert "never" in capsys.readouterr().out
+    assert all(0 < np.hypot(float(row["real"]), float(row["imag"])) < 1 for row in rows)
+    assert all(float(row["moved"]) < 0.01 for row in rows[:2])  # a warm start
+    assert "puzzle 1: followed from step 1 to 2\n" in capsys.readouterr().out
 
-    (tmp_path / "out" / "step_000002.npz").unlink()
+    (tmp_path / "out" / "step_000001.npz").unlink()
     study.main(options)
     assert (tmp_path / "out" / "points_along_training.csv").read_text() == table
     monkeypatch.setattr(study, "measure", None)  # nothing is measured again
@@ -47,11 +53,52 @@ def test_a_point_is_followed_and_a_killed_study_goes_on(tmp_path, capsys, monkey
         study.main(replace(options, num_puzzles=1))
 
 
-def test_stability_is_lost_between_two_checkpoints():
-    def row(step: int, unstable: int, exists: bool = True) -> study.Row:
-        return study.Row(step, 0, 0.0, exists, 1.0, unstable, False, 0.0, 0.0, False)
+def row(step: int, mu: complex, *, exists: bool = True) -> study.Row:
+    unstable = int(abs(mu) > 1)
+    return study.Row(
+        step, 0, 0.0, exists, mu.real, mu.imag, unstable, False, 0.0, 0.0, solved=False
+    )
 
-    assert study.loses_stability([row(1, 0), row(2, 0), row(3, 2)], 0) == (2, 3)
-    assert study.loses_stability([row(1, 0), row(2, 0, False), row(3, 2)], 0) is None
-    assert study.loses_stability([row(1, 1), row(2, 0)], 0) is None
-    assert np.isfinite(study.figure([row(1, 0), row(2, 1)]).axes[0].get_ylim()).all()
+
+@pytest.mark.parametrize(
+    ("mu", "kind"), [(0.6 + 1j, "a complex pair"), (-1.2, "a flip, μ = −1"), (1.2, "μ = +1")]
+)
+def test_a_crossing_is_told_with_its_step_and_kind(mu, kind):
+    stable, unstable = (mu * length / abs(mu) for length in (0.9, 1.3))
+    rows = [row(10, stable), row(14, unstable), row(18, 0, exists=False), row(22, stable)]
+    (crossing,) = study.crossings(rows, 0)
+    assert (crossing.step, crossing.kind) == (pytest.approx(11), kind)
+    assert (crossing.stable.step, crossing.unstable.step) == (10, 14)
+    assert np.isfinite(study.figure(rows).axes[0].get_ylim()).all()
+
+
+def test_a_point_is_followed_to_the_fold_where_it_meets_its_partner(tmp_path, monkeypatch):
+    @jax.jit
+    def search(step, begin):
+        """Of the normal form of a fold at step 10.5, with points at 10 ± (step − 10.5)^½ / 10."""
+        dynamics = Dynamics.from_map(lambda z: z + 0.01 * (step - 10.5) - (z - 10) ** 2, begin)
+        return fixed_point(dynamics)
+
+    def measured(options, model, puzzles, puzzle, start):
+        point = search(model.step, jnp.array([10.3]) if start is None else jnp.asarray(start))
+        z = np.asarray(point.state)
+        return {
+            "point": z,
+            "residual": np.asarray(point.residual),
+            "exists": np.asarray(point.converged),
+            "hessenberg": np.array([1 - 2 * (z - 10), [0.0]]),
+            "moved": np.asarray(point.distance) / 10,
+        } | dict.fromkeys(("right", "apart", "solved"), np.ones(()))
+
+    monkeypatch.setattr(study, "_measured", measured)
+    monkeypatch.setattr(
+        study, "load_model", lambda path: SimpleNamespace(step=int(path.name), digest=path.name)
+    )
+    models = {step: Path(str(step)) for step in range(8, 17)}
+    rows = study.follow(study.Options(out=tmp_path), models, puzzles(1))
+    assert [each.step for each in rows] == [10, 11, 11, 12, 13, 14, 15, 16]
+    (crossing,) = study.crossings(rows, 0)
+    assert crossing.kind.startswith("a fold")
+    np.testing.assert_allclose(crossing.step, 10.5, atol=1e-6)
+    assert crossing.unstable.is_partner
+    np.testing.assert_allclose(crossing.unstable.real, 1 + 0.2 * 0.5**0.5, atol=1e-7)

@@ -48,7 +48,7 @@ def test_what_is_no_file_is_refused_by_what_it_is(tmp_path: Path):
 def test_deep_json_is_refused(tmp_path: Path, text: str):
     path = tmp_path / "deep.json"
     path.write_text(text)
-    with pytest.raises(ValueError, match=r"deep.json (nests .* deeper than 64 levels|is no JSON)"):
+    with pytest.raises(ValueError, match=r"deep.json (nests .* deeper than 64 levels|is not JSON)"):
         read_json_value(path)
 
 
@@ -68,5 +68,5 @@ def test_json_may_be_as_deep_as_the_limit(tmp_path: Path):
 def test_what_is_no_json_is_refused_by_name(tmp_path: Path, text: str):
     path = tmp_path / "wrong.json"
     path.write_text(text)
-    with pytest.raises(ValueError, match=r"wrong\.json is no JSON, or damaged"):
+    with pytest.raises(ValueError, match=r"wrong\.json is not JSON, or it is damaged"):
         read_json_value(path)

@@ -52,7 +52,7 @@ def test_a_record_comes_back_as_plain_values(tmp_path):
 
 def test_infinities_survive_strict_json(tmp_path):
     def refuse(constant):
-        raise AssertionError(f"{constant} is no JSON")
+        raise AssertionError(f"{constant} is not JSON")
 
     store.write_json(tmp_path / "a.json", {"low": -np.inf, "high": np.float32(np.inf)})
     found = json.loads((tmp_path / "a.json").read_text(), parse_constant=refuse)

@@ -56,5 +56,5 @@ def test_what_would_fill_the_memory_is_refused(tmp_path, text, words):
     ],
 )
 def test_what_is_no_value_is_refused_by_the_name_of_the_file(tmp_path, text):
-    with pytest.raises(ValueError, match=r"file\.yaml (is no YAML|holds a value that is not of)"):
+    with pytest.raises(ValueError, match=r"file\.yaml (is not YAML|holds a value that is not of)"):
         read(tmp_path, text)

@@ -108,7 +108,9 @@ def test_an_unknown_key_or_metric_is_refused_with_the_known_ones(runs):
 
 
 def test_what_is_no_run_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"is no run: expected config\.json and metrics\.csv"):
+    with pytest.raises(
+        ValueError, match=r"is not a training run: expected config\.json and metrics\.csv"
+    ):
         load_run(tmp_path)
     with pytest.raises(ValueError, match="found none with any in 0 runs"):
         aggregate_runs(tmp_path)

@@ -162,7 +162,7 @@ def test_what_the_first_process_refuses_stops_all(data, tmp_path):
     errors = [process.communicate(timeout=120)[1] for process in both]
     assert [process.returncode for process in both] == [2, 2]
     assert "is not empty and holds no run" in errors[0]
-    assert f"process 0 was refused {tmp_path}; it says why" in errors[1]
+    assert f"process 0 cannot use {tmp_path}; its own message says why" in errors[1]
 
 
 def test_a_batch_that_the_devices_cannot_share_is_refused():
