@@ -15,6 +15,9 @@ from rrjax.analysis.intervals import (
 )
 from rrjax.analysis.paired import paired_difference
 
+MEASURES = ("cells", "rows", "columns", "boxes")
+"""What may be right in part."""
+
 
 @dataclass(frozen=True)
 class Effect:
@@ -43,6 +46,9 @@ class Effect:
         which it ever is.
       lambda1: By kind of run the median λ₁ from the patch on; empty where it was not measured.
       distance: Median of the norm of what the patch changes.
+      changes: By measure (`cells`, and of Sudokus `rows`, `columns` and `boxes`) and kind of run
+        (`patch` and `control`) the mean change, against nothing, of the share that is right at the
+        end; Student's interval over pairs.
       donated: By kind of run the mean share of the cells in which the donor's answer is another
         that show it at the end; empty where it was not measured.
     """
@@ -62,6 +68,7 @@ class Effect:
     time: dict[str, Interval]
     lambda1: dict[str, Interval]
     distance: float
+    changes: dict[str, dict[str, Interval]]
     donated: dict[str, Interval]
 
 
@@ -213,8 +220,20 @@ def _effect(
         time={k: median_interval(v[v > 0]).map(float) for k, v in first.items()},
         lambda1={k: median_interval(v[np.isfinite(v)]).map(float) for k, v in exponents.items()},
         distance=float(np.median(arrays["distance"][at])),
+        changes={
+            name: _changes(by_kind(f"{name}_right"))
+            for name in MEASURES
+            if f"{name}_right" in arrays
+        },
         donated={k: student_interval(_finite(v)) for k, v in donated.items()},
     )
+
+
+def _changes(values: Mapping[str, np.ndarray]) -> dict[str, Interval]:
+    return {
+        kind: student_interval((values[kind] - values["nothing"]).astype(float).tolist())
+        for kind in ("patch", "control")
+    }
 
 
 def _finite(values: np.ndarray) -> list[float]:

@@ -11,7 +11,8 @@ from rrjax.contract import Dynamics, State, run_segment
 from rrjax.dynamics.rollout import observe_segments, whole_norm
 from rrjax.dynamics.spectrum import spectrum
 from rrjax.dynamics.starts import perturb
-from rrjax.experiments.answers import margin, open_cells
+from rrjax.experiments.answers import margin, open_cells, unit_shares
+from rrjax.experiments.donors import board_size
 from rrjax.experiments.experiment import Job
 from rrjax.experiments.reasoner import observe_tokens, read_answer
 from rrjax.frames import norms
@@ -71,6 +72,7 @@ def go_on(
         "first_solved": jnp.where(right.any(), right.argmax() + 1, 0),
         "cells_right": jnp.sum(is_open & (tokens[-1] == puzzle.labels)) / number,
         "margin": margin(logits, puzzle.labels, is_open),
+        **unit_shares(board_size(job.puzzles), puzzle, tokens[-1]),
         **measured,
     }
 

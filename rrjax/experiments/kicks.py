@@ -16,7 +16,7 @@ from rrjax.choices import AskedChunkSize, Outcome
 from rrjax.contract import Dynamics, State, named_fields
 from rrjax.dynamics.covariant import covariant_vectors
 from rrjax.dynamics.rollout import whole_norm
-from rrjax.experiments.answers import entropy, loss
+from rrjax.experiments.answers import entropy, loss, unit_arrays
 from rrjax.experiments.continued import end_state, go_on
 from rrjax.experiments.experiment import Experiment, Job, fold_keys
 from rrjax.experiments.reasoner import Puzzles, Reasoner, bind, read_answer, take
@@ -43,6 +43,7 @@ ARRAYS = {
     "margin": ArraySpec(
         _BY, "logit of the label less the largest other, mean of the cells to be found, at the end"
     ),
+    **unit_arrays(_BY),
     "lambda1": ArraySpec(_BY, "nats per update, from the kick on"),
 }
 

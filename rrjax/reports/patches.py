@@ -60,6 +60,7 @@ def _tables(title: str, effects: list[Effect]) -> list[Table]:
     made = [
         Table(title, headers, rows, notes),
         _effect_table(title, effects),
+        _change_table(title, effects),
         _run_table(title, effects),
     ]
     return [*made, _digit_table(title, effects)] if effects[0].donated else made
@@ -88,6 +89,34 @@ def _effect_table(title: str, effects: list[Effect]) -> Table:
         "numerator."
     ]
     return Table(f"{title}: effects", headers, rows, notes)
+
+
+def _change_table(title: str, effects: list[Effect]) -> Table:
+    rows = [
+        (
+            f"{each.donor} {each.segment} {each.part}",
+            words.interval(each.changes["cells"]["patch"].map(lambda end: 100 * end), "+.0f"),
+            *(_change(each, name, "patch") for name in list(each.changes)[1:]),
+            *(_change(each, name, "control") for name in each.changes),
+        )
+        for each in effects
+    ]
+    names = list(effects[0].changes)
+    headers = (
+        "donor after part",
+        "cells (95 %)",
+        *names[1:],
+        *(f"{name},\ncontrol" for name in names),
+    )
+    notes = [
+        "Change of the share that is right at the end, in %, against nothing: cells to be found, "
+        "and units with such a cell that hold every digit once."
+    ]
+    return Table(f"{title}: cells and units", headers, rows, notes)
+
+
+def _change(each: Effect, name: str, kind: str) -> str:
+    return words.number(100 * each.changes[name][kind].value, "+.0f")
 
 
 def _run_table(title: str, effects: list[Effect]) -> Table:

@@ -3,15 +3,18 @@
 from dataclasses import replace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import rrjax
 from rrjax.analysis.patches import summarize_patches
 from rrjax.experiments import patching
+from rrjax.experiments.answers import unit_shares
 from rrjax.experiments.donors import Donors, as_seen, choose_pairs
 from rrjax.experiments.experiment import Job
 from rrjax.experiments.patches import PATCHING
+from rrjax.puzzles.batch import Batch
 from tests.experiments.conftest import relabelled
 from tests.tools.charts import rows_of_panels
 
@@ -65,7 +68,8 @@ def test_what_is_not_patched_goes_on_and_a_whole_state_is_the_donors(run, model)
     np.testing.assert_array_equal(results.map_answers[0, 0], answers)
     text = " ".join(repr(results.summary()).split())
     assert "Solved states into failures" in text
-    assert set(results.plot()) == {"patches_by_segment", "margins_by_cell"}
+    assert set(results.plot()) == {"patches_by_segment", "changes_by_segment", "margins_by_cell"}
+    assert "cells and units" in text
     *effects, cells = rows_of_panels(results)
     effect = results.summary().denoising[0]
     row = next(row for row in effects[0] if row["group"] == "patched")
@@ -101,6 +105,18 @@ def test_effects_are_parts_of_the_way_to_the_donor(run):
     assert effect.against_control.value == 1
     assert effect.against_control.low > 0.3
     assert effect.lambda1["patch"].value == 3
+    assert effect.changes["cells"]["patch"].value == pytest.approx(0.75)
+    assert list(effect.changes) == ["cells"]
+
+
+def test_units_count_where_a_cell_is_to_be_found():
+    labels = rrjax.puzzles.to_tokens(rrjax.puzzles.parse_board("1234341221434321"))
+    inputs = np.where(np.arange(16) < 5, 1, labels)  # the first row and one cell are blank
+    answer = jnp.asarray(labels).at[4].set(labels[5])  # a digit twice in row 2
+    batch = Batch(jnp.asarray(inputs), jnp.asarray(labels), 0)
+    shares = unit_shares(4, batch, answer)
+    assert shares == {"rows_right": 0.5, "columns_right": 0.75, "boxes_right": 0.5}
+    assert unit_shares(None, batch, answer) == {}
 
 
 @pytest.mark.parametrize(
