@@ -19,7 +19,7 @@ def read_arch(path: Path) -> tuple[Arch, list[str]]:
     the loss, which is no part of the network, only a known `loss_type` is kept.
 
     Raises:
-      ValueError: if it is no YAML or has no such block, or the network differs from those of rrjax.
+      ValueError: If it is no YAML or has no such block, or the network differs from those of rrjax.
     """
     content = read_yaml(path)
     block = content.get("arch", content) if isinstance(content, dict) else None

@@ -34,7 +34,7 @@ def check_rotary(caches: Mapping[str, np.ndarray], config: Config) -> None:
     The rows of positions 0 and 1 are compared, which show all frequencies.
 
     Raises:
-      CheckpointError: the table has other frequencies, or the model has no rotary positions.
+      CheckpointError: The table has other frequencies, or the model has no rotary positions.
     """
     arch = config.arch
     tables = {key: t for key, t in caches.items() if key.endswith(("cos_cached", "sin_cached"))}

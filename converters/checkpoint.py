@@ -15,12 +15,12 @@ def read_checkpoint(path: Path, entry: str | None = None) -> State:
     """Returns the state dict in a file of `torch.save` or of safetensors.
 
     Args:
-      path: the file; its content decides what it is.
-      entry: which state dict to take where the file holds several.
+      path: The file; its content decides what it is.
+      entry: Which state dict to take where the file holds several.
 
     Raises:
-      ValueError: as `read_torch_file`, or a damaged safetensors file.
-      OSError: if it cannot be read.
+      ValueError: As `read_torch_file`, or a damaged safetensors file.
+      OSError: If it cannot be read.
     """
     with path.open("rb") as file:
         head = file.read(9)

@@ -48,8 +48,8 @@ def main(arguments: Sequence[str], prog: str = "rrjax convert") -> None:
     """Parses the arguments, converts, and prints one line for each tensor.
 
     Raises:
-      ValueError: if the input is at fault.
-      OSError: if a file cannot be read or written.
+      ValueError: If the input is at fault.
+      OSError: If a file cannot be read or written.
     """
     options = parse_command_line(Options, arguments, prog)
     from .convert import convert, to_torch  # after the parsing, since they start JAX

@@ -32,10 +32,10 @@ class Conversion:
     """What a conversion wrote; `print` shows one line for each tensor.
 
     Attributes:
-      params: the weights by their names in rrjax.
-      config: the cell and its sizes.
-      key_prefix: what stands before those names in the torch file.
-      notes: sentences about what was chosen or left out.
+      params: The weights by their names in rrjax.
+      config: The cell and its sizes.
+      key_prefix: What stands before those names in the torch file.
+      notes: Sentences about what was chosen or left out.
     """
 
     params: dict[str, np.ndarray]
@@ -79,26 +79,26 @@ def convert(
     checkpoint asks for is run. Tables that were saved although the model computes them are dropped.
 
     Args:
-      source: the folder with `all_config.yaml` and one file of weights, that file, or a repository
+      source: The folder with `all_config.yaml` and one file of weights, that file, or a repository
         of the Hugging Face Hub (`user/repo/folder`). The file is one of `torch.save` or of
         safetensors, under any name.
       destination: a folder that must not exist; it appears whole or not at all.
-      entry: which state dict to take where the file holds several, such as `ema.shadow`. Buffers
+      entry: Which state dict to take where the file holds several, such as `ema.shadow`. Buffers
         that an average lacks come from the weights that were averaged.
       config: a file with an `arch:` block, or the name of a recipe, where no `all_config.yaml`
         lies beside the weights.
-      seq_len: number of tokens of a puzzle, if neither a `meta.json` nor the tensors show it.
-      vocab_size: number of token values, if no `meta.json` states it.
-      num_puzzle_identifiers: rows of the puzzle-embedding table, if no `meta.json` states them.
-      resize_puzzle_embeddings: replace the puzzle embeddings by this many copies of their mean.
+      seq_len: Number of tokens of a puzzle, if neither a `meta.json` nor the tensors show it.
+      vocab_size: Number of token values, if no `meta.json` states it.
+      num_puzzle_identifiers: Rows of the puzzle-embedding table, if no `meta.json` states them.
+      resize_puzzle_embeddings: Replace the puzzle embeddings by this many copies of their mean.
 
     Returns:
       The weights by name, the config, the prefix of the names in the torch file, and notes.
 
     Raises:
-      ValueError: if the checkpoint is incomplete, damaged, or not exactly the model that its
+      ValueError: If the checkpoint is incomplete, damaged, or not exactly the model that its
         configuration states.
-      OSError: if a file cannot be read or written.
+      OSError: If a file cannot be read or written.
 
     Example:
       >>> conversion = rrjax.convert(
@@ -148,8 +148,8 @@ def to_torch(source: str | Path, destination: str | Path) -> Conversion:
     converted gets the prefix of the official checkpoints.
 
     Raises:
-      ValueError: if the destination exists or the source is no model.
-      OSError: if a file cannot be read or written.
+      ValueError: If the destination exists or the source is no model.
+      OSError: If a file cannot be read or written.
     """
     flat, config, provenance = read_model(locate_model(str(source)))
     prefix = str(provenance.get("key_prefix", _OFFICIAL_PREFIX))

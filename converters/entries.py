@@ -15,10 +15,10 @@ class State(NamedTuple):
     """A state dict of a checkpoint.
 
     Attributes:
-      entry: its place in the file, such as `ema.shadow`; "" for the whole file.
-      tensors: what the file holds for each key, tensors or their records.
-      filled: names of the buffers that an average lacks, taken from `donor`.
-      donor: the entry of the weights that were averaged.
+      entry: Its place in the file, such as `ema.shadow`; "" for the whole file.
+      tensors: What the file holds for each key, tensors or their records.
+      filled: Names of the buffers that an average lacks, taken from `donor`.
+      donor: The entry of the weights that were averaged.
     """
 
     entry: str
@@ -34,12 +34,12 @@ def find_state(content: Any, kind: type, entry: str | None = None) -> State:
     of it as well. What else it holds is not read.
 
     Args:
-      content: nested dicts and lists of tensors and plain values.
-      kind: the type of the tensors.
-      entry: which to take where there are several; the beginning of the keys will do.
+      content: Nested dicts and lists of tensors and plain values.
+      kind: The type of the tensors.
+      entry: Which to take where there are several; the beginning of the keys will do.
 
     Raises:
-      CheckpointError: there is no state dict, no such entry, or several entries to choose from.
+      CheckpointError: There is no state dict, no such entry, or several entries to choose from.
     """
     states = dict(_states(content, kind))
     if not states:

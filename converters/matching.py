@@ -25,7 +25,7 @@ def strip_prefix(tensors: Mapping[str, np.ndarray]) -> tuple[str, dict[str, np.n
     It is what stands before `lm_head.weight`, or else the names that wrappers give.
 
     Raises:
-      CheckpointError: if two keys name the same parameter, the keys' prefixes differ, or they
+      CheckpointError: If two keys name the same parameter, the keys' prefixes differ, or they
         belong to several models.
     """
     anchors = prefixes_of_models(tensors)
@@ -72,7 +72,7 @@ def check_match(tensors: Mapping[str, np.ndarray], shapes: Mapping[str, Sequence
     """Refuses tensors that are not exactly the model's: its names and shapes, and finite floats.
 
     Raises:
-      CheckpointError: with all keys that only one side has, each with the nearest name on the
+      CheckpointError: With all keys that only one side has, each with the nearest name on the
         other side, and all shapes that differ; or with a tensor of a wrong dtype or value.
     """
     problems = [
@@ -125,7 +125,7 @@ def resize_puzzle_table(tensors: Mapping[str, np.ndarray], num_rows: int) -> dic
     A table that already has that many rows stays as it is.
 
     Raises:
-      ValueError: if `num_rows` is not positive or there is no such table.
+      ValueError: If `num_rows` is not positive or there is no such table.
     """
     table = tensors.get(_PUZZLE_TABLE)
     if table is None or table.ndim != 2 or not len(table) or num_rows < 1:

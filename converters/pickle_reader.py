@@ -36,15 +36,15 @@ def read_pickle(data: bytes) -> Any:
     """Returns the value that a torch pickle describes.
 
     Args:
-      data: the bytes of an archive's `data.pkl`.
+      data: The bytes of an archive's `data.pkl`.
 
     Returns:
       Dicts, lists, tuples, strings and numbers as they are, an `OrderedDict` as a dict, and each
       tensor or parameter as its `TensorRecord`.
 
     Raises:
-      CheckpointError: if the pickle is damaged or uses anything beyond that.
-      TrainerStateError: if that is an object such as trainers keep.
+      CheckpointError: If the pickle is damaged or uses anything beyond that.
+      TrainerStateError: If that is an object such as trainers keep.
     """
     machine = _Machine()
     for opcode, argument in _opcodes(data):

@@ -36,13 +36,13 @@ def find_sizes(
     their positions. For others an option or a meta file must state it.
 
     Args:
-      given: the options, None where one is not given.
-      source: the files of the checkpoint.
-      tensors: the weights by name.
-      puzzle_tokens: number of tokens in front of the puzzle.
+      given: The options, None where one is not given.
+      source: The files of the checkpoint.
+      tensors: The weights by name.
+      puzzle_tokens: Number of tokens in front of the puzzle.
 
     Raises:
-      ValueError: if a size is stated nowhere, or contradicts the rows of its table.
+      ValueError: If a size is stated nowhere, or contradicts the rows of its table.
     """
     stated = {name: (value, "the option") for name, value in given.items() if value is not None}
     if len(stated) < len(SIZES):

@@ -18,9 +18,9 @@ class Source:
     """The files of a checkpoint.
 
     Attributes:
-      weights: the file with the state dict.
+      weights: The file with the state dict.
       config: `all_config.yaml`, or the file that was given in its place.
-      metas: files that may state the data's sizes: the folder's own `meta.json`, or else the
+      metas: Files that may state the data's sizes: the folder's own `meta.json`, or else the
         repository's `data/*_meta.json`.
       hub_id: `hf://user/repo/folder`, for files from the Hugging Face Hub.
     """
@@ -38,12 +38,12 @@ def find_source(text: str, config: str | None = None) -> Source:
     always means the Hub. Of a folder the only weights file is taken, whatever its name.
 
     Args:
-      text: the folder, file or Hub id.
+      text: The folder, file or Hub id.
       config: a file, or the name of a recipe, that takes the place of `all_config.yaml`.
 
     Raises:
-      ValueError: if a file is missing, several could be meant, or the Hub cannot be reached.
-      OSError: if the disk fails.
+      ValueError: If a file is missing, several could be meant, or the Hub cannot be reached.
+      OSError: If the disk fails.
     """
     given = None if config is None else find_recipe(config)
     path = Path(text)
@@ -84,7 +84,7 @@ def _choose_weights(names: list[str], place: str, inside: str = "") -> str:
     """Returns the only weights file of a folder's listing.
 
     Raises:
-      ValueError: if there is none, or there are several.
+      ValueError: If there is none, or there are several.
     """
     files = torch_files(names, inside)
     if not files:

@@ -23,18 +23,18 @@ def read_torch_file(path: Path, entry: str | None = None) -> State:
     """Returns the state dict in a file that `torch.save` wrote.
 
     Args:
-      path: the file.
-      entry: which state dict to take where the file holds several, such as `ema.shadow`.
+      path: The file.
+      entry: Which state dict to take where the file holds several, such as `ema.shadow`.
 
     Returns:
       The tensors by name, each in its own dtype (bfloat16 by ml_dtypes), in the file's order. The
       arrays are contiguous and read-only; tied tensors may share memory.
 
     Raises:
-      CheckpointError: if the file is damaged, has another format, or asks for anything but tensors
+      CheckpointError: If the file is damaged, has another format, or asks for anything but tensors
         and plain values; or as `find_state`. Nothing that it names is imported or called, and no
         more is read than its size.
-      OSError: if it cannot be read.
+      OSError: If it cannot be read.
     """
     try:
         _check_signature(path)

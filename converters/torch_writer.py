@@ -25,11 +25,11 @@ def write_state_dict(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
     Args:
       path: a file that must not exist; it appears whole or not at all.
-      arrays: the arrays by name, of any dtype that torch stores (bfloat16 by ml_dtypes).
+      arrays: The arrays by name, of any dtype that torch stores (bfloat16 by ml_dtypes).
 
     Raises:
-      ValueError: if the file exists, or torch has no such dtype.
-      OSError: if it cannot be written.
+      ValueError: If the file exists, or torch has no such dtype.
+      OSError: If it cannot be written.
     """
     if os.path.lexists(path):  # a link to nowhere too
         raise ValueError(f"{path} exists already and is not overwritten; name another file")

@@ -131,7 +131,7 @@ shell(
 # %%
 shell(
     "rrjax inside growth hrm-sudoku6 --num-puzzles 16 --num-vectors 1 --num-segments 8 "
-    "--out runs/growth"
+    "--num-lanczos 0 --out runs/growth"
 )
 
 # %% [markdown]
@@ -141,8 +141,42 @@ shell(
 
 # %%
 shell(
-    "rrjax inside patch hrm-sudoku6 --num-puzzles 24 --segments 2 6 --num-starts 3 "
-    "--num-copies 1 --out runs/patches"
+    "rrjax inside patch hrm-sudoku6 --num-puzzles 16 --segments 2 6 --num-starts 2 "
+    "--num-copies 0 --out runs/patches"
+)
+
+# %% [markdown]
+# ## Inside: what the states hold
+#
+# Which digits a linear probe reads from the states, how alike the states of different segments are,
+# and how many dimensions they have. The first command records the states, and the others read them.
+
+# %%
+shell(
+    "rrjax inside probe trm-sudoku6 --num-puzzles 48 --num-segments 6 --targets digit "
+    "--num-permutations 4 --states runs/states --out runs/probe"
+)
+
+# %%
+shell(
+    "rrjax inside similarity trm-sudoku6 --num-puzzles 48 --num-segments 6 --states runs/states "
+    "--out runs/similarity"
+)
+
+# %%
+shell(
+    "rrjax inside dimension trm-sudoku6 --num-puzzles 48 --num-segments 6 --states runs/states "
+    "--out runs/dimension"
+)
+
+# %% [markdown]
+# ## Inside: mixing between tokens
+#
+# Whether the weights between cells follow the rows, columns and boxes of the board.
+
+# %%
+shell(
+    "rrjax inside mixing trm-sudoku6 --num-puzzles 8 --num-sampled 4 --segments 1 --out runs/mixing"
 )
 
 # %% [markdown]

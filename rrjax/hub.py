@@ -14,7 +14,7 @@ def list_files(repo: str) -> list[str]:
     """Returns the names of all files of a repository, or of its cached ones without a network.
 
     Raises:
-      HubError: neither the Hub nor the cache has the repository.
+      HubError: Neither the Hub nor the cache has the repository.
     """
     hub = _quiet_hub()
     try:
@@ -33,7 +33,7 @@ def download_files(repo: str, names: Iterable[str]) -> Path:
     Names that the repository does not have are left out.
 
     Raises:
-      HubError: the Hub cannot be reached and the cache has no such repository.
+      HubError: The Hub cannot be reached and the cache has no such repository.
     """
     hub = _quiet_hub()
     try:

@@ -47,13 +47,13 @@ class Model:
     """A cell with its weights.
 
     Attributes:
-      config: the cell and its sizes; `config.arch.forward_dtype` is the dtype it computes in.
-      params: nested parameters under their PyTorch names, as NumPy arrays: nothing is placed on a
+      config: The cell and its sizes; `config.arch.forward_dtype` is the dtype it computes in.
+      params: Nested parameters under their PyTorch names, as NumPy arrays: nothing is placed on a
         device before the model is used.
-      provenance: how the weights came to be.
-      name: the bundled name, or the name of the folder.
+      provenance: How the weights came to be.
+      name: The bundled name, or the name of the folder.
       digest: sha256 of the weights file.
-      folder: where the files of the model are.
+      folder: Where the files of the model are.
     """
 
     config: Config
@@ -76,10 +76,10 @@ class Model:
 
         Args:
           tokens: (seq_len,) integers in 0..vocab_size−1.
-          puzzle_id: row of the puzzle-embedding table.
+          puzzle_id: Row of the puzzle-embedding table.
 
         Raises:
-          ValueError: tokens or an id of another shape, no integers, or out of range.
+          ValueError: Tokens or an id of another shape, no integers, or out of range.
         """
         check_tokens(self.config, tokens, puzzle_id)
         return bind(self._placed_params, self.config, jnp.asarray(tokens, jnp.int32), puzzle_id)
@@ -93,7 +93,7 @@ class Model:
         """Returns the held-out puzzles that a bundled model or a training run comes with.
 
         Raises:
-          ValueError: there are none beside the model.
+          ValueError: There are none beside the model.
         """
         folders = [self.folder / PUZZLES]
         if self.folder.parent.name == _MODELS_OF_RUN:
@@ -149,14 +149,14 @@ def load_model(source: str | Path, dtype: Dtype = "float32") -> Model:
     """Returns a model by name, folder or address.
 
     Args:
-      source: the name of a bundled model, the folder of a model, the folder of a training run
+      source: The name of a bundled model, the folder of a model, the folder of a training run
         (its best model), or `hf://user/repo/sub/folder`.
-      dtype: the type in which the model computes, whatever it was trained in. Tangents need
+      dtype: The type in which the model computes, whatever it was trained in. Tangents need
         float32 or float64; float64 must be enabled first, by
         `jax.config.update("jax_enable_x64", True)`.
 
     Raises:
-      ValueError: there is no such model, or its files are damaged or do not fit each other.
+      ValueError: There is no such model, or its files are damaged or do not fit each other.
 
     Example:
       >>> rrjax.load_model("trm-sudoku6")
@@ -186,7 +186,7 @@ def read_model(folder: str | Path) -> tuple[dict[str, np.ndarray], Config, dict[
     """Returns the flat arrays, config and provenance of a model folder, which must fit together.
 
     Raises:
-      ValueError: names the file and what is missing, unknown, damaged, of the wrong shape or of
+      ValueError: Names the file and what is missing, unknown, damaged, of the wrong shape or of
         another format.
     """
     folder = Path(folder)
@@ -220,14 +220,14 @@ def save_model(
     """Writes a model folder, whole or not at all.
 
     Args:
-      folder: must not exist, unless `replace`.
-      flat: arrays under their flat PyTorch names.
-      config: the cell.
-      provenance: record of where the weights come from, which JSON can hold.
-      replace: whether an older model in this folder may be replaced.
+      folder: Must not exist, unless `replace`.
+      flat: Arrays under their flat PyTorch names.
+      config: The cell.
+      provenance: Record of where the weights come from, which JSON can hold.
+      replace: Whether an older model in this folder may be replaced.
 
     Raises:
-      ValueError: names or shapes do not fit the config, or `folder` exists.
+      ValueError: Names or shapes do not fit the config, or `folder` exists.
     """
     folder = Path(folder)
     check_arrays(flat, config, "flat")
@@ -249,7 +249,7 @@ def check_tokens(
     Shapes and types are always checked, values unless they are traced.
 
     Args:
-      config: the cell.
+      config: The cell.
       tokens: (*batch_shape, seq_len) integers.
       puzzle_ids: (*batch_shape) integers.
       batch_shape: () for one puzzle.
@@ -280,7 +280,7 @@ def read_weights(path: Path) -> dict[str, np.ndarray]:
     """Returns the arrays of a safetensors file by name.
 
     Raises:
-      ValueError: the file is damaged, or holds arrays of a type that NumPy lacks.
+      ValueError: The file is damaged, or holds arrays of a type that NumPy lacks.
     """
     try:
         return load_safetensors(path)
@@ -300,7 +300,7 @@ def locate_model(source: str) -> Path:
     """Returns the folder of a model, as `load_model` takes it; one of a hub is downloaded.
 
     Raises:
-      ValueError: there is no such model.
+      ValueError: There is no such model.
     """
     if source.startswith("hf://"):
         return _download(source.removeprefix("hf://"))
@@ -354,8 +354,8 @@ def torch_files(names: Iterable[str], folder: str = "") -> list[str]:
     a suffix of weights, or a name such as step_100, come before others without a suffix.
 
     Args:
-      names: paths of files, with slashes.
-      folder: the folder to look in, "" for all.
+      names: Paths of files, with slashes.
+      folder: The folder to look in, "" for all.
 
     Returns:
       The paths that were given, sorted.

@@ -223,7 +223,8 @@ axes.legend()
 # The probe reads what the model answers. That is no discovery, because the model's own readout is
 # linear in the same state. A probe becomes interesting where the two differ, or where it reads
 # something that the model does not say. The shuffled control shows what a probe of so many weights
-# reads from nothing.
+# reads from nothing. `rrjax inside probe` reads digits, candidates, conflicts and more, with
+# controls and intervals, beside the same cell with fresh weights.
 #
 # ## Exercise
 #

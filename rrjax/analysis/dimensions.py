@@ -60,7 +60,8 @@ def summarize_dimension(
         num_each=record["group_sizes"][1],
         dimensions=[
             Dimension(
-                *(name.partition("_")[::2]),
+                name.partition("_")[0],
+                name.partition("_")[2],
                 segment,
                 measure,
                 {

@@ -8,10 +8,11 @@ import scipy
 from rrjax.analysis.intervals import Interval, student_interval
 from rrjax.checks import refuse
 
-PENALTY = 1e-3
-"""Weight of ½‖W‖² beside the mean loss. Features are scaled to variance 1."""
+PENALTY = 10.0
+"""Weight of ½‖W‖² beside the summed loss: a normal prior of variance 1/10 for each weight of
+features that are scaled to variance 1. Without it a probe of few cells is sure and wrong."""
 
-_ITERATIONS = 60
+_ITERATIONS = 40
 """Steps of the fit. The held-out loss no longer moves in its third digit then."""
 
 
@@ -57,8 +58,8 @@ def fit_classifier(features: np.ndarray, classes: np.ndarray, num_classes: int) 
         inner = weights.copy()
         inner[-1] = 0  # offsets are free
         value = -np.sum(truth * logs, dtype=np.float64) / n
-        value += PENALTY / 2 * np.sum(inner**2, dtype=np.float64)
-        gradient = x.T @ ((np.exp(logs) - truth) / n) + PENALTY * inner
+        value += PENALTY / n / 2 * np.sum(inner**2, dtype=np.float64)
+        gradient = x.T @ ((np.exp(logs) - truth) / n) + PENALTY / n * inner
         return value, gradient.astype(np.float64).ravel()
 
     start = np.zeros(d * questions * num_classes)
@@ -136,7 +137,7 @@ def held_out_information(
       >>> states = np.eye(3)[classes[:, 0]] * 9
       >>> bits = rrjax.analysis.held_out_information(states, np.arange(900) // 9, classes, 100)
       >>> [round(float(bits.nats.sum() / 900), 2), round(float(np.log(3)), 2)]
-      [1.1, 1.1]
+      [1.06, 1.1]
     """
     states = np.asarray(states, np.float32)
     num_classes = int(classes.max()) + 1

@@ -37,6 +37,6 @@ def jackknife_interval(value: Any, left_out: np.ndarray) -> Interval:
     return Interval(value, value - reach, value + reach)
 
 
-def groups(number: int, most: int = 16) -> np.ndarray:
-    """Returns (number,) the group of each puzzle: as many alike groups as there are, at most 16."""
+def groups(number: int, most: int = 10) -> np.ndarray:
+    """Returns (number,) the group of each puzzle: as many alike groups as there are, at most 10."""
     return np.arange(number) % min(number, most)

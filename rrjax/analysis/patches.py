@@ -15,6 +15,9 @@ from rrjax.analysis.intervals import (
 )
 from rrjax.analysis.paired import paired_difference
 
+MEASURES = ("cells", "rows", "columns", "boxes")
+"""What may be right in part."""
+
 
 @dataclass(frozen=True)
 class Effect:
@@ -43,6 +46,11 @@ class Effect:
         which it ever is.
       lambda1: By kind of run the median λ₁ from the patch on; empty where it was not measured.
       distance: Median of the norm of what the patch changes.
+      changes: By measure (`cells`, and of Sudokus `rows`, `columns` and `boxes`) and kind of run
+        (`patch` and `control`) the mean change, against nothing, of the share that is right at the
+        end; Student's interval over pairs.
+      donated: By kind of run the mean share of the cells in which the donor's answer is another
+        that show it at the end; empty where it was not measured.
     """
 
     donor: str
@@ -60,6 +68,33 @@ class Effect:
     time: dict[str, Interval]
     lambda1: dict[str, Interval]
     distance: float
+    changes: dict[str, dict[str, Interval]]
+    donated: dict[str, Interval]
+
+
+@dataclass(frozen=True)
+class CellClass:
+    """What one cell of a kind changes, as means over the pairs that have such cells.
+
+    Attributes:
+      name: The kind of cell.
+      num_pairs: Pairs that have such cells.
+      num_cells: Mean number of such cells in these pairs.
+      change: Change of the margin towards the donor's outcome.
+      control: The same with a random step of the cell.
+      against_control: Their difference.
+      turns: Fraction of the cells that alone lead to the donor's outcome, where nothing does not.
+      control_turns: The same with a random step.
+    """
+
+    name: str
+    num_pairs: int
+    num_cells: float
+    change: Interval
+    control: Interval
+    against_control: Interval
+    turns: Interval
+    control_turns: Interval
 
 
 @dataclass(frozen=True)
@@ -68,6 +103,11 @@ class CellMap:
 
     Attributes:
       num_pairs: Number of pairs.
+      any_turns: Fraction of pairs in which some cell alone leads to the donor's outcome; NaN where
+        it was not measured.
+      any_control: The same with a random step.
+      classes: What one cell changes by kind of cell, of failures that have a solved donor; empty
+        where none is mapped.
       largest: Mean over pairs of the largest change of the margin by any cell.
       largest_control: The same of the controls.
       mean: Mean change over all cells.
@@ -75,6 +115,9 @@ class CellMap:
     """
 
     num_pairs: int
+    any_turns: Interval
+    any_control: Interval
+    classes: list[CellClass]
     largest: Interval
     largest_control: Interval
     mean: Interval
@@ -113,8 +156,9 @@ def summarize_patches(arrays: Mapping[str, np.ndarray], record: Mapping[str, Any
     """
     base, options = arrays["base_solved"], record["options"]
     failed = ~base[:, 0]
-    starts = options["num_starts"]
-    runs = {"start": base[failed, 1 : 1 + starts], "copy": base[failed, 1 + starts :]}
+    numbers = [options.get(name, 0) for name in ("num_starts", "num_copies", "num_relabelled")]
+    others = np.split(base[failed, 1:], np.cumsum(numbers)[:2], axis=1)
+    runs = dict(zip(("start", "copy", "digits"), others, strict=True))
     return PatchSummary(
         num_puzzles=len(base),
         num_failed=int(failed.sum()),
@@ -158,6 +202,7 @@ def _effect(
     solved, cells, margin = (by_kind(name) for name in ("solved", "cells_right", "margin"))
     first = by_kind("first_solved")
     exponents = by_kind("lambda1") if "lambda1" in arrays else {}
+    donated = by_kind("donated") if "donated" in arrays else {}
     number = len(solved["patch"])
     return Effect(
         donor=donor,
@@ -175,7 +220,24 @@ def _effect(
         time={k: median_interval(v[v > 0]).map(float) for k, v in first.items()},
         lambda1={k: median_interval(v[np.isfinite(v)]).map(float) for k, v in exponents.items()},
         distance=float(np.median(arrays["distance"][at])),
+        changes={
+            name: _changes(by_kind(f"{name}_right"))
+            for name in MEASURES
+            if f"{name}_right" in arrays
+        },
+        donated={k: student_interval(_finite(v)) for k, v in donated.items()},
     )
+
+
+def _changes(values: Mapping[str, np.ndarray]) -> dict[str, Interval]:
+    return {
+        kind: student_interval((values[kind] - values["nothing"]).astype(float).tolist())
+        for kind in ("patch", "control")
+    }
+
+
+def _finite(values: np.ndarray) -> list[float]:
+    return values[np.isfinite(values)].astype(float).tolist()
 
 
 def _normalised(values: Mapping[str, np.ndarray], kind: str) -> Interval:
@@ -192,13 +254,66 @@ def _normalised(values: Mapping[str, np.ndarray], kind: str) -> Interval:
 
 
 def _cell_map(arrays: Mapping[str, np.ndarray]) -> CellMap | None:
+    """Returns the numbers of the map; None without one."""
     if "map_margin" not in arrays:
         return None
     change = arrays["map_margin"] - arrays["map_nothing"][:, None, None]
-    towards = np.where(arrays["recipient_solved"][arrays["map_pair"]], -1, 1)[:, None, None]
-    patched, control = np.moveaxis(change * towards, 1, 0).astype(np.float64)
+    is_solved = arrays["recipient_solved"][arrays["map_pair"]]
+    towards = np.where(is_solved, -1, 1)[:, None, None]
+    both = np.moveaxis(change * towards, 1, 0).astype(np.float64)
+    turns, classes = [UNDEFINED, UNDEFINED], []
+    if "map_solved" in arrays:  # the first maps had margins alone
+        turned = arrays["map_solved"] != is_solved[:, None, None]
+        turns = [fraction_interval(int(cells.sum()), len(change)) for cells in turned.any(2).T]
+        classes = _classes(arrays, both[0], both[1], turned, ~is_solved)
+    largest, largest_control = (student_interval(part.max(1).tolist()) for part in both)
+    mean, mean_control = (student_interval(part.mean(1).tolist()) for part in both)
     return CellMap(
-        len(change),
-        *(student_interval(part.max(1).tolist()) for part in (patched, control)),
-        *(student_interval(part.mean(1).tolist()) for part in (patched, control)),
+        num_pairs=len(change),
+        any_turns=turns[0],
+        any_control=turns[1],
+        classes=classes,
+        largest=largest,
+        largest_control=largest_control,
+        mean=mean,
+        mean_control=mean_control,
+    )
+
+
+def _classes(
+    arrays: Mapping[str, np.ndarray],
+    patched: np.ndarray,
+    control: np.ndarray,
+    turned: np.ndarray,
+    chosen: np.ndarray,
+) -> list[CellClass]:
+    is_open = arrays["map_open"]
+    differs = arrays["map_answers"][:, 0] != arrays["map_answers"][:, 1]
+    kinds = {
+        "given": ~is_open,
+        "to be found, same answer": is_open & ~differs,
+        "to be found, other answer": is_open & differs,
+    }
+    return [
+        _class(name, cells[has], patched[has], control[has], turned[has])
+        for name, cells in kinds.items()
+        if (has := chosen & cells.any(1)).any()
+    ]
+
+
+def _class(
+    name: str, cells: np.ndarray, patched: np.ndarray, control: np.ndarray, turned: np.ndarray
+) -> CellClass:
+    def mean(values: np.ndarray) -> Interval:
+        return student_interval((np.where(cells, values, 0).sum(1) / cells.sum(1)).tolist())
+
+    return CellClass(
+        name=name,
+        num_pairs=len(cells),
+        num_cells=float(cells.sum(1).mean()),
+        change=mean(patched),
+        control=mean(control),
+        against_control=mean(patched - control),
+        turns=mean(turned[:, 0]),
+        control_turns=mean(turned[:, 1]),
     )

@@ -21,8 +21,8 @@ class Readout(NamedTuple):
 
     Attributes:
       logits: (seq_len, vocab_size), in the forward dtype.
-      q_halt: scalar, float32 or wider: logit of "the answer is right".
-      q_continue: scalar: logit of "another segment will make it right".
+      q_halt: Scalar, float32 or wider: logit of "the answer is right".
+      q_continue: Scalar: logit of "another segment will make it right".
     """
 
     logits: Float[Array, "seq vocab"]
@@ -36,10 +36,10 @@ def bind(
     """Returns the dynamics of a cell on one puzzle.
 
     Args:
-      params: nested parameters, as `unflatten` or `init_params` give them.
-      config: the cell and its sizes.
+      params: Nested parameters, as `unflatten` or `init_params` give them.
+      config: The cell and its sizes.
       tokens: (seq_len,) integers in 0..vocab_size−1; their values are not checked.
-      puzzle_id: row of the puzzle-embedding table; without a table it must be 0.
+      puzzle_id: Row of the puzzle-embedding table; without a table it must be 0.
 
     Returns:
       A `Dynamics` whose state has the checkpoint's fields, each (num_tokens, hidden_size), and

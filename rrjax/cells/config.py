@@ -160,7 +160,7 @@ def config_from_dict(mapping: Mapping[Any, Any]) -> Config:
     """Returns the config that `config_to_dict` described.
 
     Raises:
-      ValueError: for unknown, missing or ill-typed entries.
+      ValueError: For unknown, missing or ill-typed entries.
 
     Example:
       >>> config = rrjax.cells.Config(

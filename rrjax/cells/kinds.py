@@ -12,11 +12,11 @@ class Kind(NamedTuple):
     """The parts that tell one cell from another.
 
     Attributes:
-      module: has `schedule(config)`.
-      state: the named tuple of a state.
-      answer: the field of the state from which the answer is read.
-      levels: the parts of the parameters that hold layers.
-      gradient_updates: the number of updates at the end of a segment that training differentiates.
+      module: Has `schedule(config)`.
+      state: The named tuple of a state.
+      answer: The field of the state from which the answer is read.
+      levels: The parts of the parameters that hold layers.
+      gradient_updates: The number of updates at the end of a segment that training differentiates.
     """
 
     module: ModuleType

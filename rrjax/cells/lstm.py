@@ -28,8 +28,8 @@ def lstm(
 
     Args:
       layer: `input_proj` (4·half, width) with a bias, `state_proj` (4·half, half).
-      x: the tokens' vectors.
-      reverse: run from the last token to the first.
+      x: The tokens' vectors.
+      reverse: Run from the last token to the first.
     """
 
     def step(carry: tuple[Array, Array], drive: Array) -> tuple[tuple[Array, Array], Array]:

@@ -28,18 +28,18 @@ class Cell(nnx.Module):
     `Fixed`. The parts hold parameters only; calling one is not possible.
 
     Attributes:
-      config: the cell and its sizes (static).
+      config: The cell and its sizes (static).
     """
 
     def __init__(self, config: Config, params: Mapping[str, Any]):
         """Holds given parameters.
 
         Args:
-          config: the cell.
-          params: nested or flat, as `load_model`, `init_params` and `flatten` give them.
+          config: The cell.
+          params: Nested or flat, as `load_model`, `init_params` and `flatten` give them.
 
         Raises:
-          ValueError: lists every parameter that is missing, unknown or of another shape.
+          ValueError: Lists every parameter that is missing, unknown or of another shape.
         """
         flat = flatten(params)
         check_arrays(flat, config, "params")
@@ -71,14 +71,14 @@ class Cell(nnx.Module):
 
         Args:
           tokens: (seq_len,) integers in 0..vocab_size−1.
-          state: the state before the segment; None means the initial state.
-          puzzle_id: row of the puzzle-embedding table.
+          state: The state before the segment; None means the initial state.
+          puzzle_id: Row of the puzzle-embedding table.
 
         Returns:
           The state after the segment, and its `Readout`.
 
         Raises:
-          ValueError: the state has another structure or other shapes.
+          ValueError: The state has another structure or other shapes.
         """
         dynamics = self.bind(tokens, puzzle_id)
         state = run_segment(dynamics, dynamics.start(state))

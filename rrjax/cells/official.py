@@ -55,7 +55,7 @@ def parse_arch(block: Mapping[Any, Any]) -> Arch:
     """Returns the architecture that an official `arch:` block describes.
 
     Raises:
-      ValueError: for an unknown key or value (with the nearest known name), a missing key that
+      ValueError: For an unknown key or value (with the nearest known name), a missing key that
         upstream requires, or a combination that no cell can have.
 
     Example:

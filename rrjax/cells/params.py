@@ -117,12 +117,12 @@ def check_arrays(flat: Mapping[str, Any], config: Config, source: str) -> None:
     """Refuses arrays whose names, shapes or types are not exactly those of the cell.
 
     Args:
-      flat: arrays under their flat PyTorch names.
-      config: the cell.
-      source: where the arrays come from, for the message.
+      flat: Arrays under their flat PyTorch names.
+      config: The cell.
+      source: Where the arrays come from, for the message.
 
     Raises:
-      ValueError: lists every missing and unknown name, and every wrong shape and type.
+      ValueError: Lists every missing and unknown name, and every wrong shape and type.
 
     Example:
       >>> config = rrjax.cells.Config(

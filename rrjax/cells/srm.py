@@ -40,7 +40,7 @@ class Certificate(NamedTuple):
       gain: κ, the spectral norm of the 2×2 gain matrix.
       factor: c, by which one update at least contracts the distance of any two states in the
         weighted norm.
-      exponent: ln c, which no Lyapunov exponent exceeds, nats per update.
+      exponent: Ln c, which no Lyapunov exponent exceeds, nats per update.
       excess: |ln η| / 2 nats: exponents over T updates in the Euclidean norm are at most
         `exponent + excess / T`.
     """
@@ -55,14 +55,14 @@ def certificate(params: Params, config: Config) -> Certificate:
     """Returns the contraction factor of one update and the bound on every exponent.
 
     Args:
-      params: nested parameters.
-      config: an `srm`.
+      params: Nested parameters.
+      config: An `srm`.
 
     Returns:
       A `Certificate`; with a fixed κ it depends on the config alone.
 
     Raises:
-      ValueError: for another cell, of which nothing can be certified.
+      ValueError: For another cell, of which nothing can be certified.
     """
     if config.arch.name != "srm":
         raise ValueError(f"certificate needs the cell srm, got {config.arch.name}")

@@ -20,6 +20,10 @@ QUESTIONS: dict[str, tuple[Job, str]] = {
         Job("growth", "growths", words="inside growth"),
         "which sub-layer, field, update and cell makes the growth, by outcome?",
     ),
+    "meaning": (
+        Job("meaning", "vectors", words="inside meaning"),
+        "do leading vectors lie along what probes read, and what is read when growth falls?",
+    ),
     "circuits": (
         Job("circuits", "singles", words="inside circuits"),
         "what do naked singles need: rows, columns, channels, or the clues of their peers?",
@@ -47,6 +51,18 @@ QUESTIONS: dict[str, tuple[Job, str]] = {
     "states": (
         Job("states", "recording", words="inside states"),
         "records the states after every segment, for the questions that read them",
+    ),
+    "blanks": (
+        Job("blanks", "fillings", words="inside blanks"),
+        "how many cells can be blank, and how many segments do they take?",
+    ),
+    "neurons": (
+        RecordedJob("neurons", "neuron_scores", words="inside neurons"),
+        "what do single channels follow, and what does a mean over puzzles hide?",
+    ),
+    "information": (
+        RecordedJob("information", "information_plane", words="inside information"),
+        "how much do blank cells tell of the answer and of the givens around them?",
     ),
     "dimension": (
         RecordedJob("dimension", "dimensions", words="inside dimension"),

@@ -89,11 +89,11 @@ def certify(
     spectra.
 
     Args:
-      dynamics, num_exponents, num_segments, key, frame, initial, precision, segments_per_qr: as in
+      dynamics, num_exponents, num_segments, key, frame, initial, precision, segments_per_qr: As in
         `rrjax.spectrum`.
 
     Raises:
-      ValueError: as `rrjax.spectrum`, for states that are not float32, and for a `segments_per_qr`
+      ValueError: As `rrjax.spectrum`, for states that are not float32, and for a `segments_per_qr`
         that does not divide the segments.
     """
     check_count("num_segments", num_segments, least=1)

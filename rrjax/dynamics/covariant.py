@@ -38,9 +38,9 @@ class CovariantVectors(GrowthAlongRun):
       failed_at: () the update of the whole run, counted from 0, after which the state or R was
         first not finite; the last update if only the way back failed; −1 if nothing did. A failure
         spreads backwards: after one nothing here means anything.
-      vectors: after every segment of the window, the k unit vectors: a state with leading axes
+      vectors: After every segment of the window, the k unit vectors: a state with leading axes
         (segments, k).
-      states: the states there: a state with a leading axis of segments.
+      states: The states there: a state with a leading axis of segments.
     """
 
     exponents: Array
@@ -66,10 +66,10 @@ class CovariantVectors(GrowthAlongRun):
         stable and unstable directions are tangent.
 
         Args:
-          dimension: the number of first vectors, 1 to k − 1.
+          dimension: The number of first vectors, 1 to k − 1.
 
         Raises:
-          ValueError: for another number.
+          ValueError: For another number.
         """
         k = self.coefficients.shape[-1]
         if not 1 <= dimension < k:
@@ -113,12 +113,12 @@ def covariant_vectors(
     (m + b)(1 + k) states and of one block's R factors, besides the vectors returned.
 
     Args:
-      dynamics, key, frame, initial, precision: as in `rrjax.spectrum`.
+      dynamics, key, frame, initial, precision: As in `rrjax.spectrum`.
       num_vectors: The number k. Where `frame` is given, its size counts instead.
-      num_segments: how many segments to run in all, transients included. A driven system has at
+      num_segments: How many segments to run in all, transients included. A driven system has at
         most the segments of its drive.
-      forward_transient: segments at the start of the run that are not returned; None: a quarter.
-      backward_transient: segments at its end that are not returned; None: a quarter. With 0 the
+      forward_transient: Segments at the start of the run that are not returned; None: a quarter.
+      backward_transient: Segments at its end that are not returned; None: a quarter. With 0 the
         vectors after the last segment are the orthonormal frame.
       segments_per_checkpoint: b; changes memory and time, not the vectors. None: what takes the
         least memory, about the square root of the number of segments.
@@ -128,7 +128,7 @@ def covariant_vectors(
       annihilated (Rᵢᵢ = 0) its vector lies in the kernel, and its growth is −inf.
 
     Raises:
-      ValueError: as `rrjax.spectrum`, and for transients that leave no window.
+      ValueError: As `rrjax.spectrum`, and for transients that leave no window.
 
     References:
       Ginelli et al. 2007, "Characterizing dynamics with covariant Lyapunov vectors"; Kuptsov &

@@ -25,7 +25,7 @@ class FixedPoints(Brief):
     """The distinct points that were found, those that most searches reached first.
 
     Attributes:
-      states: one state for each of p points, along a leading axis.
+      states: One state for each of p points, along a leading axis.
       residual: (p,) ‖F^period(z) − z‖₂ in the unit of the state.
       hits: (p,) the number of searches that reached it.
       eigenvalues: (p, m) complex, of the Jacobian of F^period, the largest modulus first.
@@ -60,17 +60,17 @@ def fixed_points(
     of its points; fixed points are among them. Runs on the host: not under `jit` or `vmap`.
 
     Args:
-      dynamics: autonomous dynamics, in float64 for the default tolerance.
-      starts: states along a leading axis, such as those of a trajectory; or a number of them, which
+      dynamics: Autonomous dynamics, in float64 for the default tolerance.
+      starts: States along a leading axis, such as those of a trajectory; or a number of them, which
         are drawn as the initial state plus N(0, 1) in every component.
-      key: draws the starts; needed where `starts` is a number.
+      key: Draws the starts; needed where `starts` is a number.
       period: p.
       num_eigenvalues: m; no more than the state has components, of which all are then taken.
-      separation: points that lie no farther apart are one, in the unit of the state.
+      separation: Points that lie no farther apart are one, in the unit of the state.
       options: `tolerance`, `max_iterations` and `krylov` of `rrjax.fixed_point`.
 
     Raises:
-      ValueError: as `rrjax.fixed_point`, or there is no start or no key to draw them.
+      ValueError: As `rrjax.fixed_point`, or there is no start or no key to draw them.
 
     Example:
       >>> double = rrjax.Dynamics.from_map(lambda z: jnp.tanh(2 * z), jnp.zeros(1))

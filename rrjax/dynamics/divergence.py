@@ -32,7 +32,7 @@ class Divergence(GrowthAlongRun):
     Attributes:
       exponent: () the mean growth, in nats per update; compare with the first of `spectrum`.
       log_growth: (segments,) ln of the ratio of the distances after and before a segment, in nats.
-      state: the end state of the reference trajectory.
+      state: The end state of the reference trajectory.
       failed_at: () the segment, counted from 0, after which a trajectory was first not finite; −1
         if both stayed finite. From there on the numbers mean nothing.
       resolved: () whether the distance stayed above `ROUND_OFFS` of the state before and after
@@ -72,19 +72,19 @@ def divergence(
     agree segment by segment up to δ times the curvature and round-off over δ.
 
     Args:
-      dynamics, num_segments, initial: as in `rrjax.spectrum`.
-      key: draws the direction of the first difference.
+      dynamics, num_segments, initial: As in `rrjax.spectrum`.
+      key: Draws the direction of the first difference.
       distance: δ, the Euclidean norm of the difference in the whole state. The best is about the
         root of the round-off times the state's norm: in float32 some 1e-4 of it, far above the
         default.
-      precision: as in `rrjax.spectrum`, whose trajectory this is; there are no tangents here.
+      precision: As in `rrjax.spectrum`, whose trajectory this is; there are no tangents here.
 
     Returns:
       A `Divergence`. Trajectories that merge to the last bit have the growth −inf from there on,
       and their exponent is −inf too.
 
     Raises:
-      ValueError: for no segments, a distance that is not positive and finite, or a precision that
+      ValueError: For no segments, a distance that is not positive and finite, or a precision that
         `rrjax.spectrum` would refuse.
 
     References:

@@ -72,19 +72,19 @@ def forward_vectors(
     segment.
 
     Args:
-      dynamics, initial, precision: as in `rrjax.spectrum`.
+      dynamics, initial, precision: As in `rrjax.spectrum`.
       num_vectors: k.
       num_segments: n.
-      key: draws the first frame.
-      max_passes: the largest number of passes forwards and back.
-      tolerance: of the residual. The span converges by (σ_{k+1}/σ_k)² a pass.
+      key: Draws the first frame.
+      max_passes: The largest number of passes forwards and back.
+      tolerance: Of the residual. The span converges by (σ_{k+1}/σ_k)² a pass.
 
     Returns:
       A `ForwardVectors`. Where σ_k and σ_{k+1} are equal the last vector is not unique, and the
       residual says so.
 
     Raises:
-      ValueError: for no segments, a drive with fewer, a k beyond the state's dimension, states
+      ValueError: For no segments, a drive with fewer, a k beyond the state's dimension, states
         that are not float32 or float64, or a precision that `rrjax.spectrum` would refuse.
 
     References:

@@ -30,7 +30,7 @@ class FullSpectrum(GrowthAlongRun):
     """All finite-time Lyapunov exponents of one trajectory. A pytree.
 
     Attributes:
-      exponents, log_growth, state, frame, failed_at, resolved: as in `rrjax.Spectrum`, with k = n.
+      exponents, log_growth, state, frame, failed_at, resolved: As in `rrjax.Spectrum`, with k = n.
         Where a direction is not resolved, the sum of the growth over i is noise too.
       log_volume: (updates,) ln|det J| of every update, in nats, by LU and not from the QR; −inf
         for a singular Jacobian.
@@ -68,13 +68,13 @@ def full_spectrum(
     No transient is dropped. Memory grows as n², time as n³.
 
     Args:
-      dynamics: of one puzzle, with a state of n real components, at most `MAX_DIMENSION`.
-      num_segments, initial, precision: as in `rrjax.spectrum`.
-      frame: the initial frame, n orthonormal vectors: a state with a leading axis n. By default
+      dynamics: Of one puzzle, with a state of n real components, at most `MAX_DIMENSION`.
+      num_segments, initial, precision: As in `rrjax.spectrum`.
+      frame: The initial frame, n orthonormal vectors: a state with a leading axis n. By default
         the unit vectors of the flattened state.
 
     Raises:
-      ValueError: as `rrjax.spectrum`, and for a larger state or a frame of other than n vectors.
+      ValueError: As `rrjax.spectrum`, and for a larger state or a frame of other than n vectors.
 
     References:
       Benettin et al. 1980; the sum rule in Eckmann & Ruelle 1985, "Ergodic theory of chaos and

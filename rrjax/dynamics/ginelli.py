@@ -59,8 +59,8 @@ class Window(NamedTuple):
       log_growth: (segments, updates, k) ln ‖J v‖ of the covariant vectors.
       resolved: (segments, k) whether Rᵢᵢ stood above round-off.
       pair: (segments, 2, k, k) two C, from different coefficients at the end of the run.
-      states: the states after the segments.
-      vectors: the covariant vectors there.
+      states: The states after the segments.
+      vectors: The covariant vectors there.
     """
 
     log_growth: Array

@@ -41,14 +41,14 @@ def growth_per_step(
     """Returns the growth of every direction in each step of a clock, in nats.
 
     Args:
-      log_growth: ln Rᵢᵢ of whole segments.
-      schedule: the updates of a segment (`dynamics.schedule`).
+      log_growth: Ln Rᵢᵢ of whole segments.
+      schedule: The updates of a segment (`dynamics.schedule`).
       clock: `update`, `latent`, `cycle` or `segment` (`rrjax.contract.clock_steps`).
-      rows: what one row of `log_growth` is, the `clock` of its spectrum: `update`, or `segment`
+      rows: What one row of `log_growth` is, the `clock` of its spectrum: `update`, or `segment`
         with a QR after each segment, of which no other clock can be read.
 
     Raises:
-      ValueError: for another clock, or rows that are not whole segments.
+      ValueError: For another clock, or rows that are not whole segments.
 
     Example:
       >>> schedule = (rrjax.Repeat(2, (lambda context, z, drive: z,)),)  # a segment of 2 updates
@@ -89,7 +89,7 @@ def exponents_per_step(
     `rows` is as in `growth_per_step`.
 
     Raises:
-      ValueError: for another clock, rows that are not whole segments, or an empty window.
+      ValueError: For another clock, rows that are not whole segments, or an empty window.
 
     Example:
       >>> schedule = (rrjax.Repeat(2, (lambda context, z, drive: z,)),)  # a segment of 2 updates
@@ -142,7 +142,7 @@ def fast_lyapunov_indicator(log_growth: ArrayLike) -> Float[Array, " updates"]:
       it is under contraction. NaN from the first NaN on.
 
     Raises:
-      ValueError: for an array without both axes, or with an empty one.
+      ValueError: For an array without both axes, or with an empty one.
 
     References:
       Froeschlé, Lega & Gonczi 1997, "Fast Lyapunov indicators".

@@ -64,7 +64,7 @@ def dominant_eigenvalue(
       apply: A; it is traced once.
       start: (n,) a random vector; it need not have length 1.
       max_iterations: m, the largest number. The basis takes m + 1 vectors of memory.
-      tolerance: the relative residual to stop at.
+      tolerance: The relative residual to stop at.
 
     References:
       Arnoldi 1951; Saad 2011, "Numerical Methods for Large Eigenvalue Problems", chapter 6;
@@ -141,8 +141,8 @@ def ritz_values(
     of the Krylov space. Runs on the host.
 
     Args:
-      H: what `arnoldi` returns.
-      number: how many values are returned.
+      H: What `arnoldi` returns.
+      number: How many values are returned.
     """
     values, residuals = np.full(number, np.nan, np.complex128), np.full(number, np.nan)
     if np.isfinite(H).all():

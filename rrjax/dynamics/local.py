@@ -26,12 +26,12 @@ class LocalGrowth(Brief):
     All values are NaN for a state that is not finite before or after the segment.
 
     Attributes:
-      singular_value: the largest factor σ = max ‖J w‖ / ‖w‖ as `value`, with the right singular
+      singular_value: The largest factor σ = max ‖J w‖ / ‖w‖ as `value`, with the right singular
         vector w as `vector` and ‖Jᵀu − σ w‖/σ at u = J w/σ as `residual`. The error of σ is of
         second order in the residual where σ stands apart from the next singular value. Up to
         round-off `value` never exceeds σ. A vanishing Jacobian has the value 0, as has in float32
         one below 1e-18.
-      spectral_radius: the largest modulus of an eigenvalue, ρ = max |μ| with J w = μ w, as `value`,
+      spectral_radius: The largest modulus of an eigenvalue, ρ = max |μ| with J w = μ w, as `value`,
         and the eigenvector as `vector` (some vector of the plane of a complex pair). `residual` is
         a backward error: ρ is that of a Jacobian perturbed by so much, relative to ρ, and a
         Jacobian far from normal amplifies it. A nilpotent Jacobian has the value 0 up to the root
@@ -72,17 +72,17 @@ def local_growth(
     grows with the updates of a segment, and under `vmap` with the puzzles.
 
     Args:
-      dynamics: of one puzzle; `vmap` over it for many, which then iterate until all have ended.
-      state: where to linearise.
-      key: draws the first vector of both iterations.
-      drive: the drive's slice for the segment after `state`; None for an autonomous system.
-      previous: the state one segment earlier, for the natural growth.
-      max_iterations: the largest number of iterations; also the memory, in states.
-      tolerance: of the residuals.
-      precision: as in `rrjax.spectrum`.
+      dynamics: Of one puzzle; `vmap` over it for many, which then iterate until all have ended.
+      state: Where to linearise.
+      key: Draws the first vector of both iterations.
+      drive: The drive's slice for the segment after `state`; None for an autonomous system.
+      previous: The state one segment earlier, for the natural growth.
+      max_iterations: The largest number of iterations; also the memory, in states.
+      tolerance: Of the residuals.
+      precision: As in `rrjax.spectrum`.
 
     Raises:
-      ValueError: for states or a drive of another structure or shape, states that are not float32
+      ValueError: For states or a drive of another structure or shape, states that are not float32
         or float64, no iterations, a tolerance that is not positive, or a precision that
         `rrjax.spectrum` would refuse.
 

@@ -21,7 +21,7 @@ def participation(frame: Frame) -> State:
     remember the initial frame until they have aligned.
 
     Args:
-      frame: vectors, orthonormal or not: a state with a leading axis k.
+      frame: Vectors, orthonormal or not: a state with a leading axis k.
 
     Returns:
       A state whose fields are (k, rows), where the rows are the first axis of the field. Each

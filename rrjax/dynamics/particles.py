@@ -37,16 +37,16 @@ def run_particles(
     the weight w is copied ⌊Kw⌋ or ⌈Kw⌉ times. Equal weights change nothing.
 
     Args:
-      dynamics: without a drive.
+      dynamics: Without a drive.
       num_particles: K.
-      num_segments: number of segments.
-      key: draws noise and copies.
-      sigma: standard deviation of the noise, in the unit of the state.
-      weigh: from what was observed of a particle to the logarithm of its weight. Particles whose
+      num_segments: Number of segments.
+      key: Draws noise and copies.
+      sigma: Standard deviation of the noise, in the unit of the state.
+      weigh: From what was observed of a particle to the logarithm of its weight. Particles whose
         weight is NaN are dropped; where all are, none is replaced.
       observe: `(dynamics, before, after, None)`, as in `rrjax.dynamics.rollout.observe_segments`.
-      fields: the fields of the state that are disturbed; None: all.
-      precision: as in `rrjax.rollout`.
+      fields: The fields of the state that are disturbed; None: all.
+      precision: As in `rrjax.rollout`.
 
     Returns:
       What was observed of the particles (segments, K, ...), before they were drawn anew.

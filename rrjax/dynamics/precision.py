@@ -60,7 +60,7 @@ class _Products:
 
     Attributes:
       multiply: `multiply(a, b, dimension_numbers)` returns `jax.lax.dot_general` in float32.
-      store: what becomes of an operand; all that reads the operand later reads its result.
+      store: What becomes of an operand; all that reads the operand later reads its result.
     """
 
     multiply: Callable[[jax.Array, jax.Array, Any], jax.Array]
@@ -88,7 +88,7 @@ def check_precision(precision: str, start: State) -> None:
     """Refuses an unknown precision, and one that the states or the device cannot have.
 
     Raises:
-      ValueError: for one that is not of `PRECISIONS`, for any but exact with states that are not
+      ValueError: For one that is not of `PRECISIONS`, for any but exact with states that are not
         float32, and for any but exact on an NVIDIA card without TF32 and bfloat16.
     """
     if precision not in PRECISIONS:

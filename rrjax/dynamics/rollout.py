@@ -29,10 +29,10 @@ class Trajectory(Brief):
     """What a rollout keeps. A pytree.
 
     Attributes:
-      readout: the dynamics' readout after every segment, stacked along a leading axis.
-      drift: for each field of the state, (segments,) Euclidean norms of its change over each
+      readout: The dynamics' readout after every segment, stacked along a leading axis.
+      drift: For each field of the state, (segments,) Euclidean norms of its change over each
         segment.
-      state: the end state.
+      state: The end state.
     """
 
     readout: Any
@@ -75,14 +75,14 @@ def rollout(
     All readouts are kept: for thousands of segments see `observe_segments`.
 
     Args:
-      dynamics, initial: as in `rrjax.spectrum`.
-      num_segments: how many segments to run.
-      precision: how the updates' matrix products are computed; see `rrjax.dynamics.precision`. The
+      dynamics, initial: As in `rrjax.spectrum`.
+      num_segments: How many segments to run.
+      precision: How the updates' matrix products are computed; see `rrjax.dynamics.precision`. The
         trajectory of a spectrum is that of `exact`, or of `split` where the spectrum's own
         precision is not exact. The readout's products are exact.
 
     Raises:
-      ValueError: for no segments, a drive with fewer, a state of another structure or shape, or a
+      ValueError: For no segments, a drive with fewer, a state of another structure or shape, or a
         precision that `rrjax.spectrum` would refuse.
 
     Example:
@@ -112,12 +112,12 @@ def observe_segments(
     Memory grows with what is kept alone; states and readouts are dropped.
 
     Args:
-      dynamics, initial: as in `rrjax.spectrum`.
+      dynamics, initial: As in `rrjax.spectrum`.
       observe: a function `(dynamics, before, after, frame)` of a module, or `jax.tree_util.Partial`
         of one with arrays for its first arguments; `frame` is None here. A new lambda at every
         call would be compiled at every call.
-      num_segments: how many segments to run.
-      precision: as in `rollout`; what `observe` computes is exact.
+      num_segments: How many segments to run.
+      precision: As in `rollout`; what `observe` computes is exact.
 
     Returns:
       The end state, and what was observed, stacked along a leading axis of segments.
@@ -150,9 +150,9 @@ def observe_and_take(
     What is taken after the other segments is dropped at once, so that it may be large.
 
     Args:
-      dynamics, observe, initial, precision: as in `observe_segments`.
+      dynamics, observe, initial, precision: As in `observe_segments`.
       take: a function `(dynamics, state)` that returns a pytree of arrays, or a `Partial` of one.
-      segments: the segments, from 1 and ascending, after which it counts; the run ends with the
+      segments: The segments, from 1 and ascending, after which it counts; the run ends with the
         last of them.
 
     Returns:

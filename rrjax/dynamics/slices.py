@@ -45,8 +45,8 @@ class SettlingTime(Brief):
       residual_at: () the first segment from which on the relative residual stays below the
         threshold; one more than there are segments where that of the last is not below it.
       residual: () ‖z′ − z‖ / ‖z′‖ of the last segment.
-      answer: the answer after the last segment.
-      state: the state after the last segment.
+      answer: The answer after the last segment.
+      state: The state after the last segment.
     """
 
     answer_at: Array
@@ -76,18 +76,18 @@ def settling_time(
     are kept of a segment, whatever the size of an answer.
 
     Args:
-      dynamics, initial: as in `rrjax.spectrum`.
-      num_segments: how many segments to run.
-      threshold: of the relative residual.
+      dynamics, initial: As in `rrjax.spectrum`.
+      num_segments: How many segments to run.
+      threshold: Of the relative residual.
       read_answer: a function of a module.
-      precision: as in `rrjax.rollout`.
+      precision: As in `rrjax.rollout`.
 
     Returns:
       A `SettlingTime`. A run that is not finite has a NaN residual and never falls below the
       threshold, but its answer may look settled: see its residual.
 
     Raises:
-      ValueError: as `rrjax.rollout`, and for a threshold that is not positive.
+      ValueError: As `rrjax.rollout`, and for a threshold that is not positive.
 
     Example:
       >>> shrink = rrjax.Dynamics.from_map(lambda z: 0.5 * z + 1, jnp.zeros(2))

@@ -51,10 +51,10 @@ class Spectrum(GrowthAlongRun):
       log_growth: (updates, k) ln Rᵢᵢ of every update's QR, in nats. The exponents of any window are
         its means (`rrjax.dynamics.horizons`). The numbers are raw: below the round-off floor they
         are noise. With `segments_per_qr` it has a row for each QR: (QRs, k).
-      drift: for each field of the state, (segments,) norms of its change over each segment; with
+      drift: For each field of the state, (segments,) norms of its change over each segment; with
         `segments_per_qr` (QRs,), over the segments of each group.
-      state: the end state.
-      frame: the end frame, orthonormal: a state with a leading axis k.
+      state: The end state.
+      frame: The end frame, orthonormal: a state with a leading axis k.
       failed_at: () the update, counted from 0, after which the state or R was first not finite; −1
         if none was. From there on the numbers mean nothing. With `segments_per_qr` it is the last
         update before the QR that was first not finite.
@@ -62,12 +62,12 @@ class Spectrum(GrowthAlongRun):
         strongly contracting direction it does not, and its ln Rᵢᵢ measures the arithmetic. With
         `segments_per_qr` it says whether the vector kept apart from those before it at every update
         (`rrjax.dynamics.coarse.apart`).
-      observed: what `observe` returned, stacked over the segments, or over the groups of
+      observed: What `observe` returned, stacked over the segments, or over the groups of
         `segments_per_qr`; None without it.
       least_sine: () the least sine, after any update, of the angle between a vector and the span of
         those before it. The rounding of tangents is magnified by one over it. None where every
         update has its QR, so that no angle closes.
-      segments_per_qr: the argument.
+      segments_per_qr: The argument.
     """
 
     exponents: Array
@@ -118,19 +118,19 @@ def spectrum(
     how close the vectors came, and `resolved` whether that was too close.
 
     Args:
-      dynamics: of one puzzle; `vmap` over it for many.
+      dynamics: Of one puzzle; `vmap` over it for many.
       num_exponents: The number k. Where `frame` is given, its size counts instead.
-      num_segments: how many segments to measure. A driven system has at most the segments of its
+      num_segments: How many segments to measure. A driven system has at most the segments of its
         drive, less the transients.
-      key: draws the initial frame. Exactly one of `key` and `frame` is given.
-      frame: the initial frame, orthonormal: a state with a leading axis k.
-      initial: the initial state in place of `dynamics.initial`.
-      state_transient: segments that the state runs before the frame starts.
-      frame_transient: segments that the frame then turns before anything is counted.
-      precision: how matrix products are computed: `exact`, `split`, `tf32`, `f16` or `bf16`; see
+      key: Draws the initial frame. Exactly one of `key` and `frame` is given.
+      frame: The initial frame, orthonormal: a state with a leading axis k.
+      initial: The initial state in place of `dynamics.initial`.
+      state_transient: Segments that the state runs before the frame starts.
+      frame_transient: Segments that the frame then turns before anything is counted.
+      precision: How matrix products are computed: `exact`, `split`, `tf32`, `f16` or `bf16`; see
         `rrjax.dynamics.precision`. With the last three the tangents' products are shortened, and
         the state runs in `split`.
-      segments_per_qr: do a QR after so many segments, of which the last group may have fewer; None:
+      segments_per_qr: Do a QR after so many segments, of which the last group may have fewer; None:
         after every update.
       observe: a function `(dynamics, before, after, frame) -> pytree`, called after every measured
         segment, or group of segments, with the states before and after it and the frame there; see
@@ -140,7 +140,7 @@ def spectrum(
       A `Spectrum` of the measured segments.
 
     Raises:
-      ValueError: for a k beyond the state's dimension, no segments or segments per QR, negative
+      ValueError: For a k beyond the state's dimension, no segments or segments per QR, negative
         transients, both or neither of `key` and `frame`, states that are not float32 or float64, a
         frame that is not orthonormal (checked where its values are known), or a precision that is
         unknown, not `exact` with states that are not float32, or beyond the device.

@@ -20,11 +20,11 @@ def perturb(
     float32, so that a float64 run checks a float32 one from the same start.
 
     Args:
-      key: draws the noise.
+      key: Draws the noise.
       state: z of one puzzle, each field in full shape (tokens, width): the noise differs from token
         to token even where z does not.
       scale: a number ≥ 0, which may be traced; its unit is that of z (see `start_scale`).
-      fields: the names of the fields that are perturbed (`rrjax.contract.named_fields`); None: all.
+      fields: The names of the fields that are perturbed (`rrjax.contract.named_fields`); None: all.
 
     Returns:
       A state of the same structure, shapes and dtypes. It equals z to the bit where `scale` is 0 or
@@ -55,9 +55,9 @@ def random_start(key: jax.Array, state: State, fields: Collection[str] | None = 
     deviation 1, as EqR draws its starts.
 
     Args:
-      key: draws the numbers.
-      state: gives structure, shapes and dtypes.
-      fields: the names of the fields that are drawn; None: all. The others stay as they are.
+      key: Draws the numbers.
+      state: Gives structure, shapes and dtypes.
+      fields: The names of the fields that are drawn; None: all. The others stay as they are.
 
     References:
       arXiv 2605.21488.
@@ -91,7 +91,7 @@ def start_scale(initial: State) -> Float[Array, ""]:
     a cell has one, and its spread is used for all fields. A cell with a single field has its own.
 
     Args:
-      initial: an initial state as `rrjax.cells.bind` makes it.
+      initial: An initial state as `rrjax.cells.bind` makes it.
 
     Returns:
       The standard deviation over the vector's components (n − 1 in the denominator); NaN for a

@@ -106,17 +106,17 @@ def push_frame(
     """Pushes a frame along a trajectory with a QR after every update.
 
     Args:
-      dynamics: of one puzzle.
-      carry: the state, and k orthonormal tangent vectors.
-      drives: the drive's slices for the segments.
-      num_segments: how many segments to run.
-      record: what is kept of one QR.
-      push: how one update moves the state and the tangent vectors.
-      qr: which QR.
+      dynamics: Of one puzzle.
+      carry: The state, and k orthonormal tangent vectors.
+      drives: The drive's slices for the segments.
+      num_segments: How many segments to run.
+      record: What is kept of one QR.
+      push: How one update moves the state and the tangent vectors.
+      qr: Which QR.
       keep: `keep(before, after, records)` returns what is kept of one segment: from the carry
         before it, the carry after it and the records of its updates. It runs inside of what a
         checkpoint policy wraps.
-      policy: what a backward pass finds stored, of `jax.checkpoint_policies`; all else of a segment
+      policy: What a backward pass finds stored, of `jax.checkpoint_policies`; all else of a segment
         is computed again. State and frame at the start of each segment are stored besides. None:
         no checkpointing.
 
@@ -200,7 +200,7 @@ class GrowthAlongRun(Brief):
     """What the results share that measure growth along a run.
 
     Attributes:
-      unit: the unit of the exponents.
+      unit: The unit of the exponents.
       failed_at: () the step, counted from 0, after which the run was first not finite; −1 if it
         stayed finite. From there on the numbers mean nothing.
     """
@@ -265,11 +265,11 @@ def initial_frame(
     """Returns the given frame, checked, or an orthonormal frame drawn from the key.
 
     Args:
-      start: the state that the vectors are tangent to.
-      key: draws the frame. Exactly one of `key` and `frame` is given.
+      start: The state that the vectors are tangent to.
+      key: Draws the frame. Exactly one of `key` and `frame` is given.
       frame: a state with a leading axis k.
       num_vectors: k of a frame that is drawn.
-      name: what the caller calls k.
+      name: What the caller calls k.
     """
     check_dtypes(start)
     if (key is None) == (frame is None):

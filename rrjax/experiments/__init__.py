@@ -14,11 +14,14 @@ if TYPE_CHECKING:
     from rrjax.experiments.dimensions import dimension as dimension
     from rrjax.experiments.erasing import erase as erase
     from rrjax.experiments.experiment import Experiment as Experiment
+    from rrjax.experiments.fillings import blanks as blanks
     from rrjax.experiments.growths import growth as growth
+    from rrjax.experiments.information_plane import information as information
     from rrjax.experiments.kicks import kicking as kicking
     from rrjax.experiments.loading import load_results as load_results
     from rrjax.experiments.logit_terms import logits as logits
     from rrjax.experiments.mixings import mixing as mixing
+    from rrjax.experiments.neuron_scores import neurons as neurons
     from rrjax.experiments.noisy import ptrm as ptrm
     from rrjax.experiments.patches import patching as patching
     from rrjax.experiments.points import fixed_points as fixed_points
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from rrjax.experiments.spectra import spectrum as spectrum
     from rrjax.experiments.spending import policies as policies
     from rrjax.experiments.toys import toy as toy
+    from rrjax.experiments.vectors import meaning as meaning
 
 __getattr__, __dir__, __all__ = lazy_names(  # pyright: ignore[reportUnsupportedDunderAll]
     __name__,
@@ -48,6 +52,7 @@ __getattr__, __dir__, __all__ = lazy_names(  # pyright: ignore[reportUnsupported
         "loading": ("load_results",),
         "logit_terms": ("logits",),
         "mixings": ("mixing",),
+        "vectors": ("meaning",),
         "noisy": ("ptrm",),
         "patches": ("patching",),
         "points": ("fixed_points",),
@@ -62,6 +67,9 @@ __getattr__, __dir__, __all__ = lazy_names(  # pyright: ignore[reportUnsupported
         "recording": ("recordings", "states"),
         "dimensions": ("dimension",),
         "similarities": ("similarity",),
+        "information_plane": ("information",),
+        "neuron_scores": ("neurons",),
+        "fillings": ("blanks",),
         "toys": ("toy",),
     },
 )

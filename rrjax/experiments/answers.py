@@ -1,12 +1,45 @@
-"""Numbers of an answer beside whether it is right: its loss, and the margin of its logits."""
+"""Numbers of an answer beside whether it is right: loss, margin of the logits, units that hold."""
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from rrjax.contract import Dynamics, State
 from rrjax.experiments.reasoner import read_answer
 from rrjax.puzzles.batch import IGNORE_LABEL, Batch
+from rrjax.puzzles.sudoku import geometry
+from rrjax.results.axes import ArraySpec
+
+UNITS = ("rows", "columns", "boxes")
+
+
+def unit_arrays(axes: tuple[str, ...]) -> dict[str, ArraySpec]:
+    """Returns the axes and units of what `unit_shares` returns."""
+    unit = "share of the {} with a cell to be found that hold every digit once, at the end"
+    return {f"{name}_right": ArraySpec(axes, unit.format(name)) for name in UNITS}
+
+
+def unit_shares(size: int | None, puzzle: Batch, answer: Array) -> dict[str, Array]:
+    """Returns of a Sudoku the shares of rows, columns and boxes that hold every digit once.
+
+    Units without a cell to be found are not counted: they hold whatever the answer is.
+
+    Args:
+      size: The number of digits; None for another puzzle, of which nothing is returned.
+      puzzle: The puzzle.
+      answer: (seq,) tokens.
+    """
+    if size is None:
+        return {}
+    units = geometry(size).units
+    counted = open_cells(puzzle)[units].any(1)
+    holds = (jnp.sort(answer[units], axis=1) == np.arange(2, size + 2)).all(1)
+    kinds = zip(UNITS, jnp.split(counted, 3), jnp.split(holds, 3), strict=True)
+    return {
+        f"{name}_right": jnp.sum(number & kept) / jnp.maximum(number.sum(), 1)
+        for name, number, kept in kinds
+    }
 
 
 def loss(dynamics: Dynamics, labels: Array, state: State) -> Array:

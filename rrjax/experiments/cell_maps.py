@@ -21,7 +21,8 @@ def map_cells(job: Job, segment: int, params: Any, pairs: Pair) -> dict[str, Arr
     Returns:
       `map_margin` and `map_solved` (pairs, 2, cells) with the donor's cell and with a random step
       of that cell, as long; `map_nothing` (pairs,) the margin without a patch; `map_answers`
-      (pairs, 2, cells) the answers that recipient and donor give at the patch.
+      (pairs, 2, cells) the answers that recipient and donor give at the patch; `map_open`
+      (pairs, cells) which cells are to be found.
     """
 
     def one(pair: Pair) -> dict[str, Array]:
@@ -49,6 +50,7 @@ def map_cells(job: Job, segment: int, params: Any, pairs: Pair) -> dict[str, Arr
             "map_margin": margins.T,
             "map_solved": solved.T,
             "map_nothing": run_on(before)[0],
+            "map_open": open_cells(puzzle),
             "map_answers": jnp.stack(
                 [read_answer(own, state).logits.argmax(-1) for state in (before, given)]
             ),

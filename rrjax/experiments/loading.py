@@ -5,10 +5,13 @@ from pathlib import Path
 from rrjax.experiments.basins import BASIN
 from rrjax.experiments.dimensions import DIMENSION
 from rrjax.experiments.erasing import ERASE
+from rrjax.experiments.fillings import BLANKS
 from rrjax.experiments.growths import GROWTH
+from rrjax.experiments.information_plane import INFORMATION
 from rrjax.experiments.kicks import KICKING
 from rrjax.experiments.logit_terms import LOGITS
 from rrjax.experiments.mixings import MIXING
+from rrjax.experiments.neuron_scores import NEURONS
 from rrjax.experiments.noisy import PTRM
 from rrjax.experiments.patches import PATCHING
 from rrjax.experiments.points import FIXED_POINTS
@@ -21,6 +24,7 @@ from rrjax.experiments.slices import SLICE
 from rrjax.experiments.spectra import SPECTRUM
 from rrjax.experiments.spending import POLICIES
 from rrjax.experiments.toys import TOY
+from rrjax.experiments.vectors import MEANING
 from rrjax.results.axes import check_kinds
 from rrjax.results.results import Results, read_results
 
@@ -28,8 +32,8 @@ _EVERY_ONE = (
     *(SPECTRUM, ROLLOUT, BASIN, PTRM, POLICIES, SLICE, TOY),
     *(FIXED_POINTS, GROWTH, PATCHING, KICKING),
     *(MIXING, CIRCUITS, LOGITS),
-    *(STATES, DIMENSION, SIMILARITY),
-    *(PROBE, ERASE),
+    *(STATES, DIMENSION, SIMILARITY, INFORMATION, NEURONS, BLANKS),
+    *(PROBE, ERASE, MEANING),
 )
 EXPERIMENTS = {each.name: each for each in _EVERY_ONE}
 

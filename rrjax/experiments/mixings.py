@@ -22,18 +22,16 @@ from rrjax.choices import AskedChunkSize
 from rrjax.contract import Dynamics, State, count_updates, run_updates, split_last, updates
 from rrjax.dynamics.rollout import observe_and_take
 from rrjax.experiments.controlled import with_control
-from rrjax.experiments.experiment import Experiment, Job, fold_keys
-from rrjax.experiments.reasoner import Puzzles, Reasoner, bind, take
+from rrjax.experiments.donors import board_size
+from rrjax.experiments.experiment import Experiment, Job
+from rrjax.experiments.reasoner import Puzzles, Reasoner, bind
 from rrjax.inside.interventions import num_cells
 from rrjax.inside.mixing import gates_at, mixing_at, mixing_layers, mixing_matrix, mixing_names
-from rrjax.keys import make_key
 from rrjax.models import Model
 from rrjax.page.mixing import panels
 from rrjax.plots.canvas import Draw
 from rrjax.plots.mixing import correlations_by_matrix, matrices
-from rrjax.puzzles import PuzzleSet
 from rrjax.puzzles.batch import Batch
-from rrjax.puzzles.sudoku import size_of
 from rrjax.puzzles.sudoku_graph import peer_graphs
 from rrjax.reports import mixing as report
 from rrjax.results.axes import ArraySpec
@@ -133,24 +131,17 @@ def sudoku_size(puzzles: Puzzles) -> int:
     Raises:
       ValueError: The puzzles are no Sudokus.
     """
-    size = None
-    if isinstance(puzzles, PuzzleSet):
-        size = size_of(puzzles.metadata.seq_len, puzzles.metadata.vocab_size)
+    size = board_size(puzzles)
     if size is None:
         raise ValueError("this question is about the units of Sudokus; these puzzles are none")
     return size
 
 
 def _sweep(job: Job, options: dict[str, Any]) -> Arrays:
-    key = make_key(job.seed)
-
-    def prepare(items: np.ndarray) -> tuple[Batch, jax.Array]:
-        return take(job.puzzles, items), fold_keys(key, items)
-
     cells = num_cells(job.dynamics)
     identity = {"puzzles": job.described_puzzles["sha256"], **options}
     compute = partial(_measure, job, tuple(options["segments"]))
-    return job.sweep(compute, prepare, len(job.puzzles.inputs), cells, identity)
+    return job.sweep(compute, job.with_keys, len(job.puzzles.inputs), cells, identity)
 
 
 def _gated(model: Reasoner) -> bool:

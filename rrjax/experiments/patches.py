@@ -18,7 +18,14 @@ from rrjax.choices import AskedChunkSize, Outcome
 from rrjax.contract import Dynamics, State, named_fields
 from rrjax.experiments.answers import open_cells
 from rrjax.experiments.cell_maps import map_cells
-from rrjax.experiments.continued import Contest, end_state, go_on, random_step, states_after
+from rrjax.experiments.continued import (
+    Contest,
+    described,
+    end_state,
+    go_on,
+    random_step,
+    states_after,
+)
 from rrjax.experiments.donors import (
     DONORS,
     Donors,
@@ -35,7 +42,7 @@ from rrjax.experiments.reasoner import Puzzles, Reasoner, read_answer
 from rrjax.inside.interventions import insert, num_cells
 from rrjax.page.patches import panels as patches_panels
 from rrjax.plots.canvas import Draw
-from rrjax.plots.patches import margins_by_cell, patches_by_segment
+from rrjax.plots.patches import changes_by_segment, margins_by_cell, patches_by_segment
 from rrjax.reports import patches as report
 from rrjax.results.axes import ArraySpec
 from rrjax.results.results import Results
@@ -45,25 +52,13 @@ KINDS = ("patch", "control", "nothing", "donor")
 """What is run on: the patched state; the own state moved as far along a random direction; the own
 state; the donor's own state under the donor's dynamics."""
 
-_BY = ("pair", "segment", "part", "kind")
 ARRAYS = {
     "recipient": ArraySpec(("pair",), "puzzle", "i"),
     "donor_puzzle": ArraySpec(("pair",), "puzzle", "i"),
     "donor": ArraySpec(("pair",), f"place in {', '.join(DONORS)}", "i"),
     "recipient_solved": ArraySpec(("pair",), "whether the recipient alone is solved", "b"),
     "patched_after": ArraySpec(("segment",), "segments before the patch", "i"),
-    "solved": ArraySpec(_BY, "whether the last answer is right", "b"),
-    "first_solved": ArraySpec(
-        _BY, "segments after the patch until the answer is first right; 0: never", "i"
-    ),
-    "cells_right": ArraySpec(_BY, "share of the cells to be found that are right at the end"),
-    "margin": ArraySpec(
-        _BY, "logit of the label less the largest other, mean of the cells to be found, at the end"
-    ),
-    "lambda1": ArraySpec(_BY, "nats per update, from the patch on"),
-    "donated": ArraySpec(
-        _BY, "share of the cells in which the donor's answer is another that show it at the end"
-    ),
+    **described("pair", "segment", "part", "kind"),
     "distance": ArraySpec(("pair", "segment", "part"), "norm of what the patch changes"),
     "base_solved": ArraySpec(("puzzle", "run"), "whether a run that may donate is solved", "b"),
     "map_pair": ArraySpec(("mapped",), "pair", "i"),
@@ -74,6 +69,7 @@ ARRAYS = {
     "map_solved": ArraySpec(
         ("mapped", "kind_of_map", "cell"), "whether the last answer is then right", "b"
     ),
+    "map_open": ArraySpec(("mapped", "cell"), "whether the cell is to be found", "b"),
     "map_answers": ArraySpec(
         ("mapped", "of_pair", "cell"), "token at the patch, of the recipient and the donor", "i"
     ),
@@ -105,7 +101,8 @@ def patching(
     it with rows, columns and boxes moved (its tokens are moved back, its digits keep their names),
     another puzzle, or a copy of it with its digits exchanged. How a state holds a digit is no
     permutation of its components, so that the state of such a copy goes in as it is, with the
-    copy's digits, while the recipient's own digits are injected in every update.
+    copy's digits, while the recipient's own digits are injected in every update. It is a control
+    rather than a source of the answer: `hrm-sudoku6` goes back to its own digits.
 
     After a number of segments the whole state or one of its fields is replaced, and the recipient
     runs on. The control moves the same fields of the recipient's state as far along a random
@@ -130,10 +127,11 @@ def patching(
 
     Returns:
       Arrays by pair, segment, part (each field of the state, and all) and kind (`patch`, `control`,
-      `nothing`, `donor`): `solved`, `first_solved`, `cells_right`, `margin` and, if asked for,
-      `lambda1` and `donated`; `distance` (pairs, segments, parts) that patch and control move the
-      state; of each pair `recipient`, `donor_puzzle`, `donor` and `recipient_solved`; `base_solved`
-      (N, runs) of the runs among which donors are chosen. With `num_mapped` also the arrays of
+      `nothing`, `donor`): `solved`, `first_solved`, `cells_right`, `margin`, of Sudokus
+      `rows_right`, `columns_right` and `boxes_right`, and, if asked for, `lambda1` and `donated`;
+      `distance` (pairs, segments, parts) that patch and control move the state; of each pair
+      `recipient`, `donor_puzzle`, `donor` and `recipient_solved`; `base_solved` (N, runs) of the
+      runs among which donors are chosen. With `num_mapped` also the arrays of
       `rrjax.experiments.cell_maps.map_cells`.
 
     Raises:
@@ -344,7 +342,11 @@ def numbers(results: Results) -> PatchSummary:
 
 def figures(results: Results) -> Mapping[str, Draw]:
     """Returns the figure of what patches change, and boards where single cells were patched."""
-    draws: dict[str, Draw] = {"patches_by_segment": partial(patches_by_segment, numbers(results))}
+    summary = numbers(results)
+    draws: dict[str, Draw] = {
+        "patches_by_segment": partial(patches_by_segment, summary),
+        "changes_by_segment": partial(changes_by_segment, summary),
+    }
     cells = results["map_margin"].shape[-1] if "map_margin" in results else 0
     if cells and math.isqrt(cells) ** 2 == cells:
         draws["margins_by_cell"] = partial(margins_by_cell, results)

@@ -55,7 +55,7 @@ class Exponents(GrowthAlongRun):
         failure on.
       resolved: (k,) whether Rᵢᵢ stood above the round-off of its QR wherever it was counted. The
         losses leave the others out, and no gradient passes through these.
-      state: the end state.
+      state: The end state.
       failed_at: () the update, counted from 0 after the transient, at whose QR the state or R was
         first not finite; −1 if none was.
     """
@@ -116,16 +116,16 @@ def exponents(
     289 with one QR a segment), against 1,031 and 3,263 with `EVERYTHING` stored.
 
     Args:
-      dynamics, num_exponents, key, frame, initial: as in `rrjax.spectrum`.
-      num_segments: how many segments to run after the transient.
-      frame_transient: segments that state and frame run first, uncounted.
-      stride: after the transient, count the first segment and then every `stride`-th.
-      segments_per_qr: do a QR after so many segments; None: after every update.
-      policy: what is stored for the backward pass: `FRAMES`, `EVERYTHING`, or another one of
+      dynamics, num_exponents, key, frame, initial: As in `rrjax.spectrum`.
+      num_segments: How many segments to run after the transient.
+      frame_transient: Segments that state and frame run first, uncounted.
+      stride: After the transient, count the first segment and then every `stride`-th.
+      segments_per_qr: Do a QR after so many segments; None: after every update.
+      policy: What is stored for the backward pass: `FRAMES`, `EVERYTHING`, or another one of
         `jax.checkpoint_policies`.
 
     Raises:
-      ValueError: as `rrjax.spectrum`, for a stride or `segments_per_qr` below 1, and for a stride
+      ValueError: As `rrjax.spectrum`, for a stride or `segments_per_qr` below 1, and for a stride
         with more than one segment per QR.
 
     Example:

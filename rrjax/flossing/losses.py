@@ -18,11 +18,11 @@ def two_sided(exponents: Exponents, target: float | Array = 0.0) -> Float[Array,
     """Returns mean_i (λᵢ − λ*)² over the resolved directions; NaN where none is resolved.
 
     Args:
-      exponents: of one trajectory, from `rrjax.flossing.exponents`.
+      exponents: Of one trajectory, from `rrjax.flossing.exponents`.
       target: λ*, nats per update: a number, or (k,).
 
     Raises:
-      ValueError: for a target that is not finite or has another shape.
+      ValueError: For a target that is not finite or has another shape.
 
     References:
       Engelken 2023, "Gradient flossing".

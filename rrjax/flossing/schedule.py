@@ -10,10 +10,10 @@ class FlossingSchedule:
     """How many flossing steps run before each training step.
 
     Attributes:
-      pre: flossing steps before the first training step (preflossing); 0: none.
-      every: training steps between two episodes of interflossing; None: there are none.
-      episode: flossing steps of each episode.
-      at_most: the largest number of episodes; None: no limit.
+      pre: Flossing steps before the first training step (preflossing); 0: none.
+      every: Training steps between two episodes of interflossing; None: there are none.
+      episode: Flossing steps of each episode.
+      at_most: The largest number of episodes; None: no limit.
     """
 
     pre: int = 0
@@ -30,7 +30,7 @@ class FlossingSchedule:
         """Returns the flossing steps due before the training step `step`, counted from 0.
 
         Raises:
-          ValueError: for a negative step.
+          ValueError: For a negative step.
         """
         check_count("step", step)
         if step == 0:

@@ -19,11 +19,11 @@ def matching(params: Params, patterns: Sequence[str]) -> Params:
     """Returns a tree of booleans that says which leaves some pattern names.
 
     Args:
-      params: nested parameters; a leaf's name is the path to it, its parts joined by dots.
-      patterns: names in which `*` stands for any part, e.g. `L_level.*`.
+      params: Nested parameters; a leaf's name is the path to it, its parts joined by dots.
+      patterns: Names in which `*` stands for any part, e.g. `L_level.*`.
 
     Raises:
-      ValueError: for no patterns, or one that matches no parameter.
+      ValueError: For no patterns, or one that matches no parameter.
 
     Example:
       >>> rrjax.flossing.matching({"L_level": {"w": 1.0}, "head": 2.0}, ["L_level.*"])
@@ -73,7 +73,7 @@ def num_skipped(state: optax.OptState) -> tuple[Any, Any]:
     """Returns the skipped steps of a `skip_nonfinite` optimizer: the last in a row, and all.
 
     Raises:
-      TypeError: if the state is not that of such an optimizer.
+      TypeError: If the state is not that of such an optimizer.
 
     Example:
       >>> optimizer = rrjax.flossing.skip_nonfinite(optax.sgd(0.5))
@@ -94,12 +94,12 @@ def check_steps(state: optax.OptState, limit: int) -> None:
     """Stops a run whose last `limit` steps were all skipped.
 
     Args:
-      state: of an optimizer from `skip_nonfinite`, outside of traced code.
-      limit: at least 1.
+      state: Of an optimizer from `skip_nonfinite`, outside of traced code.
+      limit: At least 1.
 
     Raises:
-      FloatingPointError: if they were.
-      ValueError: for another limit.
+      FloatingPointError: If they were.
+      ValueError: For another limit.
 
     Example:
       >>> optimizer = rrjax.flossing.skip_nonfinite(optax.sgd(0.5))

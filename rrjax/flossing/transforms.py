@@ -25,8 +25,8 @@ class Penalty(NamedTuple):
     """The parts of a penalised loss.
 
     Attributes:
-      loss: without the penalty.
-      penalty: before its weight; NaN where it was not measured.
+      loss: Without the penalty.
+      penalty: Before its weight; NaN where it was not measured.
       exponents: (k,) nats per update; NaN where not resolved or not measured.
     """
 
@@ -60,7 +60,7 @@ def penalized_loss(
       `f(params, batch, step) -> (value, Penalty)`, with the step counted from 0.
 
     Raises:
-      ValueError: for a negative weight or E < 1.
+      ValueError: For a negative weight or E < 1.
 
     Example:
       >>> def measure(scale, batch):
@@ -119,11 +119,11 @@ def penalized(
     Use: `optimizer.update(gradient, state, params, batch=batch)`.
 
     Args:
-      optimizer: takes the sum of both gradients.
-      measure, penalty, weight, every: as in `penalized_loss`.
+      optimizer: Takes the sum of both gradients.
+      measure, penalty, weight, every: As in `penalized_loss`.
 
     Raises:
-      ValueError: for a negative weight or E < 1; from `update`, without params.
+      ValueError: For a negative weight or E < 1; from `update`, without params.
 
     Example:
       >>> def measure(scale, batch):
@@ -181,11 +181,11 @@ def log_exponents(
     Use: `optimizer.update(gradient, state, params, batch=batch)`.
 
     Args:
-      measure, every: as in `penalized_loss`.
+      measure, every: As in `penalized_loss`.
       num_exponents: k, the number of exponents that `measure` returns.
 
     Raises:
-      ValueError: for E < 1; from `update`, without params.
+      ValueError: For E < 1; from `update`, without params.
 
     Example:
       >>> def measure(scale, batch):
@@ -240,7 +240,7 @@ def clip_exponent(
     Use: `optimizer.update(gradient, state, params, batch=batch)`.
 
     Raises:
-      ValueError: for a limit that is not finite or E < 1; from `update`, without params.
+      ValueError: For a limit that is not finite or E < 1; from `update`, without params.
 
     Example:
       >>> def measure(scale, batch):

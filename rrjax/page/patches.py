@@ -7,6 +7,12 @@ from rrjax.page.panels import Panel, board_chart, interval_chart, interval_row
 from rrjax.results.results import Results
 
 _KINDS = {"patch": "patched", "control": "random step of equal length", "nothing": "nothing"}
+_DONORS = {
+    "start": "another start",
+    "copy": "a copy with moved cells",
+    "puzzle": "another puzzle",
+    "digits": "a copy with exchanged digits",
+}
 MOST_MAPS = 8
 """Pairs whose maps are drawn."""
 
@@ -30,15 +36,15 @@ def _effects(title: str, effects: Sequence[Effect]) -> Panel:
             f"{each.part} after {each.segment}",
             words,
             each.solved[kind],
-            facet=f"donor: {each.donor} (n = {each.num_pairs})",
+            facet=f"donor: {_DONORS[each.donor]} (n = {each.num_pairs})",
         )
         for each in effects
         for kind, words in _KINDS.items()
     ]
-    sizes = ", ".join(f"{number} of {donor}" for donor, number in numbers.items())
+    sizes = ", ".join(f"{_DONORS[donor]} {number}" for donor, number in numbers.items())
     return Panel(
         title,
-        f"Pairs by kind of donor: {sizes}. Shares with the 95 % intervals of Clopper and Pearson. "
+        f"Pairs by donor: {sizes}. Shares with the 95 % intervals of Clopper and Pearson. "
         "A line says which field of the state is replaced, and after how many segments.",
         interval_chart(rows, "share solved at the end", rule=None),
     )

@@ -16,6 +16,7 @@ from rrjax.plots.canvas import (
     legend_below,
     new_axes,
     new_figure,
+    new_panels,
     titled,
 )
 
@@ -60,6 +61,37 @@ def _message(effects: list[Effect], denoising: bool) -> str:
         f"{what} ({best.part}, after {words.count(best.segment, 'segment')}):\n"
         f"{change} % solved against an equal random step"
     )
+
+
+def changes_by_segment(summary: PatchSummary) -> "Figure":
+    """Draws what patches change of cells and units against the segment, beside their control.
+
+    Args:
+      summary: Numbers of patches. Drawn are failed states in solved puzzles, from the last kind of
+        donor that there is, or solved states in failures where nothing is solved.
+    """
+    effects = summary.noising or summary.denoising
+    effects = [each for each in effects if each.donor == effects[-1].donor]
+    names = list(effects[0].changes)
+    panels = new_panels(3.2 * len(names), 4.6, 1, len(names), sharey=True)[0]
+    for ax, name in zip(panels, names, strict=True):
+        for part, marker in zip(dict.fromkeys(e.part for e in effects), "osD^vP*X", strict=False):
+            own = [each for each in effects if each.part == part]
+            x = np.array([each.segment for each in own], float)
+            for kind, style in (("patch", SOLVED), ("control", FAILED)):
+                shown = [each.changes[name][kind].map(lambda end: 100 * end) for each in own]
+                look = Look(f"{kind}, {part}", style.color, style.hatch, style.line, marker)
+                draw_intervals(ax, x, shown, look)
+        ax.axhline(0, color="black", lw=0.8)
+        ax.set_title(name, loc="left", fontsize="medium")
+        ax.set_xlabel("segments before the patch")
+    first = panels[0]
+    first.set_ylabel("change of the share right at the end, %")
+    legend_below(first, f"n = {words.count(effects[0].num_pairs, 'pair')}, 95 % intervals")
+    figure = first.figure
+    what = "Failed states in successes" if summary.noising else "Solved states in failures"
+    figure.suptitle(f"{what}, donor: {effects[0].donor}", x=0.01, ha="left", fontsize="medium")
+    return figure
 
 
 def margins_by_cell(arrays: Mapping[str, np.ndarray]) -> "Figure":

@@ -23,7 +23,7 @@ def tables(summary: KickSummary) -> list[Table]:
         for table in (_solved(title, kicks), _effects(title, kicks))
     ]
     notes = [
-        f"Solved after {words.count(summary.num_segments, 'segment')} more. A size is a share of "
+        f"Solved {words.count(summary.num_segments, 'segment')} later. A size is a share of "
         "the norm of the state. Loss and entropy: against their gradients; that of the loss needs "
         "the labels. Less random: less a random direction of equal length, paired by puzzle, with "
         "95 % intervals. Time: median segments until the answer is right, where it ever is."

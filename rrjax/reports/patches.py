@@ -1,14 +1,18 @@
 """Patches between trajectories in words: sufficiency and necessity, against controls."""
 
 from rrjax.analysis import format as words
-from rrjax.analysis.patches import Effect, PatchSummary
+from rrjax.analysis.patches import CellMap, Effect, PatchSummary
 from rrjax.analysis.table import Table
 
 
 def tables(summary: PatchSummary) -> list[Table]:
     """Returns what solved donors do to failures, and failed donors to solved puzzles."""
     failed = words.count(summary.num_failed, "failure")
-    names = {"start": "another start", "copy": "a moved copy"}
+    names = {
+        "start": "another start",
+        "copy": "a moved copy",
+        "digits": "a copy with exchanged digits",
+    }
     notes = [
         f"Of {failed} of {words.count(summary.num_puzzles, 'puzzle')}, "
         + "; ".join(
@@ -21,7 +25,7 @@ def tables(summary: PatchSummary) -> list[Table]:
     pairs = zip(titles, (summary.denoising, summary.noising), strict=True)
     made = [table for title, effects in pairs if effects for table in _tables(title, effects)]
     made[0] = made[0]._replace(notes=[*notes, *made[0].notes, *_map_notes(summary)])
-    return made
+    return [*made, _map_table(summary.cells)] if summary.cells and summary.cells.classes else made
 
 
 def _tables(title: str, effects: list[Effect]) -> list[Table]:
@@ -50,11 +54,16 @@ def _tables(title: str, effects: list[Effect]) -> list[Table]:
     )
     notes = [
         "Solved at the end, with the patch, with an equal step along a random direction, and with "
-        "nothing changed. Donors: another start, a moved copy, another puzzle. After: segments "
-        "before the patch."
+        "nothing changed. Donors: another start, a moved copy, another puzzle, a copy with "
+        "exchanged digits. After: segments before the patch."
     ]
-    first = Table(title, headers, rows, notes)
-    return [first, _effect_table(title, effects), _run_table(title, effects)]
+    made = [
+        Table(title, headers, rows, notes),
+        _effect_table(title, effects),
+        _change_table(title, effects),
+        _run_table(title, effects),
+    ]
+    return [*made, _digit_table(title, effects)] if effects[0].donated else made
 
 
 def _effect_table(title: str, effects: list[Effect]) -> Table:
@@ -82,6 +91,34 @@ def _effect_table(title: str, effects: list[Effect]) -> Table:
     return Table(f"{title}: effects", headers, rows, notes)
 
 
+def _change_table(title: str, effects: list[Effect]) -> Table:
+    rows = [
+        (
+            f"{each.donor} {each.segment} {each.part}",
+            words.interval(each.changes["cells"]["patch"].map(lambda end: 100 * end), "+.0f"),
+            *(_change(each, name, "patch") for name in list(each.changes)[1:]),
+            *(_change(each, name, "control") for name in each.changes),
+        )
+        for each in effects
+    ]
+    names = list(effects[0].changes)
+    headers = (
+        "donor after part",
+        "cells (95 %)",
+        *names[1:],
+        *(f"{name},\ncontrol" for name in names),
+    )
+    notes = [
+        "Change of the share that is right at the end, in %, against nothing: cells to be found, "
+        "and units with such a cell that hold every digit once."
+    ]
+    return Table(f"{title}: cells and units", headers, rows, notes)
+
+
+def _change(each: Effect, name: str, kind: str) -> str:
+    return words.number(100 * each.changes[name][kind].value, "+.0f")
+
+
 def _run_table(title: str, effects: list[Effect]) -> Table:
     kinds = ("patch", "control", "nothing")
     rows = [
@@ -103,13 +140,62 @@ def _run_table(title: str, effects: list[Effect]) -> Table:
     return Table(f"{title}: time and exponents", headers, rows, notes)
 
 
+def _digit_table(title: str, effects: list[Effect]) -> Table:
+    kinds = ("patch", "control", "nothing", "donor")
+    rows = [
+        (
+            f"{each.donor} {each.segment} {each.part}",
+            *(words.percent(each.donated[kind].value, 0) for kind in kinds),
+        )
+        for each in effects
+        if each.donated["patch"].value == each.donated["patch"].value
+    ]
+    notes = ["Share of the cells in which the donor's answer is another that show it at the end."]
+    headers = ("donor after part", "patch", "control", "nothing", "the donor")
+    return Table(f"{title}: what stays of the donor's answer", headers, rows, notes)
+
+
+def _map_table(cells: CellMap) -> Table:
+    rows = [
+        (
+            each.name,
+            str(each.num_pairs),
+            f"{each.num_cells:.1f}",
+            words.interval(each.change, "+.2f"),
+            words.number(each.control.value, "+.2f"),
+            words.interval(each.against_control, "+.2f"),
+            words.percent(each.turns.value, 1),
+            words.percent(each.control_turns.value, 1),
+        )
+        for each in cells.classes
+    ]
+    headers = (
+        "one cell",
+        "n",
+        "cells",
+        "margin (95 %)",
+        "control",
+        "less control",
+        "frees",
+        "control",
+    )
+    notes = [
+        "Failures with a solved donor. Means over pairs of the mean over the cells of a kind: how "
+        "far one cell of the donor moves the margin, and how many of them free the failure."
+    ]
+    return Table("Which single cells of a donor free a failure", headers, rows, notes)
+
+
 def _map_notes(summary: PatchSummary) -> list[str]:
     cells = summary.cells
     if cells is None:
         return []
+    turns, control = map(words.percent_interval, (cells.any_turns, cells.any_control))
+    leads = f" Some cell alone leads to the donor's outcome in {turns}, a control in {control}."
     return [
         f"Single cells ({words.count(cells.num_pairs, 'pair')}): the best cell moves the margin "
         f"towards the donor's by {words.interval(cells.largest)}, its control by "
         f"{words.interval(cells.largest_control)}; a cell on average by "
         f"{words.interval(cells.mean)}, its control by {words.interval(cells.mean_control)}."
+        + (leads if cells.classes else "")
     ]

@@ -155,7 +155,7 @@ class Results(Mapping[str, np.ndarray]):
         """Returns the experiment's figures by name; a notebook shows them, `.save(folder)` writes.
 
         Raises:
-          ModuleNotFoundError: matplotlib is missing; the message says how to install it.
+          ModuleNotFoundError: Matplotlib is missing; the message says how to install it.
           ValueError: No experiment is known, or the options do not fit the result.
         """
         return self._known_experiment().draw(self, **options)
@@ -167,7 +167,7 @@ class Results(Mapping[str, np.ndarray]):
           path: The file that it is also written to, or None.
 
         Raises:
-          ModuleNotFoundError: altair or vl-convert-python is missing; the message says how to
+          ModuleNotFoundError: Altair or vl-convert-python is missing; the message says how to
             install them.
           OSError: The file cannot be written.
           ValueError: No experiment is known, or a report does not show its results.
@@ -206,7 +206,7 @@ class Results(Mapping[str, np.ndarray]):
         The attribute `record` of the data set is the record; `json.loads` reads it.
 
         Raises:
-          ModuleNotFoundError: xarray or h5netcdf is missing; the message says how to install it.
+          ModuleNotFoundError: Xarray or h5netcdf is missing; the message says how to install it.
         """
         return export.to_xarray(self)
 
@@ -216,7 +216,7 @@ class Results(Mapping[str, np.ndarray]):
         `xarray.open_dataset(path, engine="h5netcdf")` reads equal values back, booleans too.
 
         Raises:
-          ModuleNotFoundError: xarray or h5netcdf is missing; the message says how to install it.
+          ModuleNotFoundError: Xarray or h5netcdf is missing; the message says how to install it.
           ValueError: The path does not end in `.nc`.
           OSError: The file cannot be written.
         """

@@ -24,13 +24,13 @@ def claim_folder(
     What killed writers left in it more than `STRAY_SECONDS` ago is removed.
 
     Args:
-      folder: made where it does not exist.
-      name: of the JSON file in it that says what job it belongs to.
-      identity: what makes two jobs the same; JSON-able.
-      record: what else a new file says.
+      folder: Made where it does not exist.
+      name: Of the JSON file in it that says what job it belongs to.
+      identity: What makes two jobs the same; JSON-able.
+      record: What else a new file says.
 
     Raises:
-      ValueError: if the folder holds another job, naming what differs, or anything else.
+      ValueError: If the folder holds another job, naming what differs, or anything else.
     """
     folder, mine = Path(folder), plain(identity)
     if _is_free(folder, name):
@@ -45,10 +45,10 @@ def check_claim(folder: str | Path, name: str, identity: Mapping[str, Any]) -> N
     """Refuses a folder that a job cannot claim; nothing is written.
 
     Args:
-      folder, name, identity: as in `claim_folder`.
+      folder, name, identity: As in `claim_folder`.
 
     Raises:
-      ValueError: if the folder holds another job, naming what differs, or anything else.
+      ValueError: If the folder holds another job, naming what differs, or anything else.
     """
     folder, mine = Path(folder), plain(identity)
     if _is_free(folder, name):

@@ -36,7 +36,7 @@ def write_bytes_atomically(path: str | Path, data: bytes) -> None:
     that name as it was; after a kill a hidden `*.tmp` may stay behind.
 
     Raises:
-      OSError: with the path and what to do (`strerror` is the message without the number).
+      OSError: With the path and what to do (`strerror` is the message without the number).
     """
     with _written(Path(path), data) as temporary:
         os.replace(temporary, path)
@@ -48,7 +48,7 @@ def write_bytes_once(path: str | Path, data: bytes) -> None:
     Where a file system has no hard links the last writer of the same moment wins.
 
     Raises:
-      OSError: as `write_bytes_atomically`.
+      OSError: As `write_bytes_atomically`.
     """
     with _written(Path(path), data) as temporary:
         try:
@@ -99,14 +99,14 @@ def new_folder(folder: str | Path) -> Iterator[Path]:
     kill a hidden `*.tmp` may stay behind.
 
     Args:
-      folder: absent or empty; the folders above it are made.
+      folder: Absent or empty; the folders above it are made.
 
     Yields:
       The temporary folder, to be filled.
 
     Raises:
-      ValueError: if something is there.
-      OSError: as `write_bytes_atomically`; one from the block is named as one of `folder`.
+      ValueError: If something is there.
+      OSError: As `write_bytes_atomically`; one from the block is named as one of `folder`.
     """
     folder = Path(folder)
     check_new_folder(folder)
@@ -142,8 +142,8 @@ def check_new_folder(folder: str | Path) -> None:
     """Refuses a place where `new_folder` can put nothing, before a long job computes.
 
     Raises:
-      ValueError: if something is there.
-      OSError: if the folder above is none, or nothing may be written there.
+      ValueError: If something is there.
+      OSError: If the folder above is none, or nothing may be written there.
     """
     folder = Path(folder)
     if folder.name in ("", ".."):

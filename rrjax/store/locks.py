@@ -20,10 +20,10 @@ def hold_folder(folder: Path, verb: str) -> Iterator[None]:
 
     Args:
       folder: a folder that exists.
-      verb: what the holder does with it, as in "the folder is being trained".
+      verb: What the holder does with it, as in "the folder is being trained".
 
     Raises:
-      ValueError: if another process holds it; the message says which one, and since when.
+      ValueError: If another process holds it; the message says which one, and since when.
     """
     path = folder / ".lock"
     with hold_lock(path) as is_mine:
@@ -44,10 +44,10 @@ def hold_lock(path: Path) -> Iterator[bool]:
     without locks lets everybody hold it. The file names its holder.
 
     Args:
-      path: the lock's file, which is made. A killed holder leaves it behind, unlocked.
+      path: The lock's file, which is made. A killed holder leaves it behind, unlocked.
 
     Raises:
-      ValueError: if there is something else than a file.
+      ValueError: If there is something else than a file.
     """
     if path.exists():
         check_file(path)

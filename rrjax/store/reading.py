@@ -33,8 +33,8 @@ def check_file(path: str | Path) -> None:
     """Refuses a path to anything but a regular file: reading a pipe or a device may never end.
 
     Raises:
-      OSError: if nothing is there.
-      ValueError: if it is no file; the message says what it is.
+      OSError: If nothing is there.
+      ValueError: If it is no file; the message says what it is.
     """
     mode = os.stat(path).st_mode
     if not stat.S_ISREG(mode):
@@ -46,12 +46,12 @@ def read_bytes(path: str | Path, most: int | None = None) -> bytes:
     """Returns the content of a regular file.
 
     Args:
-      path: the file.
-      most: number of bytes that such a file has at most; None for no limit.
+      path: The file.
+      most: Number of bytes that such a file has at most; None for no limit.
 
     Raises:
-      OSError: if it cannot be read.
-      ValueError: if it is no regular file, or a larger one.
+      OSError: If it cannot be read.
+      ValueError: If it is no regular file, or a larger one.
     """
     check_file(path)
     size = os.stat(path).st_size
@@ -67,7 +67,7 @@ def read_text(path: str | Path, most: int | None = None) -> str:
     """Returns the content of a regular file as text, which must be UTF-8.
 
     Raises:
-      OSError, ValueError: as `read_bytes`, or if it is no text.
+      OSError, ValueError: As `read_bytes`, or if it is no text.
     """
     try:
         return read_bytes(path, most).decode("utf-8-sig")
@@ -79,8 +79,8 @@ def read_json_value(path: str | Path, most: int = LARGEST_RECORD) -> Any:
     """Returns what a JSON file holds.
 
     Raises:
-      OSError: if it cannot be read.
-      ValueError: if it is no JSON, no regular file, too large, or nested too deep.
+      OSError: If it cannot be read.
+      ValueError: If it is no JSON, no regular file, too large, or nested too deep.
     """
     data = read_bytes(path, most)
     try:

@@ -35,7 +35,7 @@ def check_format(record: Mapping[str, Any], kind: str, version: int, path: str |
     """Refuses a record of `read_json` that names another format than this kind and version.
 
     Raises:
-      ValueError: with the path, the format and the one that is read.
+      ValueError: With the path, the format and the one that is read.
     """
     expected, actual = format_entry(kind, version)[FORMAT_KEY], record.get(FORMAT_KEY)
     if actual != expected:
@@ -50,9 +50,9 @@ def check_entries(record: Mapping[str, Any], types: Mapping[str, type], path: st
     """Refuses a record that lacks an entry, or has one of another type.
 
     Args:
-      record: the record.
-      types: by dotted name the type of an entry; one that may be absent has a `?` at its end.
-      path: where the record comes from, for the message.
+      record: The record.
+      types: By dotted name the type of an entry; one that may be absent has a `?` at its end.
+      path: Where the record comes from, for the message.
     """
     for name, kind in types.items():
         value: Any = record
@@ -90,7 +90,7 @@ def encode_json(record: Mapping[str, Any]) -> bytes:
     null, an infinity the string "Infinity" or "-Infinity", which `float` reads back.
 
     Raises:
-      TypeError: for a value that JSON cannot hold.
+      TypeError: For a value that JSON cannot hold.
     """
     text = json.dumps(plain(record), indent=2, ensure_ascii=False, allow_nan=False)
     return (text + "\n").encode()
@@ -113,8 +113,8 @@ def read_json(path: str | Path) -> dict[str, Any]:
     """Reads a record that `write_json` wrote.
 
     Raises:
-      FileNotFoundError: if there is no such file.
-      ValueError: if it is damaged, holds no record, or is no regular file.
+      FileNotFoundError: If there is no such file.
+      ValueError: If it is damaged, holds no record, or is no regular file.
     """
     record = read_json_value(path)
     if not isinstance(record, dict):
@@ -129,16 +129,16 @@ def write_arrays(path: str | Path, arrays: Mapping[str, ArrayLike]) -> str:
     bytes before it. `numpy.load` reads the file like any other.
 
     Args:
-      path: ends in `.npz`.
-      arrays: names (not empty) and arrays of the types NumPy itself has.
+      path: Ends in `.npz`.
+      arrays: Names (not empty) and arrays of the types NumPy itself has.
 
     Returns:
       The SHA-256 of the whole file.
 
     Raises:
-      ValueError: for another ending, or an array of objects or of a type foreign to NumPy, such
+      ValueError: For another ending, or an array of objects or of a type foreign to NumPy, such
         as bfloat16, which would come back as raw bytes.
-      OSError: as `write_bytes_atomically`.
+      OSError: As `write_bytes_atomically`.
     """
     _check_npz_name(path)
     buffer = io.BytesIO()
@@ -176,8 +176,8 @@ def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
     """Reads what `write_arrays` wrote; nothing in the file can run code.
 
     Raises:
-      FileNotFoundError: if there is no such file.
-      ValueError: if a byte is missing or changed, or the file was written by something else.
+      FileNotFoundError: If there is no such file.
+      ValueError: If a byte is missing or changed, or the file was written by something else.
     """
     _check_npz_name(path)
     return _decode(path, read_bytes(path))
@@ -220,7 +220,7 @@ def write_result(
     digest fits, the pair is complete.
 
     Raises:
-      ValueError, TypeError, OSError: as `write_arrays` and `write_json`.
+      ValueError, TypeError, OSError: As `write_arrays` and `write_json`.
     """
     digest = write_arrays(path, arrays)
     write_json(Path(path).with_suffix(".json"), {**record, DIGEST_KEY: digest})
@@ -237,8 +237,8 @@ def read_result(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]
     """Reads the arrays and the record that `write_result` wrote.
 
     Raises:
-      FileNotFoundError: if one of the two files is absent.
-      ValueError: as `read_arrays` and `read_json`, or if the record is that of other arrays.
+      FileNotFoundError: If one of the two files is absent.
+      ValueError: As `read_arrays` and `read_json`, or if the record is that of other arrays.
     """
     _check_npz_name(path)
     record_path = Path(path).with_suffix(".json")

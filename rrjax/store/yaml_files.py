@@ -21,8 +21,8 @@ def read_yaml(path: str | Path) -> Any:
     """Returns what a YAML file holds; nothing in it can run code.
 
     Raises:
-      OSError: if it cannot be read.
-      ValueError: if it is no YAML, no regular file, too large, nested too deep, or has aliases that
+      OSError: If it cannot be read.
+      ValueError: If it is no YAML, no regular file, too large, nested too deep, or has aliases that
         contain themselves or stand for too many values.
     """
     text = read_text(path, LARGEST_YAML)

@@ -21,19 +21,19 @@ class System:
     `transient` segments that are not counted, has every exponent within `tolerance` in float64.
 
     Attributes:
-      name: its key in the table of systems.
-      step: one update, `step(state) -> state`, computed in the dtype of the state.
-      initial: the start, a number or an array.
-      exponents: the known exponents by their index i, counted from 1.
-      tolerance: the largest error of an exponent in a run of the stated length.
-      reference: the source of the numbers.
-      total: the sum of all exponents, where it is known.
-      total_tolerance: the largest error of the sum; round-off for maps of constant determinant.
-      dimension: the Kaplan-Yorke dimension, where the source quotes one.
-      time_step: the time that one update takes.
-      num_segments: how many segments to measure.
-      transient: segments to run first, in which the state settles and the frame turns.
-      segment_updates: how many updates a segment has.
+      name: Its key in the table of systems.
+      step: One update, `step(state) -> state`, computed in the dtype of the state.
+      initial: The start, a number or an array.
+      exponents: The known exponents by their index i, counted from 1.
+      tolerance: The largest error of an exponent in a run of the stated length.
+      reference: The source of the numbers.
+      total: The sum of all exponents, where it is known.
+      total_tolerance: The largest error of the sum; round-off for maps of constant determinant.
+      dimension: The Kaplan-Yorke dimension, where the source quotes one.
+      time_step: The time that one update takes.
+      num_segments: How many segments to measure.
+      transient: Segments to run first, in which the state settles and the frame turns.
+      segment_updates: How many updates a segment has.
     """
 
     name: str
@@ -65,7 +65,7 @@ class System:
         """Returns the system as `Dynamics`, from `initial` in the given dtype.
 
         Raises:
-          ValueError: for float64 while JAX has its 64-bit types switched off.
+          ValueError: For float64 while JAX has its 64-bit types switched off.
         """
         if jax.dtypes.canonicalize_dtype(dtype) != np.dtype(dtype):
             raise ValueError(

@@ -42,7 +42,7 @@ def search_and_capture(
     Args:
       start: () where the search begins.
       solution: () where it should end.
-      num_updates: how many updates can be run.
+      num_updates: How many updates can be run.
       radius: ε, the distance within which the solution captures.
     """
     first = jnp.arange(num_updates) == 0

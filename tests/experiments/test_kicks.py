@@ -29,12 +29,10 @@ def test_a_kick_along_a_file_is_that_of_the_library(model, puzzles, tmp_path):
         segment=1,
         sizes=[SIZE],
         num_segments=SEGMENTS,
-        num_vectors=2,
         along=[tmp_path / "probe.npz"],
-        num_exponents=1,
         progress=False,
     )
-    directions = ["v1", "v2", "loss", "entropy", "probe", "random", "nothing"]
+    directions = ["v1", "loss", "entropy", "probe", "random", "nothing"]
     assert run.record["directions"] == directions
     for puzzle in (0, 4):
         dynamics = model.bind(puzzles.inputs[puzzle])
@@ -43,8 +41,8 @@ def test_a_kick_along_a_file_is_that_of_the_library(model, puzzles, tmp_path):
         zero = np.zeros_like(state.z_L)
         line = type(state)(np.broadcast_to(width, zero.shape), zero)
         for place, moved in (
-            (4, rrjax.inside.kick(dynamics, line, length, 1)),
-            (6, dynamics),
+            (3, rrjax.inside.kick(dynamics, line, length, 1)),
+            (5, dynamics),
         ):
             answer = rrjax.rollout(moved, 1 + SEGMENTS).answers[-1]
             share = np.mean((answer == puzzles.labels[puzzle])[is_open(puzzles, puzzle)])

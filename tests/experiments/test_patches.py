@@ -2,13 +2,19 @@
 
 from dataclasses import replace
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import rrjax
 from rrjax.analysis.patches import summarize_patches
 from rrjax.experiments import patching
-from rrjax.experiments.donors import choose_pairs
+from rrjax.experiments.answers import unit_shares
+from rrjax.experiments.donors import Donors, as_seen, choose_pairs
+from rrjax.experiments.experiment import Job
+from rrjax.experiments.patches import PATCHING
+from rrjax.puzzles.batch import Batch
 from tests.experiments.conftest import relabelled
 from tests.tools.charts import rows_of_panels
 
@@ -56,9 +62,14 @@ def test_what_is_not_patched_goes_on_and_a_whole_state_is_the_donors(run, model)
     assert np.isfinite(results.lambda1).all()
     assert (results.distance[:, :, 2] >= results.distance[:, :, 0] - 1e-4).all()
     assert results.map_margin.shape == (1, 2, 16)
+    assert results.map_answers.shape == (1, 2, 16)
+    dynamics = model.bind(puzzles.inputs[results.recipient[results.map_pair[0]]])
+    answers = rrjax.rollout(dynamics, 1).answers[0]
+    np.testing.assert_array_equal(results.map_answers[0, 0], answers)
     text = " ".join(repr(results.summary()).split())
     assert "Solved states into failures" in text
-    assert set(results.plot()) == {"patches_by_segment", "margins_by_cell"}
+    assert set(results.plot()) == {"patches_by_segment", "changes_by_segment", "margins_by_cell"}
+    assert "cells and units" in text
     *effects, cells = rows_of_panels(results)
     effect = results.summary().denoising[0]
     row = next(row for row in effects[0] if row["group"] == "patched")
@@ -94,6 +105,18 @@ def test_effects_are_parts_of_the_way_to_the_donor(run):
     assert effect.against_control.value == 1
     assert effect.against_control.low > 0.3
     assert effect.lambda1["patch"].value == 3
+    assert effect.changes["cells"]["patch"].value == pytest.approx(0.75)
+    assert list(effect.changes) == ["cells"]
+
+
+def test_units_count_where_a_cell_is_to_be_found():
+    labels = rrjax.puzzles.to_tokens(rrjax.puzzles.parse_board("1234341221434321"))
+    inputs = np.where(np.arange(16) < 5, 1, labels)  # the first row and one cell are blank
+    answer = jnp.asarray(labels).at[4].set(labels[5])  # a digit twice in row 2
+    batch = Batch(jnp.asarray(inputs), jnp.asarray(labels), 0)
+    shares = unit_shares(4, batch, answer)
+    assert shares == {"rows_right": 0.5, "columns_right": 0.75, "boxes_right": 0.5}
+    assert unit_shares(None, batch, answer) == {}
 
 
 @pytest.mark.parametrize(
@@ -116,3 +139,47 @@ def test_runs_of_one_outcome_make_no_pairs(model):
     small = {"num_segments": 2, "num_starts": 0, "num_copies": 0, "segments": [1]}
     with pytest.raises(ValueError, match="no two runs of different outcome: all of 2 runs are f"):
         patching(model, replace(puzzles), **small, progress=False)
+
+
+def test_a_map_says_which_kind_of_cell_frees_a_failure():
+    is_open = np.array([[False, True, True, True]] * 2)
+    answers = np.array([[[2, 3, 4, 5], [2, 3, 4, 2]]] * 2)  # the last cell differs
+    margin = np.array([[[0, 0, 0, 2.0], [0, 0, 0, 1.0]]] * 2)
+    arrays = {
+        "base_solved": np.zeros((2, 1), bool),
+        "recipient_solved": np.zeros(2, bool),
+        "donor": np.full(2, 9),  # no effect of whole states is planted
+        "patched_after": np.array([1]),
+        "map_pair": np.arange(2),
+        "map_margin": margin,
+        "map_nothing": np.zeros(2),
+        "map_solved": margin == 2,
+        "map_open": is_open,
+        "map_answers": answers,
+    }
+    record = {"options": {"num_segments": 1}, "donors": ["start"], "parts": ["all"], "kinds": []}
+    cells = summarize_patches(arrays, record).cells
+    assert cells is not None
+    assert (cells.any_turns.value, cells.any_control.value) == (1, 0)
+    given, same, other = cells.classes
+    assert (given.num_cells, same.num_cells, other.num_cells) == (1, 2, 1)
+    assert (other.change.value, other.control.value, other.against_control.value) == (2, 1, 1)
+    assert (given.change.value, same.change.value, same.turns.value) == (0, 0, 0)
+    assert (other.turns.value, other.control_turns.value) == (1, 0)
+
+
+def test_a_copy_with_exchanged_digits_is_the_same_puzzle(model, plain):
+    puzzles = relabelled(np.stack([run.answers[0] for run in plain]) % 4 + 2)
+    job = Job(PATCHING, model, puzzles, 1, 0, "exact", None, 1, None, False)
+    donors = Donors(job, 1, 0, 2, sigma=1.0)
+    assert donors.kinds.tolist() == [-1, 0, 3, 3]
+    plain_run, _, first, second = (donors.runs(np.array([2]), np.array([i])) for i in range(4))
+    seen = [as_seen(jax.tree.map(lambda leaf: leaf[0], run)) for run in (plain_run, first, second)]
+    np.testing.assert_array_equal(seen[0].labels, puzzles.labels[2])
+    for copy in seen[1:]:
+        for own, other in ((seen[0].inputs, copy.inputs), (seen[0].labels, copy.labels)):
+            names = dict(zip(np.asarray(own).tolist(), np.asarray(other).tolist(), strict=True))
+            assert [names[token] for token in own.tolist()] == other.tolist()
+            assert len(set(names.values())) == len(names)
+        np.testing.assert_array_equal(copy.inputs == 1, seen[0].inputs == 1)  # blanks stay
+    assert any((copy.labels != seen[0].labels).any() for copy in seen[1:])
