@@ -20,6 +20,10 @@ QUESTIONS: dict[str, tuple[Job, str]] = {
         Job("growth", "growths", words="inside growth"),
         "which sub-layer, field, update and cell makes the growth, by outcome?",
     ),
+    "meaning": (
+        Job("meaning", "vectors", words="inside meaning"),
+        "do leading vectors lie along what probes read, and what is read when growth falls?",
+    ),
     "circuits": (
         Job("circuits", "singles", words="inside circuits"),
         "what do naked singles need: rows, columns, channels, or the clues of their peers?",

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from rrjax.experiments.spectra import spectrum as spectrum
     from rrjax.experiments.spending import policies as policies
     from rrjax.experiments.toys import toy as toy
+    from rrjax.experiments.vectors import meaning as meaning
 
 __getattr__, __dir__, __all__ = lazy_names(  # pyright: ignore[reportUnsupportedDunderAll]
     __name__,
@@ -51,6 +52,7 @@ __getattr__, __dir__, __all__ = lazy_names(  # pyright: ignore[reportUnsupported
         "loading": ("load_results",),
         "logit_terms": ("logits",),
         "mixings": ("mixing",),
+        "vectors": ("meaning",),
         "noisy": ("ptrm",),
         "patches": ("patching",),
         "points": ("fixed_points",),

@@ -15,6 +15,7 @@ from rrjax.analysis.scores import balanced_accuracy
 from rrjax.checks import check_count, refuse
 from rrjax.choices import AskedChunkSize, Outcome
 from rrjax.contract import Dynamics, State, named_fields, run_segment
+from rrjax.experiments.answers import margin, open_cells
 from rrjax.experiments.experiment import Experiment, Job, fold_keys
 from rrjax.experiments.probes import Halves, meaning_named, recorded, split
 from rrjax.experiments.reasoner import Puzzles, Reasoner, bind, read_answer, take
@@ -26,7 +27,7 @@ from rrjax.keys import make_key
 from rrjax.page.erasing import panels
 from rrjax.plots.canvas import Draw
 from rrjax.plots.erasing import erasures
-from rrjax.puzzles.batch import IGNORE_LABEL, Batch
+from rrjax.puzzles.batch import Batch
 from rrjax.puzzles.meanings import Meaning
 from rrjax.reports import erasing as report
 from rrjax.results.axes import ArraySpec
@@ -268,7 +269,7 @@ def _measure(
 
     def one(puzzle: Batch, key: jax.Array, draw: Array) -> dict[str, Array]:
         dynamics = bind(job.model, params, puzzle)
-        is_open = (puzzle.labels != IGNORE_LABEL) & (puzzle.labels != puzzle.inputs)
+        is_open = open_cells(puzzle)
         chosen = jax.tree.map(lambda leaf: leaf[:, draw], erasers)  # (times, kinds, …)
         measure = partial(_run, job, dynamics, puzzle, is_open)
         is_moved = jnp.array([kind == "moved" for kind in KINDS])
@@ -328,7 +329,7 @@ def _run(
             "at_once": share(now),
             "distance": distance,
             "tokens": logits.argmax(-1),
-            "margins": _margin(logits, puzzle.labels, is_open),
+            "margins": margin(logits, puzzle.labels, is_open),
         }
 
     steps = flags, jax.random.split(key, len(flags))
@@ -371,14 +372,6 @@ def _change(
         shares.append(moved / jnp.maximum(rows.sum(), 1))
     distance = jnp.sum(jnp.where(mask, jnp.stack(shares), 0)) / jnp.maximum(mask.sum(), 1)
     return treedef.unflatten(changed), distance
-
-
-def _margin(logits: Array, labels: Array, is_open: Array) -> Array:
-    """Returns the logit of the label less the largest other, the mean of the open cells."""
-    is_label = jnp.arange(logits.shape[-1]) == labels[:, None]
-    right = jnp.sum(jnp.where(is_label, logits, 0), -1)
-    others = jnp.max(jnp.where(is_label, -jnp.inf, logits), -1)
-    return jnp.sum(jnp.where(is_open, right - others, 0)) / jnp.maximum(is_open.sum(), 1)
 
 
 def numbers(results: Results) -> ErasingSummary:

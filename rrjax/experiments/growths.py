@@ -20,7 +20,7 @@ from rrjax.dynamics.local import local_growth
 from rrjax.dynamics.participation import participation
 from rrjax.dynamics.rollout import observe_segments, whole_norm
 from rrjax.experiments.answers import loss
-from rrjax.experiments.experiment import Experiment, Job, fold_keys
+from rrjax.experiments.experiment import Experiment, Job
 from rrjax.experiments.judging import WORDS
 from rrjax.experiments.reasoner import (
     Puzzles,
@@ -32,7 +32,6 @@ from rrjax.experiments.reasoner import (
 )
 from rrjax.frames import Frame, dimension, norms, random_frame
 from rrjax.inside.growth import growth_by_part, stage_names
-from rrjax.keys import make_key
 from rrjax.page.growths import panels as growths_panels
 from rrjax.plots.canvas import Draw
 from rrjax.plots.growths import stages_by_outcome
@@ -134,18 +133,13 @@ def growth(
     job = Job(GROWTH, model, puzzles, num_segments, seed, "exact", *place, progress, outcome)
     if job.dynamics.drive is not None:
         raise ValueError("growth by part needs dynamics without a drive")
-    key = make_key(seed)
-
-    def prepare(items: np.ndarray) -> tuple[Batch, jax.Array]:
-        return take(puzzles, items), fold_keys(key, items)
-
     compute = partial(_measure, job, num_vectors, num_followed, num_lanczos)
     options = {"num_vectors": num_vectors, "num_followed": num_followed}
     if num_lanczos != 20:  # runs of 20 steps began without the name
         options["num_lanczos"] = num_lanczos
     number = len(puzzles.inputs)
     identity = {"puzzles": job.described_puzzles["sha256"], **options}
-    arrays = job.sweep(compute, prepare, number, num_vectors, identity)
+    arrays = job.sweep(compute, job.with_keys, number, num_vectors, identity)
     arrays = job.judge.with_solved(arrays, "by_segment")
     right = arrays.pop("by_segment")
     for name in WORDS:

@@ -24,6 +24,7 @@ from rrjax.experiments.slices import SLICE
 from rrjax.experiments.spectra import SPECTRUM
 from rrjax.experiments.spending import POLICIES
 from rrjax.experiments.toys import TOY
+from rrjax.experiments.vectors import MEANING
 from rrjax.results.axes import check_kinds
 from rrjax.results.results import Results, read_results
 
@@ -32,7 +33,7 @@ _EVERY_ONE = (
     *(FIXED_POINTS, GROWTH, PATCHING, KICKING),
     *(MIXING, CIRCUITS, LOGITS),
     *(STATES, DIMENSION, SIMILARITY, INFORMATION, NEURONS, BLANKS),
-    *(PROBE, ERASE),
+    *(PROBE, ERASE, MEANING),
 )
 EXPERIMENTS = {each.name: each for each in _EVERY_ONE}
 

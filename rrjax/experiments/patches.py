@@ -16,9 +16,16 @@ from rrjax.analysis.patches import PatchSummary, summarize_patches
 from rrjax.checks import MOST_RUNS, check_count, check_number, refuse
 from rrjax.choices import AskedChunkSize, Outcome
 from rrjax.contract import Dynamics, State, named_fields
-from rrjax.experiments.answers import open_cells, unit_arrays
+from rrjax.experiments.answers import open_cells
 from rrjax.experiments.cell_maps import map_cells
-from rrjax.experiments.continued import Contest, end_state, go_on, random_step, states_after
+from rrjax.experiments.continued import (
+    Contest,
+    described,
+    end_state,
+    go_on,
+    random_step,
+    states_after,
+)
 from rrjax.experiments.donors import (
     DONORS,
     Donors,
@@ -45,26 +52,13 @@ KINDS = ("patch", "control", "nothing", "donor")
 """What is run on: the patched state; the own state moved as far along a random direction; the own
 state; the donor's own state under the donor's dynamics."""
 
-_BY = ("pair", "segment", "part", "kind")
 ARRAYS = {
     "recipient": ArraySpec(("pair",), "puzzle", "i"),
     "donor_puzzle": ArraySpec(("pair",), "puzzle", "i"),
     "donor": ArraySpec(("pair",), f"place in {', '.join(DONORS)}", "i"),
     "recipient_solved": ArraySpec(("pair",), "whether the recipient alone is solved", "b"),
     "patched_after": ArraySpec(("segment",), "segments before the patch", "i"),
-    "solved": ArraySpec(_BY, "whether the last answer is right", "b"),
-    "first_solved": ArraySpec(
-        _BY, "segments after the patch until the answer is first right; 0: never", "i"
-    ),
-    "cells_right": ArraySpec(_BY, "share of the cells to be found that are right at the end"),
-    "margin": ArraySpec(
-        _BY, "logit of the label less the largest other, mean of the cells to be found, at the end"
-    ),
-    **unit_arrays(_BY),
-    "lambda1": ArraySpec(_BY, "nats per update, from the patch on"),
-    "donated": ArraySpec(
-        _BY, "share of the cells in which the donor's answer is another that show it at the end"
-    ),
+    **described("pair", "segment", "part", "kind"),
     "distance": ArraySpec(("pair", "segment", "part"), "norm of what the patch changes"),
     "base_solved": ArraySpec(("puzzle", "run"), "whether a run that may donate is solved", "b"),
     "map_pair": ArraySpec(("mapped",), "pair", "i"),

@@ -14,6 +14,7 @@ from rrjax.checks import check_count, check_seed, refuse
 from rrjax.experiments.experiment import Experiment, Job
 from rrjax.experiments.recording import Recording, make_analysis, recordings
 from rrjax.experiments.recording import states as record_states
+from rrjax.inside.overlaps import orthonormal
 from rrjax.inside.probes import (
     Regression,
     Whitening,
@@ -341,10 +342,10 @@ class _State:
 
     def __post_init__(self):
         self.pooled = self.states.mean(1, keepdims=True)
-        self.whitened: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
+        self.whitened: dict[bytes, tuple[Whitening, np.ndarray, np.ndarray]] = {}
 
-    def cells(self, place: int) -> tuple[Cells, Cells]:
-        """Returns the cells of both halves that a meaning asks for."""
+    def cells(self, place: int) -> tuple[Whitening, Cells, Cells]:
+        """Returns the cells of both halves that a meaning asks for, and how they were whitened."""
         meaning, control = self.plan.meanings[place], self.plan.controls[place]
         at = min(self.segment, meaning.values.shape[1] - 1)
         values = meaning.values[:, at]
@@ -354,7 +355,7 @@ class _State:
         if key not in self.whitened:
             halves = [states[half][counts[half]] for half in self.plan.halves]
             whiten: Whitening = whitening(halves[0])
-            self.whitened[key] = whiten(halves[0]), whiten(halves[1])
+            self.whitened[key] = whiten, whiten(halves[0]), whiten(halves[1])
         both = [
             Cells(
                 whitened,
@@ -363,9 +364,9 @@ class _State:
                 np.nonzero(counts[half])[0],
                 len(half),
             )
-            for whitened, half in zip(self.whitened[key], self.plan.halves, strict=True)
+            for whitened, half in zip(self.whitened[key][1:], self.plan.halves, strict=True)
         ]
-        return both[0], both[1]
+        return self.whitened[key][0], both[0], both[1]
 
 
 def _by_segment(plan: _Plan) -> Iterator[list[list[dict[str, Any]]]]:
@@ -379,7 +380,7 @@ def _by_segment(plan: _Plan) -> Iterator[list[list[dict[str, Any]]]]:
 
 def _probe_one(plan: _Plan, state: _State, place: int) -> dict[str, Any]:
     meaning = plan.meanings[place]
-    train, test = state.cells(place)
+    _, train, test = state.cells(place)
     made: dict[str, Any] = {"task": _score(meaning, train, test)}
     if train.control is not None:
         made["control"] = _score(meaning, _controlled(train), _controlled(test))
@@ -517,6 +518,85 @@ def _of_answers(recording: Recording, vocab_size: int, held_out: np.ndarray) -> 
         repeated = np.any([m.values[held_out] for m in conflicts], axis=0) & blank[:, None]
         made["conflicts"] = repeated.sum(axis=-1)
     return made
+
+
+class Readout(NamedTuple):
+    """A probe of the cells to be found, as directions of a cell's state.
+
+    Attributes:
+      name: What it reads.
+      bases: (2 + 2 shuffles, channels, rank) directions: those that it reads, those of probes of
+        permuted labels, the code (covariance times these), and that of permuted labels. They are
+        orthonormal times √(channels/rank), so that the mean of a random direction's is 1.
+      readable: (puzzles,) share of each held-out puzzle's cells that are read right; None for a
+        number.
+    """
+
+    name: str
+    bases: np.ndarray
+    readable: np.ndarray | None
+
+
+def read_states(
+    recording: Recording, vocab_size: int, halves: Halves, seed: int, num_shuffles: int
+) -> Iterator[list[list[Readout]]]:
+    """Yields for each segment, by field, the probes of all that cells to be found may say.
+
+    Args:
+      recording: States, of which one half fits the probes.
+      vocab_size: Number of token values.
+      halves: The halves.
+      seed: Draws the permutations.
+      num_shuffles: Number of permutations.
+    """
+    every = _meanings(recording, vocab_size)
+    names = [m.name for m in every if not m.of_puzzle and m.name != "given"]
+    for name in names:
+        reason = _reason(next(m for m in every if m.name == name), recording, halves)
+        if reason:
+            raise ValueError(f"{name} cannot be probed: {reason}")
+    plan = _Plan.of(recording, vocab_size, names, halves, seed)
+    for segment in range(recording.solved.shape[1]):
+        states = [
+            _State(plan, np.asarray(rows[:, segment]), segment)
+            for rows in recording.fields.values()
+        ]
+        yield [
+            [_readout(plan, state, place, num_shuffles) for place in range(len(plan.meanings))]
+            for state in states
+        ]
+
+
+def _readout(plan: _Plan, state: _State, place: int, num_shuffles: int) -> Readout:
+    meaning = plan.meanings[place]
+    whiten, train, test = state.cells(place)
+    rng = np.random.default_rng((plan.seed, 4, place))
+    drawn = [train, *(_shuffled(rng, train) for _ in range(num_shuffles))]
+    found = [_directions(meaning, cells) for cells in drawn]
+    spread = np.linalg.inv(whiten.root)  # T^½: from directions that are read to the code
+    bases = [
+        orthonormal(matrix @ directions) * np.sqrt(len(matrix) / directions.shape[1])
+        for matrix in (whiten.root, spread)
+        for directions in found
+    ]
+    readable = None
+    if meaning.num_classes:
+        scores = _score(meaning, train, test)
+        number = scores.of.sum(axis=1).astype(float)
+        readable = np.divide(scores.got.sum(axis=1), number, out=0 * number, where=number > 0)
+    return Readout(meaning.name, np.stack(bases), readable)
+
+
+def _directions(meaning: Meaning, cells: Cells) -> np.ndarray:
+    """Returns directions of whitened states that a probe reads; NaN where classes are missing."""
+    rank = max(1, meaning.num_classes - 1)
+    unknown = np.full((cells.states.shape[1], rank), np.nan)
+    if len(np.unique(cells.values)) < 2:
+        return unknown
+    if not meaning.num_classes:
+        return regression(cells.states, cells.values).weights[:, None]
+    directions = discriminant(cells.states, cells.values, meaning.num_classes).directions
+    return directions if directions.shape[1] == rank else unknown
 
 
 def numbers(results: Results) -> ProbeSummary:

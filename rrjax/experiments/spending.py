@@ -18,12 +18,11 @@ from rrjax.contract import Dynamics, count_updates, named_fields
 from rrjax.dynamics.noise import with_noise, with_update_noise
 from rrjax.dynamics.starts import random_start, start_scale
 from rrjax.experiments.basins import perturbed
-from rrjax.experiments.experiment import Experiment, Job, fold_keys
+from rrjax.experiments.experiment import Experiment, Job
 from rrjax.experiments.judging import judge_all
 from rrjax.experiments.reasoner import Puzzles, Reasoner, take
 from rrjax.experiments.restarts import Disturb, RunGrid, prepare_runs
 from rrjax.experiments.trajectories import Length, measure_particles, measure_runs
-from rrjax.keys import make_key
 from rrjax.outcomes import OBEYS_RULES, VALID_PATH
 from rrjax.page.policies import panels as policies_panels
 from rrjax.plots.canvas import Draw
@@ -294,12 +293,7 @@ def _particles(job: Job, length: Length, number: int, sizes: Mapping[str, float]
         "beta": sizes["beta"],
     }
     compute = partial(measure_particles, part.judge, length, number, sizes["noise"], sizes["beta"])
-    key = make_key(job.seed)
-
-    def prepare(items: np.ndarray) -> tuple[Any, jax.Array]:
-        return take(job.puzzles, items), fold_keys(key, items)
-
-    arrays = part.sweep(compute, prepare, len(job.puzzles.inputs), 0, identity)
+    arrays = part.sweep(compute, job.with_keys, len(job.puzzles.inputs), 0, identity)
     if length.num_exponents:  # those of particles that were replaced have no meaning
         arrays["lambda1"] = np.full(arrays["q_halt"].shape, np.nan, np.float32)
     return _judged(job, arrays)

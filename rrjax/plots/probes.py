@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from rrjax.analysis.intervals import Interval
+from rrjax.analysis.intervals import UNDEFINED, Interval
 from rrjax.analysis.probes import ProbeSummary
 from rrjax.plots.canvas import FAILED, SOLVED, new_panels
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 _MARKERS = ("o", "s", "^", "v")
 _GREY = "#767676"
+_LEAST = 10
+"""Puzzles of either outcome below which no AUC is drawn."""
 
 
 def readings(summary: ProbeSummary) -> "Figure":
@@ -68,6 +70,8 @@ def _draw_line(
 def forecasts(summary: ProbeSummary) -> "Figure":
     """Draws the rank AUC of the outcome by segment, of all puzzles and of those not yet right.
 
+    Of the latter only segments are drawn with ten puzzles or more of either outcome.
+
     Args:
       summary: Numbers of probes.
     """
@@ -78,7 +82,13 @@ def forecasts(summary: ProbeSummary) -> "Figure":
         for forecast, color, marker in zip(summary.forecasts, _COLORS, _MARKERS, strict=False):
             name = forecast.source
             name = name if name == "conflicts" else f"probe of {name}"
-            _draw_line(ax, x, getattr(forecast, kind), color, marker, name)
+            enough = [kind == "all" or min(pair) >= _LEAST for pair in forecast.num_open]
+            shown = [
+                each if drawn else UNDEFINED
+                for each, drawn in zip(getattr(forecast, kind), enough, strict=True)
+            ]
+            _draw_line(ax, x, shown, color, marker, name)
+        ax.locator_params(axis="x", integer=True)
         ax.axhline(0.5, color="black", lw=0.6)
         ax.set_xlabel("segment")
         ax.set_title(title, loc="left", fontsize="medium")
@@ -110,6 +120,7 @@ def decided(summary: ProbeSummary) -> "Figure":
                 label = f"{reading.field}, {look.name}"
                 ax.plot(x, value, look.line, color=color, marker=marker, ms=3, label=label)
         ax.set_xlabel("segment")
+        ax.locator_params(axis="x", integer=True)
         ax.set_title(f"{target} read", loc="left", fontsize="medium")
     panels[0, 0].set_ylabel("balanced accuracy")
     figure = cast("Figure", panels[0, 0].figure)

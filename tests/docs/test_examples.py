@@ -27,7 +27,16 @@ OTHERS = {"rrjax.flossing.EVERYTHING"}
 
 LONG = {
     f"rrjax.experiments.{name}"
-    for name in ("circuits", "erase", "fixed_points", "growth", "logits", "mixing", "patching")
+    for name in (
+        "circuits",
+        "erase",
+        "fixed_points",
+        "growth",
+        "logits",
+        "meaning",
+        "mixing",
+        "patching",
+    )
 }
 """Functions whose programs take long to compile."""
 

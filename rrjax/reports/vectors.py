@@ -1,0 +1,113 @@
+"""Meaning and dynamics in words: overlaps of vectors, where they lie, and what a fall goes with."""
+
+from rrjax.analysis import format as words
+from rrjax.analysis.intervals import Interval
+from rrjax.analysis.table import Table
+from rrjax.analysis.vectors import CELLS, GROUPS, MeaningSummary
+
+
+def tables(summary: MeaningSummary) -> list[Table]:
+    """Returns overlaps with what probes read and with the code, places of vectors, and falls."""
+    made = [_location_table(summary)]
+    vectors = list(dict.fromkeys(each.vector for each in summary.overlaps))
+    made += [_overlap_table(summary, vector, kind) for vector in vectors for kind in _TITLES]
+    return [*made, _fall_table(summary)]
+
+
+_TITLES = {"read": "what a probe reads", "code": "how states differ between classes"}
+
+
+def _few(estimate: Interval) -> str:
+    return words.interval(estimate, ".2f").replace(" (no interval)", "")
+
+
+def _shown(summary: MeaningSummary) -> list[int]:
+    """Returns an early, a middle and the last segment, counted from 0."""
+    last = summary.num_segments - 1
+    return sorted({min(1, last), last // 2, last})
+
+
+def _known(estimate: Interval, form: str = ".2f") -> str:
+    text = words.number(estimate.value, form)
+    return "–" if text == words.UNDEFINED_WORD else text
+
+
+def _overlap_table(summary: MeaningSummary, vector: str, kind: str) -> Table:
+    segments = _shown(summary)
+    chosen = {
+        (each.target, each.field, each.kind): each
+        for each in summary.overlaps
+        if each.vector == vector
+    }
+    rows = []
+    for (target, field, of), each in chosen.items():
+        if of == kind:
+            shuffled = chosen[target, field, f"{kind}, shuffled"]
+            rows.append(
+                (
+                    target,
+                    field,
+                    *(_known(each.medians[g][s]) for g in GROUPS for s in segments[:-1]),
+                    *(_few(each.medians[g][segments[-1]]) for g in GROUPS),
+                    *(_known(shuffled.medians[g][segments[-1]]) for g in GROUPS),
+                )
+            )
+    after = [f"{group}\n{segment + 1}" for group in GROUPS for segment in segments[:-1]]
+    last = segments[-1] + 1
+    headers = (
+        "target",
+        "field",
+        *after,
+        *(f"{g}\n{last}" for g in GROUPS),
+        *(f"shuffled,\n{g} {last}" for g in GROUPS),
+    )
+    notes = [
+        "Medians over puzzles, in units of what a random direction has on average. Shuffled: "
+        "probes of labels that were permuted within puzzles."
+    ]
+    return Table(f"Overlap of {vector} with {_TITLES[kind]}", headers, rows, notes)
+
+
+def _location_table(summary: MeaningSummary) -> Table:
+    first = summary.fields[0]
+    rows = [
+        (
+            each.vector,
+            each.group,
+            str(segment + 1),
+            _known(each.in_field[first][segment]),
+            *(_known(each.on_cells[name][segment]) for name in CELLS),
+            _known(each.along_answer[segment], ".3g"),
+        )
+        for each in summary.locations
+        for segment in _shown(summary)
+    ]
+    headers = ("vector", "group", "segment", f"in {first}", *CELLS, "along the answer")
+    notes = [
+        f"Medians over {summary.num_solved} solved and "
+        f"{summary.num_puzzles - summary.num_solved} failed puzzles. Given, right, wrong: share of "
+        "the squared norm per cell, in units of an even spread. Along the answer: squared cosine "
+        "with the gradient of the margin after the next segment, times the dimension."
+    ]
+    return Table("Where leading vectors lie", headers, rows, notes)
+
+
+def _fall_table(summary: MeaningSummary) -> Table:
+    rows = [
+        (
+            each.target,
+            each.field,
+            _known(each.own, "+.3f"),
+            _known(each.others, "+.3f"),
+            words.interval(each.excess, "+.3f"),
+        )
+        for each in summary.falls
+    ]
+    headers = ("target", "field", "rise", "of others", "excess")
+    notes = [
+        "Rise of the share of cells that a probe reads right, in the segment in which the growth "
+        f"of the first covariant vector falls most (median {summary.fall_segment:g}). Of others: "
+        "mean rise of other puzzles of the same outcome in that segment. Excess: the difference, "
+        "with Student's interval over puzzles."
+    ]
+    return Table("What becomes readable when growth falls", headers, rows, notes)
