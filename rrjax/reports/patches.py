@@ -130,12 +130,12 @@ def _run_table(title: str, effects: list[Effect]) -> Table:
         )
         for each in effects
     ]
-    exponents = [f"λ1,\n{kind}" for kind in kinds] if effects[0].lambda1 else []
+    exponents = [f"λ₁,\n{kind}" for kind in kinds] if effects[0].lambda1 else []
     times = [f"time,\n{kind}" for kind in kinds]
     headers = ("donor after part", *times, *exponents, "distance")
     notes = [
         "Medians. Time: segments from the patch to the first right answer, of the runs that have "
-        "one. λ1: from the patch on, in nats per update. Distance: norm of what a patch changes."
+        "one. λ₁: from the patch on, in nats per update. Distance: norm of what a patch changes."
     ]
     return Table(f"{title}: time and exponents", headers, rows, notes)
 
