@@ -56,7 +56,8 @@ def test_the_official_runs_and_those_for_a_cpu_are_there():
     official += [f"{cell}_maze_hard" for cell in ("trm_att", "hrm")]
     small = [f"cpu_{task}" for task in ("sudoku4", "maze10", "arc1", *BUNDLED)]
     fast = ["fast_sudoku", "cpu_fast_sudoku"]
-    assert sorted(NAMES) == sorted(official + small + fast)
+    basins = [f"cpu_{way}_sudoku6" for way in ("small", "eqr", "wta")]
+    assert sorted(NAMES) == sorted(official + small + fast + basins)
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=NAMES)

@@ -41,7 +41,7 @@ def blanks(
     model: Reasoner,
     puzzles: Puzzles,
     *,
-    levels: Sequence[int] = (1, 2, 4, 8, 16, 32),
+    levels: Sequence[int] = (1, 2, 4, 8, 16, 20, 32, 40, 48),
     num_segments: int = 16,
     seed: int = 0,
     folder: str | Path | None = None,

@@ -82,7 +82,6 @@ def foretelling_figure(rows: Sequence[Foretelling], what: str) -> "Figure":
     ax.set_xlabel("segments")
     ax.set_ylabel("AUC of “will be solved”, runs not yet right")
     first = rows[0]
-    legend_below(
-        ax, f"after {first.segment}: {first.num_later} solved later, {first.num_failed} fail"
-    )
+    counts = f"{first.num_later} solved later, {first.num_failed} fail"
+    legend_below(ax, f"after segment {first.segment}: {counts}")
     return titled(ax, f"{what}:\ndoes it tell the outcome before the answer does?")
