@@ -11,12 +11,31 @@ from rrjax.contract import Dynamics, State, run_segment
 from rrjax.dynamics.rollout import observe_segments, whole_norm
 from rrjax.dynamics.spectrum import spectrum
 from rrjax.dynamics.starts import perturb
-from rrjax.experiments.answers import margin, open_cells, unit_shares
+from rrjax.experiments.answers import margin, open_cells, unit_arrays, unit_shares
 from rrjax.experiments.donors import board_size
 from rrjax.experiments.experiment import Job
 from rrjax.experiments.reasoner import observe_tokens, read_answer
 from rrjax.frames import norms
 from rrjax.puzzles.batch import Batch
+from rrjax.results.axes import ArraySpec
+
+
+def described(*axes: str) -> dict[str, ArraySpec]:
+    """Returns what the arrays of `go_on` are, with these axes."""
+    return {
+        "solved": ArraySpec(axes, "whether the last answer is right", "b"),
+        "first_solved": ArraySpec(axes, "segments until the answer is first right; 0: never", "i"),
+        "cells_right": ArraySpec(axes, "share of the cells to be found that are right at the end"),
+        "margin": ArraySpec(
+            axes,
+            "logit of the label less the largest other, mean of the cells to be found, at the end",
+        ),
+        **unit_arrays(axes),
+        "lambda1": ArraySpec(axes, "nats per update, from the change on"),
+        "donated": ArraySpec(
+            axes, "share of the cells in which the donor's answer is another that show it"
+        ),
+    }
 
 
 class Contest(NamedTuple):
@@ -44,7 +63,7 @@ def go_on(
 
     Args:
       job: The experiment.
-      num_exponents: 1 to measure λ1 too, 0 not to.
+      num_exponents: 1 to measure λ₁ too, 0 not to.
       key: Draws the tangent vector.
       dynamics: Of the puzzle.
       puzzle: The puzzle as the run sees it.

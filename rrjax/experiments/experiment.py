@@ -33,7 +33,7 @@ from rrjax.jobs.numerics import numeric_settings
 from rrjax.jobs.progress import progress
 from rrjax.jobs.shares import parse_share
 from rrjax.jobs.sweep import Sweep, Unfinished, claim, run
-from rrjax.keys import fixed_generator
+from rrjax.keys import fixed_generator, make_key
 from rrjax.page.assemble import Report, make_report
 from rrjax.page.panels import Panel
 from rrjax.plots.canvas import Draw
@@ -178,6 +178,10 @@ class Job:
     def dtype(self) -> str:
         """The type of the state's numbers."""
         return jnp.result_type(*jax.tree.leaves(self.dynamics.initial)).name
+
+    def with_keys(self, items: np.ndarray) -> tuple[Batch, jax.Array]:
+        """Returns some puzzles side by side, with a key for each that its number alone decides."""
+        return reasoner.take(self.puzzles, items), fold_keys(make_key(self.seed), items)
 
     def identity(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         """Returns all that results depend on: some facts, and what all experiments depend on."""

@@ -20,7 +20,7 @@ from rrjax.dynamics.local import local_growth
 from rrjax.dynamics.participation import participation
 from rrjax.dynamics.rollout import observe_segments, whole_norm
 from rrjax.experiments.answers import loss
-from rrjax.experiments.experiment import Experiment, Job, fold_keys
+from rrjax.experiments.experiment import Experiment, Job
 from rrjax.experiments.judging import WORDS
 from rrjax.experiments.reasoner import (
     Puzzles,
@@ -32,7 +32,6 @@ from rrjax.experiments.reasoner import (
 )
 from rrjax.frames import Frame, dimension, norms, random_frame
 from rrjax.inside.growth import growth_by_part, stage_names
-from rrjax.keys import make_key
 from rrjax.page.growths import panels as growths_panels
 from rrjax.plots.canvas import Draw
 from rrjax.plots.growths import stages_by_outcome
@@ -85,17 +84,17 @@ def growth(
 ) -> Results:
     """Splits exponents into contributions of sub-layers, fields, updates and cells, by outcome.
 
-    The parts are those of `rrjax.inside.growth_by_part`. Beside them it says how much of the
-    leading vectors lies in each field of the state and along the gradient of the loss, how a
-    segment stretches the trajectory's own last step, and where its largest singular value lies.
+    The parts are those of `rrjax.inside.growth_by_part`. It also measures how much of the leading
+    vectors lies in each field of the state and along the gradient of the loss, how a segment
+    stretches the trajectory's own last step, and where its largest singular vector lies.
 
     Args:
       model: A model, or any `Reasoner`.
       puzzles: The puzzles, N of them.
-      num_vectors: k, the number of leading vectors.
+      num_vectors: The number k of leading vectors.
       num_segments: Number of segments of each run.
-      num_followed: Segments that each run goes on without tangents, to tell late solvers from
-        those that never solve.
+      num_followed: Number of segments that each run goes on without tangents, to distinguish late
+        solvers from runs that never solve.
       num_lanczos: Lanczos steps for the largest singular value of the segment after the last one
         (Krishna et al. take 10 steps of power iteration). With 0 it is not measured, nor is the
         growth of the trajectory's own steps, which takes more than half of the time.
@@ -134,18 +133,13 @@ def growth(
     job = Job(GROWTH, model, puzzles, num_segments, seed, "exact", *place, progress, outcome)
     if job.dynamics.drive is not None:
         raise ValueError("growth by part needs dynamics without a drive")
-    key = make_key(seed)
-
-    def prepare(items: np.ndarray) -> tuple[Batch, jax.Array]:
-        return take(puzzles, items), fold_keys(key, items)
-
     compute = partial(_measure, job, num_vectors, num_followed, num_lanczos)
     options = {"num_vectors": num_vectors, "num_followed": num_followed}
     if num_lanczos != 20:  # runs of 20 steps began without the name
         options["num_lanczos"] = num_lanczos
     number = len(puzzles.inputs)
     identity = {"puzzles": job.described_puzzles["sha256"], **options}
-    arrays = job.sweep(compute, prepare, number, num_vectors, identity)
+    arrays = job.sweep(compute, job.with_keys, number, num_vectors, identity)
     arrays = job.judge.with_solved(arrays, "by_segment")
     right = arrays.pop("by_segment")
     for name in WORDS:

@@ -16,13 +16,12 @@ from rrjax.choices import AskedChunkSize, Outcome
 from rrjax.contract import Dynamics, State, named_fields
 from rrjax.dynamics.covariant import covariant_vectors
 from rrjax.dynamics.rollout import whole_norm
-from rrjax.experiments.answers import entropy, loss, unit_arrays
-from rrjax.experiments.continued import end_state, go_on
-from rrjax.experiments.experiment import Experiment, Job, fold_keys
-from rrjax.experiments.reasoner import Puzzles, Reasoner, bind, read_answer, take
+from rrjax.experiments.answers import entropy, loss
+from rrjax.experiments.continued import described, end_state, go_on
+from rrjax.experiments.experiment import Experiment, Job
+from rrjax.experiments.reasoner import Puzzles, Reasoner, bind, read_answer
 from rrjax.frames import norms, random_frame
 from rrjax.inside.interventions import kick
-from rrjax.keys import make_key
 from rrjax.page.kicks import panels as kick_panels
 from rrjax.plots.canvas import Draw
 from rrjax.plots.kicks import solved_by_size
@@ -31,20 +30,10 @@ from rrjax.reports import kicks as report
 from rrjax.results.axes import ArraySpec
 from rrjax.results.results import Results
 
-_BY = ("puzzle", "direction", "size")
 ARRAYS = {
     "solved_alone": ArraySpec(("puzzle",), "whether the run alone is solved at the end", "b"),
     "size": ArraySpec(("size",), "length of the kick / norm of the state"),
-    "solved": ArraySpec(_BY, "whether the last answer is right", "b"),
-    "first_solved": ArraySpec(
-        _BY, "segments after the kick until the answer is first right; 0: never", "i"
-    ),
-    "cells_right": ArraySpec(_BY, "share of the cells to be found that are right at the end"),
-    "margin": ArraySpec(
-        _BY, "logit of the label less the largest other, mean of the cells to be found, at the end"
-    ),
-    **unit_arrays(_BY),
-    "lambda1": ArraySpec(_BY, "nats per update, from the kick on"),
+    **described("puzzle", "direction", "size"),
 }
 
 
@@ -75,14 +64,15 @@ def kicking(
     Args:
       model: A model, or any `Reasoner`.
       puzzles: The puzzles, N of them.
-      segment: Segments before the kick.
+      segment: Number of segments before the kick.
       sizes: Lengths of the kicks, as shares of the norm of the state; below 0 they go the other
         way.
-      num_segments: Segments of the runs that tell failures, and of those that go on after a kick.
-      num_vectors: k, the number of covariant vectors that are kicked along.
+      num_segments: Number of segments of the runs that tell failures, and of the runs that go on
+        after a kick.
+      num_vectors: The number k of covariant vectors that are kicked along.
       along: Files of directions, such as those of a probe. Each is an .npz with an array for each
         field of the state that it moves: (tokens, width), or (width,) for every token.
-      num_exponents: 1 to measure λ1 from the kick on, 0 not to.
+      num_exponents: With 1, λ₁ is measured from the kick on; 0 means no exponent.
 
     The other arguments are those of `spectrum`.
 
@@ -122,11 +112,6 @@ def kicking(
     directions += ["loss", "entropy", *given, "random", "nothing"]
     if len(set(directions)) < len(directions):
         refuse("along", "be files of different names, none of them a direction's", [*given])
-    key = make_key(seed)
-
-    def prepare(items: np.ndarray) -> tuple[Batch, jax.Array]:
-        return take(puzzles, items), fold_keys(key, items)
-
     options = {
         "segment": segment,
         "sizes": [*map(float, sizes)],
@@ -137,7 +122,7 @@ def kicking(
     values = [np.asarray(leaf).tolist() for one in given.values() for leaf in jax.tree.leaves(one)]
     identity = {"puzzles": job.described_puzzles["sha256"], **options, "along": values}
     tangents = (len(directions) - 1) * len(sizes) * (1 + num_exponents)
-    arrays = job.sweep(compute, prepare, len(puzzles.inputs), tangents, identity)
+    arrays = job.sweep(compute, job.with_keys, len(puzzles.inputs), tangents, identity)
     arrays["size"] = np.array(sizes, float)
     return job.results(arrays, options, clock="segment", directions=directions)
 

@@ -23,11 +23,10 @@ from rrjax.contract import Dynamics, State, count_updates, run_updates, split_la
 from rrjax.dynamics.rollout import observe_and_take
 from rrjax.experiments.controlled import with_control
 from rrjax.experiments.donors import board_size
-from rrjax.experiments.experiment import Experiment, Job, fold_keys
-from rrjax.experiments.reasoner import Puzzles, Reasoner, bind, take
+from rrjax.experiments.experiment import Experiment, Job
+from rrjax.experiments.reasoner import Puzzles, Reasoner, bind
 from rrjax.inside.interventions import num_cells
 from rrjax.inside.mixing import gates_at, mixing_at, mixing_layers, mixing_matrix, mixing_names
-from rrjax.keys import make_key
 from rrjax.models import Model
 from rrjax.page.mixing import panels
 from rrjax.plots.canvas import Draw
@@ -74,7 +73,7 @@ def mixing(
     Args:
       model: A model, or any `Reasoner` whose updates name sub-layers that mix tokens.
       puzzles: Sudokus, N of them.
-      segments: After how many segments the data are taken, in the segment that follows.
+      segments: Numbers of segments after which the data are taken, in the segment that follows.
       num_sampled: Number of puzzles, from the first, on which gates and Jacobians are taken.
       untrained: Whether the same cell with fresh weights is measured too, as a control.
 
@@ -84,7 +83,8 @@ def mixing(
       By run (`trained` and `untrained`), matrix and stage (update and number of the layer):
       `weights` (…, cells, sources), `correlation` (…, graphs) and `permuted` (…, 999, graphs) of
       |weights| with the peers of all units, rows, columns and boxes, `ratio` (…); `by_puzzle`
-      (runs, puzzles, stages) the correlation with all peers of single puzzles' strengths.
+      (runs, puzzles, stages) the correlation with all peers of single puzzles' strengths, which is
+      smaller where channels are mixed and a single random vector estimates them.
 
     Raises:
       ValueError: The puzzles are no Sudokus, the cell has no sub-layer that mixes tokens, a number
@@ -139,15 +139,10 @@ def sudoku_size(puzzles: Puzzles) -> int:
 
 
 def _sweep(job: Job, options: dict[str, Any]) -> Arrays:
-    key = make_key(job.seed)
-
-    def prepare(items: np.ndarray) -> tuple[Batch, jax.Array]:
-        return take(job.puzzles, items), fold_keys(key, items)
-
     cells = num_cells(job.dynamics)
     identity = {"puzzles": job.described_puzzles["sha256"], **options}
     compute = partial(_measure, job, tuple(options["segments"]))
-    return job.sweep(compute, prepare, len(job.puzzles.inputs), cells, identity)
+    return job.sweep(compute, job.with_keys, len(job.puzzles.inputs), cells, identity)
 
 
 def _gated(model: Reasoner) -> bool:

@@ -16,9 +16,16 @@ from rrjax.analysis.patches import PatchSummary, summarize_patches
 from rrjax.checks import MOST_RUNS, check_count, check_number, refuse
 from rrjax.choices import AskedChunkSize, Outcome
 from rrjax.contract import Dynamics, State, named_fields
-from rrjax.experiments.answers import open_cells, unit_arrays
+from rrjax.experiments.answers import open_cells
 from rrjax.experiments.cell_maps import map_cells
-from rrjax.experiments.continued import Contest, end_state, go_on, random_step, states_after
+from rrjax.experiments.continued import (
+    Contest,
+    described,
+    end_state,
+    go_on,
+    random_step,
+    states_after,
+)
 from rrjax.experiments.donors import (
     DONORS,
     Donors,
@@ -45,26 +52,13 @@ KINDS = ("patch", "control", "nothing", "donor")
 """What is run on: the patched state; the own state moved as far along a random direction; the own
 state; the donor's own state under the donor's dynamics."""
 
-_BY = ("pair", "segment", "part", "kind")
 ARRAYS = {
     "recipient": ArraySpec(("pair",), "puzzle", "i"),
     "donor_puzzle": ArraySpec(("pair",), "puzzle", "i"),
     "donor": ArraySpec(("pair",), f"place in {', '.join(DONORS)}", "i"),
     "recipient_solved": ArraySpec(("pair",), "whether the recipient alone is solved", "b"),
     "patched_after": ArraySpec(("segment",), "segments before the patch", "i"),
-    "solved": ArraySpec(_BY, "whether the last answer is right", "b"),
-    "first_solved": ArraySpec(
-        _BY, "segments after the patch until the answer is first right; 0: never", "i"
-    ),
-    "cells_right": ArraySpec(_BY, "share of the cells to be found that are right at the end"),
-    "margin": ArraySpec(
-        _BY, "logit of the label less the largest other, mean of the cells to be found, at the end"
-    ),
-    **unit_arrays(_BY),
-    "lambda1": ArraySpec(_BY, "nats per update, from the patch on"),
-    "donated": ArraySpec(
-        _BY, "share of the cells in which the donor's answer is another that show it at the end"
-    ),
+    **described("pair", "segment", "part", "kind"),
     "distance": ArraySpec(("pair", "segment", "part"), "norm of what the patch changes"),
     "base_solved": ArraySpec(("puzzle", "run"), "whether a run that may donate is solved", "b"),
     "map_pair": ArraySpec(("mapped",), "pair", "i"),
@@ -117,16 +111,16 @@ def patching(
     Args:
       model: A model, or any `Reasoner` whose state has rows (tokens, width).
       puzzles: The puzzles, N of them.
-      segments: After how many segments states are replaced.
-      num_segments: Segments of the runs that tell recipients and donors, and of those that go on
-        from the patched states.
-      num_starts: Number of other starts of each puzzle that may donate.
+      segments: Numbers of segments after which states are replaced.
+      num_segments: Number of segments of the runs that provide recipients and donors, and of the
+        runs that go on from the patched states.
+      num_starts: Number of other starts of each puzzle that may be donors.
       sigma: Noise of these starts, relative to the spread of the model's initial vector.
-      num_copies: Number of moved copies of each Sudoku that may donate.
+      num_copies: Number of moved copies of each Sudoku that may be donors.
       num_relabelled: Number of copies of each Sudoku with exchanged digits that may donate. With
         any it is also measured how many cells keep a donor's answer.
-      num_exponents: 1 to measure λ1 from the patch on, 0 not to.
-      num_mapped: Number of pairs of the first kind of donor in which every cell is also patched
+      num_exponents: With 1, λ₁ is measured from the patch on; 0 means no exponent.
+      num_mapped: Number of pairs with a donor of the first kind in which every cell is also patched
         alone, after the first of the segments.
 
     The other arguments are those of `spectrum`.

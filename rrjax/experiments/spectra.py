@@ -22,12 +22,11 @@ from rrjax.dynamics.rollout import whole_norm
 from rrjax.dynamics.spectrum import spectrum as measure_spectrum
 from rrjax.experiments import attribution as vectors
 from rrjax.experiments import certificates, paths, votes
-from rrjax.experiments.experiment import Experiment, Job, fold_keys, precision_notes
+from rrjax.experiments.experiment import Experiment, Job, precision_notes
 from rrjax.experiments.judging import outcome_arrays
-from rrjax.experiments.reasoner import Puzzles, Reasoner, bind, read_answer, take
+from rrjax.experiments.reasoner import Puzzles, Reasoner, bind, read_answer
 from rrjax.experiments.votes import make_copies, vote_arrays, vote_notes
 from rrjax.frames import Frame, dimension, norms
-from rrjax.keys import make_key
 from rrjax.plots.board import unstable_cells
 from rrjax.plots.canvas import Draw
 from rrjax.plots.outcome import lambda1_histogram, spectrum_by_outcome
@@ -169,11 +168,6 @@ def spectrum(
     job = Job(kind, model, puzzles, num_segments, seed, precision, *place, progress, outcome)
     copies = make_copies(job, symmetries)
     num_to_certify = certificates.number_to_certify(job, segments_per_qr, num_certified)
-    key = make_key(seed)
-
-    def prepare(items: np.ndarray) -> tuple[Batch, jax.Array]:
-        return take(puzzles, items), fold_keys(key, items)
-
     kept = kept_segments(num_segments, attribution)
     compute = partial(_measure, job, num_exponents, segments_per_qr, attribution, kept)
     shared = getattr(model, "params", ()), paths.matrix_of(job.dynamics)
@@ -184,7 +178,7 @@ def spectrum(
     }
     number = len(puzzles.inputs)
     identity = {"puzzles": job.described_puzzles["sha256"], **options, **paths.IDENTITY}
-    arrays = job.sweep(compute, prepare, number, num_exponents, identity, shared)
+    arrays = job.sweep(compute, job.with_keys, number, num_exponents, identity, shared)
     arrays = job.judge.with_solved(arrays, "solved_by_segment")
     arrays |= {"solved": arrays["solved_by_segment"][:, -1]} | paths.puzzle_arrays(puzzles)
     arrays = paths.with_projection(arrays, job, kept)

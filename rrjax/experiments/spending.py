@@ -18,12 +18,11 @@ from rrjax.contract import Dynamics, count_updates, named_fields
 from rrjax.dynamics.noise import with_noise, with_update_noise
 from rrjax.dynamics.starts import random_start, start_scale
 from rrjax.experiments.basins import perturbed
-from rrjax.experiments.experiment import Experiment, Job, fold_keys
+from rrjax.experiments.experiment import Experiment, Job
 from rrjax.experiments.judging import judge_all
 from rrjax.experiments.reasoner import Puzzles, Reasoner, take
 from rrjax.experiments.restarts import Disturb, RunGrid, prepare_runs
 from rrjax.experiments.trajectories import Length, measure_particles, measure_runs
-from rrjax.keys import make_key
 from rrjax.outcomes import OBEYS_RULES, VALID_PATH
 from rrjax.page.policies import panels as policies_panels
 from rrjax.plots.canvas import Draw
@@ -82,10 +81,10 @@ def policies(
     chunk_size: AskedChunkSize = "auto",
     progress: bool = True,
 ) -> Results:
-    """Measures accuracy against module evaluations: longer rollouts, and several runs of a puzzle.
+    """Measures accuracy against module evaluations, for longer rollouts and for several runs.
 
     Every way of spending has the same budget: one long rollout, or several shorter runs. Smaller
-    budgets are read off the same trajectories. The ways are
+    budgets are read from the same trajectories. The ways are
 
     - `starts`: the plain run, and others from z0 + σ · std(H_init) · noise;
     - `random_starts`: from truncated normal numbers of size 1 in every component (EqR);
@@ -97,15 +96,15 @@ def policies(
     Args:
       model: A model, or any `Reasoner`.
       puzzles: The puzzles, N of them.
-      ways: Ways to spend, beside the long rollout.
-      max_evaluations: Module evaluations of a puzzle that each way spends at most.
-      num_runs: K, the number of runs of a puzzle that share these.
+      ways: Ways to spend the budget, beside the long rollout.
+      max_evaluations: Largest number of module evaluations that each way spends on a puzzle.
+      num_runs: The number K of runs of a puzzle that share these.
       sigma: Size of the noise of starts, relative to the spread of the model's initial vector.
       noise: Standard deviation of the noise before segments, in the unit of the state.
-      beta: β of the particles' weights.
+      beta: The β of the particles' weights.
       update_noise: Standard deviation of the noise after every update of every run, as models are
         evaluated that were trained with it (EqR: .01).
-      num_exponents: 1 to measure λ₁ along all runs, at twice the cost; 0 for none.
+      num_exponents: With 1, λ₁ is measured along all runs, at twice the cost; 0 means no exponent.
 
     The other arguments are those of `spectrum`.
 
@@ -294,12 +293,7 @@ def _particles(job: Job, length: Length, number: int, sizes: Mapping[str, float]
         "beta": sizes["beta"],
     }
     compute = partial(measure_particles, part.judge, length, number, sizes["noise"], sizes["beta"])
-    key = make_key(job.seed)
-
-    def prepare(items: np.ndarray) -> tuple[Any, jax.Array]:
-        return take(job.puzzles, items), fold_keys(key, items)
-
-    arrays = part.sweep(compute, prepare, len(job.puzzles.inputs), 0, identity)
+    arrays = part.sweep(compute, job.with_keys, len(job.puzzles.inputs), 0, identity)
     if length.num_exponents:  # those of particles that were replaced have no meaning
         arrays["lambda1"] = np.full(arrays["q_halt"].shape, np.nan, np.float32)
     return _judged(job, arrays)

@@ -266,7 +266,10 @@ def _predict(before: list[tuple[int, np.ndarray]], step: int) -> np.ndarray:
 def _at_checkpoint(
     options: Options, puzzles: PuzzleSet, step: int, folder: Path, start: np.ndarray | None
 ) -> dict[str, np.ndarray]:
-    """Returns the arrays of one checkpoint, from its file if that began at the same points."""
+    """Returns the arrays of one checkpoint, from its file if that began at the same points.
+
+    A start of a puzzle that is NaN is not searched.
+    """
     model = load_model(folder)
     sizes = np.array([options.num_segments, options.max_iterations])
     begin = np.zeros(0) if start is None else start
@@ -278,8 +281,16 @@ def _at_checkpoint(
             raise SystemExit(f"{file} is of another study; choose another --out")
         return arrays
     starts = [None] * len(puzzles) if start is None else start
-    measured = [_measured(options, model, puzzles, *each) for each in enumerate(starts)]
-    arrays = {name: np.stack([each[name] for each in measured]) for name in measured[0]}
+    measured = {
+        puzzle: _measured(options, model, puzzles, puzzle, begin)
+        for puzzle, begin in enumerate(starts)
+        if begin is None or np.isfinite(begin).all()
+    }
+    known = next(iter(measured.values()))
+    lost = {name: np.full_like(value, np.nan) for name, value in known.items()}
+    lost |= {name: np.zeros((), bool) for name in ("exists", "right", "solved")}
+    each = [measured.get(puzzle, lost) for puzzle in range(len(puzzles))]
+    arrays = {name: np.stack([facts[name] for facts in each]) for name in known}
     options.out.mkdir(parents=True, exist_ok=True)
     write_arrays(file, {**arrays, "origin": np.array(origin)})
     return arrays
