@@ -73,7 +73,7 @@ def mixing(
     Args:
       model: A model, or any `Reasoner` whose updates name sub-layers that mix tokens.
       puzzles: Sudokus, N of them.
-      segments: After how many segments the data are taken, in the segment that follows.
+      segments: Numbers of segments after which the data are taken, in the segment that follows.
       num_sampled: Number of puzzles, from the first, on which gates and Jacobians are taken.
       untrained: Whether the same cell with fresh weights is measured too, as a control.
 
