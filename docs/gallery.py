@@ -17,15 +17,13 @@
 
 # %% tags=["hide-cell"]
 import contextlib
-import html
 import io
 import shlex
 from pathlib import Path
 
-from IPython.display import HTML
-
 import rrjax
 from rrjax.cli import main
+from rrjax.page.assemble import Report
 
 
 def quietly(line):
@@ -200,5 +198,4 @@ quietly(
     "--log-every 10 --eval-every 30 --checkpoint-every 30"
 )
 quietly("rrjax report runs/spectrum runs/training --out runs/report.html")
-source = html.escape(Path("runs/report.html").read_text(encoding="utf-8"), quote=True)
-HTML(f'<iframe style="width: 100%; height: 900px; border: 0" srcdoc="{source}"></iframe>')
+Report(Path("runs/report.html").read_text(encoding="utf-8"))

@@ -23,7 +23,7 @@ COMMANDS = {
     "basin": "restart from perturbed starts: which failures does the start decide?",
     "slice": "map answers and settling times on a plane of starts",
     "ptrm": "add noise before every segment: what do many noisy runs solve?",
-    "inside": "ask why a failure fails: fixed points, growth by part, patches between runs",
+    "inside": "look inside a model: fixed points, growth by part, patches, kicks, probes",
     "policies": "compare longer runs, restarts, noise and votes at equal compute",
     "solve": "solve your own Sudoku or maze, and see how far to trust the answer",
     "analyse": "analyse finished spectra: settling, difficulty, early warning, horizons",

@@ -60,11 +60,24 @@ def test_the_python_examples_run(tmp_path, monkeypatch, capsys):
     assert "obeys" in capsys.readouterr().out
 
 
+def test_the_probe_of_a_kick_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "runs" / "states-hrm-sudoku6"
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    np.save(folder / "state_z_H.npy", rng.normal(size=(160, 8, 4, 3)))
+    np.savez(folder / "results.npz", solved=np.arange(160) % 2 == 0)
+    (example,) = python_blocks(page("inside.md"))
+    exec(compile(example, "inside.md", "exec"), {})
+    assert np.load("outcome_probe.npz")["z_H"].shape == (3,)
+
+
 def test_every_python_example_is_run_or_that_of_the_front_page():
     pages = {
         str(path.relative_to(ROOT / "docs")) for path, text in PAGES.items() if "```python" in text
     }
     run = {"index.md", "concepts/clocks.md", "howto/own_figures.md", "howto/own_puzzles.md"}
+    run |= {"inside.md"}
     # the model and the call of `start.md` are those of the first tutorial, which every build runs
     assert pages == run | {"start.md"}
 

@@ -10,7 +10,7 @@ from rrjax.analysis.policies import Runs
 from rrjax.analysis.rivals import Rival, rivals
 from rrjax.analysis.separation import middle_ranks, pairs_within
 
-LAMBDA1 = "−λ1 at half the depth"
+LAMBDA1 = "−λ₁ at half the depth"
 
 
 @dataclass(frozen=True)

@@ -189,7 +189,7 @@ def summarize_growth(arrays: Mapping[str, np.ndarray], record: Mapping[str, Any]
         num_segments=record["options"]["num_segments"],
         num_followed=record["options"]["num_followed"],
         largest_gap=float(np.abs(total).max(initial=0)),
-        lambda1=_contribution("λ1", kept["exponents"][:, 0], solved),
+        lambda1=_contribution("λ₁", kept["exponents"][:, 0], solved),
         sums=split(_sums(by_stage, [stages[i] for i in branches])),
         stages=split(by_stage),
         alignment=split(of_branches["alignment"]),

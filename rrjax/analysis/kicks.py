@@ -24,8 +24,8 @@ class Kick:
       cells_against_random: Mean difference of the share of right cells.
       margin_against_random: Mean difference of the margin of the logits.
       time: Median of segments until the answer is first right, where it ever is.
-      lambda1: Median λ1 from the kick on; None where it was not measured.
-      lambda1_against_random: Median difference of λ1; None where it was not measured.
+      lambda1: Median λ₁ from the kick on; None where it was not measured.
+      lambda1_against_random: Median difference of λ₁; None where it was not measured.
     """
 
     direction: str

@@ -291,8 +291,8 @@ def _classes(
     differs = arrays["map_answers"][:, 0] != arrays["map_answers"][:, 1]
     kinds = {
         "given": ~is_open,
-        "to be found, same answer": is_open & ~differs,
-        "to be found, other answer": is_open & differs,
+        "same answer": is_open & ~differs,
+        "other answer": is_open & differs,
     }
     return [
         _class(name, cells[has], patched[has], control[has], turned[has])

@@ -48,7 +48,7 @@ CHOOSE: dict[str, Rule] = {
 }
 """Rules of several runs that need nothing but the model."""
 
-LAMBDA1, VALID, ORACLE, MEAN = "smallest λ1", "first valid board", "any right", "mean probability"
+LAMBDA1, VALID, ORACLE, MEAN = "smallest λ₁", "first valid board", "any right", "mean probability"
 PASS = "pass@k"
 ADAPTIVE = "restarts until believed"
 

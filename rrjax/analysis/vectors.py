@@ -8,9 +8,9 @@ import numpy as np
 
 from rrjax.analysis.intervals import UNDEFINED, Interval, median_interval, student_interval
 
-KINDS = ("read", "code", "read, shuffled", "code, shuffled")
-"""What a vector is held against: the directions that a probe reads, those in which states differ
-between classes, and both of probes of labels permuted within puzzles."""
+KINDS = ("read", "code")
+"""What a vector is held against: the directions that a probe reads, and those in which states
+differ between classes. Both of probes of labels permuted within puzzles come after them."""
 
 GROUPS = ("solved", "failed")
 CELLS = ("given", "right", "wrong")
@@ -29,6 +29,8 @@ class Overlap:
       kind: One of `KINDS`.
       medians: By group the median over puzzles after each segment; undefined where it was not
         measured.
+      over_shuffled: By group the median of each puzzle's overlap over that with probes of labels
+        permuted within puzzles.
     """
 
     vector: str
@@ -36,6 +38,7 @@ class Overlap:
     field: str
     kind: str
     medians: dict[str, list[Interval]]
+    over_shuffled: dict[str, list[Interval]]
 
 
 @dataclass(frozen=True)
@@ -127,19 +130,7 @@ def summarize_meaning(
         num_segments=growth.shape[1],
         fields=record["fields"],
         growth={name: _medians(growth[group]) for name, group in groups.items()},
-        overlaps=[
-            Overlap(
-                record["vectors"][v],
-                record["targets"][t],
-                record["fields"][f],
-                KINDS[k],
-                {
-                    name: _medians(arrays["overlap"][group][:, :, v, t, f, k])
-                    for name, group in groups.items()
-                },
-            )
-            for v, t, f, k in places
-        ],
+        overlaps=[_overlap(arrays["overlap"], record, place, groups) for place in places],
         locations=[
             _location(arrays, record, vector, name, group)
             for vector in range(len(record["vectors"]))
@@ -151,6 +142,26 @@ def summarize_meaning(
             for target in range(len(record["class_targets"]))
             for field in range(len(record["fields"]))
         ],
+    )
+
+
+def _overlap(
+    shares: np.ndarray,
+    record: Mapping[str, Any],
+    place: tuple[int, int, int, int],
+    groups: Mapping[str, np.ndarray],
+) -> Overlap:
+    vector, target, field, kind = place
+    own = shares[:, :, vector, target, field, kind]
+    shuffled = shares[:, :, vector, target, field, kind + len(KINDS)]
+    ratio = np.divide(own, shuffled, out=np.full(own.shape, np.nan), where=shuffled > 0)
+    return Overlap(
+        record["vectors"][vector],
+        record["targets"][target],
+        record["fields"][field],
+        KINDS[kind],
+        {name: _medians(own[group]) for name, group in groups.items()},
+        {name: _medians(ratio[group]) for name, group in groups.items()},
     )
 
 

@@ -14,7 +14,7 @@ QUESTIONS: dict[str, tuple[Job, str]] = {
     ),
     "fixed-points": (
         Job("fixed_points", "points", words="inside fixed-points"),
-        "does a trajectory approach a fixed point or a cycle, how stable, saying what?",
+        "does a run approach a fixed point or a cycle, how stable, with which answer?",
     ),
     "growth": (
         Job("growth", "growths", words="inside growth"),
@@ -30,7 +30,7 @@ QUESTIONS: dict[str, tuple[Job, str]] = {
     ),
     "logits": (
         Job("logits", "logit_terms", words="inside logits"),
-        "which stages, channels and clues is the logit of an answer made of?",
+        "of which stages, channels and clues is the logit of an answer made?",
     ),
     "mixing": (
         Job("mixing", "mixings", words="inside mixing"),
@@ -38,11 +38,11 @@ QUESTIONS: dict[str, tuple[Job, str]] = {
     ),
     "patch": (
         Job("patching", "patches", words="inside patch"),
-        "what of another run frees a failure or breaks a success, against a random step?",
+        "what of another run frees a failure or breaks a solved run?",
     ),
     "kick": (
         Job("kicking", "kicks", words="inside kick"),
-        "does a push along a covariant vector, a gradient or a probe free a failure, as no other?",
+        "does a push along a covariant vector, a gradient or a probe's direction free a failure?",
     ),
     "probe": (
         RecordedJob("probe", "probes", words="inside probe"),
@@ -66,7 +66,7 @@ QUESTIONS: dict[str, tuple[Job, str]] = {
     ),
     "dimension": (
         RecordedJob("dimension", "dimensions", words="inside dimension"),
-        "how many dimensions have the states, by segment and outcome?",
+        "how many dimensions do the states have, by segment and outcome?",
     ),
     "similarity": (
         RecordedJob("similarity", "similarities", words="inside similarity"),
@@ -104,4 +104,4 @@ def _usage() -> str:
 
 {rows}
 
-rrjax inside QUESTION --help lists the options of a question."""
+`rrjax inside QUESTION --help` lists the options of a question."""

@@ -63,7 +63,7 @@ def go_on(
 
     Args:
       job: The experiment.
-      num_exponents: 1 to measure λ1 too, 0 not to.
+      num_exponents: 1 to measure λ₁ too, 0 not to.
       key: Draws the tangent vector.
       dynamics: Of the puzzle.
       puzzle: The puzzle as the run sees it.

@@ -88,12 +88,14 @@ def erase(
     Args:
       model: A model, or any `Reasoner` whose state has rows (tokens, width).
       puzzles: The puzzles, of which half fit the erasers.
-      states: Folder of recorded states of the same model and puzzles (rrjax inside states); None
-        records them.
-      target: What is erased: a class target of `rrjax.experiments.probe`, of cells.
-      segments: After how many segments it is erased.
+      states: Folder of recorded states of the same model and puzzles (rrjax inside states). Without
+        it they are recorded.
+      target: What is erased: a target of `rrjax.experiments.probe` that has classes and belongs to
+        cells.
+      segments: Numbers of segments after which it is erased.
       num_segments: Number of segments of each run.
-      num_measured: Puzzles of the other half that are run, from the first; None: all.
+      num_measured: Number of puzzles of the other half that are run, from the first; without it
+        all.
       num_draws: Number of random subspaces, which puzzles take in turn.
       seed: Draws the halves and the controls.
 

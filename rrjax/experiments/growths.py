@@ -84,17 +84,17 @@ def growth(
 ) -> Results:
     """Splits exponents into contributions of sub-layers, fields, updates and cells, by outcome.
 
-    The parts are those of `rrjax.inside.growth_by_part`. Beside them it says how much of the
-    leading vectors lies in each field of the state and along the gradient of the loss, how a
-    segment stretches the trajectory's own last step, and where its largest singular value lies.
+    The parts are those of `rrjax.inside.growth_by_part`. It also measures how much of the leading
+    vectors lies in each field of the state and along the gradient of the loss, how a segment
+    stretches the trajectory's own last step, and where its largest singular vector lies.
 
     Args:
       model: A model, or any `Reasoner`.
       puzzles: The puzzles, N of them.
-      num_vectors: k, the number of leading vectors.
+      num_vectors: The number k of leading vectors.
       num_segments: Number of segments of each run.
-      num_followed: Segments that each run goes on without tangents, to tell late solvers from
-        those that never solve.
+      num_followed: Number of segments that each run goes on without tangents, to distinguish late
+        solvers from runs that never solve.
       num_lanczos: Lanczos steps for the largest singular value of the segment after the last one
         (Krishna et al. take 10 steps of power iteration). With 0 it is not measured, nor is the
         growth of the trajectory's own steps, which takes more than half of the time.

@@ -64,14 +64,15 @@ def kicking(
     Args:
       model: A model, or any `Reasoner`.
       puzzles: The puzzles, N of them.
-      segment: Segments before the kick.
+      segment: Number of segments before the kick.
       sizes: Lengths of the kicks, as shares of the norm of the state; below 0 they go the other
         way.
-      num_segments: Segments of the runs that tell failures, and of those that go on after a kick.
-      num_vectors: k, the number of covariant vectors that are kicked along.
+      num_segments: Number of segments of the runs that tell failures, and of the runs that go on
+        after a kick.
+      num_vectors: The number k of covariant vectors that are kicked along.
       along: Files of directions, such as those of a probe. Each is an .npz with an array for each
         field of the state that it moves: (tokens, width), or (width,) for every token.
-      num_exponents: 1 to measure λ1 from the kick on, 0 not to.
+      num_exponents: With 1, λ₁ is measured from the kick on; 0 means no exponent.
 
     The other arguments are those of `spectrum`.
 

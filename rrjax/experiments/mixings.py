@@ -73,7 +73,7 @@ def mixing(
     Args:
       model: A model, or any `Reasoner` whose updates name sub-layers that mix tokens.
       puzzles: Sudokus, N of them.
-      segments: After how many segments the data are taken, in the segment that follows.
+      segments: Numbers of segments after which the data are taken, in the segment that follows.
       num_sampled: Number of puzzles, from the first, on which gates and Jacobians are taken.
       untrained: Whether the same cell with fresh weights is measured too, as a control.
 
@@ -83,7 +83,8 @@ def mixing(
       By run (`trained` and `untrained`), matrix and stage (update and number of the layer):
       `weights` (…, cells, sources), `correlation` (…, graphs) and `permuted` (…, 999, graphs) of
       |weights| with the peers of all units, rows, columns and boxes, `ratio` (…); `by_puzzle`
-      (runs, puzzles, stages) the correlation with all peers of single puzzles' strengths.
+      (runs, puzzles, stages) the correlation with all peers of single puzzles' strengths, which is
+      smaller where channels are mixed and a single random vector estimates them.
 
     Raises:
       ValueError: The puzzles are no Sudokus, the cell has no sub-layer that mixes tokens, a number

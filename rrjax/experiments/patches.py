@@ -111,16 +111,16 @@ def patching(
     Args:
       model: A model, or any `Reasoner` whose state has rows (tokens, width).
       puzzles: The puzzles, N of them.
-      segments: After how many segments states are replaced.
-      num_segments: Segments of the runs that tell recipients and donors, and of those that go on
-        from the patched states.
-      num_starts: Number of other starts of each puzzle that may donate.
+      segments: Numbers of segments after which states are replaced.
+      num_segments: Number of segments of the runs that provide recipients and donors, and of the
+        runs that go on from the patched states.
+      num_starts: Number of other starts of each puzzle that may be donors.
       sigma: Noise of these starts, relative to the spread of the model's initial vector.
-      num_copies: Number of moved copies of each Sudoku that may donate.
+      num_copies: Number of moved copies of each Sudoku that may be donors.
       num_relabelled: Number of copies of each Sudoku with exchanged digits that may donate. With
         any it is also measured how many cells keep a donor's answer.
-      num_exponents: 1 to measure λ1 from the patch on, 0 not to.
-      num_mapped: Number of pairs of the first kind of donor in which every cell is also patched
+      num_exponents: With 1, λ₁ is measured from the patch on; 0 means no exponent.
+      num_mapped: Number of pairs with a donor of the first kind in which every cell is also patched
         alone, after the first of the segments.
 
     The other arguments are those of `spectrum`.

@@ -101,29 +101,29 @@ def fixed_points(
     shard: str | None = None,
     progress: bool = True,
 ) -> Results:
-    """Searches the fixed points and cycles that trajectories approach: how stable, saying what.
+    """Searches the fixed points and cycles that runs approach, and measures their stability.
 
-    The trained model runs in its own type. From states along the trajectory Newton's method looks
-    for points with F^p(z) = z in float64, with a residual of at most 1e-9: F is a segment, or one
-    cycle of it. With the same folder and another view nothing is run again.
+    The trained model runs in its own type. From states along its trajectory Newton's method solves
+    F^p(z) = z in float64, up to a residual of at most 1e-9. F is a segment, or one cycle of it.
+    With the same folder another readout segment or radius computes nothing again.
 
     Args:
       model: A model, or any `Reasoner` whose dynamics are not driven. Its updates keep the type of
         the state that they are given, also where 64-bit types are on.
       puzzles: The puzzles, N of them.
-      num_segments: S, the segments of each trajectory.
-      periods: The periods p that are searched. All but the smallest are searched from the end
-        alone, and only where it lies twice as near to where it was p steps of the clock ago as to
-        where it was any fewer ago.
+      num_segments: The number S of segments of each trajectory.
+      periods: The periods p that are searched. Periods after the first are searched from the end of
+        a trajectory only. If F is a segment, they are searched only where the end is twice as near
+        to the state of p segments before as to that of one segment before.
       num_starts: Number of states, evenly spaced along the trajectory up to its end, from which
         fixed points are searched.
-      num_random: Number of further searches of fixed points from random starts: the initial state
+      num_random: Number of further searches for fixed points, from random starts: the initial state
         plus noise as large as the spread of the initial vector.
       clock: What F is: a segment, or a cycle, which is one pass of the segment's outermost repeat.
-      num_eigenvalues: m, the number of leading eigenvalues of each point.
-      krylov: Largest number of vectors of a linear solve and of the iteration for eigenvalues.
-      max_iterations: Largest number of Newton's steps.
-      seed: Seed of random starts.
+      num_eigenvalues: The number m of leading eigenvalues of each point.
+      krylov: Largest number of vectors in a linear solve and in the iteration for eigenvalues.
+      max_iterations: Largest number of Newton steps.
+      seed: Seed of the random starts.
 
     The other arguments are those of `spectrum`.
 
@@ -377,10 +377,10 @@ def numbers(
 
     Args:
       results: The searches.
-      readout_segment: Segment whose failures are followed, counted from 1; without it the 16th,
-        at which models are trained to answer, or the last.
-      radius: A trajectory that does not settle is near a saddle if it comes closer to an unstable
-        point than so many times its own spread, or than a hundredth of its norm.
+      readout_segment: Segment whose failures are followed, counted from 1. Without it this is the
+        16th, at which models are trained to answer, or the last if there are fewer.
+      radius: A trajectory that does not settle counts as near a saddle if it comes closer to an
+        unstable point than this many times its own spread, or than a hundredth of its norm.
     """
     return summarize_points(results, chosen_readout(results, readout_segment), radius)
 

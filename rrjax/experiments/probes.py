@@ -102,10 +102,10 @@ def probe(
 
     Args:
       states: What `rrjax.experiments.states` recorded.
-      targets: Names of what is read; None: all that there are enough puzzles for.
-      ranks: Numbers of directions of further probes, which see only so many.
+      targets: Names of what is read; without it everything for which there are enough puzzles.
+      ranks: Numbers of directions to which further probes are limited.
       num_permutations: Number of permutations of the labels.
-      probe_seed: Draws the halves, permutations and control tasks.
+      probe_seed: Seed of the halves, the permutations and the control tasks.
       folder: Folder for the result; None keeps it in memory.
       progress: Whether progress is shown.
 

@@ -111,7 +111,7 @@ def states(
       puzzles: The puzzles, N of them.
       num_segments: Number of segments of each run.
       untrained: Whether the same cell with fresh weights is recorded too, as a control.
-      seed: Draws the weights of the control; nothing else is random.
+      seed: Seed of the control's weights. Nothing else is random.
 
     The other arguments are those of `spectrum`.
 

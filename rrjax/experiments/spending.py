@@ -81,10 +81,10 @@ def policies(
     chunk_size: AskedChunkSize = "auto",
     progress: bool = True,
 ) -> Results:
-    """Measures accuracy against module evaluations: longer rollouts, and several runs of a puzzle.
+    """Measures accuracy against module evaluations, for longer rollouts and for several runs.
 
     Every way of spending has the same budget: one long rollout, or several shorter runs. Smaller
-    budgets are read off the same trajectories. The ways are
+    budgets are read from the same trajectories. The ways are
 
     - `starts`: the plain run, and others from z0 + σ · std(H_init) · noise;
     - `random_starts`: from truncated normal numbers of size 1 in every component (EqR);
@@ -96,15 +96,15 @@ def policies(
     Args:
       model: A model, or any `Reasoner`.
       puzzles: The puzzles, N of them.
-      ways: Ways to spend, beside the long rollout.
-      max_evaluations: Module evaluations of a puzzle that each way spends at most.
-      num_runs: K, the number of runs of a puzzle that share these.
+      ways: Ways to spend the budget, beside the long rollout.
+      max_evaluations: Largest number of module evaluations that each way spends on a puzzle.
+      num_runs: The number K of runs of a puzzle that share these.
       sigma: Size of the noise of starts, relative to the spread of the model's initial vector.
       noise: Standard deviation of the noise before segments, in the unit of the state.
-      beta: β of the particles' weights.
+      beta: The β of the particles' weights.
       update_noise: Standard deviation of the noise after every update of every run, as models are
         evaluated that were trained with it (EqR: .01).
-      num_exponents: 1 to measure λ₁ along all runs, at twice the cost; 0 for none.
+      num_exponents: With 1, λ₁ is measured along all runs, at twice the cost; 0 means no exponent.
 
     The other arguments are those of `spectrum`.
 

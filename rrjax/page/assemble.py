@@ -193,7 +193,7 @@ def _panel(number: int, panel: Panel) -> str:
 
 
 _LEGEND = (
-    "Bold: given. Orange frame: wrong. Blue dot: changed in the last segment.",
+    "Bold: clue. Orange frame: wrong. Blue dot: changed in the last segment.",
     "Pink cross: breaks a rule. Orange shade: where the chosen unstable direction lies.",
 )
 

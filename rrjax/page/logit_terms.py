@@ -33,7 +33,7 @@ def panels(results: Any, summary: LogitSummary) -> list[Panel]:
         ),
         Panel(
             "Does the gradient of an answer lie on its peers?",
-            f"{number}. Share of the gradient on the peers less what is expected where givens and "
+            f"{number}. Share of the gradient on the peers less what is expected where clues and "
             "blanks each change their places at random.",
             interval_chart(gradients, "share on the peers less expected (%)"),
         ),

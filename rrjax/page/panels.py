@@ -24,7 +24,7 @@ from rrjax.page.shown import written
 _SHAPES = ("circle", "square", "diamond", "cross", "triangle-down", "triangle-right", "stroke")
 _DASHES = ([1, 0], [6, 3], [2, 2], [8, 2, 2, 2], [4, 1], [1, 3], [10, 3])
 _WIDTH = 330
-_WIDEST = 540
+_WIDEST = 570
 _CELL = 20.0
 """Pixels of a cell of a board."""
 

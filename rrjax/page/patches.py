@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from rrjax.analysis.patches import Effect, PatchSummary
 from rrjax.page.panels import Panel, board_chart, interval_chart, interval_row
 from rrjax.results.results import Results
@@ -53,7 +55,9 @@ def _effects(title: str, effects: Sequence[Effect]) -> Panel:
 def _maps(results: Results) -> Panel:
     change = results["map_margin"] - results["map_nothing"][:, None, None]
     maps = {}
-    for place, pair in enumerate(results["map_pair"][:MOST_MAPS].tolist()):
+    is_solved = results["recipient_solved"][results["map_pair"]]
+    for place in np.argsort(is_solved, kind="stable")[:MOST_MAPS]:  # failures first
+        pair = results["map_pair"][place]
         outcome = "solved" if results["recipient_solved"][pair] else "failed"
         puzzle = results["recipient"][pair]
         maps[f"puzzle {puzzle} ({outcome})"] = change[place, 0]

@@ -38,7 +38,7 @@ def panels(results: Results, summary: PolicySummary) -> list[Panel]:
             Panel(
                 "What tells the right runs of a puzzle from the wrong ones",
                 f"AUC within puzzles with right and wrong runs ({counts}), with 95 % intervals "
-                "over these. λ1 is that of half the segments, since it doubles their cost.",
+                "over these. λ₁ is that of half the segments, since it doubles their cost.",
                 interval_chart(_scores(mixed), "AUC", rule=0.5),
             )
         )

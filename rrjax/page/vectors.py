@@ -15,15 +15,15 @@ def panels(results: Results, summary: MeaningSummary) -> list[Panel]:
     curves = [
         interval_row(
             each.target,
-            f"{each.field}, {group}" + (", shuffled" if "shuffled" in each.kind else ""),
+            f"{each.field}, {group}",
             interval,
             x=segment,
             facet=each.target,
         )
         for each in summary.overlaps
-        if each.vector == vector and each.kind.startswith("read")
+        if each.vector == vector and each.kind == "read"
         for group in GROUPS
-        for segment, interval in enumerate(each.medians[group], 1)
+        for segment, interval in enumerate(each.over_shuffled[group], 1)
     ]
     rows = [
         interval_row(each.target, each.field, each.excess, facet="excess over other puzzles")
@@ -32,8 +32,8 @@ def panels(results: Results, summary: MeaningSummary) -> list[Panel]:
     return [
         Panel(
             f"Overlap of {vector} with what probes read",
-            f"{sizes} Medians, in units of a random direction's; shuffled: probes of labels that "
-            "were permuted within puzzles.",
+            f"{sizes} Medians, in units of the overlap with probes of labels that were permuted "
+            "within puzzles.",
             curve_chart(curves, "segment", "overlap", rule=1.0),
         ),
         Panel(

@@ -26,7 +26,7 @@ class Board(NamedTuple):
       shares: (segments, cells) of the vector's squared norm. The rest of 1 is off the board.
       wrong: (segments, cells) whether the answer after that segment is wrong.
       is_open: (cells,) whether the answer had to be found.
-      symbols: (segments, cells) short texts to print: givens, wrong answers; else empty.
+      symbols: (segments, cells) short texts to print: clues and wrong answers; else empty.
       box: Rows and columns of the boxes that thicker lines part, or None.
     """
 

@@ -36,7 +36,7 @@ def erasures(results: Results) -> "Figure":
                 mean = values.mean(0)
                 ax.fill_between(segments, mean - reach, mean + reach, color=color, alpha=0.2, lw=0)
                 ax.plot(segments, mean, look, color=color, ms=3, label=KINDS[place])
-            ax.set_title(f"{part}, {time}", loc="left", fontsize="small")
+            ax.set_title(f"{part}, erased after {time}", loc="left", fontsize="small")
     for ax in panels[-1]:
         ax.set_xlabel("segment")
     for ax in panels[:, 0]:

@@ -1,4 +1,4 @@
-"""The contributions to λ1 of the stages of an update, by outcome."""
+"""The contributions to λ₁ of the stages of an update, by outcome."""
 
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def stages_by_outcome(summary: GrowthSummary) -> "Figure":
-    """Draws the mean contribution of every stage with its interval, and λ1, their sum.
+    """Draws the mean contribution of every stage with its interval, and λ₁, their sum.
 
     Args:
       summary: Numbers of growth by part.
@@ -42,7 +42,7 @@ def stages_by_outcome(summary: GrowthSummary) -> "Figure":
     ax.axvline(0, color="black", lw=0.8)
     ax.set_yticks(places, [part.name for part in parts])
     ax.invert_yaxis()
-    ax.set_xlabel(f"contribution to λ1 in {UNIT}")
+    ax.set_xlabel(f"contribution to λ₁ in {UNIT}")
     legend_below(ax, "means with 95 % intervals")
     difference = words.interval_in_words(summary.lambda1.difference, "+.3f")
-    return titled(ax, f"λ1 of failed less that of solved puzzles: {difference}")
+    return titled(ax, f"λ₁ of failed less that of solved puzzles:\n{difference}")

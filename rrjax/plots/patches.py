@@ -98,12 +98,15 @@ def margins_by_cell(arrays: Mapping[str, np.ndarray]) -> "Figure":
     """Draws boards of what patching one cell alone changes of the margin, beside its control.
 
     Args:
-      arrays: Arrays of `rrjax.experiments.patching` with a map; at most four pairs are drawn.
+      arrays: Arrays of `rrjax.experiments.patching` with a map; at most four pairs are drawn,
+        failures first.
 
     Raises:
       ValueError: The cells fill no square.
     """
-    change = arrays["map_margin"][:4] - arrays["map_nothing"][:4, None, None]
+    pairs = arrays["map_pair"]
+    shown = np.argsort(arrays["recipient_solved"][pairs], kind="stable")[:4]  # failures first
+    change = arrays["map_margin"][shown] - arrays["map_nothing"][shown, None, None]
     size = math.isqrt(change.shape[-1])
     if size**2 != change.shape[-1]:
         raise ValueError(f"a board needs a square number of cells, got {change.shape[-1]}")
@@ -116,8 +119,8 @@ def margins_by_cell(arrays: Mapping[str, np.ndarray]) -> "Figure":
             image = ax.imshow(cells.reshape(size, size), cmap="RdBu_r", vmin=-top, vmax=top)
             ax.set_xticks([])
             ax.set_yticks([])
-        solved = arrays["recipient_solved"][arrays["map_pair"][column]]
-        puzzle = arrays["recipient"][arrays["map_pair"][column]]
+        solved = arrays["recipient_solved"][pairs[shown[column]]]
+        puzzle = arrays["recipient"][pairs[shown[column]]]
         outcome = "solved" if solved else "failed"
         grid[0, column].set_title(f"puzzle {puzzle} ({outcome})", fontsize="small")
     grid[0, 0].set_ylabel("the donor's cell")

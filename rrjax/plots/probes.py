@@ -39,7 +39,7 @@ def readings(summary: ProbeSummary) -> "Figure":
         ax.set_ylabel("score")
     figure = cast("Figure", panels[0, 0].figure)
     handles, names = panels[0, 0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=4, frameon=False)
+    figure.legend(handles, names, loc="outside lower center", ncols=columns + 1, frameon=False)
     return figure
 
 
@@ -125,7 +125,7 @@ def decided(summary: ProbeSummary) -> "Figure":
     panels[0, 0].set_ylabel("balanced accuracy")
     figure = cast("Figure", panels[0, 0].figure)
     handles, names = panels[0, 0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=3, frameon=False)
+    figure.legend(handles, names, loc="outside lower center", ncols=len(targets) + 1, frameon=False)
     return figure
 
 

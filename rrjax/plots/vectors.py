@@ -17,6 +17,8 @@ _LOOKS = {"solved": SOLVED, "failed": FAILED}
 def overlaps(summary: MeaningSummary) -> "Figure":
     """Draws by segment the overlap of the first covariant vector with what probes read.
 
+    It is drawn in units of the overlap with probes of labels permuted within puzzles.
+
     Args:
       summary: Numbers of meaning and dynamics.
     """
@@ -37,20 +39,17 @@ def overlaps(summary: MeaningSummary) -> "Figure":
                 if each.kind == "read":
                     for group in GROUPS:
                         look = _LOOKS[group]
-                        medians = [m.value for m in each.medians[group]]
+                        medians = [m.value for m in each.over_shuffled[group]]
                         label = f"{field}, {group}"
                         ax.plot(x, medians, look.line, color=color, marker=look.marker, ms=3)
                         ax.lines[-1].set_label(label)
-                if each.kind == "read, shuffled":
-                    medians = [m.value for m in each.medians["solved"]]
-                    ax.plot(x, medians, ":", color=color, label=f"{field}, shuffled labels")
         ax.axhline(1, color="black", lw=0.6)
         ax.set_yscale("log")
         ax.set_title(target, loc="left", fontsize="medium")
     for ax in panels[-1]:
         ax.set_xlabel("segment")
     for ax in panels[:, 0]:
-        ax.set_ylabel("overlap / random")
+        ax.set_ylabel("overlap / shuffled")
     figure = cast("Figure", panels[0, 0].figure)
     handles, names = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=3, frameon=False)
@@ -72,6 +71,7 @@ def falls(summary: MeaningSummary) -> "Figure":
         left.fill_between(x, low, high, color=look.color, alpha=0.2, lw=0)
         left.plot(x, value, look.line, color=look.color, marker=look.marker, ms=3, label=group)
     left.axhline(0, color="black", lw=0.6)
+    left.locator_params(axis="x", integer=True)
     left.set_xlabel("segment")
     left.set_ylabel("growth (nats per update)")
     left.legend(frameon=False)

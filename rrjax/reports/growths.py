@@ -11,7 +11,7 @@ _HEADERS = ("solved", "failed", "failed − solved (95 %)")
 
 
 def tables(summary: GrowthSummary) -> list[Table]:
-    """Returns the contributions to λ1 and of cells, where vectors lie, and how steps grow."""
+    """Returns the contributions to λ₁ and of cells, where vectors lie, and how steps grow."""
     made = [_stage_table(summary), _cell_table(summary), _location_table(summary)]
     return [*made, _stretch_table(summary)] if summary.stretches else made
 
@@ -37,12 +37,12 @@ def _stage_table(summary: GrowthSummary) -> Table:
         rows += [(f"{kind} of {name}", *cells) for name, *cells in _rows(parts)]
     number = words.count(summary.num_puzzles, "puzzle")
     headline = (
-        f"λ1 of {number} by stage, in nats per update ({summary.num_solved} solved and "
+        f"λ₁ of {number} by stage, in nats per update ({summary.num_solved} solved and "
         f"{summary.num_failed} failed after {words.count(summary.num_segments, 'segment')})"
     )
     notes = words.not_finite(summary.num_not_finite, summary.num_puzzles, "left out")
     notes += [
-        f"The stages add up to λ1, and so do the fields; no exponent differs from the sum of its "
+        f"The stages add up to λ₁, and so do the fields; no exponent differs from the sum of its "
         f"parts by more than {summary.largest_gap:.1g}.",
         "Means over puzzles, and Welch's interval. A residual sum is x + f(x) with its branch f; "
         "alignment and size are its two parts.",
@@ -53,7 +53,7 @@ def _stage_table(summary: GrowthSummary) -> Table:
 def _cell_table(summary: GrowthSummary) -> Table:
     rows = _rows(summary.cells, "+.4f")
     return Table(
-        "Contribution to λ1 of one cell, in nats per update",
+        "Contribution to λ₁ of one cell, in nats per update",
         ("of", *_HEADERS),
         rows,
         ["Means over the cells of a kind in each puzzle that has some."],

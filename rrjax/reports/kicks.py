@@ -56,7 +56,7 @@ def _effects(headline: str, kicks: Sequence[Kick]) -> Table:
         for each in kicks
         if each.direction != "random"
     ]
-    headers = ("along", "size", "right cells, %", "margin", *(("λ1",) if is_measured else ()))
+    headers = ("along", "size", "right cells, %", "margin", *(("λ₁",) if is_measured else ()))
     return Table(f"{headline}: effect, less that of a random direction", headers, rows, [])
 
 

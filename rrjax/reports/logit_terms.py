@@ -19,8 +19,8 @@ def _stage_table(summary: LogitSummary) -> Table:
     rows = [
         (
             stage.name,
-            *(words.interval(term, "+.2f") for term in stage.terms.values()),
-            *(words.number(run.stages[place].terms["wrong"].value, "+.3f") for run in control),
+            *(words.interval(term, "+.1f") for term in stage.terms.values()),
+            *(words.number(run.stages[place].terms["wrong"].value, "+.1f") for run in control),
         )
         for place, stage in enumerate(trained.stages)
     ]

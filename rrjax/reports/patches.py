@@ -130,12 +130,12 @@ def _run_table(title: str, effects: list[Effect]) -> Table:
         )
         for each in effects
     ]
-    exponents = [f"λ1,\n{kind}" for kind in kinds] if effects[0].lambda1 else []
+    exponents = [f"λ₁,\n{kind}" for kind in kinds] if effects[0].lambda1 else []
     times = [f"time,\n{kind}" for kind in kinds]
     headers = ("donor after part", *times, *exponents, "distance")
     notes = [
         "Medians. Time: segments from the patch to the first right answer, of the runs that have "
-        "one. λ1: from the patch on, in nats per update. Distance: norm of what a patch changes."
+        "one. λ₁: from the patch on, in nats per update. Distance: norm of what a patch changes."
     ]
     return Table(f"{title}: time and exponents", headers, rows, notes)
 
@@ -163,25 +163,16 @@ def _map_table(cells: CellMap) -> Table:
             f"{each.num_cells:.1f}",
             words.interval(each.change, "+.2f"),
             words.number(each.control.value, "+.2f"),
-            words.interval(each.against_control, "+.2f"),
             words.percent(each.turns.value, 1),
             words.percent(each.control_turns.value, 1),
         )
         for each in cells.classes
     ]
-    headers = (
-        "one cell",
-        "n",
-        "cells",
-        "margin (95 %)",
-        "control",
-        "less control",
-        "frees",
-        "control",
-    )
+    headers = ("cells", "n", "number", "margin (95 %)", "control", "free", "control")
     notes = [
         "Failures with a solved donor. Means over pairs of the mean over the cells of a kind: how "
-        "far one cell of the donor moves the margin, and how many of them free the failure."
+        "far one cell of the donor moves the margin, and how many of them free the failure. Same, "
+        "other: of the cells to be found, those in which both answers at the patch are the same."
     ]
     return Table("Which single cells of a donor free a failure", headers, rows, notes)
 

@@ -127,7 +127,7 @@ def _choosing_tables(way: Way) -> list[Table]:
     if not choosing.rivals:
         return [Table(headline, headers, rows, notes)]
     notes.append(
-        "λ1 is that of half the segments, since it doubles their cost. Added to the mean rank of q "
+        "λ₁ is that of half the segments, since it doubles their cost. Added to the mean rank of q "
         "and residual, it changes the AUC within puzzles by "
         f"{words.interval(choosing.gain, '+.3f')}."
     )
@@ -135,11 +135,11 @@ def _choosing_tables(way: Way) -> list[Table]:
         (rival.name, words.interval(rival.auc, ".2f"), words.interval(rival.lambda1_given, ".2f"))
         for rival in choosing.rivals
     ]
-    columns = ("score", "AUC", "AUC of −λ1 among\npuzzles near in it")
-    pooled = ["Of the first run of each puzzle. .5 in the last column: λ1 adds nothing."]
+    columns = ("score", "AUC", "AUC of −λ₁ among\npuzzles near in it")
+    pooled = ["Of the first run of each puzzle. .5 in the last column: λ₁ adds nothing."]
     return [
         Table(headline, headers, rows, notes),
-        Table(f"{way.name}: does λ1 add anything?", columns, given, pooled),
+        Table(f"{way.name}: does λ₁ add anything?", columns, given, pooled),
     ]
 
 

@@ -1,5 +1,7 @@
 """Meaning and dynamics in words: overlaps of vectors, where they lie, and what a fall goes with."""
 
+import numpy as np
+
 from rrjax.analysis import format as words
 from rrjax.analysis.intervals import Interval
 from rrjax.analysis.table import Table
@@ -9,16 +11,12 @@ from rrjax.analysis.vectors import CELLS, GROUPS, MeaningSummary
 def tables(summary: MeaningSummary) -> list[Table]:
     """Returns overlaps with what probes read and with the code, places of vectors, and falls."""
     made = [_location_table(summary)]
-    vectors = list(dict.fromkeys(each.vector for each in summary.overlaps))
+    vectors = dict.fromkeys(e.vector for e in summary.overlaps if e.vector != "random")
     made += [_overlap_table(summary, vector, kind) for vector in vectors for kind in _TITLES]
     return [*made, _fall_table(summary)]
 
 
 _TITLES = {"read": "what a probe reads", "code": "how states differ between classes"}
-
-
-def _few(estimate: Interval) -> str:
-    return words.interval(estimate, ".2f").replace(" (no interval)", "")
 
 
 def _shown(summary: MeaningSummary) -> list[int]:
@@ -34,36 +32,37 @@ def _known(estimate: Interval, form: str = ".2f") -> str:
 
 def _overlap_table(summary: MeaningSummary, vector: str, kind: str) -> Table:
     segments = _shown(summary)
-    chosen = {
-        (each.target, each.field, each.kind): each
+    rows = [
+        (
+            each.target,
+            each.field,
+            group,
+            _known(each.medians[group][segments[-1]], ".2g"),
+            *(words.interval(each.over_shuffled[group][s], ".2g") for s in segments),
+        )
         for each in summary.overlaps
-        if each.vector == vector
-    }
-    rows = []
-    for (target, field, of), each in chosen.items():
-        if of == kind:
-            shuffled = chosen[target, field, f"{kind}, shuffled"]
-            rows.append(
-                (
-                    target,
-                    field,
-                    *(_known(each.medians[g][s]) for g in GROUPS for s in segments[:-1]),
-                    *(_few(each.medians[g][segments[-1]]) for g in GROUPS),
-                    *(_known(shuffled.medians[g][segments[-1]]) for g in GROUPS),
-                )
-            )
-    after = [f"{group}\n{segment + 1}" for group in GROUPS for segment in segments[:-1]]
-    last = segments[-1] + 1
+        for group in GROUPS
+        if (each.vector, each.kind) == (vector, kind)
+    ]
     headers = (
         "target",
         "field",
-        *after,
-        *(f"{g}\n{last}" for g in GROUPS),
-        *(f"shuffled,\n{g} {last}" for g in GROUPS),
+        "group",
+        f"after\n{segments[-1] + 1}",
+        *(f"over shuffled,\nafter {s + 1}" for s in segments),
     )
+    random = [
+        each.medians[group][s].value
+        for each in summary.overlaps
+        for group in GROUPS
+        for s in segments
+        if (each.vector, each.kind) == ("random", kind)
+    ]
+    low, high = np.nanmin(random), np.nanmax(random)
     notes = [
-        "Medians over puzzles, in units of what a random direction has on average. Shuffled: "
-        "probes of labels that were permuted within puzzles."
+        "Medians over puzzles, in units of what a random direction has on average (the medians of "
+        f"random vectors are {low:.2f} to {high:.2f}). Over shuffled: each puzzle's overlap over "
+        "that with probes of labels that were permuted within puzzles."
     ]
     return Table(f"Overlap of {vector} with {_TITLES[kind]}", headers, rows, notes)
 

@@ -47,7 +47,7 @@ def test_parts_are_those_of_the_library_and_add_up(model, puzzles, tmp_path):
     assert total == pytest.approx(summary.lambda1.failed.value, abs=1e-5)
     assert [each.name for each in summary.stretches] == ["early", "late", "never"]
     assert sum(each.num_puzzles for each in summary.stretches) == NUMBER
-    assert "The stages add up to λ1" in " ".join(repr(summary).split())
+    assert "The stages add up to λ₁" in " ".join(repr(summary).split())
     assert set(again.plot()) == {"stages_by_outcome"}
     parts, updates, cells = rows_of_panels(again)
     of_failed = [row["value"] for row in updates if row["group"] == "failed"]

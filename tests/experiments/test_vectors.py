@@ -61,7 +61,7 @@ def test_tables_figures_and_panels_show_it(run):
     assert "What becomes readable when growth falls" in text
     assert set(run.plot()) == {"overlaps", "falls"}
     curves, rises = MEANING.report_panels(run)
-    assert {"z_H, failed", "z_L, failed, shuffled"} <= {row["group"] for row in data_of(curves)}
+    assert {"z_H, failed", "z_L, failed"} <= {row["group"] for row in data_of(curves)}
     assert {row["group"] for row in data_of(rises)} == {"z_H", "z_L"}
 
 
