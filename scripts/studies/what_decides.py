@@ -5,7 +5,7 @@ outcome is split over puzzles, starts and relabellings with intervals over puzzl
 the noise. The ceiling is the share of puzzles that some run solves, and what a beta-binomial law
 of the runs extrapolates to; other studies report 98.5 % (from one study's own numbers, arXiv
 2601.19085) and 99.06 % (pass@K of another, arXiv 2605.19943), on other models and puzzles. Prints a
-table and writes `what_decides.json`; a killed study goes on.
+table for each σ and writes `what_decides.json`; a killed study goes on.
 
 Usage: python -m scripts.studies.what_decides MODEL [--num-puzzles 64] [--sigmas 0.3 1]
 """
@@ -118,9 +118,9 @@ def main(options: Options) -> None:
     """Runs the study, prints the table and writes the numbers."""
     folder = options.out or Path("runs") / f"what-decides-{Path(options.model).name}"
     by_sigma = outcomes(options, folder)
-    print_table(table(by_sigma))
     numbers = {}
     for sigma, solved in by_sigma.items():
+        print_table(table({sigma: solved}))
         some, share = fraction_of_puzzles(solved.any(axis=(1, 2))), ceiling(solved)
         numbers[f"{sigma:g}"] = {
             "shares": asdict(variance_shares(solved)),
