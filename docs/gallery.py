@@ -148,6 +148,8 @@ shell(
 #
 # Which digits a linear probe reads from the states, how alike the states of different segments are,
 # and how many dimensions they have. The first command records the states, and the others read them.
+# [Why a failure fails](inside.md) and [what the states hold](representations.md) have the commands
+# of the other questions.
 
 # %%
 shell(
