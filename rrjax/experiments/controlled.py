@@ -11,6 +11,7 @@ from rrjax.models import Model
 from rrjax.store import Arrays
 
 TRAINED, UNTRAINED = "trained", "untrained"
+"""The names of a model's own runs and of the control's, of their arrays and folders."""
 
 
 def with_control(job: Job, has_control: bool) -> dict[str, Job]:

@@ -17,7 +17,7 @@ from rrjax.choices import AskedChunkSize, Outcome
 from rrjax.contract import Dynamics, State, named_fields, run_segment
 from rrjax.experiments.answers import margin, open_cells
 from rrjax.experiments.experiment import Experiment, Job, fold_keys
-from rrjax.experiments.probes import Halves, meaning_named, recorded, split
+from rrjax.experiments.probed_cells import Halves, meaning_named, recorded, split
 from rrjax.experiments.reasoner import Puzzles, Reasoner, bind, read_answer, take
 from rrjax.experiments.recording import Recording
 from rrjax.inside.erasing import Eraser, leace, random_eraser

@@ -9,6 +9,7 @@ import numpy as np
 from rrjax.analysis.foretelling import some_segments
 from rrjax.analysis.information import held_out_information
 from rrjax.analysis.informations import InformationSummary, summarize_information
+from rrjax.experiments.controlled import TRAINED
 from rrjax.experiments.experiment import Experiment
 from rrjax.experiments.recording import Recording, make_analysis, recordings
 from rrjax.page.informations import panels
@@ -66,9 +67,9 @@ def information(states: Results, *, folder: str | Path | None = None) -> Results
     solved = states["solved"]
     members = [np.ones(number, bool), solved, ~solved]
     recorded = recordings(states)
-    targets = _targets(recorded["trained"], states)
+    targets = _targets(recorded[TRAINED], states)
     after = some_segments(segments)
-    puzzle = np.nonzero(recorded["trained"].blank)[0]
+    puzzle = np.nonzero(recorded[TRAINED].blank)[0]
     arrays: Arrays = {"after": np.array(after), "solved": solved}
     for name, recording in recorded.items():
         for field, cells in recording.fields.items():

@@ -1,41 +1,38 @@
 """Probes: what a linear map reads from the states, after every segment and from every field."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any
 
 import numpy as np
 
 from rrjax.analysis.probes import ProbeSummary, summarize_probes
-from rrjax.analysis.scores import balanced_accuracy, explained_share
 from rrjax.checks import check_count, check_seed, refuse
-from rrjax.experiments.experiment import Experiment, Job
-from rrjax.experiments.recording import Recording, make_analysis, recordings
-from rrjax.experiments.recording import states as record_states
-from rrjax.inside.overlaps import orthonormal
-from rrjax.inside.probes import (
-    Regression,
-    Whitening,
-    control_values,
-    discriminant,
-    regression,
-    shuffled_within,
-    whitening,
+from rrjax.experiments.controlled import TRAINED
+from rrjax.experiments.experiment import Experiment
+from rrjax.experiments.probed_cells import (
+    Cells,
+    Halves,
+    Plan,
+    StateCells,
+    meanings_of,
+    shuffled,
+    split,
+    vocab_size_of,
+    why_not_probed,
 )
+from rrjax.experiments.readouts import score, value_of
+from rrjax.experiments.recording import Recording, make_analysis, recordings
+from rrjax.inside.probes import discriminant
 from rrjax.jobs.progress import progress as show_progress
 from rrjax.page.probes import panels
 from rrjax.plots.canvas import Draw
 from rrjax.plots.probes import decided, forecasts, readings
-from rrjax.puzzles.meanings import Meaning, meanings
 from rrjax.reports import probes as report
 from rrjax.results.axes import ArraySpec
-from rrjax.results.results import Results, read_results
+from rrjax.results.results import Results
 from rrjax.store import Arrays
-
-if TYPE_CHECKING:
-    from rrjax.choices import Outcome
 
 _RIGHT = ArraySpec(
     ("class_target", "puzzle", "segment", "field", "task", "class"), "cells read right", "i"
@@ -78,7 +75,6 @@ ARRAYS = {
     "solved": ArraySpec(("puzzle",), "whether the last answer is right", "b"),
     "held_out": ArraySpec(("puzzle",), "number of the puzzle among the recorded ones", "i"),
 }
-_TRAINED = "trained"
 
 
 def probe(
@@ -133,9 +129,9 @@ def probe(
     for rank in ranks:
         check_count("ranks", rank, least=1)
     both = recordings(states)
-    first = both[_TRAINED]
+    first = both[TRAINED]
     halves = split(len(first.inputs), probe_seed)
-    vocab_size = _vocab_size(states, first)
+    vocab_size = vocab_size_of(states, first)
     chosen, left_out = _choose(first, vocab_size, halves, targets)
     options = {"targets": targets, "ranks": list(ranks), "num_permutations": num_permutations}
     arrays: Arrays = {}
@@ -143,14 +139,14 @@ def probe(
     with show_progress(f"probe of {states.record['model']['name']}", steps, progress) as bar:
         bar.start(0)
         for number, (name, recording) in enumerate(both.items()):
-            plan = _Plan.of(recording, vocab_size, chosen, halves, probe_seed)
-            if name == _TRAINED:
+            plan = Plan.of(recording, vocab_size, chosen, halves, probe_seed)
+            if name == TRAINED:
                 plan = plan._replace(ranks=tuple(ranks), num_permutations=num_permutations)
             for segment, scores in enumerate(_by_segment(plan)):
-                _store(arrays, "" if name == _TRAINED else f"{name}_", plan, segment, scores)
+                _store(arrays, "" if name == TRAINED else f"{name}_", plan, segment, scores)
                 bar.report(number * first.solved.shape[1] + segment + 1)
     arrays |= _of_answers(first, vocab_size, halves.held_out)
-    probed = [m for m in _meanings(first, vocab_size) if m.name in chosen]
+    probed = [m for m in meanings_of(first, vocab_size) if m.name in chosen]
     classes = [m for m in probed if m.num_classes]
     return make_analysis(
         PROBE,
@@ -167,143 +163,17 @@ def probe(
     )
 
 
-class Halves(NamedTuple):
-    """Which puzzles fit probes, and which score them: numbers in ascending order."""
-
-    train: np.ndarray
-    held_out: np.ndarray
-
-
-def split(num_puzzles: int, seed: int) -> Halves:
-    """Returns a random half of the puzzles, and the other half."""
-    drawn = np.random.default_rng((seed, 0)).permutation(num_puzzles)
-    half = num_puzzles // 2
-    return Halves(np.sort(drawn[:half]), np.sort(drawn[half:]))
-
-
-def recorded(job: Job, folder: str | Path | None) -> tuple[Recording, int]:
-    """Returns recorded states of a job's model and puzzles, and the number of token values.
-
-    Args:
-      job: The model, the puzzles, and the segments that are needed.
-      folder: Where they were recorded; None records them, below the job's folder if it has one.
-
-    Raises:
-      ValueError: They are of another model, of other puzzles, or of fewer segments.
-    """
-    if folder is None:
-        own = None if job.folder is None else Path(job.folder) / "states"
-        results = record_states(
-            job.model,
-            job.puzzles,
-            num_segments=job.num_segments,
-            untrained=False,
-            outcome=cast("Outcome", job.outcome),
-            folder=own,
-            progress=job.progress,
-        )
-    else:
-        results = read_results(folder)
-    both = recordings(results)
-    for what, described in (("model", job.described_model), ("puzzles", job.described_puzzles)):
-        if results.record[what]["sha256"] != described["sha256"]:
-            raise ValueError(f"states: {folder} holds states of another {what}; record them again")
-    if both[_TRAINED].solved.shape[1] != job.num_segments:
-        refuse("states", f"be of {job.num_segments} segments", both[_TRAINED].solved.shape[1])
-    first = both[_TRAINED]
-    return first, _vocab_size(results, first)
-
-
-def meaning_named(recording: Recording, vocab_size: int, name: str) -> Meaning:
-    """Returns one of the things that states may say; refuses an unknown name."""
-    every = {m.name: m for m in _meanings(recording, vocab_size)}
-    if name not in every:
-        refuse("target", f"be among {', '.join(every)}", name)
-    return every[name]
-
-
-def _vocab_size(results: Results, recording: Recording) -> int:
-    return results.record["puzzles"].get("vocab_size") or int(recording.labels.max()) + 1
-
-
-class Cells(NamedTuple):
-    """The cells of one half of the puzzles that a meaning asks for, one after another.
-
-    Attributes:
-      states: (n, channels) whitened.
-      values: (n,)
-      control: (n,) the values of the control task; None without one.
-      puzzles: (n,) place of each cell's puzzle in the half.
-      num_puzzles: Puzzles of the half.
-    """
-
-    states: np.ndarray
-    values: np.ndarray
-    control: np.ndarray | None
-    puzzles: np.ndarray
-    num_puzzles: int
-
-
-class _Plan(NamedTuple):
-    recording: Recording
-    meanings: list[Meaning]
-    controls: list[np.ndarray | None]
-    halves: Halves
-    seed: int
-    ranks: tuple[int, ...] = ()
-    num_permutations: int = 0
-
-    @staticmethod
-    def of(
-        recording: Recording, vocab_size: int, names: Sequence[str], halves: Halves, seed: int
-    ) -> "_Plan":
-        chosen = [m for m in _meanings(recording, vocab_size) if m.name in names]
-        types = _types(recording.inputs, vocab_size)
-        controls = [
-            None if m.of_puzzle else _control(np.random.default_rng((seed, 1, i)), m, types)
-            for i, m in enumerate(chosen)
-        ]
-        return _Plan(recording, chosen, controls, halves, seed)
-
-    @property
-    def num_classes(self) -> int:
-        """The number of classes of the meaning that has most."""
-        return max((m.num_classes for m in self.meanings), default=0)
-
-
-def _meanings(recording: Recording, vocab_size: int) -> list[Meaning]:
-    inputs, labels, answers = (
-        np.asarray(tokens, np.int64)
-        for tokens in (recording.inputs, recording.labels, recording.answers)
-    )
-    return meanings(inputs, labels, answers, vocab_size)
-
-
-def _types(inputs: np.ndarray, vocab_size: int) -> np.ndarray:
-    """Returns (N, cells) the type of each cell: which cell it is, and its input token."""
-    return np.arange(inputs.shape[1]) * vocab_size + inputs
-
-
-def _control(rng: np.random.Generator, meaning: Meaning, types: np.ndarray) -> np.ndarray:
-    """Returns (N, cells) the values of the control task, one for each type."""
-    counts = np.broadcast_to(meaning.counts, meaning.values.shape)
-    if not counts.any():
-        return np.zeros_like(types)
-    values = control_values(rng, meaning.values[counts], types.ravel())
-    return values.reshape(types.shape)
-
-
 def _choose(
     recording: Recording, vocab_size: int, halves: Halves, asked: Sequence[str] | None
 ) -> tuple[list[str], dict[str, str]]:
     """Returns the names of the targets, and why others are left out."""
-    every = {m.name: m for m in _meanings(recording, vocab_size)}
+    every = {m.name: m for m in meanings_of(recording, vocab_size)}
     for name in asked or ():
         if name not in every:
             refuse("targets", f"be among {', '.join(every)}", name)
     reasons = {}
     for name in asked or every:
-        reason = _reason(every[name], recording, halves)
+        reason = why_not_probed(every[name], recording, halves)
         if reason and asked:
             raise ValueError(f"targets: {name} cannot be probed: {reason}")
         if reason:
@@ -311,89 +181,31 @@ def _choose(
     return [name for name in asked or every if name not in reasons], reasons
 
 
-def _reason(meaning: Meaning, recording: Recording, halves: Halves) -> str:
-    """Returns why a meaning cannot be probed; nothing where it can be."""
-    counts = np.broadcast_to(meaning.counts, meaning.values.shape)
-    train = meaning.values[halves.train][counts[halves.train]]
-    if len(np.unique(train)) < 2:
-        return "it has one value only in the puzzles that fit the probes"
-    channels = max(rows.shape[-1] for rows in recording.fields.values())
-    number = len(halves.train) if meaning.of_puzzle else int(counts[halves.train, 0].sum())
-    if number <= channels:
-        what = "puzzles" if meaning.of_puzzle else "cells"
-        return f"{number} {what} fit the probes, and more than {channels} channels are needed"
-    return ""
-
-
-class _Scores(NamedTuple):
-    """What one probe makes of the held-out half: of classes counts, of numbers squares."""
-
-    got: np.ndarray  # (puzzles, classes) right, or (puzzles,) squared error
-    of: np.ndarray  # (puzzles, classes) cells, or (puzzles,) squared distance to the mean
-
-
-@dataclass
-class _State:
-    """Everything that is read from one field after one segment."""
-
-    plan: _Plan
-    states: np.ndarray  # (N, cells, channels)
-    segment: int
-
-    def __post_init__(self):
-        self.pooled = self.states.mean(1, keepdims=True)
-        self.whitened: dict[bytes, tuple[Whitening, np.ndarray, np.ndarray]] = {}
-
-    def cells(self, place: int) -> tuple[Whitening, Cells, Cells]:
-        """Returns the cells of both halves that a meaning asks for, and how they were whitened."""
-        meaning, control = self.plan.meanings[place], self.plan.controls[place]
-        at = min(self.segment, meaning.values.shape[1] - 1)
-        values = meaning.values[:, at]
-        counts = np.broadcast_to(meaning.counts[:, 0], values.shape)
-        key = counts.tobytes()
-        states = self.pooled if meaning.of_puzzle else self.states
-        if key not in self.whitened:
-            halves = [states[half][counts[half]] for half in self.plan.halves]
-            whiten: Whitening = whitening(halves[0])
-            self.whitened[key] = whiten, whiten(halves[0]), whiten(halves[1])
-        both = [
-            Cells(
-                whitened,
-                values[half][counts[half]],
-                None if control is None else control[half][counts[half]],
-                np.nonzero(counts[half])[0],
-                len(half),
-            )
-            for whitened, half in zip(self.whitened[key][1:], self.plan.halves, strict=True)
-        ]
-        return self.whitened[key][0], both[0], both[1]
-
-
-def _by_segment(plan: _Plan) -> Iterator[list[list[dict[str, Any]]]]:
+def _by_segment(plan: Plan) -> Iterator[list[list[dict[str, Any]]]]:
     """Yields for each segment, by field and meaning, what all probes make of the held-out half."""
     for segment in range(plan.recording.solved.shape[1]):
         fields = plan.recording.fields.values()
-        states = [_State(plan, np.asarray(rows[:, segment]), segment) for rows in fields]
+        states = [StateCells(plan, np.asarray(rows[:, segment]), segment) for rows in fields]
         number = range(len(plan.meanings))
         yield [[_probe_one(plan, state, place) for place in number] for state in states]
 
 
-def _probe_one(plan: _Plan, state: _State, place: int) -> dict[str, Any]:
+def _probe_one(plan: Plan, state: StateCells, place: int) -> dict[str, Any]:
     meaning = plan.meanings[place]
     _, train, test = state.cells(place)
-    made: dict[str, Any] = {"task": _score(meaning, train, test)}
+    made: dict[str, Any] = {"task": score(meaning, train, test)}
     if train.control is not None:
-        made["control"] = _score(meaning, _controlled(train), _controlled(test))
+        made["control"] = score(meaning, _controlled(train), _controlled(test))
     if meaning.num_classes > 2:
         made["ranks"] = [
-            _value(meaning, _score(meaning, train, test, rank))
+            value_of(meaning, score(meaning, train, test, rank))
             if rank < meaning.num_classes - 1
             else np.nan
             for rank in plan.ranks
         ]
     rng = np.random.default_rng((plan.seed, 2, place))
     made["null"] = [
-        _value(meaning, _score(meaning, _shuffled(rng, train), _shuffled(rng, test)))
+        value_of(meaning, score(meaning, shuffled(rng, train), shuffled(rng, test)))
         for _ in range(plan.num_permutations)
     ]
     if meaning.name == "solved":
@@ -404,34 +216,6 @@ def _probe_one(plan: _Plan, state: _State, place: int) -> dict[str, Any]:
 def _controlled(cells: Cells) -> Cells:
     assert cells.control is not None
     return cells._replace(values=cells.control)
-
-
-def _shuffled(rng: np.random.Generator, cells: Cells) -> Cells:
-    """Returns the cells with their values permuted within puzzles; puzzles' own among puzzles."""
-    groups = 0 * cells.puzzles if cells.control is None else cells.puzzles
-    return cells._replace(values=shuffled_within(rng, cells.values, groups))
-
-
-def _score(meaning: Meaning, train: Cells, test: Cells, rank: int | None = None) -> _Scores:
-    """Returns what a probe that is fitted on one half makes of the other; zeros without a probe."""
-    shape = test.num_puzzles, meaning.num_classes
-    if len(np.unique(train.values)) < 2 or not len(test.values):
-        zeros = np.zeros(shape if meaning.num_classes else shape[:1])
-        return _Scores(zeros, zeros)
-    if meaning.num_classes:
-        fitted = discriminant(train.states, train.values, meaning.num_classes, rank)
-        right = fitted.predict(test.states) == test.values
-        bins = test.puzzles * meaning.num_classes + test.values
-        counted = [np.bincount(bins, weights, np.prod(shape)) for weights in (right, None)]
-        return _Scores(*(each.reshape(shape) for each in counted))
-    line: Regression = regression(train.states, train.values)
-    squares = [np.square(test.values - g) for g in (line.predict(test.states), line.offset)]
-    return _Scores(*(np.bincount(test.puzzles, each, test.num_puzzles) for each in squares))
-
-
-def _value(meaning: Meaning, scores: _Scores) -> float:
-    measure = balanced_accuracy if meaning.num_classes else explained_share
-    return measure(*scores).value
 
 
 def _margin(train: Cells, test: Cells) -> np.ndarray:
@@ -445,7 +229,7 @@ def _margin(train: Cells, test: Cells) -> np.ndarray:
 
 
 def _store(
-    arrays: Arrays, before: str, plan: _Plan, segment: int, scores: list[list[dict[str, Any]]]
+    arrays: Arrays, before: str, plan: Plan, segment: int, scores: list[list[dict[str, Any]]]
 ) -> None:
     """Puts what was made of one segment into its place in the arrays."""
     if f"{before}right" not in arrays:
@@ -474,7 +258,7 @@ def _store(
                 arrays["null"][target, segment, field] = by_meaning[place]["null"]
 
 
-def _empty(before: str, plan: _Plan) -> Arrays:
+def _empty(before: str, plan: Plan) -> Arrays:
     num_classes = sum(bool(m.num_classes) for m in plan.meanings)
     num_numbers = len(plan.meanings) - num_classes
     puzzles, segments = len(plan.halves.held_out), plan.recording.solved.shape[1]
@@ -513,90 +297,11 @@ def _of_answers(recording: Recording, vocab_size: int, held_out: np.ndarray) -> 
         equal = (answers == tokens[:, None]).astype(np.int16)
         made[names[0]] = np.einsum("nsc,nck->nsk", equal, is_class.astype(np.int16))
         made[names[1]] = is_class.sum(axis=1, dtype=np.int16)
-    conflicts = [m for m in _meanings(recording, vocab_size) if m.name.endswith("conflict")]
+    conflicts = [m for m in meanings_of(recording, vocab_size) if m.name.endswith("conflict")]
     if conflicts:
         repeated = np.any([m.values[held_out] for m in conflicts], axis=0) & blank[:, None]
         made["conflicts"] = repeated.sum(axis=-1)
     return made
-
-
-class Readout(NamedTuple):
-    """A probe of the cells to be found, as directions of a cell's state.
-
-    Attributes:
-      name: What it reads.
-      bases: (2 + 2 shuffles, channels, rank) directions: those that it reads, those of probes of
-        permuted labels, the code (covariance times these), and that of permuted labels. They are
-        orthonormal times √(channels/rank), so that the mean of a random direction's is 1.
-      readable: (puzzles,) share of each held-out puzzle's cells that are read right; None for a
-        number.
-    """
-
-    name: str
-    bases: np.ndarray
-    readable: np.ndarray | None
-
-
-def read_states(
-    recording: Recording, vocab_size: int, halves: Halves, seed: int, num_shuffles: int
-) -> Iterator[list[list[Readout]]]:
-    """Yields for each segment, by field, the probes of all that cells to be found may say.
-
-    Args:
-      recording: States, of which one half fits the probes.
-      vocab_size: Number of token values.
-      halves: The halves.
-      seed: Draws the permutations.
-      num_shuffles: Number of permutations.
-    """
-    every = _meanings(recording, vocab_size)
-    names = [m.name for m in every if not m.of_puzzle and m.name != "given"]
-    for name in names:
-        reason = _reason(next(m for m in every if m.name == name), recording, halves)
-        if reason:
-            raise ValueError(f"{name} cannot be probed: {reason}")
-    plan = _Plan.of(recording, vocab_size, names, halves, seed)
-    for segment in range(recording.solved.shape[1]):
-        states = [
-            _State(plan, np.asarray(rows[:, segment]), segment)
-            for rows in recording.fields.values()
-        ]
-        yield [
-            [_readout(plan, state, place, num_shuffles) for place in range(len(plan.meanings))]
-            for state in states
-        ]
-
-
-def _readout(plan: _Plan, state: _State, place: int, num_shuffles: int) -> Readout:
-    meaning = plan.meanings[place]
-    whiten, train, test = state.cells(place)
-    rng = np.random.default_rng((plan.seed, 4, place))
-    drawn = [train, *(_shuffled(rng, train) for _ in range(num_shuffles))]
-    found = [_directions(meaning, cells) for cells in drawn]
-    spread = np.linalg.inv(whiten.root)  # T^½: from directions that are read to the code
-    bases = [
-        orthonormal(matrix @ directions) * np.sqrt(len(matrix) / directions.shape[1])
-        for matrix in (whiten.root, spread)
-        for directions in found
-    ]
-    readable = None
-    if meaning.num_classes:
-        scores = _score(meaning, train, test)
-        number = scores.of.sum(axis=1).astype(float)
-        readable = np.divide(scores.got.sum(axis=1), number, out=0 * number, where=number > 0)
-    return Readout(meaning.name, np.stack(bases), readable)
-
-
-def _directions(meaning: Meaning, cells: Cells) -> np.ndarray:
-    """Returns directions of whitened states that a probe reads; NaN where classes are missing."""
-    rank = max(1, meaning.num_classes - 1)
-    unknown = np.full((cells.states.shape[1], rank), np.nan)
-    if len(np.unique(cells.values)) < 2:
-        return unknown
-    if not meaning.num_classes:
-        return regression(cells.states, cells.values).weights[:, None]
-    directions = discriminant(cells.states, cells.values, meaning.num_classes).directions
-    return directions if directions.shape[1] == rank else unknown
 
 
 def numbers(results: Results) -> ProbeSummary:

@@ -26,6 +26,7 @@ from rrjax.choices import AskedChunkSize, Outcome
 from rrjax.contract import Dynamics, State, named_fields
 from rrjax.dynamics.rollout import observe_segments
 from rrjax.experiments import paths
+from rrjax.experiments.controlled import TRAINED, UNTRAINED
 from rrjax.experiments.experiment import Experiment, Job
 from rrjax.experiments.judging import WORDS
 from rrjax.experiments.reasoner import Puzzles, Reasoner, bind, take
@@ -42,9 +43,6 @@ from rrjax.results.results import Results
 from rrjax.store import Arrays
 
 _STATE = "state_"
-CONTROL = "untrained"
-"""The name of the control among recordings, of its arrays, and of its folder."""
-
 _SOLVED = ArraySpec(("puzzle", "segment"), "whether the answer after the segment is right", "b")
 _ANSWERS = ArraySpec(("puzzle", "snapshot", "cell"), "token", "i")
 ARRAYS = paths.path_arrays("puzzle") | {
@@ -53,14 +51,14 @@ ARRAYS = paths.path_arrays("puzzle") | {
         ("puzzle",), "segment, from 1, after which the answer is first right; 0: never", "i"
     ),
     "solved_by_segment": _SOLVED,
-    f"{CONTROL}_solved_by_segment": _SOLVED,
-    f"{CONTROL}_answers_by_segment": _ANSWERS,
+    f"{UNTRAINED}_solved_by_segment": _SOLVED,
+    f"{UNTRAINED}_answers_by_segment": _ANSWERS,
     _STATE: ArraySpec(("puzzle", "segment", "token", "channel"), "state after the segment"),
-    f"{CONTROL}_{_STATE}": ArraySpec(
+    f"{UNTRAINED}_{_STATE}": ArraySpec(
         ("puzzle", "segment", "token", "channel"), "state of the control after the segment"
     ),
     "checksum_": ArraySpec(("puzzle",), "CRC-32 of the states in the file of a field", "i"),
-    f"{CONTROL}_checksum_": ArraySpec(("puzzle",), "the same of the control's file", "i"),
+    f"{UNTRAINED}_checksum_": ArraySpec(("puzzle",), "the same of the control's file", "i"),
 }
 
 
@@ -147,7 +145,7 @@ def states(
     if untrained:
         arrays |= _record_control(job, fields, seed)
     facts = {"fields": list(fields), "leading_tokens": leading}
-    return job.results(arrays, {CONTROL: untrained}, clock="segment", **facts)
+    return job.results(arrays, {UNTRAINED: untrained}, clock="segment", **facts)
 
 
 def _shapes(dynamics: Dynamics) -> tuple[dict[str, tuple[int, ...]], int]:
@@ -170,11 +168,11 @@ def _record_control(job: Job, fields: Mapping[str, tuple[int, ...]], seed: int) 
             "untrained: only a cell of rrjax has weights that can be drawn anew; record this "
             "model with untrained=False"
         )
-    folder = None if job.folder is None else Path(job.folder) / CONTROL
+    folder = None if job.folder is None else Path(job.folder) / UNTRAINED
     control = replace(job, model=draw_untrained(job.model, seed), folder=folder)
     arrays = _record(control, fields)
     del arrays[paths.SKETCH]
-    return {f"{CONTROL}_{name}": array for name, array in arrays.items()}
+    return {f"{UNTRAINED}_{name}": array for name, array in arrays.items()}
 
 
 def _record(job: Job, fields: Mapping[str, tuple[int, ...]]) -> Arrays:
@@ -289,12 +287,12 @@ def recordings(results: Results) -> dict[str, Recording]:
             f"{results.path or 'these results'} are of rrjax {results.record['experiment']}; "
             "expected the states that rrjax inside states records"
         )
-    names = {"trained": ""} | ({CONTROL: f"{CONTROL}_"} if _has_control(results) else {})
+    names = {TRAINED: ""} | ({UNTRAINED: f"{UNTRAINED}_"} if _has_control(results) else {})
     return {name: _recording(results, before) for name, before in names.items()}
 
 
 def _has_control(results: Results) -> bool:
-    return bool(results.record["options"][CONTROL])
+    return bool(results.record["options"][UNTRAINED])
 
 
 def _recording(results: Results, before: str) -> Recording:
@@ -317,7 +315,7 @@ def _rows(results: Results, before: str, field: str) -> np.ndarray:
         return results[f"{before}{_STATE}{field}"]
     if results.path is None:
         raise ValueError(f"these results hold no states of {field}")
-    folder = results.path.parent / (CONTROL if before else "")
+    folder = results.path.parent / (UNTRAINED if before else "")
     path = _file(folder, field)
     expected = results[f"{before}checksum_{field}"]
     if not path.is_file():

@@ -20,6 +20,7 @@ from rrjax.analysis.similarity import (
     rsa,
     unbiased_cka,
 )
+from rrjax.experiments.controlled import TRAINED
 from rrjax.experiments.experiment import Experiment
 from rrjax.experiments.recording import Recording, make_analysis, recordings
 from rrjax.page.similarities import panels
@@ -101,7 +102,7 @@ def similarity(states: Results, *, folder: str | Path | None = None) -> Results:
         for field in recording.fields:
             arrays |= _compare(recording, field, f"{name}_{field}", members)
     arrays |= {
-        "unchanged": _unchanged(recorded["trained"]),
+        "unchanged": _unchanged(recorded[TRAINED]),
         "solved_by_segment": states["solved_by_segment"],
         "solved": solved,
     }

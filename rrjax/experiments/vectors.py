@@ -19,7 +19,8 @@ from rrjax.dynamics.forward_vectors import forward_vectors
 from rrjax.dynamics.rollout import whole_norm
 from rrjax.experiments.answers import margin, open_cells
 from rrjax.experiments.experiment import Experiment, Job, fold_keys
-from rrjax.experiments.probes import Halves, Readout, read_states, recorded, split
+from rrjax.experiments.probed_cells import Halves, recorded, split
+from rrjax.experiments.readouts import Readout, read_states
 from rrjax.experiments.reasoner import Puzzles, Reasoner, bind, read_answer, take
 from rrjax.experiments.recording import Recording
 from rrjax.frames import Frame, dimension, norms, random_frame

@@ -10,7 +10,7 @@ import pytest
 import rrjax
 from rrjax.experiments import erase, states
 from rrjax.experiments.erasing import ERASE, _change
-from rrjax.experiments.probes import split
+from rrjax.experiments.probed_cells import split
 from rrjax.inside import leace
 from rrjax.inside.interventions import erase as erase_in
 from tests.experiments.conftest import NUMBER, PUZZLES
