@@ -2,15 +2,21 @@
 
 - `compare`: what changes between two results of the same puzzles.
 - `auc`, `auc_interval`: how well a score tells solved from failed puzzles.
-- `fraction_interval`, `mean_interval`, `median_interval`, `rate_interval`: an `Interval` each.
-- `balanced_accuracy`, `explained_share`: scores of cells, with intervals over puzzles.
+- `fraction_interval`, `mean_interval`, `median_interval`, `rate_interval`: an `Interval` each;
+  `clustered_fraction` and `jackknife_interval` where cells of one puzzle depend on each other.
+- `balanced_accuracy`, `explained_share`: a `Score` of cells, with an interval over puzzles;
+  `permutation_p` says how often permuted labels score as much.
 - `rate_ratio_interval`: two rates compared by the exact conditional test.
 - `kaplan_yorke`, `entropy_rate`: what follows from a spectrum.
 - `block_standard_error`: how uncertain one exponent is along time.
 - `kaplan_meier`: how long failures last.
-- `unbiased_cka`, `rsa`: how alike representations are.
-- `participation_ratio`, `two_nn`, `mle_dimension`: the dimension of a cloud of states.
-- `held_out_information`, `channel_scores`: what cells and single channels hold.
+- `unbiased_cka`, `rsa`: how alike representations are, the latter by `dissimilarities` and
+  Spearman's correlation or `kendall_tau_a`.
+- `participation_ratio`, `two_nn`, `mle_dimension`: the dimension of a cloud of states, the last two
+  from the distances of `nearest` neighbours.
+- `held_out_information`, `channel_scores`: what cells and single channels hold; `random_rotation`
+  gives another basis, and `turns` says how far channels turn between two segments.
+- `graph_correlation`, `edge_ratio`: strengths between tokens against a graph of peers.
 - `basin_entropy`, `uncertainty_exponent`: how mixed basins are.
 """
 

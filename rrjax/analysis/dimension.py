@@ -89,6 +89,12 @@ def nearest(distances: np.ndarray, number: int = NUM_NEIGHBOURS) -> Neighbours:
 
     Raises:
       ValueError: There are too few points, or two points are one: a copy has no dimension.
+
+    Example:
+      >>> x = np.array([0.0, 1.0, 3.0])
+      >>> near = rrjax.analysis.nearest((x[:, None] - x) ** 2, number=1)
+      >>> near.distances[:, 0].tolist(), near.indices[:, 0].tolist()
+      ([1.0, 1.0, 2.0], [1, 0, 1])
     """
     n = len(distances)
     if n <= number:

@@ -6,7 +6,10 @@ Each name is imported when it is first used.
 - `untrained`: the same cell with fresh weights, the control of what training has made.
 - `patch`, `kick`, `erase`: interventions, as dynamics that everything else takes.
 - `discriminant`, `regression`: linear probes, after `whitening`; `leace` erases what they read.
+- `control_values`, `shuffled_within`: labels of a control task, and permuted ones.
 - `overlap`: how much of a tangent vector lies along the directions of probes.
+- `mixing_matrix`, `mixing_at`: how strongly each token acts on each other one.
+- `stage_terms`, `channel_terms`, `saliency`: what a logit is made of, and what it depends on.
 """
 
 from typing import TYPE_CHECKING

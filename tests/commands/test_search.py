@@ -94,7 +94,7 @@ def test_a_search_names_its_best_trial(data, tmp_path, runs, capsys):
     options = train_command.parse(train_command.Options, again, "rrjax train")
     assert (options.arch, options.recipe) == runs.seen[int(best["trial"])][1:]
     assert options.augment
-    assert "new puzzles would show less" in " ".join(capsys.readouterr().out.split())
+    assert "New puzzles would show less" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_killed_search_goes_on_and_draws_what_it_would_have_drawn(data, tmp_path, runs):

@@ -405,7 +405,7 @@ def test_a_training_says_its_size_what_a_step_takes_and_how_to_go_on(
         f"trm of width 512, {num_weights:,} weights; 10,000 steps, each of 21 updates at batch "
         "size 768, with 16 tokens a puzzle; on 1 device (cpu)"
     )
-    assert "recipes for a processor are cpu_arc1, cpu_fast_sudoku, " in recipes
+    assert "recipes for a processor are cpu_arc1, " in recipes
     assert lines[:2] == [
         "training: going on after step 4; compiling the step…",
         "compiled; the first step was done after 30 s",

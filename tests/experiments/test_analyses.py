@@ -121,7 +121,7 @@ def all_of(value: bool) -> dict[str, np.ndarray]:
         ({name: array[:1] for name, array in all_of(True).items()}, "1 of 1 run solved"),
         (
             spectrum_arrays() | {"exponents": np.full((NUMBER, 2), np.nan, np.float32)},
-            f"none of the {NUMBER} runs was finite with a λ₁",
+            f"none of the {NUMBER} runs has a finite λ₁",
         ),
     ],
 )

@@ -46,7 +46,7 @@ def test_the_summary_says_where_the_vectors_lie(run):
     assert summary.as_record()["attribution"]["num_puzzles"] == NUMBER
     text = " ".join(repr(summary).split())
     assert f"λ₁'s vector after segment {SEGMENTS} (medians of {NUMBER} puzzles)" in text
-    assert "failed puzzles: " in text
+    assert " a wrong cell carries " in text
     assert run.to_xarray()["participation_z_H"].dims == ("puzzle", "segment", "exponent", "token")
 
 
