@@ -30,7 +30,7 @@ RUNS: dict[str, list[tuple[str, ...]]] = {
     "slice": [(SIX[0], *SIX[3:], "--grid", "2", "--rest-segments", "1", "--box-size", "2")],
     "ptrm": [(*SIX, "--num-exponents", "0", "--num-runs", "2")],
     "policies": [(*SIX[:3], "--ways", "starts", "--num-runs", "2", "--max-evaluations", "16")],
-    "inside": [("fixed-points", *SIX, "--periods", "1", "--readout-segment", "1")],
+    "inside": [("states", *SIX, "--no-untrained")],
     "solve": [("trm-sudoku6", ".2." + 33 * ".", "--num-segments", "2")],
     "analyse": [("six", "--out", "analysis")],
     "report": [("six", "--out", "six.html")],
