@@ -111,7 +111,7 @@ def meaning(
     Example:
       >>> model = rrjax.load_model("models/tiny")  # or "trm-sudoku6"
       >>> puzzles = rrjax.puzzles.read("data/tiny")
-      >>> run = rrjax.experiments.vectors(
+      >>> run = rrjax.experiments.meaning(
       ...     model, puzzles, num_vectors=1, num_segments=2, num_measured=1, progress=False
       ... )
       >>> run.growth.shape, run.record["vectors"]
