@@ -71,12 +71,18 @@ def _point_table(summary: PointSummary) -> Table:
         "trained map's distance then": lambda c: words.interval(c.drift, ".1e"),
         "largest residual of an eigenvalue": lambda c: words.number(c.ritz, ".1e"),
     }
-    rows = [(label, *map(cell, summary.certificates)) for label, cell in labels.items()]
-    headers = ("", *(f"period {_period(c, summary.clock)}" for c in summary.certificates))
+    # periods that no trajectory has would make the table too wide for a terminal
+    reached = [c for c in summary.certificates if c.num_points] or summary.certificates[:1]
+    others = [c for c in summary.certificates if c not in reached]
+    rows = [(label, *map(cell, reached)) for label, cell in labels.items()]
+    headers = ("", *(f"period {_period(c, summary.clock)}" for c in reached))
     notes = [
         "Each point counts once for a puzzle, at the smallest period that reached it. μ is of the "
         "Jacobian over the period. Distances are relative to the norm of the state."
     ]
+    if others:
+        listed = ", ".join(f"{_period(c, summary.clock)} ({c.num_searches})" for c in others)
+        notes.append(f"No further point was reached with period (searches): {listed}.")
     return Table("The points that Newton's method reaches", headers, rows, notes)
 
 

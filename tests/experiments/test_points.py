@@ -140,6 +140,8 @@ def test_the_period_at_which_a_trajectory_comes_back_is_searched():
     assert searched[1, 1]
     assert run["residual"][0, 2] <= 1e-9
     assert (FATES[fates(run)[0]], run["least_period"][0, 2]) == (CYCLE, 3)
+    text = " ".join(repr(run.summary()).split())
+    assert "was reached with period (searches): 4 segments (0), 6 segments (0)." in text
     r, x = LOGISTIC["three"], 0.5
     for _ in range(3000):
         x = r * x * (1 - x)
