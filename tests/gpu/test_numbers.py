@@ -100,8 +100,14 @@ def test_a_spectrum_repeats_its_bits(device):
         np.testing.assert_array_equal(one, other)
 
 
-@RARELY_ON_CPU
-@pytest.mark.parametrize("precision", ["split", "tf32", "f16"])
+@pytest.mark.parametrize(
+    ("device", "precision"),
+    [
+        pytest.param("cpu", "split", marks=pytest.mark.slow),  # the others are emulated alike
+        *(pytest.param("gpu", p, marks=pytest.mark.gpu) for p in ("split", "tf32", "f16")),
+    ],
+    indirect=["device"],
+)
 def test_shortened_products_change_exponents_by_little(device, precision):
     """Half of the puzzles are solved, where runs settle, and half fail, where many do not."""
     # a processor emulates the products of a card, and slowly
