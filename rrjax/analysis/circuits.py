@@ -83,8 +83,8 @@ def summarize_circuits(
                     name: mean_interval(by_puzzle(right[at][:, i], puzzle))
                     for i, name in enumerate(places)
                 },
-                margin_change={name: _student(values) for name, values in by_place.items()},
-                against_control=_student(by_place["target"] - by_place["control"]),
+                margin_change={name: student_interval(values) for name, values in by_place.items()},
+                against_control=student_interval(by_place["target"] - by_place["control"]),
             )
         )
     shares = arrays["peer_share"]
@@ -98,7 +98,7 @@ def summarize_circuits(
             for i, run in enumerate(runs)
         },
         clean_margin={
-            run: _student(by_puzzle(arrays["clean_margin"][i], puzzle))
+            run: student_interval(by_puzzle(arrays["clean_margin"][i], puzzle))
             for i, run in enumerate(runs)
         },
         effects=effects,
@@ -113,16 +113,12 @@ def by_puzzle(values: np.ndarray, puzzle: np.ndarray) -> np.ndarray:
     return np.bincount(place, values.astype(np.float64)) / count
 
 
-def _student(values: np.ndarray) -> Interval:
-    return student_interval(values.tolist())
-
-
 def _by_stage(
     values: np.ndarray, puzzle: np.ndarray, record: Mapping[str, Any]
 ) -> dict[str, dict[str, Interval]]:
     return {
         run: {
-            stage: _student(by_puzzle(values[i, :, j], puzzle))
+            stage: student_interval(by_puzzle(values[i, :, j], puzzle))
             for j, stage in enumerate(record["stages"])
         }
         for i, run in enumerate(record["runs"])

@@ -121,11 +121,11 @@ def _erasure(
     def delay(kind: str) -> Interval:
         first = of[kind]["first"]
         both = own_solved & (first > 0) & (own_first > start)
-        return student_interval((first - own_first)[both].tolist())
+        return student_interval((first - own_first)[both])
 
     def against(kind: str) -> dict[str, Interval]:
         return {
-            name: student_interval((of["leace"][name] - of[kind][name].astype(float)).tolist())
+            name: student_interval(of["leace"][name] - of[kind][name].astype(float))
             for name in MEASURES
         }
 
@@ -134,8 +134,8 @@ def _erasure(
         part=record["parts"][part],
         rank=int(record["rank"]),
         distance={kind: _mean(of[kind]["distance"]) for kind in KINDS},
-        at_once={kind: student_interval(of[kind]["at_once"].tolist()) for kind in KINDS},
-        next={kind: student_interval(of[kind]["next"].tolist()) for kind in KINDS},
+        at_once={kind: student_interval(of[kind]["at_once"]) for kind in KINDS},
+        next={kind: student_interval(of[kind]["next"]) for kind in KINDS},
         solved={kind: _share(of[kind]["solved"]) for kind in KINDS},
         less={kind: against(kind) for kind in KINDS[1:]},
         delay={kind: delay(kind) for kind in KINDS},

@@ -217,7 +217,7 @@ def summarize_growth(arrays: Mapping[str, np.ndarray], record: Mapping[str, Any]
 def _contribution(name: str, values: np.ndarray, solved: np.ndarray) -> Contribution:
     values = np.asarray(values, np.float64)
     groups = [group[np.isfinite(group)] for group in (values[solved], values[~solved])]
-    solved_mean, failed_mean = (student_interval(group.tolist()) for group in groups)
+    solved_mean, failed_mean = (student_interval(group) for group in groups)
     return Contribution(name, solved_mean, failed_mean, difference_interval(*groups))
 
 

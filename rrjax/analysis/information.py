@@ -101,7 +101,7 @@ def _ratio(values: np.ndarray, cells: np.ndarray) -> Interval:
     if not cells.sum():
         return Interval(np.nan, np.nan, np.nan)
     ratio = values.sum() / cells.sum()
-    change = student_interval(((values - ratio * cells) / cells.mean()).tolist())
+    change = student_interval((values - ratio * cells) / cells.mean())
     return change.map(lambda end: float(ratio + end))
 
 

@@ -226,13 +226,13 @@ def rate_ratio_interval(
     return share.map(ratio)
 
 
-def student_interval(values: Sequence[float]) -> Interval:
+def student_interval(values: Sequence[float] | np.ndarray) -> Interval:
     """Returns the mean of some values with Student's interval.
 
       mean ± t(n − 1; 0.975) s/√n
 
     Args:
-      values: One number per run.
+      values: (n,) one number per run.
 
     Returns:
       Three numbers in the unit of `values`. The ends are NaN for a single value, and equal for
@@ -240,11 +240,19 @@ def student_interval(values: Sequence[float]) -> Interval:
 
     Source: Student 1908, Biometrika 6, 1.
     """
-    if len(values) < 2:
-        return Interval(float(sum(values)) if len(values) else np.nan, np.nan, np.nan)
-    n, mean = len(values), np.mean(values)
+    values = np.asarray(values, np.float64)
+    n = len(values)
+    if n < 2:
+        return Interval(float(values[0]) if n else np.nan, np.nan, np.nan)
+    mean = np.mean(values)
     reach = scipy.special.stdtrit(n - 1, 1 - TAIL) * np.std(values, ddof=1) / np.sqrt(n)
     return Interval(float(mean), float(mean - reach), float(mean + reach))
+
+
+def known_mean(values: np.ndarray) -> Interval:
+    """Returns the mean of the finite ones of some values, with Student's interval."""
+    values = np.asarray(values, np.float64)
+    return student_interval(values[np.isfinite(values)])
 
 
 def median_interval(values: ArrayLike) -> Interval:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rrjax.analysis.intervals import Interval, student_interval
+from rrjax.analysis.intervals import Interval, known_mean
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,13 @@ def _run(arrays: Mapping[str, np.ndarray], record: Mapping[str, Any], name: str)
     ]
     stages = _stages(arrays, record)
     return LogitRun(
-        name, stages, _top(arrays["channels"]), _mean(own), _mean(turned), saliencies, clues
+        name,
+        stages,
+        _top(arrays["channels"]),
+        known_mean(own),
+        known_mean(turned),
+        saliencies,
+        clues,
     )
 
 
@@ -166,7 +172,7 @@ def _stages(arrays: Mapping[str, np.ndarray], record: Mapping[str, Any]) -> list
     return [
         StageTerm(
             name,
-            {each: _mean(every[:, i, place]) for i, each in enumerate(record["classes"])},
+            {each: known_mean(every[:, i, place]) for i, each in enumerate(record["classes"])},
         )
         for place, name in enumerate(names)
     ]
@@ -179,22 +185,19 @@ def _top(channels: np.ndarray) -> list[Channel]:
         return []
     order = np.argsort(-np.nanmean(first, 0))
     chosen = [*order[:TOP], *order[-TOP:]] if len(order) > 2 * TOP else order
-    return [Channel(int(place), _mean(second[:, place])) for place in chosen]
+    return [Channel(int(place), known_mean(second[:, place])) for place in chosen]
 
 
 def _saliency(
     arrays: Mapping[str, np.ndarray], at: tuple[int, int], start: str, measure: str
 ) -> Saliency:
     share, expected = (arrays[name][:, *at] for name in ("share", "expected_share"))
-    mean = _mean(expected).value
-    return Saliency(start, measure, _mean(share), mean, _mean(share - expected))
+    mean = known_mean(expected).value
+    return Saliency(start, measure, known_mean(share), mean, known_mean(share - expected))
 
 
 def _clue(effect: np.ndarray, start: str, measure: str) -> ClueEffect:
     peers, others = effect.T
-    return ClueEffect(start, measure, _mean(peers), _mean(others), _mean(peers - others))
-
-
-def _mean(values: np.ndarray) -> Interval:
-    """Returns the mean over puzzles with Student's interval; NaN is left out."""
-    return student_interval(values[np.isfinite(values)].astype(float).tolist())
+    return ClueEffect(
+        start, measure, known_mean(peers), known_mean(others), known_mean(peers - others)
+    )

@@ -145,7 +145,7 @@ def summarize_mixing(arrays: Mapping[str, np.ndarray], record: Mapping[str, Any]
         agreements.append(Agreement(run, matrix, stage, correlation, p_value, ratio))
     by_puzzle = {
         run: {
-            stage: student_interval(arrays["by_puzzle"][i, :, j].astype(float).tolist())
+            stage: student_interval(arrays["by_puzzle"][i, :, j])
             for j, stage in enumerate(record["stages"])
         }
         for i, run in enumerate(record["runs"])

@@ -10,6 +10,7 @@ from rrjax.analysis.intervals import (
     UNDEFINED,
     Interval,
     fraction_interval,
+    known_mean,
     median_interval,
     student_interval,
 )
@@ -225,19 +226,14 @@ def _effect(
             for name in MEASURES
             if f"{name}_right" in arrays
         },
-        donated={k: student_interval(_finite(v)) for k, v in donated.items()},
+        donated={k: known_mean(v) for k, v in donated.items()},
     )
 
 
 def _changes(values: Mapping[str, np.ndarray]) -> dict[str, Interval]:
     return {
-        kind: student_interval((values[kind] - values["nothing"]).astype(float).tolist())
-        for kind in ("patch", "control")
+        kind: student_interval(values[kind] - values["nothing"]) for kind in ("patch", "control")
     }
-
-
-def _finite(values: np.ndarray) -> list[float]:
-    return values[np.isfinite(values)].astype(float).tolist()
 
 
 def _normalised(values: Mapping[str, np.ndarray], kind: str) -> Interval:
@@ -245,7 +241,7 @@ def _normalised(values: Mapping[str, np.ndarray], kind: str) -> Interval:
     if values[kind].dtype == bool:
         change = paired_difference(values["nothing"], values[kind])
     else:
-        change = student_interval((values[kind] - values["nothing"]).astype(float).tolist())
+        change = student_interval(values[kind] - values["nothing"])
     whole = float(np.mean(values["donor"].astype(float)) - np.mean(values["nothing"].astype(float)))
     if not whole:
         return UNDEFINED
@@ -266,8 +262,8 @@ def _cell_map(arrays: Mapping[str, np.ndarray]) -> CellMap | None:
         turned = arrays["map_solved"] != is_solved[:, None, None]
         turns = [fraction_interval(int(cells.sum()), len(change)) for cells in turned.any(2).T]
         classes = _classes(arrays, both[0], both[1], turned, ~is_solved)
-    largest, largest_control = (student_interval(part.max(1).tolist()) for part in both)
-    mean, mean_control = (student_interval(part.mean(1).tolist()) for part in both)
+    largest, largest_control = (student_interval(part.max(1)) for part in both)
+    mean, mean_control = (student_interval(part.mean(1)) for part in both)
     return CellMap(
         num_pairs=len(change),
         any_turns=turns[0],
@@ -305,7 +301,7 @@ def _class(
     name: str, cells: np.ndarray, patched: np.ndarray, control: np.ndarray, turned: np.ndarray
 ) -> CellClass:
     def mean(values: np.ndarray) -> Interval:
-        return student_interval((np.where(cells, values, 0).sum(1) / cells.sum(1)).tolist())
+        return student_interval(np.where(cells, values, 0).sum(1) / cells.sum(1))
 
     return CellClass(
         name=name,

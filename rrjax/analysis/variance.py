@@ -60,7 +60,7 @@ def variance_shares(solved: np.ndarray) -> VarianceShares:
     shares = components / total
     left_out = np.array([_shares_without(solved, puzzle) for puzzle in range(number)])
     pseudo = number * shares - (number - 1) * left_out
-    ends = (student_interval(column.tolist()) for column in pseudo.T)
+    ends = (student_interval(column) for column in pseudo.T)
     puzzle, start, relabelling, interaction = (
         Interval(float(share), end.low, end.high) for share, end in zip(shares, ends, strict=True)
     )

@@ -1,12 +1,12 @@
 """Meaning and dynamics in numbers: where leading vectors lie, and what their fall goes with."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from rrjax.analysis.intervals import UNDEFINED, Interval, median_interval, student_interval
+from rrjax.analysis.intervals import UNDEFINED, Interval, known_mean, median_interval
 
 KINDS = ("read", "code")
 """What a vector is held against: the directions that a probe reads, and those in which states
@@ -213,10 +213,13 @@ def _fall(
     return Fall(
         record["class_targets"][target],
         record["fields"][field],
-        _student(own),
-        _student(others),
-        _student(own - others),
-        [_student(_excess(values, events + shift, solved)) for shift in range(-BEFORE, AFTER + 1)],
+        known_mean(own),
+        known_mean(others),
+        known_mean(own - others),
+        [
+            known_mean(_excess(values, events + shift, solved))
+            for shift in range(-BEFORE, AFTER + 1)
+        ],
     )
 
 
@@ -254,8 +257,3 @@ def _medians(values: np.ndarray) -> list[Interval]:
 
 def _median(values: np.ndarray) -> Interval:
     return median_interval(values).map(float) if len(values) else UNDEFINED
-
-
-def _student(values: Sequence[float] | np.ndarray) -> Interval:
-    known = np.asarray(values, float)
-    return student_interval(known[np.isfinite(known)].tolist())

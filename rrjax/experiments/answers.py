@@ -1,5 +1,7 @@
 """Numbers of an answer beside whether it is right: loss, margin of the logits, units that hold."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -58,9 +60,14 @@ def entropy(dynamics: Dynamics, state: State) -> Array:
     return -jnp.sum(jnp.exp(logs) * logs, -1).mean()
 
 
-def open_cells(puzzle: Batch) -> Array:
+def open_cells(puzzle: Batch) -> Any:
     """Returns (seq,) which cells are to be found: the label is known and is no clue."""
     return (puzzle.labels != IGNORE_LABEL) & (puzzle.labels != puzzle.inputs)
+
+
+def first_right(right: Any) -> Any:
+    """Returns (...) the segment, from 1, of the first right answer of (..., segments); 0: none."""
+    return right.any(-1) * (right.argmax(-1) + 1)
 
 
 def margin(logits: Array, labels: Array, is_open: Array) -> Array:

@@ -27,9 +27,9 @@ def map_cells(job: Job, segment: int, params: Any, pairs: Pair) -> dict[str, Arr
 
     def one(pair: Pair) -> dict[str, Array]:
         own, donor = (begin(job, params, run) for run in pair[:2])
-        before = jax.tree.map(lambda leaf: leaf[0], states_after(own, (segment,)))
-        given = moved_back(pair.donor, states_after(donor, (segment,)))
-        given = jax.tree.map(lambda leaf: leaf[0], given)
+        before, given = (states_after(run, [segment]) for run in (own, donor))
+        given = moved_back(pair.donor, given)
+        before, given = jax.tree.map(lambda leaf: leaf[0], (before, given))
         puzzle = as_seen(pair.recipient)
 
         def run_on(start: State) -> tuple[Array, Array]:

@@ -1,17 +1,17 @@
 """Runs that go on from a changed state: what becomes of them, and the random change beside it."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
-from rrjax.contract import Dynamics, State, run_segment
-from rrjax.dynamics.rollout import observe_segments, whole_norm
+from rrjax.contract import Dynamics, State
+from rrjax.dynamics.rollout import observe_and_take, observe_segments, whole_norm
 from rrjax.dynamics.spectrum import spectrum
 from rrjax.dynamics.starts import perturb
-from rrjax.experiments.answers import margin, open_cells, unit_arrays, unit_shares
+from rrjax.experiments.answers import first_right, margin, open_cells, unit_arrays, unit_shares
 from rrjax.experiments.donors import board_size
 from rrjax.experiments.experiment import Job
 from rrjax.experiments.reasoner import observe_tokens, read_answer
@@ -88,7 +88,7 @@ def go_on(
     number = jnp.maximum(is_open.sum(), 1)
     return {
         "solved": right[-1],
-        "first_solved": jnp.where(right.any(), right.argmax() + 1, 0),
+        "first_solved": first_right(right),
         "cells_right": jnp.sum(is_open & (tokens[-1] == puzzle.labels)) / number,
         "margin": margin(logits, puzzle.labels, is_open),
         **unit_shares(board_size(job.puzzles), puzzle, tokens[-1]),
@@ -105,14 +105,20 @@ def _nothing(dynamics: Dynamics, before: State, after: State, frame: None) -> No
     return None
 
 
-def states_after(dynamics: Dynamics, segments: tuple[int, ...]) -> State:
-    """Returns the states after some segments, side by side."""
+def states_after(dynamics: Dynamics, segments: Sequence[int]) -> State:
+    """Returns the states after some segments, in ascending order; 0 is the initial state."""
+    later = tuple(sorted(segment for segment in segments if segment))
+    first = jax.tree.map(lambda leaf: leaf[None], dynamics.initial)
+    if not later:
+        return first
+    states = observe_and_take(dynamics, _nothing, _state, later)[2]
+    if len(later) == len(segments):
+        return states
+    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), first, states)
 
-    def segment(state: State, _: None) -> tuple[State, State]:
-        return run_segment(dynamics, state), state
 
-    _, states = jax.lax.scan(segment, dynamics.initial, length=max(segments) + 1)
-    return jax.tree.map(lambda leaf: leaf[np.array(segments)], states)
+def _state(dynamics: Dynamics, state: State) -> State:
+    return state
 
 
 def random_step(key: jax.Array, own: State, changed: State) -> tuple[State, Array]:

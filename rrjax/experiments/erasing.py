@@ -15,7 +15,7 @@ from rrjax.analysis.scores import balanced_accuracy
 from rrjax.checks import check_count, refuse
 from rrjax.choices import AskedChunkSize, Outcome
 from rrjax.contract import Dynamics, State, named_fields, run_segment
-from rrjax.experiments.answers import margin, open_cells
+from rrjax.experiments.answers import first_right, margin, open_cells
 from rrjax.experiments.experiment import Experiment, Job, fold_keys
 from rrjax.experiments.probed_cells import Halves, meaning_named, recorded, split
 from rrjax.experiments.reasoner import Puzzles, Reasoner, bind, read_answer, take
@@ -344,7 +344,7 @@ def _run(
         "at_once": seen["at_once"][first],
         "distance": seen["distance"][first],
         "solved": right[-1],
-        "first_solved": jnp.where(right.any(), right.argmax() + 1, 0),
+        "first_solved": first_right(right),
     }
 
 
@@ -370,8 +370,8 @@ def _change(
         is_changed = rows[:, None] & mask[place]
         changed.append(leaf + jnp.where(is_changed, step, 0))
         norm = jnp.linalg.norm(leaf, axis=-1)
-        moved = jnp.where(rows, length[:, 0] / jnp.where(norm == 0, 1, norm), 0).sum()
-        shares.append(moved / jnp.maximum(rows.sum(), 1))
+        total = jnp.where(rows, length[:, 0] / jnp.where(norm == 0, 1, norm), 0).sum()
+        shares.append(total / jnp.maximum(rows.sum(), 1))
     distance = jnp.sum(jnp.where(mask, jnp.stack(shares), 0)) / jnp.maximum(mask.sum(), 1)
     return treedef.unflatten(changed), distance
 

@@ -19,7 +19,7 @@ from rrjax.contract import Dynamics, State, count_updates, named_fields, run_seg
 from rrjax.dynamics.local import local_growth
 from rrjax.dynamics.participation import participation
 from rrjax.dynamics.rollout import observe_segments, whole_norm
-from rrjax.experiments.answers import loss
+from rrjax.experiments.answers import first_right, loss
 from rrjax.experiments.experiment import Experiment, Job
 from rrjax.experiments.judging import WORDS
 from rrjax.experiments.reasoner import (
@@ -147,7 +147,7 @@ def growth(
     batch = take(puzzles, np.arange(number))
     arrays |= {
         "solved": right[:, num_segments - 1],
-        "first_solved": np.where(right.any(axis=1), right.argmax(axis=1) + 1, 0),
+        "first_solved": first_right(right),
         "inputs": batch.inputs,
         "labels": batch.labels,
     }

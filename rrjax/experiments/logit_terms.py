@@ -14,9 +14,10 @@ from rrjax.analysis.logit_terms import LogitSummary, summarize_logits
 from rrjax.checks import check_count
 from rrjax.choices import AskedChunkSize
 from rrjax.contract import Dynamics, State, named_fields, run_segment
+from rrjax.experiments.answers import open_cells
 from rrjax.experiments.controlled import stacked, with_control
 from rrjax.experiments.experiment import Experiment, Job
-from rrjax.experiments.mixings import states_after, sudoku_size
+from rrjax.experiments.mixings import sudoku_size
 from rrjax.experiments.reasoner import (
     Puzzles,
     Reasoner,
@@ -26,13 +27,14 @@ from rrjax.experiments.reasoner import (
     take,
 )
 from rrjax.inside.growth import stage_names
+from rrjax.inside.interventions import state_at
 from rrjax.inside.logits import channel_terms, saliency, stage_terms
 from rrjax.keys import make_key
 from rrjax.page.logit_terms import panels
 from rrjax.plots.canvas import Draw
 from rrjax.plots.logit_terms import saliency_on_peers, terms_by_stage
 from rrjax.puzzles import peer_graphs
-from rrjax.puzzles.batch import IGNORE_LABEL, Batch
+from rrjax.puzzles.batch import Batch
 from rrjax.reports import logit_terms as report
 from rrjax.results.axes import ArraySpec
 from rrjax.results.results import Results
@@ -133,14 +135,12 @@ def logits(
     place = folder, chunk_size, shard
     asked = Job(LOGITS, model, puzzles, num_segments, seed, "exact", *place, progress)
     targets, counts = _choose_targets(puzzles, num_targets, seed)
-    runs, jobs = [], with_control(asked, untrained)
-    for job in jobs.values():
-        runs.append(_sweep(job, size, targets, counts))
-        asked.chunk = job.chunk
+    sweep = partial(_sweep, size=size, targets=targets, counts=counts)
+    runs = with_control(asked, untrained, sweep)
     return asked.results(
         stacked(runs),
         {"num_sampled": len(puzzles.inputs), "num_targets": num_targets},
-        runs=list(jobs),
+        runs=list(runs),
         classes=list(CLASSES),
         stages=list(stage_names(asked.dynamics)),
         starts=["first", "last"],
@@ -150,7 +150,7 @@ def logits(
 
 def _choose_targets(puzzles: Puzzles, number: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Returns (N, number) random blank cells of each puzzle, and which of them are there."""
-    blank = _is_blank(np.asarray(puzzles.inputs), take(puzzles, np.arange(len(puzzles.inputs))))
+    blank = open_cells(take(puzzles, np.arange(len(puzzles.inputs))))
     if not blank.any():
         raise ValueError("the puzzles have no blank cell whose answer is known; their labels lack")
     rngs = [np.random.default_rng((seed, _TARGETS, i)) for i in range(len(blank))]
@@ -162,10 +162,6 @@ def _choose_targets(puzzles: Puzzles, number: int, seed: int) -> tuple[np.ndarra
     )
     targets = order[:, :number]
     return targets, np.take_along_axis(blank, targets, 1)
-
-
-def _is_blank(inputs: Any, puzzle: Batch) -> Any:
-    return (puzzle.labels != IGNORE_LABEL) & (puzzle.labels != inputs)
 
 
 def _sweep(job: Job, size: int, targets: np.ndarray, counts: np.ndarray) -> Arrays:
@@ -191,7 +187,7 @@ def _measure(
         dynamics = bind(job.model, params, item.puzzle)
         empty = item.puzzle._replace(inputs=jnp.ones_like(item.puzzle.inputs))
         embedded = bind(job.model, params, empty).context
-        (before,) = _unstacked(states_after(dynamics, [job.num_segments - 1]))
+        before = state_at(dynamics, job.num_segments - 1)
         after = run_segment(dynamics, before)
         kept = _terms(dynamics, item.puzzle, before, after, basis)
         starts = [
@@ -201,11 +197,6 @@ def _measure(
         return kept | jax.tree.map(lambda *leaves: jnp.stack(leaves), *starts)
 
     return jax.vmap(one)(items)
-
-
-def _unstacked(states: State) -> list[State]:
-    number = len(jax.tree.leaves(states)[0])
-    return [jax.tree.map(lambda leaf, i=i: leaf[i], states) for i in range(number)]
 
 
 def _margins(dynamics: Dynamics, labels: Array, rivals: Array, state: State) -> Array:
@@ -228,7 +219,7 @@ def _terms(
     labels = jnp.maximum(puzzle.labels, 0)
     read = partial(_margins, dynamics, labels, _rivals(dynamics, labels, after))
     terms = stage_terms(dynamics, before, read)
-    blank = _is_blank(puzzle.inputs, puzzle)
+    blank = open_cells(puzzle)
     right = read(after) > 0
     classes = jnp.stack([blank & right, blank & ~right])  # (classes, cells)
     own, turned = (channel_terms(dynamics, after, read, b) for b in (None, basis))
@@ -292,9 +283,10 @@ def numbers(results: Results) -> LogitSummary:
 
 def figures(results: Results) -> Mapping[str, Draw]:
     """Returns the figures of the stages, and of the saliency on the peers."""
+    summary = numbers(results)
     return {
-        "terms_by_stage": partial(terms_by_stage, numbers(results)),
-        "saliency_on_peers": partial(saliency_on_peers, numbers(results)),
+        "terms_by_stage": partial(terms_by_stage, summary),
+        "saliency_on_peers": partial(saliency_on_peers, summary),
     }
 
 

@@ -20,7 +20,7 @@ from rrjax.analysis.mixing import (
 from rrjax.checks import check_count, refuse
 from rrjax.choices import AskedChunkSize
 from rrjax.contract import Dynamics, State, count_updates, run_updates, split_last, updates
-from rrjax.dynamics.rollout import observe_and_take
+from rrjax.experiments.continued import states_after
 from rrjax.experiments.controlled import with_control
 from rrjax.experiments.donors import board_size
 from rrjax.experiments.experiment import Experiment, Job
@@ -108,19 +108,20 @@ def mixing(
     asked = Job(MIXING, model, puzzles, max(1, *segments), seed, "exact", *place, progress)
     names = mixing_names(asked.dynamics)
     options = {"segments": sorted(segments), "num_sampled": len(puzzles.inputs)}
-    runs, by_puzzle, jobs = [], [], with_control(asked, untrained)
-    for job in jobs.values():
+
+    def sweep(job: Job) -> tuple[dict[str, np.ndarray], np.ndarray]:
         arrays = _sweep(job, options)
-        asked.chunk = job.chunk
-        by_puzzle.append(_by_puzzle(arrays["strength"], size))
-        runs.append(_matrices(job, names, arrays))
-    arrays = _compared(np.stack([np.stack(list(run.values())) for run in runs]), size, seed)
+        return _matrices(job, names, arrays), _by_puzzle(arrays["strength"], size)
+
+    runs = with_control(asked, untrained, sweep)
+    matrices, by_puzzle = zip(*runs.values(), strict=True)
+    arrays = _compared(np.stack([np.stack(list(run.values())) for run in matrices]), size, seed)
     arrays["by_puzzle"] = np.stack(by_puzzle)
     return asked.results(
         arrays,
         options,
-        runs=list(jobs),
-        matrices=list(runs[0]),
+        runs=list(runs),
+        matrices=list(matrices[0]),
         stages=[f"{update} {i + 1}" for update in names for i in range(len(names[update]))],
         graphs=list(peer_graphs(size)),
     )
@@ -163,26 +164,6 @@ def _measure(
         return kept | ({"gate": means["gate"]} if "gate" in means else {})
 
     return jax.vmap(one)(*chunk)
-
-
-def states_after(dynamics: Dynamics, segments: Sequence[int]) -> State:
-    """Returns the states after some segments, side by side; 0 is the initial state."""
-    later = tuple(sorted(segment for segment in segments if segment))
-    first = jax.tree.map(lambda leaf: leaf[None], dynamics.initial)
-    if not later:
-        return first
-    states = observe_and_take(dynamics, _nothing, _state, later)[2]
-    if len(later) == len(segments):
-        return states
-    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), first, states)
-
-
-def _nothing(dynamics: Dynamics, before: State, after: State, frame: None) -> None:
-    return None
-
-
-def _state(dynamics: Dynamics, state: State) -> State:
-    return state
 
 
 def _mixing(job: Job, dynamics: Dynamics, key: jax.Array, state: State) -> dict[str, Array]:

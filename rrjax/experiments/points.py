@@ -297,7 +297,7 @@ def _trajectory_facts(
     job: Job, puzzle: Batch, dynamics: Dynamics, states: State
 ) -> dict[str, Array]:
     """Returns the outcomes of a trajectory, how fast it moves and how widely."""
-    said = jax.lax.map(partial(_say, dynamics), states)
+    answers = jax.lax.map(partial(_say, dynamics), states)
     flat = _rows(states)
     first = jnp.concatenate(
         [leaf.ravel().astype(jnp.float64) for leaf in jax.tree.leaves(dynamics.initial)]
@@ -307,8 +307,8 @@ def _trajectory_facts(
     later = flat[job.num_segments // 2 :]
     off = jnp.linalg.norm(later - later.mean(0), axis=1)
     return {
-        "solved": job.judge.is_right(puzzle, said.tokens),
-        "q_halt": said.q_halt,
+        "solved": job.judge.is_right(puzzle, answers.tokens),
+        "q_halt": answers.q_halt,
         "step": steps / norms,
         "spread": jnp.sqrt(jnp.mean(off**2)) / norms[-1],
     }

@@ -76,6 +76,7 @@ def meaning_named(recording: Recording, vocab_size: int, name: str) -> Meaning:
 
 
 def vocab_size_of(results: Results, recording: Recording) -> int:
+    """Returns the number of token values of recorded puzzles."""
     return results.record["puzzles"].get("vocab_size") or int(recording.labels.max()) + 1
 
 
@@ -98,6 +99,8 @@ class Cells(NamedTuple):
 
 
 class Plan(NamedTuple):
+    """What is read from which recorded states, with the control task of each meaning."""
+
     recording: Recording
     meanings: list[Meaning]
     controls: list[np.ndarray | None]
@@ -125,6 +128,7 @@ class Plan(NamedTuple):
 
 
 def meanings_of(recording: Recording, vocab_size: int) -> list[Meaning]:
+    """Returns everything that states of these puzzles may say."""
     inputs, labels, answers = (
         np.asarray(tokens, np.int64)
         for tokens in (recording.inputs, recording.labels, recording.answers)

@@ -46,6 +46,7 @@ def score(meaning: Meaning, train: Cells, test: Cells, rank: int | None = None) 
 
 
 def value_of(meaning: Meaning, scores: Scores) -> float:
+    """Returns the balanced accuracy of classes, or R² of numbers."""
     measure = balanced_accuracy if meaning.num_classes else explained_share
     return measure(*scores).value
 
@@ -102,12 +103,12 @@ def _readout(plan: Plan, state: StateCells, place: int, num_shuffles: int) -> Re
     whiten, train, test = state.cells(place)
     rng = np.random.default_rng((plan.seed, 4, place))
     drawn = [train, *(shuffled(rng, train) for _ in range(num_shuffles))]
-    found = [_directions(meaning, cells) for cells in drawn]
+    directions = [_directions(meaning, cells) for cells in drawn]
     spread = np.linalg.inv(whiten.root)  # T^½: from directions that are read to the code
     bases = [
-        orthonormal(matrix @ directions) * np.sqrt(len(matrix) / directions.shape[1])
+        orthonormal(matrix @ each) * np.sqrt(len(matrix) / each.shape[1])
         for matrix in (whiten.root, spread)
-        for directions in found
+        for each in directions
     ]
     readable = None
     if meaning.num_classes:

@@ -26,6 +26,7 @@ from rrjax.choices import AskedChunkSize, Outcome
 from rrjax.contract import Dynamics, State, named_fields
 from rrjax.dynamics.rollout import observe_segments
 from rrjax.experiments import paths
+from rrjax.experiments.answers import first_right, open_cells
 from rrjax.experiments.controlled import TRAINED, UNTRAINED
 from rrjax.experiments.experiment import Experiment, Job
 from rrjax.experiments.judging import WORDS
@@ -36,7 +37,7 @@ from rrjax.jobs.memory import size_in_words
 from rrjax.models import Model
 from rrjax.plots.canvas import Draw
 from rrjax.plots.states import paths_by_outcome
-from rrjax.puzzles.batch import IGNORE_LABEL, Batch
+from rrjax.puzzles.batch import Batch
 from rrjax.reports import states as report
 from rrjax.results.axes import ArraySpec
 from rrjax.results.results import Results
@@ -140,7 +141,7 @@ def states(
     arrays = paths.with_projection(arrays, job, kept) | paths.puzzle_arrays(puzzles)
     arrays |= {
         "solved": right[:, -1],
-        "first_solved": np.where(right.any(axis=1), right.argmax(axis=1) + 1, 0),
+        "first_solved": first_right(right),
     }
     if untrained:
         arrays |= _record_control(job, fields, seed)
@@ -306,7 +307,7 @@ def _recording(results: Results, before: str) -> Recording:
         solved=results[f"{before}solved_by_segment"],
         inputs=inputs,
         labels=labels,
-        blank=(labels != IGNORE_LABEL) & (labels != inputs),
+        blank=open_cells(Batch(inputs, labels, None)),
     )
 
 

@@ -148,17 +148,15 @@ def circuits(
         "num_targets": num_targets,
         "num_reference": min(num_reference, len(puzzles.inputs)),
     }
-    runs, jobs = [], with_control(asked, untrained)
-    for job in jobs.values():
-        runs.append(_sweep(job, targets, every, options))
-        asked.chunk = job.chunk
+    sweep = partial(_sweep, targets=targets, every=every, options=options)
+    runs = with_control(asked, untrained, sweep)
     arrays = stacked(runs)
     arrays |= {"puzzle": targets[:, 0], "cell": targets[:, 1]}
     arrays["num_sources"] = np.array([len(every.sources(*pair)) for pair in targets.tolist()])
     return asked.results(
         arrays,
         options,
-        runs=list(jobs),
+        runs=list(runs),
         methods=list(METHODS),
         ablations=list(ABLATIONS),
         places=list(PLACES),
