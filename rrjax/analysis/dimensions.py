@@ -65,7 +65,7 @@ def summarize_dimension(
                 segment,
                 measure,
                 {
-                    group: Interval(*map(float, arrays[f"dimension_{name}"][m, g, segment - 1]))
+                    group: Interval.of(arrays[f"dimension_{name}"][m, g, segment - 1])
                     for g, group in enumerate(record["groups"])
                 },
             )
@@ -75,7 +75,7 @@ def summarize_dimension(
         ],
         by_scale={
             name: {
-                str(size): Interval(*map(float, arrays[f"by_scale_{name}"][index, -1]))
+                str(size): Interval.of(arrays[f"by_scale_{name}"][index, -1])
                 for index, size in enumerate(record["scales"])
             }
             for name in names

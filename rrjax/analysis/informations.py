@@ -54,7 +54,7 @@ def summarize_information(
     return InformationSummary(
         num_puzzles=len(arrays["solved"]),
         num_solved=int(arrays["solved"].sum()),
-        ceilings={t: Interval(*map(float, arrays[f"ceiling_{t}"][0])) for t in targets},
+        ceilings={t: Interval.of(arrays[f"ceiling_{t}"][0]) for t in targets},
         cells=[
             CellInformation(
                 target,
@@ -62,7 +62,7 @@ def summarize_information(
                 field,
                 int(segment),
                 {
-                    group: Interval(*map(float, arrays[f"{target}_{model}_{field}"][g, read]))
+                    group: Interval.of(arrays[f"{target}_{model}_{field}"][g, read])
                     for g, group in enumerate(record["groups"])
                 },
             )

@@ -31,6 +31,11 @@ class Interval:
     low: Any
     high: Any
 
+    @classmethod
+    def of(cls, numbers: np.ndarray) -> "Interval":
+        """Returns the interval of an array of three: the estimate, and the two ends."""
+        return cls(*map(float, numbers))
+
     @property
     def ends(self) -> tuple[Any, Any, Any]:
         """The estimate, the lower end and the upper end, for unpacking."""

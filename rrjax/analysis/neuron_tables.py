@@ -54,8 +54,8 @@ def summarize_neurons(arrays: Mapping[str, np.ndarray], record: Mapping[str, Any
                 name.partition("_")[0],
                 name.partition("_")[2],
                 what,
-                Interval(*map(float, arrays[f"summary_{name}"][row, 0])),
-                Interval(*map(float, arrays[f"summary_{name}"][row, 1])),
+                Interval.of(arrays[f"summary_{name}"][row, 0]),
+                Interval.of(arrays[f"summary_{name}"][row, 1]),
             )
             for row, what in enumerate(record["quantities"])
             for name in names

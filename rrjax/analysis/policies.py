@@ -5,7 +5,7 @@ by cutting them, so that all budgets share one set of trajectories. No rule sees
 return which answer they choose, and what it is worth is looked up afterwards.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
@@ -109,7 +109,7 @@ def halt_first(runs: Runs) -> Choice:
       arXiv 2601.19085.
     """
     number, num_runs, last = runs.answers.shape
-    halts = _known_q(runs) > 0
+    halts = known_q(runs) > 0
     any_halts = np.asarray(halts.any(axis=1))
     segment = np.where(any_halts.any(axis=1), any_halts.argmax(axis=1), last - 1)
     q_there = runs.q_halt[np.arange(number), :, segment]
@@ -129,7 +129,7 @@ def halt_when_decided(runs: Runs, threshold: float = 0.1) -> Choice:
 
 def best_q(runs: Runs) -> Choice:
     """Chooses the run of largest q at the end."""
-    return _at_end(runs, _known_q(runs)[:, :, -1])
+    return _at_end(runs, known_q(runs)[:, :, -1])
 
 
 def smallest_residual(runs: Runs) -> Choice:
@@ -161,7 +161,7 @@ def vote(runs: Runs) -> Choice:
 
 def vote_by_q(runs: Runs) -> Choice:
     """Chooses the last answer with the largest sum of σ(q) over the runs that give it."""
-    q = _known_q(runs)[:, :, -1]
+    q = known_q(runs)[:, :, -1]
     return _voted(runs, np.exp(-np.logaddexp(0, -q)))
 
 
@@ -188,7 +188,12 @@ def _first_below(runs: Runs, numbers: np.ndarray, threshold: float) -> Choice:
     return Choice(0 * segment, segment, segment + 1)
 
 
-def _known_q(runs: Runs) -> np.ndarray:
+def known_q(runs: Runs) -> np.ndarray:
+    """Returns q of the runs.
+
+    Raises:
+      ValueError: The model has none.
+    """
     if np.isnan(runs.q_halt).all():
         raise ValueError("this policy reads q, and the model has none: choose one that does not")
     return runs.q_halt
@@ -204,75 +209,6 @@ def _voted(runs: Runs, weights: np.ndarray) -> Choice:
     ends = runs.answers[:, :, -1]
     same = ends[:, :, None] == ends[:, None]
     return _at_end(runs, (same * weights[:, None]).sum(axis=2))
-
-
-@dataclass(frozen=True)
-class Restarting:
-    """A policy that runs starts one after the other, and decides after every segment.
-
-    A start is believed where q is above `accept_q`, or where the residual is below
-    `accept_residual` and q is not below `trust_q`. It is given up where it is at rest with a lower
-    q, and after `cutoff` segments. Then the next start begins. Where the budget ends first, the
-    answer of the largest q among the last readouts of all starts is taken.
-
-    Attributes:
-      accept_q: infinity for never.
-      accept_residual: the residual below which a run counts as at rest; 0 for never.
-      trust_q: the least q with which a run at rest is believed.
-      cutoff: segments of one start.
-    """
-
-    accept_q: float = 0.0
-    accept_residual: float = 0.0
-    trust_q: float = -np.inf
-    cutoff: int = 16
-
-    def __call__(self, runs: Runs, budget: int) -> Choice:
-        """Returns what the policy chooses within a budget of segments."""
-        number, _, last = runs.answers.shape
-        if not 1 <= self.cutoff <= last:
-            raise ValueError(f"cutoff must lie in 1..{last}, the segments of a run; got {self}")
-        if budget < 1:
-            raise ValueError(f"budget must be at least one segment; got {budget}")
-        q = _known_q(runs)
-        rests = runs.residual < self.accept_residual
-        accepts = (q > self.accept_q) | (rests & (q >= self.trust_q))
-        ends = accepts | rests
-        ends[:, :, self.cutoff - 1] = True
-        chosen = [
-            self._one(accepts[puzzle], ends[puzzle], q[puzzle], budget) for puzzle in range(number)
-        ]
-        return Choice(*map(np.array, zip(*chosen, strict=True)))
-
-    def _one(
-        self, accepts: np.ndarray, ends: np.ndarray, q: np.ndarray, budget: int
-    ) -> tuple[int, int, int]:
-        """Returns run, segment and segments spent of one puzzle, whose arrays are (K, S)."""
-        spent, best, best_q_so_far = 0, (0, 0), -np.inf
-        for run in range(len(ends)):
-            length = min(int(ends[run].argmax()) + 1, budget - spent)
-            if length <= 0:
-                break
-            spent += length
-            if accepts[run, length - 1]:
-                return run, length - 1, spent
-            if q[run, length - 1] > best_q_so_far or run == 0:
-                best, best_q_so_far = (run, length - 1), q[run, length - 1]
-        return *best, spent
-
-
-def choose_restarting(
-    policies: Sequence[Restarting], runs: Runs, solved: np.ndarray, budget: int
-) -> Restarting:
-    """Returns the policy that solves most training puzzles within a budget, of equals the first.
-
-    Args:
-      policies: candidates.
-      runs: of training puzzles, which no result is stated of.
-      solved: (N, K, S) booleans of these.
-      budget: in segments.
-    """
-    return max(policies, key=lambda policy: right_choices(policy(runs, budget), solved).sum())
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,10 @@ from rrjax.analysis.choosing import Choosing, compare_scores
 from rrjax.analysis.intervals import UNDEFINED, Interval, mean_interval
 from rrjax.analysis.policies import (
     FrontierPoint,
-    Restarting,
     Rule,
     Runs,
-    choose_restarting,
     frontier,
     frontier_point,
-    right_choices,
 )
 from rrjax.analysis.restart_law import (
     EscapeLaw,
@@ -28,7 +25,7 @@ from rrjax.analysis.restart_law import (
     solved_within,
 )
 from rrjax.analysis.selection import fraction_of_puzzles, pass_at_k, powers_of_two
-from rrjax.analysis.survival import Waits
+from rrjax.analysis.tuned_restarts import TunedRestarts, first_right, summarize_restarts
 
 PLAIN: dict[str, Rule] = {
     "all segments": policies.plain,
@@ -50,22 +47,6 @@ CHOOSE: dict[str, Rule] = {
 
 LAMBDA1, VALID, ORACLE, MEAN = "smallest λ₁", "first valid board", "any right", "mean probability"
 PASS = "pass@k"
-ADAPTIVE = "restarts until believed"
-
-
-@dataclass(frozen=True)
-class Adaptive:
-    """Starts one after the other, each given up when it is judged to be trapped.
-
-    Attributes:
-      policy: with the thresholds that solve most of the tuning puzzles.
-      num_tuning: number of these, the first of all puzzles.
-      point: what the policy solves of the other puzzles, and its gain over the plain rollout there.
-    """
-
-    policy: Restarting
-    num_tuning: int
-    point: FrontierPoint
 
 
 @dataclass(frozen=True)
@@ -80,8 +61,9 @@ class Way:
       ceiling: whether any run is right after any of its segments, which no policy knows.
       pass_at: the probability that one of k fresh runs is right at its end, which no policy knows.
       choosing: how well what is seen of a run tells right from wrong ones; None for particles.
-      adaptive: None for particles, which are no runs one after the other, for a model without q,
-        and where fewer than two puzzles are for tuning or left over.
+      restarts: starts one after the other, with thresholds of the tuning puzzles. Empty for
+        particles, which are no runs one after the other, for a model without q, and where fewer
+        than two puzzles are for tuning or left over.
     """
 
     name: str
@@ -90,7 +72,7 @@ class Way:
     ceiling: list[FrontierPoint]
     pass_at: list[FrontierPoint]
     choosing: Choosing | None
-    adaptive: Adaptive | None
+    restarts: list[TunedRestarts]
 
 
 @dataclass(frozen=True)
@@ -148,12 +130,13 @@ def summarize_policies(
     ways: Sequence[str],
     updates_per_segment: int,
     num_tuning: int,
+    luby_unit: int | None = None,
 ) -> PolicySummary:
     """Returns all numbers of the results of `rrjax.experiments.policies`.
 
     The arguments are those of `summarize_frontiers`.
     """
-    summary = summarize_frontiers(arrays, ways, updates_per_segment, num_tuning)
+    summary = summarize_frontiers(arrays, ways, updates_per_segment, num_tuning, luby_unit)
     escapes = [
         _escapes(name, arrays["solved"][:, place])
         for place, name in enumerate(ways)
@@ -167,6 +150,7 @@ def summarize_frontiers(
     ways: Sequence[str],
     updates_per_segment: int,
     num_tuning: int,
+    luby_unit: int | None = None,
 ) -> PolicySummary:
     """Returns all numbers but the laws of escape, whose test takes longest.
 
@@ -175,6 +159,7 @@ def summarize_frontiers(
       ways: The names of the ways.
       updates_per_segment: Module evaluations of a segment.
       num_tuning: Number of puzzles, from the first, that thresholds are chosen on.
+      luby_unit: Segments of the shortest start of Luby's sequence; None chooses it, too.
     """
     solved, long_solved = arrays["solved"], arrays["plain_solved"]
     long_runs = Runs(
@@ -192,7 +177,7 @@ def summarize_frontiers(
         updates_per_segment=updates_per_segment,
         plain=plain,
         ways=[
-            _way(arrays, name, place, updates_per_segment, num_tuning)
+            _way(arrays, name, place, updates_per_segment, num_tuning, luby_unit)
             for place, name in enumerate(ways)
         ],
         escapes=[],
@@ -212,6 +197,7 @@ def _way(
     place: int,
     updates: int,
     num_tuning: int,
+    luby_unit: int | None,
 ) -> Way:
     long_solved = arrays["plain_solved"]
 
@@ -236,37 +222,16 @@ def _way(
     if runs.valid is not None:
         with_rules = at({VALID: policies.first_valid}, updates_per_segment=updates)
     choosing = None if name == "particles" else compare_scores(runs, solved)
-    adaptive = None
-    if name != "particles" and min(num_tuning, len(solved) - num_tuning) >= 2:
-        adaptive = _adaptive(runs, solved, long_solved, updates, num_tuning)
+    restarts = []
+    is_sequence = name != "particles" and not np.isnan(runs.q_halt).all()
+    if is_sequence and min(num_tuning, len(solved) - num_tuning) >= 2:
+        restarts = summarize_restarts(runs, solved, long_solved, updates, num_tuning, luby_unit)
     if name == "particles":  # fewer of them would have been others, since they replace each other
         points, with_rules, ceiling, pass_at = (
             [point for point in some if point.num_runs == solved.shape[1]]
             for some in (points, with_rules, ceiling, pass_at)
         )
-    return Way(name, points, with_rules, ceiling, pass_at, choosing, adaptive)
-
-
-def _adaptive(
-    runs: Runs, solved: np.ndarray, long_solved: np.ndarray, updates: int, num_tuning: int
-) -> Adaptive | None:
-    if np.isnan(runs.q_halt).all():
-        return None
-    _, num_runs, last = runs.answers.shape
-    budget = num_runs * last
-    candidates = [
-        Restarting(accept_q=accept, accept_residual=rest, trust_q=trust, cutoff=cutoff)
-        for cutoff in powers_of_two(last)
-        for accept in (0.0, 2.0, 4.0)
-        for rest, trust in ((0.0, -np.inf), (1e-3, 0.0), (1e-2, 0.0), (1e-3, -np.inf))
-    ]
-    tuning, others = runs.of_puzzles(slice(num_tuning)), runs.of_puzzles(slice(num_tuning, None))
-    policy = choose_restarting(candidates, tuning, solved[:num_tuning], budget)
-    choice = policy(others, budget)
-    right = right_choices(choice, solved[num_tuning:])
-    size = num_runs, policy.cutoff
-    point = frontier_point(ADAPTIVE, size, choice.spent, right, long_solved[num_tuning:], updates)
-    return Adaptive(policy, num_tuning, point)
+    return Way(name, points, with_rules, ceiling, pass_at, choosing, restarts)
 
 
 def _pooled(
@@ -311,12 +276,9 @@ def _known_to_labels(
 
 
 def _escapes(name: str, solved: np.ndarray) -> Escapes:
-    flat = solved.reshape(-1, solved.shape[-1])
-    observed = np.asarray(flat.any(axis=1))
-    first = np.where(observed, flat.argmax(axis=1) + 1, flat.shape[1]).astype(float)
-    waits = Waits(first, observed)
+    waits, (_, num_runs, last) = first_right(solved), solved.shape
     law = fit_escape_law(waits)
-    best, num_runs = best_whole_cutoff(law, flat.shape[1]), solved.shape[1]
+    best = best_whole_cutoff(law, last)
     predicted = solved_within(law, best, num_runs * best)
     measured = fraction_of_puzzles(solved[:, :, :best].any(axis=(1, 2)))
     return Escapes(name, law, exponential_test(waits), best, predicted, measured)

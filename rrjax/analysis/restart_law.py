@@ -12,6 +12,7 @@ import scipy
 
 from rrjax.analysis.arrays import as_array
 from rrjax.analysis.survival import Waits
+from rrjax.checks import check_count
 
 
 @dataclass(frozen=True)
@@ -208,6 +209,42 @@ def expected_segments(law: EscapeLaw, cutoff: int, cost: int | float = 0) -> flo
     if not success > 0:
         return np.inf
     return (cost + float(np.sum(1 - law.solved_by(np.arange(cutoff))))) / success
+
+
+def expected_luby(law: EscapeLaw, unit: int = 1, cost: int | float = 0) -> float:
+    """Returns the mean number of segments until a puzzle is solved, with Luby's run lengths.
+
+      E = Σᵢ (c + Σ_{t < uᵢ} P(T > t)) Π_{j < i} P(T > uⱼ),   uᵢ = unit · (1, 1, 2, 1, 1, 2, 4, …)
+
+    The sequence up to the first 2ᵏ is twice that up to the first 2ᵏ⁻¹, and then 2ᵏ. So the sum
+    needs no more terms than k, which grows until some start has succeeded. It is exact for whole
+    segments, and infinite where no start succeeds.
+
+    Args:
+      law: the law of escape times.
+      unit: segments of the shortest run.
+      cost: c, what a start costs beside its segments, in segments.
+
+    Raises:
+      ValueError: the unit is not an integer of at least 1.
+    """
+    check_count("unit", unit, least=1)
+    if law.trapped >= 1 or not law.hazard > 0:
+        return np.inf
+    mean, failure, length = 0.0, 1.0, unit
+    while failure > 1e-300:
+        # of the sequence so far: the mean until it is solved or over, and how often it fails
+        mean += failure * (mean + failure * (cost + _mean_segments(law, length)))
+        failure *= failure * (1 - float(law.solved_by(length)))
+        length *= 2
+    return mean
+
+
+def _mean_segments(law: EscapeLaw, cutoff: int) -> float:
+    """Returns Σ_{t < u} P(T > t), the mean number of segments of a start that is cut off at u."""
+    after = max(cutoff - law.delay, 0)
+    escaping = -np.expm1(after * np.log1p(-min(law.hazard, 1 - 1e-12))) / law.hazard
+    return min(cutoff, law.delay) + law.trapped * after + (1 - law.trapped) * escaping
 
 
 def best_whole_cutoff(law: EscapeLaw, most: int, cost: int | float = 0) -> int:

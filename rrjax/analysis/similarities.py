@@ -91,8 +91,8 @@ def _similarities(
             field=field,
             group=group,
             measure=measure,
-            mean=Interval(*map(float, arrays[f"means_{name}"][m, g])),
-            successive=Interval(*map(float, arrays[f"neighbours_{name}"][m, g])),
+            mean=Interval.of(arrays[f"means_{name}"][m, g]),
+            successive=Interval.of(arrays[f"neighbours_{name}"][m, g]),
             first_last=float(arrays[f"{measure}_{name}"][g, 0, -1]),
         )
         for m, measure in enumerate(record["measures"])

@@ -370,22 +370,43 @@ def _pooled(job: Job, probabilities: np.ndarray) -> np.ndarray:
     return _judge_answers(job, sums.argmax(axis=-1))
 
 
-def check(options: Mapping[str, Any], num_tuning: int | None = None) -> None:
-    """Refuses more tuning puzzles than there are."""
+def check(
+    options: Mapping[str, Any], num_tuning: int | None = None, luby_unit: int | None = None
+) -> None:
+    """Refuses more tuning puzzles than there are, and a start of Luby's sequence that is empty."""
     check_count("num_tuning", num_tuning, most=options["num_puzzles"])
+    check_count("luby_unit", luby_unit, least=1)
 
 
-def numbers(results: Results, num_tuning: int | None = None) -> PolicySummary:
+def numbers(
+    results: Results, num_tuning: int | None = None, luby_unit: int | None = None
+) -> PolicySummary:
     """Returns accuracy against evaluations of every way and rule, and the law of escapes.
 
     Args:
       results: The runs.
-      num_tuning: Number of puzzles, from the first, on which the thresholds of adaptive restarts
-        are chosen; these are measured on the others. Without it a quarter of the puzzles.
+      num_tuning: Number of puzzles, from the first, on which the thresholds of restarts are chosen;
+        these are measured on the others. Without it a quarter of the puzzles.
+      luby_unit: Segments of the shortest start of restarts by Luby's sequence, which are 1, 1, 2,
+        1, 1, 2, 4, … of them. Without it the tuning puzzles choose it, too.
+
+    Raises:
+      ValueError: Luby's unit is longer than the runs, or the model has no q, which it needs.
     """
+    _check_luby_unit(results, luby_unit)
     options, updates = results.record["options"], results.record["updates_per_segment"]
     number = options["num_puzzles"] // 4 if num_tuning is None else num_tuning
-    return summarize_policies(results, options["ways"], updates, number)
+    return summarize_policies(results, options["ways"], updates, number, luby_unit)
+
+
+def _check_luby_unit(results: Results, luby_unit: int | None) -> None:
+    if luby_unit is None:
+        return
+    if np.isnan(results["q_halt"]).all():
+        refuse("luby_unit", "be left out, since the model has no q to end restarts by", luby_unit)
+    longest = results["q_halt"].shape[-1]
+    if luby_unit > longest:
+        refuse("luby_unit", f"be at most {longest}, the segments of each run", luby_unit)
 
 
 def figures(results: Results) -> Mapping[str, Draw]:

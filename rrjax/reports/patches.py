@@ -92,25 +92,24 @@ def _effect_table(title: str, effects: list[Effect]) -> Table:
 
 
 def _change_table(title: str, effects: list[Effect]) -> Table:
+    units = list(effects[0].changes)[1:]
     rows = [
         (
             f"{each.donor} {each.segment} {each.part}",
             words.interval(each.changes["cells"]["patch"].map(lambda end: 100 * end), "+.0f"),
-            *(_change(each, name, "patch") for name in list(each.changes)[1:]),
-            *(_change(each, name, "control") for name in each.changes),
+            _change(each, "cells", "control"),
+            *(
+                ", ".join(_change(each, unit, kind) for kind in ("patch", "control"))
+                for unit in units
+            ),
         )
         for each in effects
     ]
-    names = list(effects[0].changes)
-    headers = (
-        "donor after part",
-        "cells (95 %)",
-        *names[1:],
-        *(f"{name},\ncontrol" for name in names),
-    )
+    headers = ("donor after part", "cells (95 %)", "control", *units)
     notes = [
         "Change of the share that is right at the end, in %, against nothing: cells to be found, "
-        "and units with such a cell that hold every digit once."
+        "and units with such a cell that hold every digit once. A unit has two numbers, that of "
+        "the patch and that of the control."
     ]
     return Table(f"{title}: cells and units", headers, rows, notes)
 

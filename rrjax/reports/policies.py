@@ -9,13 +9,14 @@ from rrjax.analysis.intervals import Interval
 from rrjax.analysis.policies import FrontierPoint
 from rrjax.analysis.policy_summary import (
     PASS,
-    Adaptive,
     Escapes,
     PolicySummary,
     Way,
     whole_budget,
 )
+from rrjax.analysis.restarting import LubyRestarts, Restarting, RestartsAdrift, RestartsAtRest
 from rrjax.analysis.table import Table
+from rrjax.analysis.tuned_restarts import TunedRestarts
 
 _HEADERS = ("policy", "evalu-\nations", "% solved", "gain in points")
 _GAIN = (
@@ -25,8 +26,9 @@ _GAIN = (
 
 
 def tables(summary: PolicySummary) -> list[Table]:
-    """Returns the policies of a long rollout, those of several runs, and the laws of escape."""
+    """Returns the policies of one rollout, of several runs, of restarts, and the laws of escape."""
     ways = [_way_table(summary, way) for way in summary.ways]
+    restarts = [_restart_table(way) for way in summary.ways if way.restarts]
     grids = [
         _depth_breadth_table(way, rule)
         for way in summary.ways
@@ -35,7 +37,7 @@ def tables(summary: PolicySummary) -> list[Table]:
     ]
     choosing = [table for way in summary.ways for table in _choosing_tables(way)]
     laws = [_escape_table(summary)] if summary.escapes else []
-    return [_plain_table(summary), *ways, *grids, *choosing, *laws]
+    return [_plain_table(summary), *ways, *restarts, *grids, *choosing, *laws]
 
 
 def _plain_table(summary: PolicySummary) -> Table:
@@ -62,9 +64,6 @@ def _way_table(summary: PolicySummary, way: Way) -> Table:
     whole = partial(whole_budget, summary=summary)
     rows = [_row(point) for point in whole(way.points)]
     notes = ["* asks the rules of the puzzle. ** asks the labels, so that it is not a policy."]
-    if way.adaptive is not None:
-        rows.append(_row(way.adaptive.point))
-        notes.append(_adaptive_note(way.adaptive))
     rows += [_row(point, f"{point.policy} *") for point in whole(way.with_rules)]
     rows += [_row(point, f"{point.policy} **") for point in whole(way.ceiling)]
     length = words.count(summary.num_segments, "segment")
@@ -72,17 +71,45 @@ def _way_table(summary: PolicySummary, way: Way) -> Table:
     return Table(headline, _HEADERS, rows, notes)
 
 
-def _adaptive_note(adaptive: Adaptive) -> str:
-    policy = adaptive.policy
-    rest = ""
-    if policy.accept_residual:
-        trusted = "whatever its q" if np.isinf(policy.trust_q) else f"if q ≥ {policy.trust_q:g}"
-        rest = f", or at rest (residual < {policy.accept_residual:g}) {trusted}"
-    return (
-        f"Restarts until believed: a start is believed at q > {policy.accept_q:g}{rest}, and given "
-        f"up after {words.count(policy.cutoff, 'segment')}. Chosen on the first "
-        f"{adaptive.num_tuning} puzzles, measured on the others."
-    )
+def _restart_table(way: Way) -> Table:
+    number = words.count(way.restarts[0].num_tuning, "puzzle")
+    policy, *usual = _HEADERS
+    headers = (policy, *usual, "evaluations\nby the law")
+    rows = [(*_row(tuned.point), _by_law(tuned.by_law)) for tuned in way.restarts]
+    settings = "; ".join(f"{tuned.name}: {_setting(tuned)}" for tuned in way.restarts)
+    notes = [
+        f"Starts run one after the other. Thresholds are those of the first {number}, and the "
+        f"table is of the others. {settings}.",
+        "The last column is by the escape law of the tuning puzzles, until a puzzle is solved, if "
+        "all puzzles were alike and starts never ran out.",
+    ]
+    return Table(f"{way.name}: restarts", headers, rows, notes)
+
+
+def _by_law(evaluations: float) -> str:
+    if np.isnan(evaluations):
+        return ""
+    return f"{evaluations:.0f}" if np.isfinite(evaluations) else "never"
+
+
+def _setting(tuned: TunedRestarts) -> str:
+    """Returns when a start is believed and when it is given up."""
+    match tuned.policy:
+        case LubyRestarts(accept, unit):
+            rule = f"after 1, 1, 2, 1, 1, 2, 4, … times {words.count(unit, 'segment')}"
+        case RestartsAtRest(accept, residual, patience):
+            kept = f", or an answer kept for {words.count(patience, 'segment')}" if patience else ""
+            rule = f"at a residual < {residual:g}{kept}"
+        case RestartsAdrift(accept, patience, flat, height):
+            past = words.count(patience, "segment")
+            rule = f"at a residual above {flat:g} of that {past} before and λ₁ > {height:.2g}"
+        case Restarting(accept, residual, trust, cutoff):
+            trusted = "" if np.isinf(trust) else f" (believed if q ≥ {trust:g})"
+            rest = f", or at a residual < {residual:g}{trusted}" if residual else ""
+            rule = f"after {words.count(cutoff, 'segment')}{rest}"
+        case _:
+            raise TypeError(f"no words for {tuned.policy}")
+    return f"believed at q > {accept:g}, given up {rule}"
 
 
 def _row(point: FrontierPoint, name: str | None = None) -> tuple[str, ...]:

@@ -122,6 +122,7 @@ def run_slots(
     slots: Slots,
     key: jax.Array,
     update_noise: float = 0.0,
+    places: Int[Array, " slots"] | None = None,
 ) -> Segment:
     """Returns one training segment of every slot, and which of them halt after it.
 
@@ -132,8 +133,10 @@ def run_slots(
       slots: refilled slots.
       key: key of the exploration of longer runs, and of the noise.
       update_noise: standard deviation of the noise after every update.
+      places: numbers of the slots, which their noise depends on; without them 0, 1, …
     """
-    slot_keys = _slot_keys(key, slots.steps.shape[0]) if update_noise else None
+    places = jnp.arange(slots.steps.shape[0]) if places is None else places
+    slot_keys = _slot_keys(key, places) if update_noise else None
 
     def bind(tokens: Array, vector: Array | None, key: Array | None) -> tuple[Dynamics, Drive]:
         dynamics = bind_vector(params, config, tokens, vector)
@@ -170,10 +173,10 @@ _NOISE = 2**31 + 1
 """Branch of a step's key: `augment` takes the one before, and the exploration splits the key."""
 
 
-def _slot_keys(key: jax.Array, number: int) -> jax.Array:
+def _slot_keys(key: jax.Array, places: Int[Array, " slots"]) -> jax.Array:
     """Returns the keys of the noise of all slots."""
     noise = jax.random.fold_in(key, _NOISE)
-    return jax.vmap(lambda slot: jax.random.fold_in(noise, slot))(jnp.arange(number))
+    return jax.vmap(lambda slot: jax.random.fold_in(noise, slot))(places)
 
 
 def _of_segment(drive: Drive, segment: int) -> Drive:

@@ -54,7 +54,13 @@ class Gradients(NamedTuple):
 
 
 def segment_gradients(
-    weights: Weights, fixed: Flat, config: Config, slots: Slots, key: jax.Array, recipe: Recipe
+    weights: Weights,
+    fixed: Flat,
+    config: Config,
+    slots: Slots,
+    key: jax.Array,
+    recipe: Recipe,
+    places: Int[Array, " slots"] | None = None,
 ) -> Gradients:
     """Returns the gradients of the mean loss of the next segment of all slots.
 
@@ -66,12 +72,14 @@ def segment_gradients(
       key: key of the exploration.
       recipe: says how many puzzles there are, each with the same number of slots (trajectories),
         and what the loss is.
+      places: as in `run_slots`.
     """
     num_slots = slots.steps.shape[0]
 
     def loss(weights: Weights) -> tuple[Array, tuple[Scores, Slots]]:
         params = unflatten(weights.trained | fixed)
-        segment = run_slots(params, weights.vectors, config, slots, key, recipe.update_noise)
+        noise = recipe.update_noise, places
+        segment = run_slots(params, weights.vectors, config, slots, key, *noise)
         scores = _score(segment, config, recipe)
         return scores.loss / num_slots, (scores, segment.slots)
 

@@ -267,10 +267,6 @@ class Recipe:
             rule = "stay off with an augmentation.rollout whose puzzles all end with the step"
             refuse("stagger_slots", rule, f"it with {self.augmentation.rollout}")
 
-        if self.update_noise and self.augmentation.objective == "winner_takes_all":
-            rule = "be 0 with augmentation.objective winner_takes_all, whose winners run twice"
-            refuse("update_noise", rule, self.update_noise)
-
     def refuse_idle(self) -> None:
         """Refuses settings that no part of the recipe reads."""
         if self.optimizer != "muon":

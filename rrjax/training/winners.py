@@ -26,7 +26,8 @@ def winner_gradients(
     The winner of a puzzle is the trajectory with the lowest cross-entropy after the segment, and
     the first of equal ones. Its answer, z_H, replaces that of the others, which keep their own z_L.
     All trajectories of a puzzle halt where the winner does. All run the segment without a gradient,
-    and the winners run it again with one: K + 1 segments forwards and one backwards.
+    and the winners run it again with one, and with the noise of their updates: K + 1 segments
+    forwards and one backwards.
 
     Args:
       weights, fixed, config, key, recipe: as in `segment_gradients`.
@@ -38,11 +39,13 @@ def winner_gradients(
       single trajectory. `clean_wins` counts the puzzles that halt of which the clean start won.
     """
     params = unflatten(weights.trained | fixed)
-    segment = run_slots(params, weights.vectors, config, slots, key)
+    segment = run_slots(params, weights.vectors, config, slots, key, recipe.update_noise)
     winner = winners(segment, config, recipe)
 
-    mine, vectors = _of_winners((slots, weights.vectors), winner)
-    result = segment_gradients(Weights(weights.trained, vectors), fixed, config, mine, key, recipe)
+    places = jnp.arange(slots.steps.shape[0])
+    mine, vectors, places = _of_winners((slots, weights.vectors, places), winner)
+    best = Weights(weights.trained, vectors)
+    result = segment_gradients(best, fixed, config, mine, key, recipe, places)
 
     number = recipe.augmentation.trajectories
     after = segment.slots._replace(

@@ -1,4 +1,4 @@
-"""Traces the programs that matter on an accelerator: spectra, rollouts, restarts and training.
+"""Traces the programs that matter on an accelerator: spectra, rollouts, policies and training.
 
 Every sweep is traced as the commands run it, each chip on items of its own. Automatic sharding
 would turn the choice between the two QR algorithms, made for all frames that run together, into an
@@ -24,6 +24,7 @@ from rrjax.experiments import restarts
 from rrjax.experiments.basins import perturbed
 from rrjax.experiments.judging import Judge
 from rrjax.experiments.rollouts import observe_segment
+from rrjax.experiments.trajectories import Length, measure_runs
 from rrjax.jobs.devices import AXIS, sharded
 from rrjax.models import Model
 from rrjax.outcomes import EXACT_MATCH
@@ -103,11 +104,14 @@ def trace_basins(config: Config, mesh: Mesh, load: Load) -> Traced:
         restarts.Measurement(load.num_segments, 0, "exact"),
         perturbed,
     )
-    number = load.points_per_chip * mesh.size
-    keys, sigma = _keys(number), jax.ShapeDtypeStruct((number,), jnp.float32)
-    chunk = restarts.Chunk(_puzzles(config, number), keys, keys, sigma)
-    program = _trace_chunks(compute, mesh, (parameters(config), None), chunk)
-    return Traced(program, load.points_per_chip * load.num_segments)
+    return _trace_starts(compute, (parameters(config), None), config, mesh, load)
+
+
+def trace_policies(num_exponents: int, config: Config, mesh: Mesh, load: Load) -> Traced:
+    """Traces the runs of `rrjax policies`, with all that its rules see after every segment."""
+    length = Length(load.num_segments, (load.num_segments - 1,), "exact", num_exponents)
+    compute = functools.partial(measure_runs, Judge(_model(config), EXACT_MATCH), length, perturbed)
+    return _trace_starts(compute, parameters(config), config, mesh, load)
 
 
 def trace_training(config: Config, mesh: Mesh, load: Load) -> Traced:
@@ -126,6 +130,8 @@ TRACES: Mapping[str, Callable[[Config, Mesh, Load], Traced]] = {
     **{f"spectrum-{name}": functools.partial(trace_spectrum, name) for name in PRECISIONS},
     **{f"rollout-{name}": functools.partial(trace_rollout, name) for name in PRECISIONS},
     "basins": trace_basins,
+    "policies": functools.partial(trace_policies, 0),
+    "policies-lambda1": functools.partial(trace_policies, 1),
     "training": trace_training,
 }
 
@@ -141,6 +147,15 @@ def _puzzles(config: Config, number: int) -> Batch:
 
 def _keys(number: int) -> jax.ShapeDtypeStruct:
     return jax.eval_shape(lambda: jax.random.split(jax.random.key(0), number))
+
+
+def _trace_starts(compute: Callable, shared: Any, config: Config, mesh: Mesh, load: Load) -> Traced:
+    """Traces `compute(shared, chunk)` of starts of puzzles with noise of their own."""
+    number = load.points_per_chip * mesh.size
+    keys, sigma = _keys(number), jax.ShapeDtypeStruct((number,), jnp.float32)
+    chunk = restarts.Chunk(_puzzles(config, number), keys, keys, sigma)
+    program = _trace_chunks(compute, mesh, shared, chunk)
+    return Traced(program, load.points_per_chip * load.num_segments)
 
 
 def _trace_chunks(compute: Callable, mesh: Mesh, shared: Any, items: Any) -> Any:

@@ -10,6 +10,7 @@ table for each σ and writes `what_decides.json`; a killed study goes on.
 Usage: python -m scripts.studies.what_decides MODEL [--num-puzzles 64] [--sigmas 0.3 1]
 """
 
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
@@ -23,6 +24,7 @@ from rrjax.analysis.intervals import mean_interval
 from rrjax.analysis.selection import fraction_of_puzzles
 from rrjax.analysis.table import Table
 from rrjax.analysis.variance import fit_beta_binomial, variance_shares
+from rrjax.checks import check_count, check_number, refuse
 from rrjax.experiments import basin
 from rrjax.puzzles.symmetric_copies import symmetric_copies
 from rrjax.reports.terminal import print_table
@@ -55,6 +57,17 @@ class Options:
     num_copies: int = 4
     num_segments: int = 16
     out: Path | None = None
+
+
+def check(options: Options) -> None:
+    """Refuses, before anything runs, what leaves no variance to be split."""
+    check_count("num_puzzles", options.num_puzzles, least=3)
+    check_count("num_starts", options.num_starts, least=2)
+    check_count("num_copies", options.num_copies, least=2)
+    if not options.sigmas or len(set(options.sigmas)) < len(options.sigmas):
+        refuse("sigmas", "be different numbers", options.sigmas or "none")
+    for sigma in options.sigmas:
+        check_number("sigmas", sigma, above=0)
 
 
 def outcomes(options: Options, folder: Path) -> dict[float, np.ndarray]:
@@ -117,7 +130,12 @@ def ceiling(solved: np.ndarray) -> float:
 def main(options: Options) -> None:
     """Runs the study, prints the table and writes the numbers."""
     folder = options.out or Path("runs") / f"what-decides-{Path(options.model).name}"
-    by_sigma = outcomes(options, folder)
+    try:
+        check(options)
+        by_sigma = outcomes(options, folder)
+    except (ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(2) from error
     numbers = {}
     for sigma, solved in by_sigma.items():
         print_table(table({sigma: solved}))

@@ -1,11 +1,10 @@
-"""Policies: rules against loops, budgets against shorter runs, restarts against the closed form."""
+"""Policies: rules against loops, and budgets against shorter runs."""
 
 import numpy as np
 import pytest
 
 from rrjax.analysis import policies
-from rrjax.analysis.policies import Restarting, Runs, frontier, name_boards, right_choices
-from rrjax.analysis.restart_law import EscapeLaw, solved_within
+from rrjax.analysis.policies import Runs, frontier, name_boards, right_choices
 
 N, K, S = 40, 5, 12
 
@@ -101,51 +100,6 @@ def test_a_smaller_budget_is_read_off_the_same_runs(runs, solved):
             assert np.isnan(point.gain.value)
 
 
-def planted(law: EscapeLaw, number: int, starts: int, segments: int) -> tuple[Runs, np.ndarray]:
-    """Runs that escape by a law, and whose q knows it."""
-    rng = np.random.default_rng(3)
-    times = law.delay + rng.geometric(law.hazard, (number, starts)).astype(float)
-    times[rng.random(times.shape) < law.trapped] = np.inf
-    solved = np.arange(1, segments + 1) >= times[:, :, None]
-    ones = np.ones(solved.shape)
-    return Runs(solved.astype(int), np.where(solved, 1.0, -1.0), ones, ones), solved
-
-
-@pytest.mark.parametrize(("cutoff", "budget"), [(6, 20), (15, 40), (20, 20)])
-def test_restarts_solve_what_the_law_says(cutoff, budget):
-    law = EscapeLaw(trapped=0.4, delay=3, hazard=0.15)
-    runs, solved = planted(law, 20_000, 4, 20)
-    choice = Restarting(cutoff=cutoff)(runs, budget)
-    expected = solved_within(law, cutoff, budget)
-    assert right_choices(choice, solved).mean() == pytest.approx(expected, abs=0.012)
-    assert choice.spent.max() == budget
-    assert choice.spent.min() >= law.delay + 1
-
-
-def test_a_start_at_rest_with_a_low_q_is_given_up():
-    q = np.array([[[-3.0, -3, -3], [-1, -1, 2]]])
-    residual = np.array([[[1, 0.0, 0], [1, 1, 1]]])
-    runs = Runs(np.zeros((1, 2, 3), int), q, residual, residual)
-    waits = Restarting(cutoff=3)(runs, 9)
-    gives_up = Restarting(accept_residual=1e-6, trust_q=0.0, cutoff=3)(runs, 9)
-    assert (waits.run[0], waits.spent[0]) == (1, 6)
-    assert (gives_up.run[0], gives_up.segment[0], gives_up.spent[0]) == (1, 2, 5)
-    believes = Restarting(accept_residual=1e-6, trust_q=-5.0, cutoff=3)(runs, 9)
-    assert (believes.run[0], believes.segment[0]) == (0, 1)
-    short = Restarting(accept_residual=1e-6, trust_q=0.0, cutoff=3)(runs, 4)
-    assert (short.run[0], short.segment[0], short.spent[0]) == (1, 1, 4)  # the larger last q
-
-
-def test_thresholds_come_from_training_puzzles_alone():
-    law = EscapeLaw(trapped=0.6, delay=2, hazard=0.3)
-    runs, solved = planted(law, 400, 4, 16)
-    candidates = [Restarting(cutoff=cutoff) for cutoff in (3, 8, 16)]
-    policy = policies.choose_restarting(candidates, runs, solved, 20)
-    worth = {c: right_choices(c(runs, 20), solved).sum() for c in candidates}
-    assert worth[policy] == max(worth.values())
-    assert policy.cutoff < 16
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -168,7 +122,3 @@ def test_policies_that_need_what_is_not_there_are_refused(runs):
         policies.smallest_lambda1(bare)
     with pytest.raises(ValueError, match="rules can be asked"):
         policies.first_valid(bare)
-    with pytest.raises(ValueError, match=r"cutoff must lie in 1\.\.12"):
-        Restarting(cutoff=13)(runs, 20)
-    with pytest.raises(ValueError, match="budget must be at least"):
-        Restarting(cutoff=3)(runs, 0)

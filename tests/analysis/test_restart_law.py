@@ -6,6 +6,7 @@ import pytest
 from rrjax.analysis.restart_law import (
     EscapeLaw,
     best_restart,
+    expected_luby,
     expected_segments,
     exponential_test,
     fit_escape_law,
@@ -120,3 +121,23 @@ def test_an_exponential_law_passes_and_others_fail():
 def test_lubys_sequence():
     assert luby(15).tolist() == [1, 1, 2, 1, 1, 2, 4, 1, 1, 2, 1, 1, 2, 4, 8]
     assert luby(3).tolist() == [1, 1, 2]
+
+
+@pytest.mark.parametrize("unit", [1, 3])
+@pytest.mark.parametrize("law", [LAW, EscapeLaw(0.7, 10, 0.01), EscapeLaw(0.9, 0, 0.5)])
+def test_lubys_mean_is_the_sum_over_its_terms_and_near_the_best(law, unit):
+    cutoffs = unit * luby(2**16 - 1)
+    segments = np.arange(cutoffs.max() + 1)
+    one_start = np.concatenate([[0], np.cumsum(1 - law.solved_by(segments))])[cutoffs]
+    unsolved = np.concatenate([[1], np.cumprod(1 - law.solved_by(cutoffs))[:-1]])
+    mean = expected_luby(law, unit, cost=2)
+    assert mean == pytest.approx(np.sum(unsolved * (2 + one_start)))
+    best = min(expected_segments(law, cutoff, cost=2) for cutoff in range(1, 1000))
+    assert best <= mean <= best * (1 + np.log2(best))
+
+
+def test_lubys_mean_at_the_ends():
+    assert expected_luby(EscapeLaw(1.0, 0, np.nan)) == np.inf
+    assert expected_luby(EscapeLaw(0.0, 0, 0.25), unit=5) == pytest.approx(4)  # no memory
+    with pytest.raises(ValueError, match="unit must be at least 1, got 0"):
+        expected_luby(LAW, unit=0)

@@ -119,6 +119,10 @@ def test_a_folder_goes_on_and_holds_one_run(model, seen):
         )
     loaded = rrjax.load_results(folder)
     assert "starts: 2 runs of 3 segments" in str(loaded.summary())
+    with pytest.raises(ValueError, match="luby_unit must be at least 1, got 0"):
+        loaded.summary(luby_unit=0)
+    with pytest.raises(ValueError, match="luby_unit must be at most 3, the segments of each run"):
+        loaded.summary(luby_unit=4)
     assert set(loaded.plot()) == {"policies"}
     frontier, rules = map(data_of, loaded.experiment.report_panels(loaded)[:2])
     whole = [row for row in frontier if row["group"] == "one rollout" and row["x"] == BUDGET]
@@ -192,3 +196,5 @@ def test_a_model_without_q_votes(model):
     text = str(results.summary())
     assert "vote" in text
     assert "largest q" not in text
+    with pytest.raises(ValueError, match="luby_unit must be left out, since the model has no q"):
+        results.summary(luby_unit=1)

@@ -28,7 +28,7 @@ load = script.Load(
     num_exponents=2, num_segments=2, puzzles_per_chip=2, points_per_chip=2, slots_per_chip=2
 )
 programs = {}
-for name in ("spectrum-exact", "rollout-exact", "basins", "training"):
+for name in ("spectrum-exact", "rollout-exact", "basins", "policies", "training"):
     traced = script.TRACES[name](CONFIG, mesh, load)
     programs[name] = asdict(script.compile_traced(traced, mesh.size, "cpu", {}))
 json.dump(programs, sys.stdout)
@@ -50,7 +50,7 @@ def test_puzzles_and_points_are_apart_and_gradients_are_summed():
     programs = json.loads(finish(begin([sys.executable, "-c", ON_TWO_DEVICES], flags)))
     training = programs.pop("training")
     assert "all-reduce" in training["collectives"]
-    assert [row["collectives"] for row in programs.values()] == [{}, {}, {}]
+    assert [row["collectives"] for row in programs.values()] == [{}] * 4
     assert all(row["host_calls"] == 0 for row in (training, *programs.values()))
     assert all(row["temporaries"] > 0 for row in (training, *programs.values()))
     assert set(programs["spectrum-exact"]["flops"]) == {"float32"}

@@ -36,3 +36,24 @@ def test_a_factor_that_decides_alone_has_the_whole_share():
     rows = dict(study.table({0.3: starts}).rows)
     assert float(rows["the start, given the puzzle"].split()[0]) == pytest.approx(1, abs=0.15)
     assert float(rows["the relabelling, given the puzzle"].split()[0]) == pytest.approx(0, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"num_puzzles": 2}, "num_puzzles must be at least 3, got 2"),
+        ({"num_starts": 1}, "num_starts must be at least 2, got 1"),
+        ({"num_copies": 0}, "num_copies must be at least 2, got 0"),
+        ({"sigmas": ()}, "sigmas must be different numbers; got none"),
+        ({"sigmas": (1.0, 1.0)}, "sigmas must be different numbers"),
+        ({"sigmas": (0.0,)}, "sigmas must be finite and above 0, got 0.0"),
+        ({"model": "no-such-model"}, "no-such-model"),
+    ],
+)
+def test_a_study_without_variance_is_refused_before_it_runs(change, message, tmp_path, capsys):
+    settings = {"model": "trm-sudoku6", "out": tmp_path / "out"} | change
+    with pytest.raises(SystemExit) as stopped:
+        study.main(study.Options(**settings))
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -256,7 +256,7 @@ def test_the_noise_of_training_is_that_of_the_dynamics_in_every_slot():
     vectors = jnp.asarray(params["puzzle_emb"]["weights"])[batch.puzzle_ids]
     noisy = run_slots(params, vectors, tiny.CONFIG, slots, key, 0.1).slots.state
     plain = run_slots(params, vectors, tiny.CONFIG, slots, key).slots.state
-    for slot, own in enumerate(_slot_keys(key, 3)):
+    for slot, own in enumerate(_slot_keys(key, jnp.arange(3))):
         dynamics = bind(params, tiny.CONFIG, batch.inputs[slot], batch.puzzle_ids[slot])
         dynamics = rrjax.with_update_noise(dynamics, 1, key=own, sigma=0.1)
         drive = jax.tree.map(lambda leaf: leaf[0], dynamics.drive)

@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rrjax.cells import init_params, initial_state
+from rrjax.cells import init_params, initial_state, unflatten
 from rrjax.puzzles.batch import Batch
-from rrjax.training.act import Slots, empty_slots, refill
+from rrjax.training.act import Slots, empty_slots, refill, run_slots
 from rrjax.training.augment import starts
 from rrjax.training.data import Sampler
-from rrjax.training.objective import Weights, segment_gradients
+from rrjax.training.objective import Weights, score_each, segment_gradients
 from rrjax.training.settings import Augmentation
 from rrjax.training.state import init_train_state, partition
 from rrjax.training.winners import winner_gradients
@@ -116,9 +116,22 @@ def test_trajectories_that_would_not_differ_are_refused(changes, message):
         dataclasses.replace(RIVALS, **changes)
 
 
-def test_noise_of_updates_is_refused_where_winners_run_twice():
-    with pytest.raises(ValueError, match=r"update_noise must be 0 with .*winner_takes_all"):
-        dataclasses.replace(RECIPE, update_noise=0.01)
+def test_winners_run_again_with_the_noise_that_made_them_win():
+    weights, fixed, slots = example()
+    noisy = dataclasses.replace(FEW, update_noise=0.3)
+
+    @jax.jit
+    def both(weights, slots):
+        params = unflatten(weights.trained | fixed)
+        once = run_slots(params, weights.vectors, CONFIG, slots, KEY, noisy.update_noise)
+        losses = score_each(once, once.slots.halted, CONFIG, noisy).metrics["lm_loss"]
+        again = winner_gradients(weights, fixed, CONFIG, slots, KEY, noisy)
+        return losses, again.metrics["lm_loss"]
+
+    losses, loss = both(weights, slots)
+    best = np.asarray(losses).reshape(PUZZLES, K)
+    assert (best.argmin(1) > 0).any()  # whose number among the winners is not that of its slot
+    assert float(loss) == pytest.approx(best.min(1).sum(), rel=1e-5)
 
 
 def test_a_cell_without_latents_beside_its_answer_is_refused():
