@@ -2,28 +2,41 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+PYTEST = $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+# empty: hundreds of processes that tests start import what is compiled once
+export PYTHONDONTWRITEBYTECODE =
+# such as --no-compile, where an environment is made for one run
+PIP_OPTIONS ?=
 
-.PHONY: demo test test-slow lint wheel docs
+.PHONY: demo test test-slow test-all lint ruff pyright wheel docs
 
 demo: $(VENV)/demo
 	$(BIN)/rrjax spectrum trm-sudoku9-hard --num-exponents 4
 	$(BIN)/rrjax report runs/spectrum-trm-sudoku9-hard --out runs/report.html
 
 test: $(VENV)/dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-slow: $(VENV)/dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
+	$(PYTEST) -m slow
+
+test-all: $(VENV)/dev
+	$(PYTEST)
 
 wheel: $(VENV)/dev
 	VENV=$(VENV) .ci/wheel
 
 docs: $(VENV)/docs
-	JAX_COMPILATION_CACHE_DIR=$(CURDIR)/.jax_cache $(BIN)/python -m sphinx -W -q --keep-going -j 2 docs docs/_build/html
+	JAX_COMPILATION_CACHE_DIR=$(CURDIR)/.jax_cache JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 \
+	  JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1 $(BIN)/python -m sphinx -W -q --keep-going -j 2 docs docs/_build/html
 
-lint: $(VENV)/dev
+lint: ruff pyright
+
+ruff: $(VENV)/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+pyright: $(VENV)/dev
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 $(VENV)/demo: pyproject.toml
@@ -33,10 +46,10 @@ $(VENV)/demo: pyproject.toml
 
 $(VENV)/dev: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet $(PIP_OPTIONS) --editable '.[dev]'
 	touch $@
 
 $(VENV)/docs: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	$(BIN)/python -m pip install --quiet $(PIP_OPTIONS) --editable '.[docs]'
 	touch $@

@@ -1,5 +1,6 @@
 """Settings of every test run: what is compiled how, and no clock on examples."""
 
+import gc
 import os
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -25,8 +26,25 @@ import jax
 import pytest
 from hypothesis import settings
 
+import tests.tools.checked  # noqa: F401  the type checker that pyproject.toml names
+
+# tracing makes millions of objects that are kept, among which Python would look for garbage
+gc.set_threshold(100_000, 50, 100)
+
 settings.register_profile("rrjax", deadline=None)
 settings.load_profile("rrjax")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts files with slow tests first: one that came last would leave the other process idle."""
+    long = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in long)
+
+
+def pytest_collection_finish() -> None:
+    """Spares modules and tests, which stay to the end, from all searches for garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="module", autouse=True)
