@@ -137,8 +137,9 @@ def tune_restarts(
             for accept, residual, patience in product(ACCEPT, (1e-3, 1e-2), (None, 2, 4))
         ],
     }
-    if runs.lambda1 is not None and not np.isnan(runs.lambda1).all():
-        heights = np.quantile(runs.lambda1, (0.25, 0.5, 0.75)).tolist()
+    if runs.lambda1 is not None and np.isfinite(runs.lambda1).any():
+        known = runs.lambda1[np.isfinite(runs.lambda1)]  # −∞ where a map forgets its state
+        heights = np.quantile(known, (0.25, 0.5, 0.75)).tolist()
         candidates[ADRIFT] = [
             RestartsAdrift(accept, patience, flat, height)
             for accept, patience in product(ACCEPT, (1, 2, 4))
