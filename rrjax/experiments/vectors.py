@@ -54,6 +54,9 @@ ARRAYS = {
 _FORWARD_SEGMENTS, _PASSES = 2, 8
 """The horizon of forward vectors, and how often their frame goes there and back at most."""
 
+_MOST_TRANSIENT = 1000
+"""Segments of a backward transient at most: the frames of all its updates are kept."""
+
 _SHUFFLES = 8
 """Permutations of the labels whose probes are the control; their overlaps are averaged."""
 
@@ -92,7 +95,8 @@ def meaning(
       forward_after: After how many segments the leading forward vector, which grows most over the
         next two segments, is measured too.
       num_segments: Number of segments of each run.
-      backward_transient: Segments that runs go on, from which covariant vectors are followed back.
+      backward_transient: Segments that runs go on, at most 1,000, from which covariant vectors are
+        followed back.
       num_measured: Puzzles of the other half that are measured, from the first; None: all.
       seed: Draws the halves, frames and controls.
 
@@ -120,7 +124,7 @@ def meaning(
     place = folder, chunk_size, shard
     job = Job(MEANING, model, puzzles, num_segments, seed, "exact", *place, progress, outcome)
     check_count("num_vectors", num_vectors, least=1)
-    check_count("backward_transient", backward_transient)
+    check_count("backward_transient", backward_transient, most=_MOST_TRANSIENT)
     check_count("num_measured", num_measured, least=1)
     for segment in forward_after:
         check_count("forward_after", segment, least=1, most=num_segments)

@@ -18,7 +18,7 @@ CASE = Case("toy --seed", "option: out of range", ("toy",), (), ("seed",))
 @pytest.mark.skipif(sys.platform == "win32", reason="processes are forked")
 def test_a_sample_is_refused():
     module = [sys.executable, "-m", "scripts.checks.bad_inputs", "--sample", "60", "--seed", "1"]
-    printed = finish(begin([*module, "--without", "spectrum", "run", "search"]))
+    printed = finish(begin([*module, "--without", "spectrum", "run", "search", "states"]))
     number = re.search(r"(\d+) bad inputs were refused as they should be", printed)
     assert number is not None
     assert int(number[1]) > 50
