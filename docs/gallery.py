@@ -9,11 +9,12 @@
 # %% [markdown]
 # # Gallery
 #
-# The figures of every command, each with the line that makes it. All are drawn when this page is
-# built, from a bundled model and far too few puzzles to conclude anything from: they show what
-# you get. In the shell give the line as it stands; here `shell` hands it on to the same command.
-# The figures are written to the folder that `--out` names, and `rrjax.load_results(folder).plot()`
-# draws them again.
+# The figures of every command, each with the line that makes it. Those with a cell of code are
+# drawn when this page is built, from a bundled model and far too few puzzles to conclude anything
+# from: they show what you get. The others, of questions that take minutes, are those of the runs in
+# [what the states hold](representations.md) and [why a failure fails](inside.md). In the shell give
+# the line as it stands; here `shell` hands it on to the same command. The figures are written to
+# the folder that `--out` names, and `rrjax.load_results(folder).plot()` draws them again.
 
 # %% tags=["hide-cell"]
 import contextlib
@@ -148,8 +149,6 @@ shell(
 #
 # Which digits a linear probe reads from the states, how alike the states of different segments are,
 # and how many dimensions they have. The first command records the states, and the others read them.
-# [Why a failure fails](inside.md) and [what the states hold](representations.md) have the commands
-# of the other questions.
 
 # %%
 shell(
@@ -178,6 +177,67 @@ shell(
 shell(
     "rrjax inside mixing trm-sudoku6 --num-puzzles 8 --num-sampled 4 --segments 1 --out runs/mixing"
 )
+
+# %% [markdown]
+# ## Inside: information and single channels
+#
+# What a blank cell tells of its digit and of the givens around it, and what the place of a cell and
+# its digit explain of each channel, beside a random basis: `rrjax inside states hrm-sudoku6
+# --num-puzzles 512 --out runs/states-hrm`, then `rrjax inside information runs/states-hrm` and
+# `rrjax inside neurons runs/states-hrm`.
+#
+# ![Information of a blank cell on its answer against that on the givens in its units: z_H of the
+# trained HRM goes up, z_L stays below, fresh weights at 0.](inside_information.png)
+#
+# ![Share of the variance of each channel that the label of a cell explains against the share of the
+# cell's place: z_H holds labels, z_L places.](inside_neurons.png)
+
+# %% [markdown]
+# ## Inside: blanks and depth
+#
+# How many cells are right by the number of blank cells and of segments: `rrjax inside blanks
+# hrm-sudoku6`.
+#
+# ![Two tables of shares: with few blank cells the HRM solves less than with 16.](inside_blanks.png)
+
+# %% [markdown]
+# ## Inside: naked singles and logits
+#
+# What a naked single needs, and what each stage of the last segment adds to the margin of a blank
+# cell: `rrjax inside circuits hrm-sudoku6 --num-puzzles 128 --num-sampled 64` and `rrjax inside
+# logits hrm-sudoku6 --num-sampled 64`.
+#
+# ![Change of the margin of naked singles by what is ablated: rows into the cell, its MLP and its
+# peers' clues cost 25 to 40 logits, random cells nothing.](inside_circuits.png)
+#
+# ![Terms of the margin by stage: they reach 200 logits and nearly cancel.](inside_logits.png)
+
+# %% [markdown]
+# ## Inside: erasing the digit
+#
+# How many cells are right after the directions of a probe, or as many random ones, are erased:
+# `rrjax inside erase hrm-sudoku6 --num-puzzles 512 --segments 2 --num-measured 32`.
+#
+# ![Cells right by segment: LEACE in z_H makes them fall, random directions and steps of the same
+# length do not, and z_L can be erased without a change.](inside_erase.png)
+
+# %% [markdown]
+# ## Inside: meaning and dynamics
+#
+# How much the leading covariant vector moves what a probe reads, over that with permuted labels:
+# `rrjax inside meaning hrm-sudoku6 --num-puzzles 512 --num-vectors 1 --num-measured 32`.
+#
+# ![Overlap with what probes read by segment and outcome: of digits in z_H it is 3 to 47, and it
+# stays high in failures.](inside_meaning.png)
+
+# %% [markdown]
+# ## Inside: kicks
+#
+# Which share of failures a push along a covariant vector or a gradient frees, beside random pushes
+# of the same length: `rrjax inside kick hrm-sudoku6 --num-puzzles 384 --sizes 0.3`.
+#
+# ![Share solved after a kick: along the gradient of the loss 0.85, along the leading vector 0.25,
+# along that of the entropy as along random directions, 0.1.](inside_kick.png)
 
 # %% [markdown]
 # ## The toy

@@ -1,9 +1,9 @@
 """How alike representations are: unbiased linear CKA, and RSA; puzzles are the samples."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import scipy
 from numpy.typing import ArrayLike
 
 from rrjax.checks import refuse
@@ -176,15 +176,46 @@ def rsa(matrices: ArrayLike, groups: np.ndarray) -> Comparison:
     first, second = np.triu_indices(stacked.shape[1], 1)
     pairs = stacked[:, first, second]
     kept = [(groups[first] != g) & (groups[second] != g) for g in range(groups.max() + 1)]
-    return Comparison(_spearman(pairs), np.stack([_spearman(pairs[:, k]) for k in kept]))
+    every = np.ones(len(first), bool)
+    ranks = np.stack([_centred_ranks(row, [every, *kept]) for row in pairs], axis=1)
+    whole, *left_out = map(_correlations, ranks)
+    return Comparison(whole, np.stack(left_out))
 
 
-def _spearman(pairs: np.ndarray) -> np.ndarray:
-    ranks = scipy.stats.rankdata(pairs, axis=1).astype(np.float32)
-    ranks -= ranks.mean(1, keepdims=True)
-    size = np.linalg.norm(ranks, axis=1)
+def _centred_ranks(values: np.ndarray, subsets: Sequence[np.ndarray]) -> np.ndarray:
+    """Returns (subsets, m) the ranks within each subset less their mean, 0 outside of it.
+
+    Values are sorted once for all subsets. Equal ones share the mean of their ranks; a subset that
+    holds NaN has NaN everywhere.
+
+    Args:
+      values: (m,)
+      subsets: (m,) masks.
+    """
+    order = np.argsort(values)
+    ordered = values[order]
+    ends = np.append(np.flatnonzero(ordered[1:] != ordered[:-1]), len(values) - 1)
+    run = None if len(ends) == len(values) else np.searchsorted(ends, np.arange(len(values)))
+    ranks = np.zeros((len(subsets), len(values)), np.float32)
+    unknown = np.isnan(values)
+    for row, subset in zip(ranks, subsets, strict=True):
+        if unknown[subset].any():
+            row[:] = np.nan
+            continue
+        inside = subset[order]
+        after = np.cumsum(inside)
+        rank = after.astype(np.float32)
+        if run is not None:
+            before = np.concatenate([[0], after[ends[:-1]]])
+            rank = ((before + 1 + after[ends]) / 2).astype(np.float32)[run]
+        row[order] = np.where(inside, rank - (after[-1] + 1) / 2, 0)
+    return ranks
+
+
+def _correlations(centred: np.ndarray) -> np.ndarray:
+    size = np.linalg.norm(centred, axis=1)
     size = np.where(size > 0, size, np.nan)
-    return (ranks @ ranks.T).astype(np.float64) / (size[:, None] * size)
+    return (centred @ centred.T).astype(np.float64) / (size[:, None] * size)
 
 
 def kendall_tau_a(first: np.ndarray, second: np.ndarray) -> float:

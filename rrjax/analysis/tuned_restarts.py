@@ -43,7 +43,8 @@ class TunedRestarts:
       name: of the policy.
       policy: the policy with its thresholds.
       num_tuning: number of tuning puzzles, the first of all.
-      point: what the policy solves of the other puzzles, and its gain over the plain rollout there.
+      points: by budgets of 2, 4, 8, … segments what the policy solves of the other puzzles, and its
+        gain over the plain rollout there. The last budget is the one that the thresholds are for.
       by_law: module evaluations until a puzzle is solved, in the mean by the escape law of the
         tuning puzzles, if all puzzles were alike and starts had no end. NaN where the policy
         depends on more than the length of a start.
@@ -52,8 +53,13 @@ class TunedRestarts:
     name: str
     policy: Restarts
     num_tuning: int
-    point: FrontierPoint
+    points: dict[int, FrontierPoint]
     by_law: float
+
+    @property
+    def point(self) -> FrontierPoint:
+        """What the policy is worth at the whole budget."""
+        return self.points[max(self.points)]
 
 
 def summarize_restarts(
@@ -79,16 +85,24 @@ def summarize_restarts(
     tuning, others = runs.of_puzzles(slice(num_tuning)), runs.of_puzzles(slice(num_tuning, None))
     law = fit_escape_law(first_right(solved[:num_tuning]))
     tuned = tune_restarts(tuning, solved[:num_tuning], law, budget, luby_unit)
-    summaries = []
-    for name, policy in tuned.items():
-        choice = policy(others, budget)
-        right, size = right_choices(choice, solved[num_tuning:]), (num_runs, last)
-        point = frontier_point(
-            name, size, choice.spent, right, long_solved[num_tuning:], updates_per_segment
+    solved, long_solved = solved[num_tuning:], long_solved[num_tuning:]
+
+    def point(name: str, policy: Restarts, budget: int) -> FrontierPoint:
+        choice, size = policy(others, budget), (num_runs, last)
+        right = right_choices(choice, solved)
+        return frontier_point(name, size, choice.spent, right, long_solved, updates_per_segment)
+
+    budgets = powers_of_two(budget)[1:]  # two segments are one with its tangent vector
+    return [
+        TunedRestarts(
+            name,
+            policy,
+            num_tuning,
+            {budget: point(name, policy, budget) for budget in budgets},
+            _expected(policy, law) * updates_per_segment,
         )
-        by_law = _expected(policy, law) * updates_per_segment
-        summaries.append(TunedRestarts(name, policy, num_tuning, point, by_law))
-    return summaries
+        for name, policy in tuned.items()
+    ]
 
 
 def tune_restarts(
@@ -123,8 +137,9 @@ def tune_restarts(
             for accept, residual, patience in product(ACCEPT, (1e-3, 1e-2), (None, 2, 4))
         ],
     }
-    if runs.lambda1 is not None and not np.isnan(runs.lambda1).all():
-        heights = np.quantile(runs.lambda1, (0.25, 0.5, 0.75)).tolist()
+    if runs.lambda1 is not None and np.isfinite(runs.lambda1).any():
+        known = runs.lambda1[np.isfinite(runs.lambda1)]  # −∞ where a map forgets its state
+        heights = np.quantile(known, (0.25, 0.5, 0.75)).tolist()
         candidates[ADRIFT] = [
             RestartsAdrift(accept, patience, flat, height)
             for accept, patience in product(ACCEPT, (1, 2, 4))

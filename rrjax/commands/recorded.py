@@ -46,7 +46,7 @@ def record(
     folder = Path(model)
     if (folder / "results.npz").is_file():
         given = {"puzzles": puzzles, "num_puzzles": num_puzzles, "num_segments": num_segments}
-        given |= {"seed": seed, "states": states}
+        given |= {"seed": seed, "states": states, "cpu_devices": cpu_devices}
         for name, value in given.items():
             if value is not None:
                 refuse(name, f"be left out with the recorded states in {folder}", value)
@@ -85,11 +85,15 @@ class RecordedJob(Job):
 
     def _run(self, options: Options) -> None:
         run, numbers, figures = (options[name] for name in ("run", "numbers", "figures"))
-        states = record(**options["record"])
-        name = states.record["model"]["name"]
-        folder = options["out"]["out"] or Path("runs") / f"{self.name}-{name}"
+        from rrjax.experiments.recording import check_free
+
         module = import_module(self.module)
         experiment = getattr(module, self.name.upper())
+        asked = options["out"]["out"]
+        if asked is not None:
+            check_free(experiment, asked)
+        states = record(**options["record"])
+        folder = asked or Path("runs") / f"{self.name}-{states.record['model']['name']}"
         experiment.check({**states.record["options"], **run}, **(numbers | figures))
         results = getattr(module, self.name)(states, folder=folder, **run)
         show(experiment, results, folder, numbers, figures)

@@ -11,6 +11,7 @@ from rrjax.experiments.experiment import Job
 from rrjax.inside.fresh import untrained
 from rrjax.models import Model
 from rrjax.store import Arrays
+from rrjax.store.claims import check_holds
 
 Made = TypeVar("Made")
 
@@ -22,8 +23,11 @@ def with_control(asked: Job, has_control: bool, sweep: Callable[[Job], Made]) ->
     """Returns by the name of each run what a sweep makes of it, in a folder of that name.
 
     Raises:
-      ValueError: The model is no cell, whose weights could be drawn anew.
+      ValueError: The model is no cell, whose weights could be drawn anew, or the job's folder holds
+        something else.
     """
+    if asked.folder is not None:
+        check_holds(Path(asked.folder), TRAINED)
     models = {TRAINED: asked.model}
     if has_control:
         if not isinstance(asked.model, Model):

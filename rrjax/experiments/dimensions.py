@@ -168,4 +168,6 @@ def figures(results: Results) -> Mapping[str, Draw]:
     return draws
 
 
-DIMENSION = Experiment("dimension", ARRAYS, numbers, report.tables, figures, panels=panels)
+DIMENSION = Experiment(
+    "dimension", ARRAYS, numbers, report.tables, figures, findings=report.findings, panels=panels
+)

@@ -59,6 +59,9 @@ ARRAYS = {
 _POOLED = 4
 """Segments whose states an eraser for all later segments is fitted on."""
 
+_MOST_DRAWS = 100
+"""Each has a matrix (channels, channels) for every time and field."""
+
 
 def erase(
     model: Reasoner,
@@ -89,14 +92,14 @@ def erase(
       model: A model, or any `Reasoner` whose state has rows (tokens, width).
       puzzles: The puzzles, of which half fit the erasers.
       states: Folder of recorded states of the same model and puzzles (rrjax inside states). Without
-        it they are recorded.
+        it they are recorded, in FOLDER-states where there is a folder.
       target: What is erased: a target of `rrjax.experiments.probe` that has classes and belongs to
         cells.
       segments: Numbers of segments after which it is erased.
       num_segments: Number of segments of each run.
       num_measured: Number of puzzles of the other half that are run, from the first; without it
         all.
-      num_draws: Number of random subspaces, which puzzles take in turn.
+      num_draws: Number of random subspaces, at most 100, which puzzles take in turn.
       seed: Draws the halves and the controls.
 
     The other arguments are those of `spectrum`.
@@ -123,7 +126,7 @@ def erase(
     job = Job(ERASE, model, puzzles, num_segments, seed, "exact", *place, progress, outcome)
     for segment in segments:
         check_count("segments", segment, least=1, most=num_segments - 1)
-    check_count("num_draws", num_draws, least=1)
+    check_count("num_draws", num_draws, least=1, most=_MOST_DRAWS)
     check_count("num_measured", num_measured, least=1)
     recording, vocab_size = recorded(job, states)
     meaning = meaning_named(recording, vocab_size, target)
@@ -386,4 +389,6 @@ def figures(results: Results) -> Mapping[str, Draw]:
     return {"erasures": partial(erasures, results)}
 
 
-ERASE = Experiment("erase", ARRAYS, numbers, report.tables, figures, panels=panels)
+ERASE = Experiment(
+    "erase", ARRAYS, numbers, report.tables, figures, findings=report.findings, panels=panels
+)

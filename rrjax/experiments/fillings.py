@@ -151,4 +151,6 @@ def figures(results: Results) -> Mapping[str, Draw]:
     return {"accuracy_by_blanks": partial(accuracy_by_blanks, numbers(results))}
 
 
-BLANKS = Experiment("blanks", ARRAYS, numbers, report.tables, figures, panels=panels)
+BLANKS = Experiment(
+    "blanks", ARRAYS, numbers, report.tables, figures, findings=report.findings, panels=panels
+)

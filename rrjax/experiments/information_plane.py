@@ -121,4 +121,6 @@ def figures(results: Results) -> Mapping[str, Draw]:
     return {"information_plane": partial(information_plane, numbers(results))}
 
 
-INFORMATION = Experiment("information", ARRAYS, numbers, report.tables, figures, panels=panels)
+INFORMATION = Experiment(
+    "information", ARRAYS, numbers, report.tables, figures, findings=report.findings, panels=panels
+)

@@ -145,4 +145,6 @@ def figures(results: Results) -> Mapping[str, Draw]:
     }
 
 
-NEURONS = Experiment("neurons", ARRAYS, numbers, report.tables, figures, panels=panels)
+NEURONS = Experiment(
+    "neurons", ARRAYS, numbers, report.tables, figures, findings=report.findings, panels=panels
+)

@@ -13,8 +13,10 @@ from rrjax.experiments.experiment import Job
 from rrjax.experiments.recording import Recording, recordings
 from rrjax.experiments.recording import states as record_states
 from rrjax.inside.probes import Whitening, control_values, shuffled_within, whitening
+from rrjax.jobs.sweep import IDENTITY
 from rrjax.puzzles.meanings import Meaning, meanings
 from rrjax.results.results import Results, read_results
+from rrjax.store.claims import check_holds
 
 if TYPE_CHECKING:
     from rrjax.choices import Outcome
@@ -39,13 +41,17 @@ def recorded(job: Job, folder: str | Path | None) -> tuple[Recording, int]:
 
     Args:
       job: The model, the puzzles, and the segments that are needed.
-      folder: Where they were recorded; None records them, below the job's folder if it has one.
+      folder: Where they were recorded; None records them, in FOLDER-states beside the job's folder,
+        which is still free for the job's own sweep then, or in memory without one.
 
     Raises:
-      ValueError: They are of another model, of other puzzles, or of fewer segments.
+      ValueError: They are of another model, of other puzzles, or of fewer segments, or the job's
+        folder holds something else.
     """
+    if job.folder is not None:
+        check_holds(Path(job.folder), IDENTITY)  # before states are recorded for it
     if folder is None:
-        own = None if job.folder is None else Path(job.folder) / "states"
+        own = None if job.folder is None else Path(f"{job.folder}-states")
         results = record_states(
             job.model,
             job.puzzles,
@@ -58,9 +64,12 @@ def recorded(job: Job, folder: str | Path | None) -> tuple[Recording, int]:
     else:
         results = read_results(folder)
     both = recordings(results)
-    for what, described in (("model", job.described_model), ("puzzles", job.described_puzzles)):
+    for what, described, other in (
+        ("model", job.described_model, "another model"),
+        ("puzzles", job.described_puzzles, "other puzzles"),
+    ):
         if results.record[what]["sha256"] != described["sha256"]:
-            raise ValueError(f"states: {folder} holds states of another {what}; record them again")
+            raise ValueError(f"states: {folder} holds states of {other}; record them again")
     if both[TRAINED].solved.shape[1] != job.num_segments:
         refuse("states", f"be of {job.num_segments} segments", both[TRAINED].solved.shape[1])
     first = both[TRAINED]

@@ -320,4 +320,6 @@ def figures(results: Results) -> Mapping[str, Draw]:
     return draws
 
 
-PROBE = Experiment("probe", ARRAYS, numbers, report.tables, figures, panels=panels)
+PROBE = Experiment(
+    "probe", ARRAYS, numbers, report.tables, figures, findings=report.findings, panels=panels
+)

@@ -40,8 +40,10 @@ from rrjax.plots.states import paths_by_outcome
 from rrjax.puzzles.batch import Batch
 from rrjax.reports import states as report
 from rrjax.results.axes import ArraySpec
-from rrjax.results.results import Results
+from rrjax.results.results import FILE, Results
 from rrjax.store import Arrays
+from rrjax.store.claims import check_holds
+from rrjax.store.records import read_json
 
 _STATE = "state_"
 _SOLVED = ArraySpec(("puzzle", "segment"), "whether the answer after the segment is right", "b")
@@ -285,8 +287,8 @@ def recordings(results: Results) -> dict[str, Recording]:
     """
     if results.record["experiment"] != STATES.name:
         raise ValueError(
-            f"{results.path or 'these results'} are of rrjax {results.record['experiment']}; "
-            "expected the states that rrjax inside states records"
+            f"{results.path or 'these results'}: expected the states that rrjax inside states "
+            f"records, found results of rrjax {results.record['experiment']}"
         )
     names = {TRAINED: ""} | ({UNTRAINED: f"{UNTRAINED}_"} if _has_control(results) else {})
     return {name: _recording(results, before) for name, before in names.items()}
@@ -361,8 +363,26 @@ def make_analysis(
     }
     results = experiment.results(arrays, record)
     if folder is not None:
+        check_free(experiment, folder)
         results.save(folder)
     return results
+
+
+def check_free(experiment: Experiment, folder: str | Path) -> None:
+    """Refuses a folder that holds anything but an earlier result of the same analysis.
+
+    Raises:
+      ValueError: It holds something else, which may be the states themselves.
+    """
+    place = Path(folder)
+    if check_holds(place, FILE):
+        return
+    kind = read_json((place / FILE).with_suffix(".json")).get("experiment")
+    if kind != experiment.name:
+        raise ValueError(
+            f"{folder} holds results of rrjax {kind}: choose another folder (--out) for those of "
+            f"rrjax inside {experiment.name}"
+        )
 
 
 def numbers(results: Results) -> StatesSummary:
@@ -375,4 +395,4 @@ def figures(results: Results) -> Mapping[str, Draw]:
     return {"paths_by_outcome": partial(paths_by_outcome, results)}
 
 
-STATES = Experiment("states", ARRAYS, numbers, report.tables, figures)
+STATES = Experiment("states", ARRAYS, numbers, report.tables, figures, findings=report.findings)

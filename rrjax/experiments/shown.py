@@ -32,7 +32,7 @@ class Summary:
     find: Callable[[], list[str]] = list
 
     def findings(self) -> list[str]:
-        """Returns what a spectrum, a rollout or a basin shows, in at most five sentences."""
+        """Returns what the result shows, in at most five sentences; none for some experiments."""
         return self.find()
 
     def __getattr__(self, name: str) -> Any:

@@ -193,4 +193,6 @@ def figures(results: Results) -> Mapping[str, Draw]:
     }
 
 
-SIMILARITY = Experiment("similarity", ARRAYS, numbers, report.tables, figures, panels=panels)
+SIMILARITY = Experiment(
+    "similarity", ARRAYS, numbers, report.tables, figures, findings=report.findings, panels=panels
+)

@@ -87,7 +87,7 @@ def meaning(
       model: A model, or any `Reasoner` whose state has rows (tokens, width).
       puzzles: The puzzles, of which half fit the probes.
       states: Folder of recorded states of the same model and puzzles (rrjax inside states); None
-        records them.
+        records them, in FOLDER-states where there is a folder.
       num_vectors: Number of covariant vectors.
       forward_after: After how many segments the leading forward vector, which grows most over the
         next two segments, is measured too.
@@ -332,4 +332,6 @@ def figures(results: Results) -> Mapping[str, Draw]:
     return {"overlaps": partial(overlaps, summary), "falls": partial(falls, summary)}
 
 
-MEANING = Experiment("meaning", ARRAYS, numbers, report.tables, figures, panels=panels)
+MEANING = Experiment(
+    "meaning", ARRAYS, numbers, report.tables, figures, findings=report.findings, panels=panels
+)

@@ -1,11 +1,11 @@
 """Policies on the page: accuracy against evaluations, all rules, and what tells right runs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rrjax.analysis.choosing import Choosing
 from rrjax.analysis.policies import FrontierPoint
-from rrjax.analysis.policy_summary import PolicySummary, at_most, best_rule, whole_budget
+from rrjax.analysis.policy_summary import PolicySummary, Way, at_most, best_rule, whole_budget
 from rrjax.page.panels import Panel, curve_chart, interval_chart, interval_row
 from rrjax.results.results import Results
 
@@ -14,7 +14,7 @@ _LABELS = "Any right, drawn beside them, asks the labels and is no policy."
 
 
 def panels(results: Results, summary: PolicySummary) -> list[Panel]:
-    """Returns the frontier, all rules at the whole budget, and the scores that choose."""
+    """Returns the frontier, all rules at the whole budget, restarts, and the scores that choose."""
     sizes = f"{summary.num_puzzles} puzzles with 95 % intervals."
     budget = f"{summary.num_runs} runs of {summary.num_segments} segments"
     made = [
@@ -29,6 +29,17 @@ def panels(results: Results, summary: PolicySummary) -> list[Panel]:
             interval_chart(_rules(summary), _PERCENT, rule=None),
         ),
     ]
+    tuned = [way for way in summary.ways if way.restarts]
+    if tuned:
+        number = summary.num_puzzles - tuned[0].restarts[0].num_tuning
+        made.append(
+            Panel(
+                "Starts one after the other, within a budget",
+                f"{number} puzzles that no threshold was chosen on, with 95 % intervals. A start "
+                "is believed by its q, and given up where the policy judges that it is trapped.",
+                curve_chart(_restarts(tuned), "module evaluations of a puzzle (mean)", _PERCENT),
+            )
+        )
     mixed = {
         way.name: way.choosing for way in summary.ways if way.choosing and way.choosing.num_mixed
     }
@@ -67,6 +78,15 @@ def _rules(summary: PolicySummary) -> list[dict[str, Any]]:
         _row(point, way.name)
         for way in summary.ways
         for point in whole_budget([*way.points, *way.with_rules, *way.ceiling], summary)
+    ]
+
+
+def _restarts(ways: Sequence[Way]) -> list[dict[str, Any]]:
+    return [
+        _row(point, tuned.name) | {"facet": way.name, "budget": budget}
+        for way in ways
+        for tuned in way.restarts
+        for budget, point in tuned.points.items()
     ]
 
 

@@ -1,10 +1,11 @@
 """Dimensions of recorded states in words."""
 
 from rrjax.analysis import format as words
-from rrjax.analysis.dimensions import DimensionSummary
+from rrjax.analysis.dimensions import Dimension, DimensionSummary
 from rrjax.analysis.table import Table
-from rrjax.reports.foretelling import foretelling_table
+from rrjax.reports.foretelling import foretelling_sentences, foretelling_table
 from rrjax.reports.similarities import state_name
+from rrjax.results.results import Results
 
 _NAMES = {"participation": "Participation ratio", "two_nn": "TwoNN", "mle": "Likelihood"}
 
@@ -53,3 +54,34 @@ def _scale_table(summary: DimensionSummary) -> Table:
     ]
     headers = ("states", *(f"{size}\npoints" for size in sizes))
     return Table("TwoNN after the last segment, by the number of points", headers, rows, notes)
+
+
+def findings(results: Results, summary: DimensionSummary) -> list[str]:
+    """Returns in sentences the dimensions after the last segment, and what they foretell."""
+    last = max(each.segment for each in summary.dimensions)
+    at_end = {
+        (each.field, each.measure): each
+        for each in summary.dimensions
+        if (each.model, each.segment) == ("trained", last)
+    }
+    sentences = [
+        _dimension_sentence(at_end[field, "participation"], at_end[field, "two_nn"], summary)
+        for field in dict.fromkeys(field for field, _ in at_end)
+    ]
+    return [*sentences, *foretelling_sentences(summary.foretelling)]
+
+
+def _dimension_sentence(linear: Dimension, intrinsic: Dimension, summary: DimensionSummary) -> str:
+    ratio = {group: words.interval_in_words(each, ".0f") for group, each in linear.by_group.items()}
+    sentence = (
+        f"After segment {linear.segment} the states of {linear.field} have a participation ratio "
+        f"of {ratio['all']} and by TwoNN "
+        f"{words.interval_in_words(intrinsic.by_group['all'], '.0f')} dimensions, of "
+        f"{summary.num_puzzles} puzzles"
+    )
+    if words.UNDEFINED_WORD in (ratio["solved"], ratio["failed"]):
+        return f"{sentence}."
+    return (
+        f"{sentence}; the participation ratio of {summary.num_each} solved puzzles is "
+        f"{ratio['solved']}, and of as many failed ones {ratio['failed']}."
+    )

@@ -1,9 +1,10 @@
 """Erasing in words: what a running model loses with a probe's directions, and with others."""
 
 from rrjax.analysis import format as words
-from rrjax.analysis.erasing import KINDS, MEASURES, ErasingSummary
+from rrjax.analysis.erasing import KINDS, MEASURES, ErasingSummary, Erasure
 from rrjax.analysis.intervals import Interval
 from rrjax.analysis.table import Table
+from rrjax.results.results import Results
 
 
 def tables(summary: ErasingSummary) -> list[Table]:
@@ -74,3 +75,19 @@ def _probe_table(summary: ErasingSummary) -> Table:
     headers = ("after segment", "field", "untouched", "after LEACE", "after random")
     notes = [f"Balanced accuracy on held-out puzzles; a guess has {summary.chance:.2f}."]
     return Table("Probes of the erased states", headers, rows, notes)
+
+
+def findings(results: Results, summary: ErasingSummary) -> list[str]:
+    """Returns in a sentence for each erasure, five at most, what LEACE costs beyond its control."""
+    return [_erasure_sentence(each, summary.target) for each in summary.erasures[:5]]
+
+
+def _erasure_sentence(erasure: Erasure, target: str) -> str:
+    at_once, later, solved = (
+        words.interval_in_words(erasure.less["random"][name], "+.2f") for name in MEASURES
+    )
+    return (
+        f"LEACE of the {target} in {erasure.part} after segment {erasure.when} changes the share "
+        f"of right cells by {at_once} at once, by {later} a segment later, and the share of solved "
+        f"puzzles by {solved}, against the erasure of as many random directions."
+    )

@@ -3,6 +3,7 @@
 from rrjax.analysis import format as words
 from rrjax.analysis.fillings import BlankLevel, BlankSummary
 from rrjax.analysis.table import Table
+from rrjax.results.results import Results
 
 
 def blank_cells(level: BlankLevel) -> str:
@@ -34,3 +35,16 @@ def tables(summary: BlankSummary) -> list[Table]:
     ]
     number = words.count(summary.num_puzzles, "puzzle")
     return [Table(f"Accuracy by blank cells and segments, {number}", headers, rows, notes)]
+
+
+def findings(results: Results, summary: BlankSummary) -> list[str]:
+    """Returns in sentences what is solved with the fewest and with all cells blank."""
+    levels = [*summary.levels[:1], *summary.levels[1:][-1:]]
+    puzzles = words.count(summary.num_puzzles, "puzzle")
+    return [
+        f"With {blank_cells(level)} of the cells blank, "
+        f"{words.percent_in_words(level.solved[0])} of {puzzles} are solved after "
+        f"{words.count(level.segments[0], 'segment')} and "
+        f"{words.percent_in_words(level.solved[-1])} after {level.segments[-1]}."
+        for level in levels
+    ]

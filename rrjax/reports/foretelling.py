@@ -1,5 +1,6 @@
 """What tells the outcome before the answer, in words."""
 
+import math
 from collections.abc import Sequence
 
 from rrjax.analysis import format as words
@@ -25,3 +26,23 @@ def foretelling_table(rows: Sequence[Foretelling]) -> Table:
         "the larger number."
     ]
     return Table("Does it tell the outcome before the answer does?", headers, cells, notes)
+
+
+def foretelling_sentences(rows: Sequence[Foretelling]) -> list[str]:
+    """Returns in a sentence how many AUCs exclude 0.5, and the farthest; none without an interval.
+
+    Several numbers after several segments are many tests, of which the farthest proves nothing by
+    itself.
+    """
+    known = [row for row in rows if not math.isnan(row.auc.low)]
+    if not known:
+        return []
+    sure = sum(not row.auc.low <= 0.5 <= row.auc.high for row in known)
+    farthest = max(known, key=lambda row: abs(row.auc.value - 0.5))
+    return [
+        f"{sure} of {words.count(len(known), 'AUC')} of the outcome, among runs that are not yet "
+        "right, have an interval without 0.5, where one in twenty would by chance; the farthest is "
+        f"that of the {farthest.what} after {words.count(farthest.segment, 'segment')}, "
+        f"{words.interval_in_words(farthest.auc, '.2f')}, of {farthest.num_later} runs that are "
+        f"solved later and {farthest.num_failed} that fail."
+    ]

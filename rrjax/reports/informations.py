@@ -1,9 +1,12 @@
 """Information of cells in words."""
 
+import math
+
 from rrjax.analysis import format as words
 from rrjax.analysis.informations import InformationSummary
 from rrjax.analysis.table import Table
 from rrjax.reports.similarities import state_name
+from rrjax.results.results import Results
 
 _TITLES = {
     "answer": "What blank cells tell of their digit, nats per cell",
@@ -37,3 +40,32 @@ def _table(summary: InformationSummary, target: str) -> Table:
     notes = [f"The ceiling, the entropy of what is told: {ceiling} nats."]
     headers = ("states", "segment", "solved (95 %)", "failed (95 %)")
     return Table(_TITLES[target], headers, rows, notes)
+
+
+def findings(results: Results, summary: InformationSummary) -> list[str]:
+    """Returns in a sentence for each field what its cells tell of their digit at the end."""
+    last = max(each.segment for each in summary.cells)
+    answer = {
+        (each.model, each.field): each.by_group
+        for each in summary.cells
+        if (each.target, each.segment) == ("answer", last)
+    }
+    ceiling = words.number(summary.ceilings["answer"].value, ".2f")
+    sentences = []
+    for field in dict.fromkeys(field for _, field in answer):
+        groups = answer["trained", field]
+        parts = [
+            f"{words.interval_in_words(groups[name], '.2f')} in {name} puzzles"
+            for name in ("solved", "failed")
+            if not math.isnan(groups[name].value)
+        ]
+        fresh = answer.get(("untrained", field))
+        control = ""
+        if fresh is not None:
+            bound = words.interval_in_words(fresh["all"], ".2f")
+            control = f"; with fresh weights the bound is {bound}"
+        sentences.append(
+            f"After segment {last} a blank cell of {field} tells of its digit, in nats, at least "
+            f"{' and '.join(parts)}, where {ceiling} is the ceiling{control}."
+        )
+    return sentences

@@ -4,6 +4,7 @@ from rrjax.analysis import format as words
 from rrjax.analysis.neuron_tables import NeuronSummary
 from rrjax.analysis.table import Table
 from rrjax.reports.similarities import state_name
+from rrjax.results.results import Results
 
 
 def tables(summary: NeuronSummary) -> list[Table]:
@@ -29,3 +30,26 @@ def tables(summary: NeuronSummary) -> list[Table]:
     headline = f"Single channels after the last segment: {summary.num_channels}, of {number}"
     headers = ("quantity", "states", "channels (95 %)", "random basis (95 %)")
     return [Table(headline, headers, rows, notes)]
+
+
+def findings(results: Results, summary: NeuronSummary) -> list[str]:
+    """Returns in two sentences for each field what means over puzzles and single channels keep."""
+    of = {(each.field, each.what): each for each in summary.quantities if each.model == "trained"}
+    sentences = []
+    for field in dict.fromkeys(field for field, _ in of):
+        position, answer = (
+            words.interval_in_words(of[field, f"{what}, median"].channels, ".2f")
+            for what in ("position", "answer")
+        )
+        largest = of[field, "answer, largest"]
+        own, turned = (
+            words.interval_in_words(each, ".2f")
+            for each in (largest.channels, largest.random_basis)
+        )
+        sentences += [
+            f"Of the variance of the median channel of {field} the place of the cell explains "
+            f"{position}, which is what a mean over puzzles keeps, and its digit {answer}.",
+            f"The digit explains at most {own} of the variance of a channel of {field}, and "
+            f"{turned} in a random basis.",
+        ]
+    return sentences

@@ -28,7 +28,12 @@ _GAIN = (
 def tables(summary: PolicySummary) -> list[Table]:
     """Returns the policies of one rollout, of several runs, of restarts, and the laws of escape."""
     ways = [_way_table(summary, way) for way in summary.ways]
-    restarts = [_restart_table(way) for way in summary.ways if way.restarts]
+    restarts = [
+        table
+        for way in summary.ways
+        if way.restarts
+        for table in (_restart_table(way), _budget_table(summary, way))
+    ]
     grids = [
         _depth_breadth_table(way, rule)
         for way in summary.ways
@@ -84,6 +89,32 @@ def _restart_table(way: Way) -> Table:
         "all puzzles were alike and starts never ran out.",
     ]
     return Table(f"{way.name}: restarts", headers, rows, notes)
+
+
+_BUDGETS = 5
+"""Number of budgets in a table, from the whole one downwards: more do not fit into a terminal."""
+
+
+def _budget_table(summary: PolicySummary, way: Way) -> Table:
+    """Returns what share of puzzles restarts solve within smaller budgets, and what they spend."""
+    budgets = list(way.restarts[0].points)[-_BUDGETS:]
+    rows = [
+        (
+            tuned.name,
+            *(
+                f"{100 * point.accuracy.value:.0f} ({point.evaluations:.0f})"
+                for point in (tuned.points[budget] for budget in budgets)
+            ),
+        )
+        for tuned in way.restarts
+    ]
+    number = words.count(summary.num_puzzles - way.restarts[0].num_tuning, "puzzle")
+    limits = (f"≤ {budget * summary.updates_per_segment}" for budget in budgets)
+    notes = [
+        f"% solved of {number} within a budget of module evaluations, and in brackets how many "
+        "were spent in the mean. Thresholds are those of the whole budget."
+    ]
+    return Table(f"{way.name}: restarts within smaller budgets", ("policy", *limits), rows, notes)
 
 
 def _by_law(evaluations: float) -> str:

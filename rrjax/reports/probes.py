@@ -1,9 +1,12 @@
 """Probes in words: what is read from which state, by outcome, and what it forecasts."""
 
+import math
+
 from rrjax.analysis import format as words
 from rrjax.analysis.intervals import Interval
 from rrjax.analysis.probes import ProbeSummary, Reading
 from rrjax.analysis.table import Table
+from rrjax.results.results import Results
 
 _DECIDED = ("digit", "last answer", "on path")
 """The targets that are shown by outcome: what has to be found."""
@@ -147,3 +150,45 @@ def _rank_table(readings: list[Reading]) -> Table:
     headers = ("target", "field", *(f"rank {rank}" for rank in ranks), "full rank")
     notes = ["Balanced accuracy after the last segment of probes that see so many directions."]
     return Table("Probes of low rank", headers, rows, notes)
+
+
+def findings(results: Results, summary: ProbeSummary) -> list[str]:
+    """Returns in sentences what is read of what has to be found, and whether that foretells."""
+    to_find = [reading for reading in summary.readings if reading.target in ("digit", "on path")]
+    return [*map(_reading_sentence, to_find), *_forecast_sentences(summary)]
+
+
+def _reading_sentence(reading: Reading) -> str:
+    selectivity = words.interval_in_words(reading.selectivity[-1], "+.2f")
+    what = "whether a cell is on the path" if reading.target == "on path" else "the digit of cells"
+    sentence = (
+        f"After the last segment a linear probe of {reading.field} reads {what} in held-out "
+        "puzzles with a balanced accuracy of "
+        f"{words.interval_in_words(reading.scores['all'][-1], '.2f')}, where a guess has "
+        f"{reading.chance:.2f}; its selectivity against random labels of cells is {selectivity}"
+    )
+    if reading.untrained is None:
+        return f"{sentence}."
+    fresh = words.interval_in_words(reading.untrained[-1], ".2f")
+    return f"{sentence}, and with fresh weights a probe has {fresh}."
+
+
+def _forecast_sentences(summary: ProbeSummary) -> list[str]:
+    """Returns how well each source tells the outcome halfway, where that can be measured."""
+    half = summary.num_segments // 2
+    if not half:
+        return []
+    parts = [
+        f"{words.interval_in_words(forecast.all[half - 1], '.2f')} by "
+        + (
+            "the digits that repeat"
+            if forecast.source == "conflicts"
+            else f"a probe of {forecast.source}"
+        )
+        for forecast in summary.forecasts
+        if not math.isnan(forecast.all[half - 1].value)
+    ]
+    if not parts:
+        return []
+    after = words.count(half, "segment")
+    return [f"The AUC of the outcome after {after} is {', '.join(parts)}."]

@@ -3,7 +3,8 @@
 from rrjax.analysis import format as words
 from rrjax.analysis.similarities import SimilaritySummary
 from rrjax.analysis.table import Table
-from rrjax.reports.foretelling import foretelling_table
+from rrjax.reports.foretelling import foretelling_sentences, foretelling_table
+from rrjax.results.results import Results
 
 _NAMES = {
     "cka": "Unbiased CKA",
@@ -55,3 +56,23 @@ def _table(summary: SimilaritySummary, measure: str) -> Table:
 def state_name(model: str, field: str) -> str:
     """Returns what a row calls the states of a field; the untrained model has fresh weights."""
     return field if model == "trained" else f"{field}, fresh"
+
+
+def findings(results: Results, summary: SimilaritySummary) -> list[str]:
+    """Returns in sentences how alike segments are, trained and fresh, and what that foretells."""
+    means = {
+        (each.model, each.field): each.mean
+        for each in summary.similarities
+        if (each.group, each.measure) == ("all", "cka")
+    }
+    sentences = []
+    for field in dict.fromkeys(field for _, field in means):
+        trained, fresh = means["trained", field], means.get(("untrained", field))
+        sentence = (
+            f"The mean unbiased CKA of {field} after two different segments is "
+            f"{words.interval_in_words(trained, '.2f')}"
+        )
+        if fresh is not None:
+            sentence += f"; with fresh weights it is {words.interval_in_words(fresh, '.2f')}"
+        sentences.append(f"{sentence}.")
+    return [*sentences, *foretelling_sentences(summary.foretelling)]

@@ -5,6 +5,7 @@ import numpy as np
 from rrjax.analysis import format as words
 from rrjax.analysis.states import StatesSummary
 from rrjax.analysis.table import Table
+from rrjax.results.results import Results
 
 
 def tables(summary: StatesSummary) -> list[Table]:
@@ -29,3 +30,17 @@ def tables(summary: StatesSummary) -> list[Table]:
         f"{words.count(summary.num_segments, 'segment')}: {', '.join(summary.fields)}"
     )
     return [Table(headline, ("direction", "variance", "so far"), rows, notes)]
+
+
+def findings(results: Results, summary: StatesSummary) -> list[str]:
+    """Returns in sentences what is solved, trained and fresh, and what two directions hold."""
+    solved = f"{words.percent_in_words(summary.solved)} of "
+    solved += f"{words.count(summary.num_puzzles, 'puzzle')} are solved after "
+    solved += words.count(summary.num_segments, "segment")
+    if summary.control_solved is not None:
+        solved += f", and {words.percent_in_words(summary.control_solved)} with fresh weights"
+    plane = words.percent(sum(summary.variance_share[:2]))
+    return [
+        f"{solved}.",
+        f"The plane in which paths are drawn holds {plane} of the variance of {summary.answer}.",
+    ]

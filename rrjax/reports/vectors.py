@@ -1,11 +1,14 @@
 """Meaning and dynamics in words: overlaps of vectors, where they lie, and what a fall goes with."""
 
+import math
+
 import numpy as np
 
 from rrjax.analysis import format as words
 from rrjax.analysis.intervals import Interval
 from rrjax.analysis.table import Table
-from rrjax.analysis.vectors import CELLS, GROUPS, MeaningSummary
+from rrjax.analysis.vectors import CELLS, GROUPS, MeaningSummary, Overlap
+from rrjax.results.results import Results
 
 
 def tables(summary: MeaningSummary) -> list[Table]:
@@ -110,3 +113,44 @@ def _fall_table(summary: MeaningSummary) -> Table:
         "with Student's interval over puzzles."
     ]
     return Table("What becomes readable when growth falls", headers, rows, notes)
+
+
+def findings(results: Results, summary: MeaningSummary) -> list[str]:
+    """Returns in sentences how far the leading vector follows digits, and what falls go with."""
+    first = summary.overlaps[0].vector
+    digits = [
+        each
+        for each in summary.overlaps
+        if (each.vector, each.kind) == (first, "read") and each.target in ("digit", "on path")
+    ]
+    return [*filter(None, map(_overlap_sentence, digits)), *_fall_sentences(summary)]
+
+
+def _overlap_sentence(overlap: Overlap) -> str:
+    ratios = {group: overlap.over_shuffled[group][-1] for group in GROUPS}
+    parts = [
+        f"{words.interval_in_words(ratio, '.2g')} times in {group} puzzles"
+        for group, ratio in ratios.items()
+        if not math.isnan(ratio.value)
+    ]
+    if not parts:
+        return ""
+    return (
+        f"After the last segment {overlap.vector} overlaps with what a probe of “{overlap.target}” "
+        f"reads from {overlap.field} {' and '.join(parts)} as much as with probes of permuted "
+        "labels (medians)."
+    )
+
+
+def _fall_sentences(summary: MeaningSummary) -> list[str]:
+    """Returns how many readings rise with the fall of growth; none without an interval."""
+    known = [each.excess for each in summary.falls if not math.isnan(each.excess.low)]
+    if not known:
+        return []
+    sure = sum(not excess.low <= 0 <= excess.high for excess in known)
+    return [
+        f"The growth falls most in segment {summary.fall_segment:g} (median); {sure} of "
+        f"{words.count(len(known), 'reading')} change in that segment by more or less than in "
+        "other puzzles of the same outcome (intervals without 0), where one in twenty would by "
+        "chance."
+    ]

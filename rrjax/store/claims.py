@@ -51,8 +51,27 @@ def check_claim(folder: str | Path, name: str, identity: Mapping[str, Any]) -> N
       ValueError: If the folder holds another job, naming what differs, or anything else.
     """
     folder, mine = Path(folder), plain(identity)
-    if _is_free(folder, name):
+    if check_holds(folder, name):
         return
+    differences = list(_differences(mine, read_json(folder / name).get("identity", {}), ""))
+    if differences:
+        raise ValueError(
+            f"{folder} holds another run: " + "; ".join(differences[:3]) + "; "
+            "choose another folder (--out) or remove that folder"
+        )
+
+
+def check_holds(folder: Path, name: str) -> bool:
+    """Refuses a folder that is neither free nor holds a file or a folder of that name.
+
+    Returns:
+      Whether the folder is free: absent, or empty but for what a kill left of writing `name`.
+
+    Raises:
+      ValueError: It is a file, or holds something else.
+    """
+    if _is_free(folder, name):
+        return True
     if not folder.is_dir():
         raise ValueError(
             f"{folder} is a file, where a folder was expected: choose another folder (--out)"
@@ -61,12 +80,7 @@ def check_claim(folder: str | Path, name: str, identity: Mapping[str, Any]) -> N
         raise ValueError(
             f"{folder} is not empty and holds no run (no {name}): choose another folder (--out)"
         )
-    differences = list(_differences(mine, read_json(folder / name).get("identity", {}), ""))
-    if differences:
-        raise ValueError(
-            f"{folder} holds another run: " + "; ".join(differences[:3]) + "; "
-            "choose another folder (--out) or remove that folder"
-        )
+    return False
 
 
 def _is_free(folder: Path, name: str) -> bool:

@@ -33,7 +33,7 @@ from rrjax import cli
 from rrjax.jobs.compile_cache import cache_folder
 from scripts.checks import bad_files, bad_words, good_inputs
 from scripts.checks.forked import Outcome, Task, run_all
-from scripts.checks.good_inputs import COMMANDS, NEEDS, PARTS
+from scripts.checks.good_inputs import ANALYSES, COMMANDS, NEEDS, PARTS
 
 MOST_SECONDS = 5.0
 """Processor time of a refusal, in which JAX starts and traces, on a machine that others use too."""
@@ -111,6 +111,15 @@ INPUTS: dict[str, tuple[str, ...]] = {
     "train --config": ("train", "--data", "data", "--config", "PATH", "--out", "out"),
     "search --space": (*good_inputs.SEARCH, "--space", "PATH", "--out", "out"),
     "runs folder": ("runs", "PATH"),
+    "inside states model": ("inside", "states", "PATH", "--puzzles", "data", "--out", "out"),
+    "inside blanks --puzzles": ("inside", "blanks", "model", "--puzzles", "PATH", "--out", "out"),
+    **{f"inside {name} states": ("inside", name, "PATH", "--out", "out") for name in ANALYSES},
+    **{
+        f"inside {name} --states": tuple(
+            "PATH" if word == "states" else word for word in COMMANDS[f"inside {name}"]
+        )
+        for name in ("erase", "meaning")
+    },
     "convert source": ("convert", "PATH", "out"),
     "convert model": ("convert", "--to-torch", "PATH", "out.pt"),
     "convert --config": ("convert", "torch", "out", "--config", "PATH"),
@@ -152,7 +161,9 @@ def _path_case(
 ) -> Case:
     path = maker if isinstance(maker, str) else "special"
     arguments = tuple(path if word == "PATH" else word for word in words)
-    parts = dict.fromkeys((*PARTS_OF_INPUTS, *NEEDS.get(words[0], ())))
+    parts = dict.fromkeys(
+        (*PARTS_OF_INPUTS, *NEEDS.get(" ".join(words[:2]), NEEDS.get(words[0], ())))
+    )
 
     def prepare() -> None:
         Path("file").touch()
@@ -196,6 +207,8 @@ _MODEL, _TRAIN = ("model", "data"), ("data", "settings")
 _NOWHERE = ("--data", "nowhere", "--out", "out")  # what reads settings without harm stops there
 _SPECTRUM, _AGAIN = (*_MODEL, "spectrum"), (*good_inputs.SPECTRUM, "--out", "spectrum")
 _RUN, _RESUMED = (*_TRAIN, "run"), (*good_inputs.TRAIN, "--out", "run")
+_STATES = ("model", "data", "states")
+_STATES_AGAIN = (*COMMANDS["inside states"][:-1], "states", "--no-untrained")
 _SEARCH, _SEARCHED = (*_TRAIN, "search"), (*good_inputs.SEARCH, "--out", "search")
 PLACES = (
     Place("model/config.json", "json", _MODEL, COMMANDS["rollout"]),
@@ -226,6 +239,12 @@ PLACES = (
     Place("run/config.json", "json", ("spectrum", "run"), COMMANDS["report"]),
     Place("spectrum/sweep.json", "json", _SPECTRUM, _AGAIN, ("holds another run",)),
     Place("spectrum/chunks/*.npz", "npz", _SPECTRUM, _AGAIN, recovers=True),
+    Place("states/results.npz", "npz", ("states",), COMMANDS["inside neurons"]),
+    Place("states/results.json", "json", ("states",), COMMANDS["inside similarity"]),
+    Place("states/results.json", "json", _STATES, COMMANDS["inside erase"]),
+    Place("states/state_z_H.npy", "npy", ("states",), COMMANDS["inside probe"]),
+    Place("states/state_z_L.npy", "npy", _STATES, COMMANDS["inside meaning"]),
+    Place("states/sweep.json", "json", _STATES, _STATES_AGAIN, ("holds another run",)),
     Place("run/config.json", "json", ("run",), COMMANDS["runs"]),
     Place("run/metrics.csv", "text", ("run",), COMMANDS["runs"]),
     Place("run/config.json", "json", _RUN, _RESUMED, ("holds another run",)),
@@ -233,6 +252,43 @@ PLACES = (
     Place("search/config.json", "json", _SEARCH, _SEARCHED, ("holds another run",)),
     Place("search/study.log", "bytes", _SEARCH, _SEARCHED, recovers=True),
 )
+
+_HELD = "--puzzles data --num-segments 2 --num-puzzles 12 --states states"
+UNANSWERED: dict[str, tuple[str, str]] = {
+    "one class": ("probe states --targets solved", "solved cannot be probed"),
+    "no target": ("probe states --targets colour", "be among digit"),
+    "nothing to erase": (f"erase model {_HELD} --segments 1 --target colour", "be among digit"),
+    "no classes": (f"erase model {_HELD} --segments 1 --target candidates", "have classes"),
+    "too few puzzles to compare": ("similarity few", "at least 5 puzzles"),
+    "too few points": ("dimension few", "at least 11 puzzles"),
+    "too few puzzles to leave out": ("neurons few", "at least 4 puzzles"),
+    "too few puzzles to halve": ("information few", "at least"),
+    "fewer cells than channels": ("probe few --targets digit", "channels are needed"),
+    "another model": (f"erase lstm {_HELD} --segments 1", "another model"),
+    "other puzzles": (f"meaning model {_HELD.replace('12', '10')}", "other puzzles"),
+    "fewer segments": (f"meaning model {_HELD.replace('2 ', '3 ', 1)}", "3 segments"),
+    "another experiment": ("dimension spectrum", "results of rrjax spectrum"),
+    "another experiment's states": (
+        f"erase model {_HELD.replace('--states states', '--states spectrum')} --segments 1",
+        "results of rrjax spectrum",
+    ),
+    "no mixing": ("mixing lstm --puzzles data --segments 1", "sub-layer that mixes tokens"),
+    "no circuit": ("circuits lstm --puzzles data --num-segments 2", "sub-layer that mixes tokens"),
+    "no units": ("mixing walker --puzzles maze --segments 1", "Sudokus"),
+    "no singles": ("circuits walker --puzzles maze --num-segments 2", "Sudokus"),
+    "nothing to fill in": ("blanks walker --puzzles maze --num-segments 2", "Sudokus"),
+}
+"""Questions by what makes them unanswerable: their words, and what the message must name."""
+
+
+def question_cases() -> Iterator[Case]:
+    """Yields questions that the states, the puzzles or the cell cannot answer."""
+    parts = ("model", "lstm", "walker", "data", "maze", "spectrum", "states")
+    for kind, (words, culprit) in UNANSWERED.items():
+        arguments = ("inside", *words.split(), "--out", "out")
+        place = " ".join(arguments[:2])
+        yield Case(place, f"question: {kind}", arguments, parts, (culprit,))
+
 
 _RECOVERED = 12
 """How many damages are tried where a command goes on, which takes some seconds each."""
@@ -278,7 +334,7 @@ def _damage(file: str, damage: bad_files.Damage, seed: int) -> None:
 def _help(command: str) -> str:
     if command not in _helps:
         with contextlib.redirect_stdout(io.StringIO()) as out:
-            cli.main([command, "--help"])
+            cli.main([*command.split(), "--help"])
         _helps[command] = out.getvalue()
     return _helps[command]
 
@@ -345,6 +401,7 @@ def main(options: Options) -> int:
     os.environ.update(COLUMNS="80", NO_COLOR="1", HF_HUB_OFFLINE="1")
     rng = random.Random(options.seed)
     cases = [*option_cases(rng), *command_line_cases(), *path_cases(), *file_cases(rng)]
+    cases += question_cases()
     cases = [case for case in cases if options.only in f"{case.place} {case.kind}"]
     cases = [case for case in cases if not {*options.without} & {*case.parts}]
     if options.sample is not None:
@@ -379,8 +436,8 @@ def import_everything() -> None:
 def make_good_inputs(folder: Path, parts: set[str]) -> None:
     """Writes good inputs of these parts into a new folder, each in a process of its own."""
     folder.mkdir()
-    if parts & {"spectrum", "run", "search", "torch"}:  # which are made of others
-        parts = parts | {"model", "data", "settings"}
+    if parts & {"spectrum", "run", "search", "torch", "states"}:  # which are made of others
+        parts = parts | {"model", "lstm", "data", "settings"}
     chosen = [part for part in PARTS if part in parts]
 
     def make() -> None:

@@ -25,10 +25,11 @@ NO_SIZES = {
     *("--steps", "--lr-warmup-steps", "--log-every", "--eval-every", "--checkpoint-every"),
     *("--eval-puzzles", "--augmentation.clean-steps", "--augmentation.ramp-steps"),
     *("--floss.pre", "--floss.every", "--floss.episode", "--floss.at-most", "--floss.limit"),
-    *("--num-trials",),
+    *("--num-trials", "--num-targets", "--num-sampled", "--num-measured", "--levels"),
 }
-"""Integers that may be as large as an integer can be: a chunk is at most all runs, and a training
-or a search says how long it will take and may be stopped at any time."""
+"""Integers that may be as large as an integer can be: a chunk is at most all runs, chosen cells and
+puzzles are at most all of them, and a training or a search says how long it will take and may be
+stopped at any time."""
 
 
 class Option(NamedTuple):

@@ -5,6 +5,8 @@ import io
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +33,16 @@ ARCH = Arch(
     halt_max_steps=2,
 )
 CONFIG = Config(ARCH, seq_len=16, vocab_size=6)
+CONFIGS = {
+    "model": CONFIG,
+    "lstm": Config(
+        Arch("lstm", hidden_size=32, H_layers=1, pos_encodings="none"), seq_len=16, vocab_size=6
+    ),
+    "walker": replace(CONFIG, seq_len=25),
+}
+"""A TRM for Sudokus, a cell that mixes tokens neither by attention nor by a gate, and a TRM for
+mazes."""
+
 RECIPE = Recipe(global_batch_size=4, steps=4, lr_warmup_steps=2)
 
 SPECTRUM = ("spectrum", "model", "--puzzles", "data", "--num-exponents", "2")
@@ -39,6 +51,9 @@ ROLLOUT = ("rollout", "model", "--puzzles", "data", "--num-segments", "2", "--nu
 TRAIN = ("train", "--data", "data", "--config", "config.yaml", "--log-every", "2")
 TRAIN += ("--eval-every", "2", "--checkpoint-every", "2")
 SEARCH = ("search", *TRAIN[1:], "--space", "space.yaml", "--num-trials", "1")
+STATES = ("inside", "states", "model", "--puzzles", "data", "--num-segments", "2")
+_FEW = (*STATES[2:], "--num-puzzles", "2", "--out", "out")
+_RECORDED = (*STATES[2:], "--num-puzzles", "12", "--states", "states", "--out", "out")
 _POLICIES = ("--ways", "starts", "--num-runs", "2", "--max-evaluations", "20", "--out", "out")
 _FLOSS = ("--floss.pre", "1", "--augmentation.objective", "multi_perturbed_ce")
 
@@ -49,6 +64,18 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "ptrm": ("ptrm", *ROLLOUT[1:], "--num-runs", "2", "--out", "out"),
     "policies": ("policies", "model", "--puzzles", "data", "--num-puzzles", "2", *_POLICIES),
     "slice": ("slice", *ROLLOUT[1:-2], "--grid", "3", "--out", "out"),
+    "inside states": (*STATES, "--num-puzzles", "12", "--out", "out"),
+    "inside similarity": ("inside", "similarity", "states", "--out", "out"),
+    "inside dimension": ("inside", "dimension", "states", "--out", "out"),
+    "inside information": ("inside", "information", "states", "--out", "out"),
+    "inside neurons": ("inside", "neurons", "states", "--out", "out"),
+    "inside probe": ("inside", "probe", "states", "--out", "out"),
+    "inside blanks": ("inside", "blanks", *_FEW),
+    "inside logits": ("inside", "logits", *_FEW),
+    "inside circuits": ("inside", "circuits", *_FEW),
+    "inside mixing": ("inside", "mixing", *STATES[2:-2], "--num-puzzles", "2", "--out", "out"),
+    "inside erase": ("inside", "erase", *_RECORDED[:-2], "--segments", "1", *_RECORDED[-2:]),
+    "inside meaning": ("inside", "meaning", *_RECORDED),
     "solve": ("solve", "model", "puzzle.txt", "--num-segments", "2"),
     "analyse": ("analyse", "spectrum", "--out", "out"),
     "report": ("report", "spectrum", "run", "--out", "out.html"),
@@ -75,20 +102,25 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 """For each command a command line that would succeed, in the folder of all parts."""
 
 
-def make_model() -> None:
+def make_model(folder: str = "model") -> None:
     """Writes a model of random weights."""
-    rng = np.random.default_rng(0)
+    rng, config = np.random.default_rng(0), CONFIGS[folder]
     flat = {
         name: rng.normal(0, shape[-1] ** -0.5, shape).astype(np.float32)
-        for name, shape in param_shapes(CONFIG).items()
+        for name, shape in param_shapes(config).items()
     }
-    save_model("model", flat, CONFIG, {"made": "by hand", "steps": 3})
+    save_model(folder, flat, config, {"made": "by hand", "steps": 3})
 
 
 def make_data() -> None:
     """Writes a data set of 4 × 4 Sudokus."""
     train, test = sudoku_sets(4, 12, 12)
     write_folder("data", {"train": train, "test": test})
+
+
+def make_maze() -> None:
+    """Writes a data set of 5 × 5 mazes."""
+    run("maze", "maze", "--size", "5", "--min-path", "4", "--num-train", "2", "--num-test", "2")
 
 
 def make_texts() -> None:
@@ -150,6 +182,13 @@ def make_spectrum() -> None:
     results.save("spectrum")
 
 
+def make_states() -> None:
+    """Writes recorded states of enough puzzles for each question, and wide ones of too few."""
+    run(*STATES, "--num-puzzles", "12", "--no-untrained", "--out", "states")
+    few = ("lstm", *STATES[3:], "--num-puzzles", "2", "--no-untrained")
+    run("inside", "states", *few, "--out", "few")
+
+
 def make_run() -> None:
     """Writes a finished training."""
     run(*TRAIN, "--out", "run")
@@ -167,16 +206,29 @@ PARTS: dict[str, tuple[Callable[[], None], tuple[str, ...]]] = {
     "settings": (make_settings, ("config.yaml", "space.yaml")),
     "torch": (make_torch, ("torch", "tensors")),
     "tasks": (make_tasks, ("kaggle",)),
+    "lstm": (partial(make_model, "lstm"), ("lstm",)),
+    "walker": (partial(make_model, "walker"), ("walker",)),
+    "maze": (make_maze, ("maze",)),
     "spectrum": (make_spectrum, ("spectrum",)),
+    "states": (make_states, ("states", "few")),
     "run": (make_run, ("run",)),
     "search": (make_search, ("search",)),
 }
 """How each part is made, in this order, and the files and folders that it consists of."""
 
+ANALYSES = ("similarity", "dimension", "information", "neurons", "probe")
+"""Questions of recorded states."""
+
 NEEDS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(
         ("spectrum", "rollout", "basin", "ptrm", "policies", "slice"), ("model", "data")
     ),
+    **{
+        f"inside {name}": ("model", "data")
+        for name in ("states", "blanks", "logits", "circuits", "mixing")
+    },
+    **{f"inside {name}": ("model", "data", "states") for name in ("erase", "meaning")},
+    **{f"inside {name}": ("states",) for name in ANALYSES},
     "solve": ("model", "texts"),
     "analyse": ("spectrum",),
     "report": ("spectrum", "run"),

@@ -1,13 +1,18 @@
 """Bundles a trained model with its config, its held-out puzzles and what it achieves.
 
-    python -m scripts.models.bundle_model RUN STEP DATA NAME
+    python -m scripts.models.bundle_model RUN STEP DATA NAME [DTYPE]
 
-RUN is a folder of `rrjax train`, STEP one of its evaluations, DATA its data-set folder. The model
-appears as `rrjax/bundled/NAME`; what it achieves on all held-out puzzles is in its `config.json`.
+RUN is a folder of `rrjax train`, STEP one of its evaluations, DATA its data-set folder, DTYPE the
+type of the weights in the file, float32 or bfloat16. The model appears as `rrjax/bundled/NAME`;
+what it achieves on all held-out puzzles, with the weights as they are stored, is in its
+`config.json`.
 """
 
 import sys
 from pathlib import Path
+
+import numpy as np
+from jax.numpy import dtype as jax_dtype
 
 from rrjax.models import read_model, save_model
 from rrjax.puzzles import write_folder
@@ -18,11 +23,13 @@ from rrjax.training.history import load_run
 BUNDLED = Path(__file__).parents[2] / "rrjax" / "bundled"
 
 
-def main(run: Path, step: int, data: Path, name: str) -> None:
+def main(run: Path, step: int, data: Path, name: str, dtype: str = "float32") -> None:
     """Evaluates the model on all test puzzles and writes the folder."""
-    flat, config, provenance = read_model(run / "models" / f"step_{step:06d}")
+    exact, config, provenance = read_model(run / "models" / f"step_{step:06d}")
+    flat = {key: leaf.astype(jax_dtype(dtype)) for key, leaf in exact.items()}
     puzzles = read_folder(data, "test")
-    outcome = evaluate(flat, config, puzzles, 64, len(puzzles))
+    rounded = {key: leaf.astype(np.float32) for key, leaf in flat.items()}
+    outcome = evaluate(rounded, config, puzzles, 64, len(puzzles))
     training = load_run(run)
     seconds = training.seconds()[training.metrics["step"] <= step][-1]
     provenance |= {"test": outcome, "training_seconds": round(seconds)}
@@ -32,4 +39,4 @@ def main(run: Path, step: int, data: Path, name: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]), sys.argv[4])
+    main(Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]), *sys.argv[4:])

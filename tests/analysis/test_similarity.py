@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
 from rrjax.analysis.blank_cells import blank_features
 from rrjax.analysis.jackknife import groups, jackknife_interval
@@ -77,6 +78,22 @@ def test_rsa_is_that_of_rsatoolbox(kind, first, spearman, tau):
     kept = np.delete(np.arange(9), 2)
     without = rsa([m[np.ix_(kept, kept)] for m in matrices], groups(8)).value
     np.testing.assert_allclose(compared.left_out[2], without, atol=1e-6)
+
+
+def test_equal_values_share_a_rank_and_unknown_ones_make_it_unknown():
+    x = np.random.default_rng(0).integers(0, 3, (2, 12, 4)).astype(float)
+    coarse, other = (dissimilarities(each, "euclidean") for each in x)
+    lacking = other.copy()
+    lacking[0, 1:] = lacking[1:, 0] = np.nan
+    compared = rsa([coarse, other, lacking], np.arange(12) % 4)
+    for group, value in [(-1, compared.value), *enumerate(compared.left_out)]:
+        kept = np.flatnonzero(np.arange(12) % 4 != group)
+        first, second = (
+            m[np.ix_(kept, kept)][np.triu_indices(len(kept), 1)] for m in (coarse, other)
+        )
+        assert value[0, 1] == pytest.approx(spearmanr(first, second)[0], abs=1e-6)
+        assert np.isnan(value[0, 2]) == (group != 0)
+        assert np.isnan(value[2, 2]) == (group != 0)
 
 
 def test_given_cells_stand_at_the_mean_and_add_nothing():

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import rrjax
-from rrjax.experiments import erase, states
+from rrjax.experiments import erase, probed_cells, states
 from rrjax.experiments.erasing import ERASE, _change
+from rrjax.experiments.experiment import Job
 from rrjax.experiments.probed_cells import split
 from rrjax.inside import leace
 from rrjax.inside.interventions import erase as erase_in
@@ -49,6 +50,9 @@ def test_runs_are_those_of_the_intervention(model, recorded, tmp_path):
     assert untouched > 0.9
     assert erased < 0.7
     again = rrjax.load_results(tmp_path / "run")
+    first, *_ = again.summary().findings()
+    change = (run.at_once[:, 0, 0, 0] - run.at_once[:, 0, 0, 1]).mean()
+    assert f"after segment 1 changes the share of right cells by {change:+.2f} (" in first
     assert "LEACE less random directions" in " ".join(repr(again.summary()).split())
     assert list(again.plot()) == ["erasures"]
     (panel,) = ERASE.report_panels(again)
@@ -84,6 +88,17 @@ def test_a_move_is_as_long_as_what_is_erased():
 def test_what_cannot_be_erased_is_refused(model, recorded, options, message):
     with pytest.raises(ValueError, match=message):
         erase(model, PUZZLES, **{"states": recorded, "segments": [1], **SIZES, **options})
+
+
+def test_states_are_recorded_beside_a_folder_which_stays_free_for_the_sweep(model, tmp_path):
+    place = tmp_path / "run", "auto", None
+    job = Job(ERASE, model, PUZZLES[:2], 1, 0, "exact", *place, progress=False)
+    assert probed_cells.recorded(job, None)[0].solved.shape == (2, 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["run-states"]
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "notes").touch()
+    with pytest.raises(ValueError, match="run is not empty and holds no run"):
+        probed_cells.recorded(job, None)
 
 
 def test_states_of_another_model_are_refused(model, recorded):

@@ -43,6 +43,11 @@ def test_similarity_compares_segments_by_outcome(recorded):
     early = next(row for row in summary.foretelling if row.segment == 2)
     assert (early.num_later, early.num_failed) == (NUMBER // 2, NUMBER // 2)
     assert "z_L, fresh" in repr(summary)
+    cka = summary.similarities[0].mean
+    z_H, _, foretold = summary.findings()
+    assert f"CKA of z_H after two different segments is {cka.value:.2f} (95 %" in z_H
+    assert "; with fresh weights it is" in z_H
+    assert foretold.startswith("0 of 3 AUCs of the outcome")
     assert list(run.plot()) == ["similarity_matrices", "similarity_by_segment"]
     assert len(EXPERIMENTS[run.record["experiment"]].report_panels(run)) == 2
 
@@ -61,6 +66,11 @@ def test_dimension_compares_as_many_solved_as_failed(dimensions):
     assert run.record["scales"] == [30, 15]
     summary = run.summary()
     assert summary.foretelling[0].what == "1/dimension around z_H"
+    linear = run["dimension_trained_z_H"][0, :, -1, 0]
+    sentence, *_ = summary.findings()
+    assert f"have a participation ratio of {linear[0]:.0f} (95 %" in sentence
+    assert f"of 15 solved puzzles is {linear[1]:.0f} (" in sentence
+    assert f"of as many failed ones {linear[2]:.0f} (" in sentence
     assert next(iter(run.plot())) == "dimension_by_segment"
     assert len(EXPERIMENTS[run.record["experiment"]].report_panels(run)) == 2
 
@@ -85,6 +95,20 @@ def test_too_few_puzzles_or_segments_are_refused(model):
         similarity(once)
 
 
+def test_only_an_earlier_result_of_the_same_analysis_is_replaced(recorded, tmp_path):
+    states_folder = tmp_path / "states"
+    recorded.save(states_folder)
+    before = (states_folder / "results.npz").read_bytes()
+    with pytest.raises(ValueError, match="holds results of rrjax states: choose another folder"):
+        neurons(recorded, folder=states_folder)
+    assert (states_folder / "results.npz").read_bytes() == before
+    (tmp_path / "notes").touch()
+    with pytest.raises(ValueError, match="is not empty and holds no run"):
+        neurons(recorded, folder=tmp_path)
+    for _ in range(2):
+        neurons(recorded, folder=tmp_path / "neurons")
+
+
 def test_information_knows_a_planted_answer(recorded):
     labels = recordings(recorded)["trained"].labels
     planted = {name: array.copy() for name, array in recorded.arrays.items()}
@@ -96,6 +120,11 @@ def test_information_knows_a_planted_answer(recorded):
     assert run["answer_trained_z_L"][0, -1, 0] > 0.7 * ceiling
     assert (run["answer_untrained_z_L"][0, :, 0] < 0.2).all()
     assert set(run.summary().ceilings) == {"answer", "input"}
+    _, z_L = run.summary().findings()
+    solved, failed = run["answer_trained_z_L"][1:, -1, 0]
+    assert f"tells of its digit, in nats, at least {solved:.2f} (95 %" in z_L
+    assert f"{failed:.2f} (95 %" in z_L
+    assert "where 1.39 is the ceiling; with fresh weights the bound is" in z_L
     assert len(EXPERIMENTS[run.record["experiment"]].report_panels(run)) == 2
     assert list(run.plot()) == ["information_plane"]
 
@@ -112,6 +141,7 @@ def test_neurons_find_a_channel_that_holds_the_answer_and_hide_it_in_another_bas
     assert (largest.model, largest.field) == ("trained", "z_H")
     assert largest.channels.value == pytest.approx(1)
     assert largest.random_basis.value < 0.95
+    assert "The digit explains at most 1.00 (" in run.summary().findings()[1]
     assert list(run.plot()) == ["channel_shares", "temporal_profiles"]
     assert len(EXPERIMENTS[run.record["experiment"]].report_panels(run)) == 1
 
@@ -128,6 +158,10 @@ def test_blanks_are_nested_and_given_cells_do_not_count(model):
     right = (recorded.answers == recorded.labels[:, None]) & recorded.blank[:, None]
     np.testing.assert_allclose(run.cells_right[:, -1], right.sum(2) / last[:, None], rtol=1e-6)
     assert len(run.summary().levels) == 3
+    fewest, whole = run.summary().findings()
+    assert fewest.startswith("With 1 of the cells blank, ")
+    assert f"of {len(PUZZLES.inputs)} puzzles are solved after 1 segment and" in fewest
+    assert f"{100 * run.solved[:, 2, -1].mean():.1f} % (95 %" in whole.partition(" and ")[2]
     assert list(run.plot()) == ["accuracy_by_blanks"]
     assert len(EXPERIMENTS[run.record["experiment"]].report_panels(run)) == 1
 

@@ -51,6 +51,9 @@ def test_states_are_those_of_a_rollout_and_the_control_is_another_model(model, r
     labels = PUZZLES.labels
     expected = (labels != IGNORE_LABEL) & (PUZZLES.inputs == 1)
     np.testing.assert_array_equal(both["trained"].blank, expected)
+    sentence, _ = run.summary().findings()
+    assert f"are solved after {SEGMENTS} segments, and" in sentence
+    assert f"of {len(labels)} puzzles" in sentence
     difference = both["trained"].fields["z_H"][:] - both["untrained"].fields["z_H"][:]
     assert np.abs(difference).mean() > 0.1
 
@@ -98,7 +101,7 @@ def test_a_damaged_file_and_other_results_are_refused(model, folder):
         recordings(rrjax.load_results(folder))
     path.write_bytes(whole)
     run = rrjax.experiments.rollout(model, PUZZLES[:2], num_segments=1, progress=False)
-    with pytest.raises(ValueError, match=r"are of rrjax rollout; expected the states"):
+    with pytest.raises(ValueError, match=r"expected the states .* found results of rrjax rollout"):
         recordings(run)
 
 

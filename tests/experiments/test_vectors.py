@@ -1,11 +1,14 @@
 """Vectors against meanings: they are those of the library, and falls of growth are told apart."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.flatten_util import ravel_pytree
 
 import rrjax
 from rrjax.analysis.vectors import fall_segments, rise_at
+from rrjax.contract import run_segment
 from rrjax.experiments import meaning, states
 from rrjax.experiments.vectors import MEANING
 from rrjax.inside import overlap
@@ -21,7 +24,7 @@ def run(model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("meaning")
     states(model, PUZZLES, folder=folder / "states", untrained=False, **SIZES)
     asked = {"states": folder / "states", "num_vectors": 1, "backward_transient": 1, **SIZES}
-    meaning(model, PUZZLES, folder=folder / "run", num_measured=3, **asked)
+    meaning(model, PUZZLES, folder=folder / "run", num_measured=3, forward_after=[2], **asked)
     return rrjax.load_results(folder / "run")
 
 
@@ -40,9 +43,28 @@ def test_vectors_are_those_of_the_library(model, run):
     given = PUZZLES.inputs[puzzle] != 1
     share = total[:, given].mean(1) / total.mean(1)
     np.testing.assert_allclose(run.on_cells[1, :, 0, 0], share, rtol=2e-3)
-    assert run.record["vectors"] == ["covariant 1", "random"]
+    assert run.record["vectors"] == ["covariant 1", "forward", "random"]
     overlaps = run.overlap[1, :, 0, run.record["targets"].index("candidates"), 0, 0]
     assert np.all((overlaps >= 0) & (overlaps <= z_H.shape[-1] * 1.001))
+
+
+def test_the_forward_vector_is_the_direction_that_grows_most(model, run):
+    assert np.isnan(run.in_field[:, 0, 1]).all()
+    puzzle = int(run.held_out[0])
+    dynamics = model.bind(PUZZLES.inputs[puzzle])
+    state, rebuild = ravel_pytree(rrjax.rollout(dynamics, 2).state)
+
+    def later(flat):
+        return ravel_pytree(run_segment(dynamics, run_segment(dynamics, rebuild(flat))))[0]
+
+    with jax.default_matmul_precision("highest"):
+        jacobian = np.asarray(jax.jit(jax.jacfwd(later))(state), np.float64)
+    leading = rebuild(jnp.asarray(np.linalg.svd(jacobian)[2][0], jnp.float32))
+    in_z_H, in_z_L = (np.square(field).sum(-1) for field in (leading.z_H, leading.z_L))
+    assert run.in_field[0, 1, 1, 0] == pytest.approx(in_z_H.sum(), abs=1e-3)
+    given = PUZZLES.inputs[puzzle] != 1
+    share = (in_z_H + in_z_L)[given].mean() * len(given)
+    assert run.on_cells[0, 1, 1, 0] == pytest.approx(share, abs=1e-3)
 
 
 def test_random_vectors_have_the_overlap_of_random_vectors(run):
@@ -59,6 +81,11 @@ def test_tables_figures_and_panels_show_it(run):
     text = " ".join(repr(run.summary()).split())
     assert "Where leading vectors lie" in text
     assert "What becomes readable when growth falls" in text
+    overlap = run.summary().overlaps[0]
+    ratio = overlap.over_shuffled["failed"][-1].value
+    z_H, *_ = run.summary().findings()
+    assert "covariant 1 overlaps with what a probe of “digit” reads from z_H" in z_H
+    assert f"{ratio:.2g} (no interval) times in failed puzzles" in z_H
     assert set(run.plot()) == {"overlaps", "falls"}
     curves, rises = MEANING.report_panels(run)
     assert {"z_H, failed", "z_L, failed"} <= {row["group"] for row in data_of(curves)}
