@@ -13,11 +13,14 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 # compiling is most of a run's work, and for tiny programs the costly passes do not pay; what is
 # marked `optimized` is compiled as users' programs are
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")
-# without those passes XLA's former code for fused loops compiles in half the time; newer versions
-# have it no longer, and a flag that they do not know would end the process
+# without those passes XLA's former code for fused loops compiles in half the time, and a program
+# in one piece in less than one in pieces for 32 cores; newer versions have that code no longer, and
+# a flag that they do not know would end the process
 os.environ.setdefault(
     "XLA_FLAGS",
-    "--xla_cpu_use_fusion_emitters=false" if version("jaxlib").startswith("0.10.") else "",
+    "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+    if version("jaxlib").startswith("0.10.")
+    else "",
 )
 # a GPU's memory is shared with the processes that tests start
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")

@@ -64,8 +64,8 @@ def test_every_command_that_does_long_work_is_killed():
 
 @pytest.mark.slow
 def test_a_sample_of_the_kills():
-    options = ["--kills", "6", "--commands", "rollout", "train", "sudoku"]
+    options = ["--kills", "3", "--commands", "rollout", "train", "sudoku"]
     command = [sys.executable, "-m", "scripts.checks.kills", *options]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert re.search(r"^6 kills of 3 commands: all bits are equal$", ran.stdout, re.MULTILINE)
+    assert re.search(r"^3 kills of 3 commands: all bits are equal$", ran.stdout, re.MULTILINE)

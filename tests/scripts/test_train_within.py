@@ -40,13 +40,15 @@ def test_the_whole_is_done_once(tmp_path, monkeypatch):
     data, out = tmp_path / "sudoku4", tmp_path / "out"
     size = ["--size", "4", "--num-train", "24", "--num-test", "12"]
     assert main(["sudoku", str(data), *size]) == 0
-    monkeypatch.setattr(script, "steps_that_fit", lambda trial, minutes: 200)
+    monkeypatch.setattr(script, "TRIAL_STEPS", 4)
+    monkeypatch.setattr(script, "LOG_EVERY", 2)
+    monkeypatch.setattr(script, "steps_that_fit", lambda trial, minutes: 20)
     options = script.Options(out, data, config="cpu_sudoku4")
     script.main(options)
     result = json.loads((out / "reached.json").read_text())
-    assert (result["steps"], len(result["curve"])) == (200, 10)
+    assert (result["steps"], len(result["curve"])) == (20, 10)
     models = sorted((out / "models").iterdir())
-    assert [model.name for model in models] == [f"step_{step:06d}" for step in range(20, 201, 20)]
+    assert [model.name for model in models] == [f"step_{step:06d}" for step in range(2, 21, 2)]
     small, large = (
         read_model(folder)[0] for folder in (models[-1], out / "run" / "models" / "best")
     )
