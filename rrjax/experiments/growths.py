@@ -265,4 +265,12 @@ def figures(results: Results) -> Mapping[str, Draw]:
     return {"stages_by_outcome": partial(stages_by_outcome, numbers(results))}
 
 
-GROWTH = Experiment("growth", ARRAYS, numbers, report.tables, figures, panels=growths_panels)
+GROWTH = Experiment(
+    "growth",
+    ARRAYS,
+    numbers,
+    report.tables,
+    figures,
+    findings=report.findings,
+    panels=growths_panels,
+)

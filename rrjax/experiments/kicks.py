@@ -222,4 +222,6 @@ def figures(results: Results) -> Mapping[str, Draw]:
     return {"solved_by_size": partial(solved_by_size, numbers(results))}
 
 
-KICKING = Experiment("kicking", ARRAYS, numbers, report.tables, figures, panels=kick_panels)
+KICKING = Experiment(
+    "kicking", ARRAYS, numbers, report.tables, figures, findings=report.findings, panels=kick_panels
+)

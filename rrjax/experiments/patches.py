@@ -353,4 +353,12 @@ def figures(results: Results) -> Mapping[str, Draw]:
     return draws
 
 
-PATCHING = Experiment("patching", ARRAYS, numbers, report.tables, figures, panels=patches_panels)
+PATCHING = Experiment(
+    "patching",
+    ARRAYS,
+    numbers,
+    report.tables,
+    figures,
+    findings=report.findings,
+    panels=patches_panels,
+)

@@ -403,5 +403,12 @@ def figures(
 
 
 FIXED_POINTS = Experiment(
-    "fixed_points", ARRAYS, numbers, report.tables, figures, check, panels=points_panels
+    "fixed_points",
+    ARRAYS,
+    numbers,
+    report.tables,
+    figures,
+    check,
+    findings=report.findings,
+    panels=points_panels,
 )

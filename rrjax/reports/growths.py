@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from rrjax.analysis import format as words
 from rrjax.analysis.growths import Contribution, GrowthSummary
 from rrjax.analysis.table import Table
+from rrjax.results.results import Results
 
 _SIGNED = "+.3f"
 _HEADERS = ("solved", "failed", "failed − solved (95 %)")
@@ -116,3 +117,17 @@ def _stretch_table(summary: GrowthSummary) -> Table:
         "the run, v₁ and u₁ its right and left singular vectors."
     ]
     return Table("How a segment stretches the last step and the worst vector", headers, rows, notes)
+
+
+def findings(results: Results, summary: GrowthSummary) -> list[str]:
+    """Returns in sentences how λ₁ differs by outcome, and which stage differs most."""
+    if not (summary.num_solved and summary.num_failed):
+        return []
+    stage = max(summary.stages, key=lambda each: abs(each.difference.value))
+    return [
+        f"λ₁ of {words.count(summary.num_failed, 'failed run')} less that of "
+        f"{summary.num_solved} solved is "
+        f"{words.interval_in_words(summary.lambda1.difference, _SIGNED)} nats per update.",
+        f"The stage that differs most is {stage.name}: "
+        f"{words.interval_in_words(stage.difference, _SIGNED)} nats per update.",
+    ]

@@ -1,11 +1,19 @@
 """Kicks in words: what they free and break, against a random direction of equal length."""
 
+import math
 from collections.abc import Sequence
 
 from rrjax.analysis import format as words
 from rrjax.analysis.intervals import Interval
 from rrjax.analysis.kicks import Kick, KickSummary
 from rrjax.analysis.table import Table
+from rrjax.results.results import Results
+
+_DIRECTIONS = {
+    "v1": "along the leading covariant vector",
+    "loss": "against the gradient of the loss",
+    "entropy": "against the gradient of the entropy",
+}
 
 
 def tables(summary: KickSummary) -> list[Table]:
@@ -71,3 +79,24 @@ def _percent(interval: Interval) -> str:
 def _exponents(each: Kick) -> tuple[str]:
     assert each.lambda1_against_random is not None
     return (words.interval(each.lambda1_against_random, "+.3f"),)
+
+
+def findings(results: Results, summary: KickSummary) -> list[str]:
+    """Returns in sentences which of the longest kicks free more failures than a random one."""
+    longest = max((each.size for each in summary.failed), default=0)
+    failures = words.count(summary.num_failed, "failure")
+    return [
+        f"A kick {_DIRECTIONS.get(each.direction, f'along {each.direction}')} of {longest:g} of "
+        f"the norm frees {words.percent_in_words(each.solved)} of {failures}, "
+        f"{_against_random(each.against_random)}."
+        for each in summary.failed
+        if each.size == longest and each.direction != "random"
+    ]
+
+
+def _against_random(difference: Interval) -> str:
+    points = f"{_percent(difference)} points against a random direction"
+    if math.isnan(difference.low):
+        return points
+    is_sure = not difference.low <= 0 <= difference.high
+    return points if is_sure else f"{points}, which may be none"

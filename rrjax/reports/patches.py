@@ -3,6 +3,14 @@
 from rrjax.analysis import format as words
 from rrjax.analysis.patches import CellMap, Effect, PatchSummary
 from rrjax.analysis.table import Table
+from rrjax.results.results import Results
+
+_DONORS = {
+    "start": "a run from another start",
+    "copy": "a moved copy",
+    "digits": "a copy with exchanged digits",
+    "puzzle": "another puzzle",
+}
 
 
 def tables(summary: PatchSummary) -> list[Table]:
@@ -189,3 +197,35 @@ def _map_notes(summary: PatchSummary) -> list[str]:
         f"{words.interval(cells.mean)}, its control by {words.interval(cells.mean_control)}."
         + (leads if cells.classes else "")
     ]
+
+
+def findings(results: Results, summary: PatchSummary) -> list[str]:
+    """Returns in sentences which patch frees most failures, and which breaks most solved runs."""
+    freeing = max(summary.denoising, key=_gain, default=None)
+    breaking = min(summary.noising, key=_gain, default=None)
+    sentences = []
+    if freeing is not None:
+        sentences.append(f"Of the patches into failures {_sentence(freeing, 'solved', 'failure')}")
+    if breaking is not None:
+        sentences.append(
+            f"Of the patches into solved runs {_sentence(breaking, 'failed', 'solved run')}"
+        )
+    return sentences
+
+
+def _gain(effect: Effect) -> float:
+    """Returns the difference from the control that is sure: its end nearer to 0, 0 if it is not."""
+    low, high = effect.against_control.low, effect.against_control.high
+    return max(low, 0.0) + min(high, 0.0)
+
+
+def _sentence(effect: Effect, outcome: str, recipient: str) -> str:
+    part = "the whole state" if effect.part == "all" else effect.part
+    difference = words.interval_in_words(effect.against_control.map(lambda end: 100 * end), "+.0f")
+    return (
+        f"{part} of {_DONORS[effect.donor]} that had {outcome} differs most from a random step: "
+        f"after {words.count(effect.segment, 'segment')} it leaves "
+        f"{words.percent(effect.solved['patch'].value, 0)} of "
+        f"{words.count(effect.num_pairs, recipient)} solved, {difference} points against its "
+        "control."
+    )

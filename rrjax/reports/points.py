@@ -1,8 +1,9 @@
 """Fixed points in words: what becomes of trajectories, and the certificates of the points."""
 
 from rrjax.analysis import format as words
-from rrjax.analysis.points import NEAR, Certificate, PointSummary
+from rrjax.analysis.points import NEAR, Certificate, Group, PointSummary
 from rrjax.analysis.table import Table
+from rrjax.results.results import Results
 
 
 def tables(summary: PointSummary) -> list[Table]:
@@ -88,3 +89,30 @@ def _point_table(summary: PointSummary) -> Table:
 
 def _period(certificate: Certificate, clock: str) -> str:
     return words.count(certificate.period, clock)
+
+
+def findings(results: Results, summary: PointSummary) -> list[str]:
+    """Returns in sentences what becomes of failures and of successes."""
+    sentences = [_fate_sentence(group, summary) for group in summary.groups if group.number]
+    failed = summary.groups[0]
+    if failed.number:
+        sentences.append(
+            "A stable point with a wrong answer was found for "
+            f"{words.percent_in_words(failed.wrong_stable)} of the failures, whether or not they "
+            "go there."
+        )
+    return sentences
+
+
+def _fate_sentence(group: Group, summary: PointSummary) -> str:
+    most = max(group.fates, key=lambda fate: fate.number)
+    number = group.number
+    runs = {
+        "failed": words.count(number, "failure"),
+        "solved": words.count(number, "solved puzzle"),
+    }
+    return (
+        f"The most frequent fate of {runs[group.name]} at segment {summary.readout_segment} "
+        f"is “{most.name}” after {words.count(summary.num_segments, 'segment')}: "
+        f"{words.percent_in_words(most.share)}."
+    )

@@ -1,11 +1,16 @@
 """Growth by part on a tiny model: the parts of the library, their sums, the summary."""
 
+from dataclasses import replace
+
 import jax
 import numpy as np
 import pytest
 
+from rrjax.analysis.growths import Contribution
+from rrjax.analysis.intervals import Interval
 from rrjax.experiments import growth, load_results
 from rrjax.inside import growth_by_part, stage_names
+from rrjax.reports.growths import findings
 from tests.experiments.conftest import NUMBER, relabelled
 from tests.tools.charts import rows_of_panels
 
@@ -45,6 +50,14 @@ def test_parts_are_those_of_the_library_and_add_up(model, puzzles, tmp_path):
     assert summary.largest_gap < 1e-5
     total = sum(part.failed.value for part in summary.stages)
     assert total == pytest.approx(summary.lambda1.failed.value, abs=1e-5)
+    of_one_outcome = not summary.num_solved or not summary.num_failed
+    assert (summary.findings() == []) == of_one_outcome
+    small, large = (Interval(value, value - 1, value + 1) for value in (0.5, -2.0))
+    stages = [Contribution("sum", small, small, small), Contribution("norm", large, large, large)]
+    planted = replace(summary.numbers, num_solved=3, num_failed=2, lambda1=stages[0], stages=stages)
+    lambda1, stage = findings(again, planted)
+    assert lambda1.startswith("λ₁ of 2 failed runs less that of 3 solved is +0.500 (95 % interval")
+    assert "is norm: -2.000 (95 % interval -3.000 to -1.000)" in stage
     assert [each.name for each in summary.stretches] == ["early", "late", "never"]
     assert sum(each.num_puzzles for each in summary.stretches) == NUMBER
     assert "The stages add up to λ₁" in " ".join(repr(summary).split())

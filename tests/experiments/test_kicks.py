@@ -6,6 +6,8 @@ import pytest
 import rrjax
 from rrjax.analysis.kicks import summarize_kicks
 from rrjax.experiments import kicking
+from rrjax.reports.kicks import findings
+from rrjax.results.results import Results
 from tests.experiments.conftest import relabelled
 from tests.tools.charts import rows_of_panels
 
@@ -86,6 +88,10 @@ def test_a_direction_is_compared_with_the_random_one_pair_by_pair():
     assert loss.lambda1_against_random is not None
     assert loss.lambda1_against_random.value == -1
     assert random.margin_against_random.value == 0
+    (sentence,) = findings(Results(planted, record), summary)
+    assert sentence.startswith("A kick against the gradient of the loss of 0.1 of the norm frees")
+    assert "100.0 % (95 % interval 83.2 to 100.0) of 20 failures, +75 (" in sentence
+    assert "may be none" not in sentence
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from rrjax.experiments.donors import Donors, as_seen, choose_pairs
 from rrjax.experiments.experiment import Job
 from rrjax.experiments.patches import PATCHING
 from rrjax.puzzles.batch import Batch
+from rrjax.reports.patches import findings
 from tests.experiments.conftest import relabelled
 from tests.tools.charts import rows_of_panels
 
@@ -107,6 +108,9 @@ def test_effects_are_parts_of_the_way_to_the_donor(run):
     assert effect.lambda1["patch"].value == 3
     assert effect.changes["cells"]["patch"].value == pytest.approx(0.75)
     assert list(effect.changes) == ["cells"]
+    sentence, *_ = findings(results, replace(results.summary().numbers, denoising=[effect]))
+    assert sentence.startswith("Of the patches into failures the whole state of a run from")
+    assert "it leaves 100 % of 8 failures solved, +100 (" in sentence
 
 
 def test_units_count_where_a_cell_is_to_be_found():

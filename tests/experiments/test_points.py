@@ -124,6 +124,9 @@ def test_it_is_loaded_and_shows_what_was_found(run, folder, tmp_path):
     text = repr(rrjax.load_results(folder).summary())
     assert "Where 7 puzzles go" in text
     assert "rests at a wrong point" in text
+    failed, _, wrong = run.summary().findings()
+    assert "at segment 16 is “rests at a wrong point” after" in failed
+    assert "A stable point with a wrong answer was found for" in wrong
     run.plot().save(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"fates.png", "eigenvalues.png"}
     fates, values = rows_of_panels(run)
