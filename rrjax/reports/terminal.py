@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table as Grid
 
@@ -18,7 +19,8 @@ WIDTH = 80
 def print_table(table: Table) -> None:
     """Prints a table, with what the reader must know below it.
 
-    A terminal that is narrower than a table breaks its lines; no number is broken or left out.
+    A table that is wider than the terminal is shown in parts of its columns; no number is broken or
+    left out.
     """
     _print(table, Console(width=max(WIDTH, Console().width)))
 
@@ -31,16 +33,56 @@ def table_text(table: Table) -> str:
 
 
 def _print(table: Table, console: Console) -> None:
+    for part in _parts(table, console.width):
+        console.print(_grid(part))
+    for note in table.notes:
+        console.print(note, highlight=False, markup=False)
+
+
+def _grid(table: Table) -> Grid:
     grid = Grid(title=table.headline)
     for place, header in enumerate(table.headers):
         # in a table that is too wide, words are broken and intervals are not
-        is_measured = any(" to " in row[place] for row in table.rows)
-        grid.add_column(header, no_wrap=is_measured, overflow="fold")
+        grid.add_column(header, no_wrap=_is_measured(table, place), overflow="fold")
     for row in table.rows:
         grid.add_row(*row)
-    console.print(grid)
-    for note in table.notes:
-        console.print(note, highlight=False, markup=False)
+    return grid
+
+
+def _parts(table: Table, width: int) -> list[Table]:
+    """Returns the table, or parts of its columns that fit, each behind the first column."""
+    needs = [_least_width(table, place) + 3 for place in range(len(table.headers))]
+    if sum(needs) + 1 <= width:
+        return [table]
+    groups: list[list[int]] = [[]]
+    for place in range(1, len(needs)):
+        taken = 1 + needs[0] + sum(needs[other] for other in groups[-1])
+        if groups[-1] and taken + needs[place] > width:
+            groups.append([])
+        groups[-1].append(place)
+    return [
+        table._replace(
+            headline=table.headline if group is groups[0] else f"{table.headline} (continued)",
+            headers=tuple(table.headers[place] for place in (0, *group)),
+            rows=[tuple(row[place] for place in (0, *group)) for row in table.rows],
+        )
+        for group in groups
+    ]
+
+
+def _least_width(table: Table, place: int) -> int:
+    """Returns the columns of the longest word of a column, or of its longest interval."""
+    is_measured = _is_measured(table, place)
+    cells = [row[place] for row in table.rows]
+    pieces = table.headers[place].split()
+    pieces += [
+        part for cell in cells for part in (cell.splitlines() if is_measured else cell.split())
+    ]
+    return max(map(cell_len, pieces), default=0)
+
+
+def _is_measured(table: Table, place: int) -> bool:
+    return any(" to " in row[place] for row in table.rows)
 
 
 def draw_results(folder: Path, figures: Mapping[str, Draw]) -> None:

@@ -16,13 +16,14 @@ from rrjax.analysis.restarts import summarize_basin
 from rrjax.analysis.rollouts import summarize_rollout
 from rrjax.analysis.slices import summarize_slice
 from rrjax.analysis.spectra import analyse, usable
+from rrjax.analysis.table import Table
 from rrjax.reports import noisy as noisy_report
 from rrjax.reports import outcome, slices
 from rrjax.reports import restarts as restarts_report
 from rrjax.reports import rollouts as rollouts_report
 from rrjax.reports import spectra as spectra_report
 from rrjax.reports.attribution import attribution_notes
-from rrjax.reports.terminal import print_table
+from rrjax.reports.terminal import print_table, table_text
 from rrjax.reports.trainings import training_table
 from rrjax.training.history import Group, OverRuns
 from tests.tools.reported import READOUT, SEGMENTS, noisy, restarts, rollouts, spectra
@@ -134,6 +135,18 @@ def test_every_table_fits_80_columns():
     assert too_wide == {}
     for table in tables:
         assert {len(row) for row in table.rows} == {len(table.headers)}
+
+
+def test_a_table_that_is_too_wide_is_shown_in_parts_of_its_columns():
+    intervals = tuple(f"0.{digit} (0.100 to 0.900)" for digit in range(6))
+    headers = ("kind", *(f"period {place}" for place in range(6)))
+    table = Table("Many columns", headers, [("all", *intervals)], ["A note."])
+    lines = table_text(table).splitlines()
+    assert max(map(cell_len, lines)) <= 80
+    shown = "\n".join(lines)
+    assert [shown.count(text) for text in intervals] == [1] * 6
+    assert shown.count("│ all") == shown.count("Many columns") == 2 == shown.count("kind")
+    assert shown.count("(continued)") == shown.count("A note.") == 1
 
 
 def test_the_table_of_a_spectrum_says_its_numbers():
