@@ -1,4 +1,7 @@
-"""The bundled models: small, with puzzles of both outcomes, and as good as they say."""
+"""The bundled models: small, with puzzles of both outcomes, and as good as they say.
+
+The LSTM, a baseline whose states are looked at, solves no puzzle.
+"""
 
 import numpy as np
 import pytest
@@ -25,7 +28,8 @@ def test_is_small_and_has_enough_puzzles_of_both_outcomes(model):
     assert sum(f.stat().st_size for f in model.folder.rglob("*") if f.is_file()) <= 4_000_000
     test = model.provenance["test"]
     assert test["count"] == len(model.test_puzzles()) >= 512
-    assert 0.4 <= test["exact_accuracy"] <= 0.95
+    solved = test["exact_accuracy"] * test["count"]
+    assert model.config.arch.name == "lstm" or 128 <= solved <= test["count"] - 25
 
 
 def test_its_puzzles_are_sudokus_with_their_solutions(model):
