@@ -8,7 +8,7 @@ export PYTHONDONTWRITEBYTECODE =
 # such as --no-compile, where an environment is made for one run
 PIP_OPTIONS ?=
 
-.PHONY: demo test test-slow test-all lint ruff pyright wheel docs
+.PHONY: demo test test-slow lint ruff pyright wheel docs
 
 demo: $(VENV)/demo
 	$(BIN)/rrjax spectrum trm-sudoku9-hard --num-exponents 4
@@ -19,9 +19,6 @@ test: $(VENV)/dev
 
 test-slow: $(VENV)/dev
 	$(PYTEST) -m slow
-
-test-all: $(VENV)/dev
-	$(PYTEST)
 
 wheel: $(VENV)/dev
 	VENV=$(VENV) .ci/wheel
