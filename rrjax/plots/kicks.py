@@ -31,8 +31,10 @@ def solved_by_size(summary: KickSummary) -> "Figure":
         color = "black" if direction == "random" else _COLORS[place % len(_COLORS)]
         marker, line = _MARKERS[place % len(_MARKERS)], _LINES[place % len(_LINES)]
         look = Look(direction, color, "", line, marker)
-        draw_intervals(ax, np.arange(len(sizes)) + 0.04 * place, own, look)
+        offset = 0.04 * (place - (len(directions) - 1) / 2)
+        draw_intervals(ax, np.arange(len(sizes)) + offset, own, look)
     ax.axhline(kicks[-1].solved.value, color="black", lw=0.8, ls=":")
+    ax.set_xlim(-0.5, len(sizes) - 0.5)
     ax.set_xticks(range(len(sizes)), [f"{size:g}" for size in sizes])
     ax.set_xlabel("length of the kick / norm of the state (dotted: no kick)")
     ax.set_ylabel("share solved at the end")

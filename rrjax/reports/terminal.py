@@ -50,21 +50,25 @@ def _grid(table: Table) -> Grid:
 
 
 def _parts(table: Table, width: int) -> list[Table]:
-    """Returns the table, or parts of its columns that fit, each behind the first column."""
-    needs = [_least_width(table, place) + 3 for place in range(len(table.headers))]
+    """Returns the table, or parts of its columns that fit, each behind those that name the rows."""
+    places = range(len(table.headers))
+    needs = [_least_width(table, place) + 3 for place in places]
     if sum(needs) + 1 <= width:
         return [table]
+    # the columns before the first interval name a row
+    first = next((place for place in places[1:] if _is_measured(table, place)), 1)
+    names = list(range(first)) if sum(needs[:first]) <= width / 2 else [0]
     groups: list[list[int]] = [[]]
-    for place in range(1, len(needs)):
-        taken = 1 + needs[0] + sum(needs[other] for other in groups[-1])
+    for place in places[len(names) :]:
+        taken = 1 + sum(needs[other] for other in (*names, *groups[-1]))
         if groups[-1] and taken + needs[place] > width:
             groups.append([])
         groups[-1].append(place)
     return [
         table._replace(
             headline=table.headline if group is groups[0] else f"{table.headline} (continued)",
-            headers=tuple(table.headers[place] for place in (0, *group)),
-            rows=[tuple(row[place] for place in (0, *group)) for row in table.rows],
+            headers=tuple(table.headers[place] for place in (*names, *group)),
+            rows=[tuple(row[place] for place in (*names, *group)) for row in table.rows],
         )
         for group in groups
     ]

@@ -139,14 +139,15 @@ def test_every_table_fits_80_columns():
 
 def test_a_table_that_is_too_wide_is_shown_in_parts_of_its_columns():
     intervals = tuple(f"0.{digit} (0.100 to 0.900)" for digit in range(6))
-    headers = ("kind", *(f"period {place}" for place in range(6)))
-    table = Table("Many columns", headers, [("all", *intervals)], ["A note."])
+    headers = ("kind", "n", *(f"period {place}" for place in range(6)))
+    table = Table("Many columns", headers, [("all", "31", *intervals)], ["A note."])
     lines = table_text(table).splitlines()
     assert max(map(cell_len, lines)) <= 80
     shown = "\n".join(lines)
     assert [shown.count(text) for text in intervals] == [1] * 6
-    assert shown.count("│ all") == shown.count("Many columns") == 2 == shown.count("kind")
-    assert shown.count("(continued)") == shown.count("A note.") == 1
+    assert shown.count("│ all  │ 31 │") == shown.count("Many columns") == 3 == shown.count("kind")
+    assert shown.count("(continued)") == 2
+    assert shown.count("A note.") == 1
 
 
 def test_the_table_of_a_spectrum_says_its_numbers():
