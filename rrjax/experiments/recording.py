@@ -326,12 +326,16 @@ def _rows(results: Results, before: str, field: str) -> np.ndarray:
             f"{path} is absent: expected the states of {field}; remove {folder} and record "
             "them again"
         )
-    rows = np.load(path, mmap_mode="r")
+    damaged = (
+        f"{path} is damaged or of another run: its states do not have the checksums of "
+        f"{results.path.name}; remove {results.path.parent} and record them again"
+    )
+    try:
+        rows = np.load(path, mmap_mode="r")
+    except (EOFError, ValueError) as error:  # no header, or one that the file is too short for
+        raise ValueError(damaged) from error
     if len(rows) != len(expected) or not all(map(np.equal, map(_checksum, rows), expected)):
-        raise ValueError(
-            f"{path} is damaged or of another run: its states do not have the checksums of "
-            f"{results.path.name}; remove {results.path.parent} and record them again"
-        )
+        raise ValueError(damaged)
     return rows
 
 

@@ -96,6 +96,9 @@ def test_a_damaged_file_and_other_results_are_refused(model, folder):
     path.write_bytes(whole[:-4] + b"\0\1\2\3")
     with pytest.raises(ValueError, match=r"state_z_H\.npy is damaged"):
         recordings(rrjax.load_results(folder))
+    path.write_bytes(path.read_bytes()[:-8])  # shorter than its header says
+    with pytest.raises(ValueError, match=r"state_z_H\.npy is damaged"):
+        recordings(rrjax.load_results(folder))
     path.unlink()
     with pytest.raises(ValueError, match=r"state_z_H\.npy is absent"):
         recordings(rrjax.load_results(folder))
