@@ -73,3 +73,11 @@ def check_no_nan(name: str, values: np.ndarray) -> None:
             f"{name} must hold no NaN, which has no rank; {num_rows} of {len(values)} rows have "
             "one: drop those rows and report how many there were"
         )
+
+
+def first_right(right: Any) -> Any:
+    """Returns (...) the segment, from 1, of the first right answer of (..., segments); 0: none.
+
+    It takes arrays of NumPy and of JAX.
+    """
+    return right.any(-1) * (right.argmax(-1) + 1)

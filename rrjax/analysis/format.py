@@ -40,7 +40,7 @@ def percent(fraction: float, digits: int = 1) -> str:
 
 def percent_interval(fraction: Interval, digits: int = 1) -> str:
     """Returns a fraction in % with its interval, as in "85.0 % (75.0 to 93.0)"."""
-    return interval(fraction.map(lambda end: 100 * end), f".{digits}f").replace(" (", " % (", 1)
+    return interval(fraction.percent, f".{digits}f").replace(" (", " % (", 1)
 
 
 def percent_in_words(fraction: Interval, digits: int = 1) -> str:

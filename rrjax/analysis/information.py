@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy
 
-from rrjax.analysis.intervals import Interval, student_interval
+from rrjax.analysis.intervals import UNDEFINED, Interval, student_interval
 from rrjax.checks import refuse
 
 PENALTY = 10.0
@@ -99,7 +99,7 @@ class Information(NamedTuple):
 def _ratio(values: np.ndarray, cells: np.ndarray) -> Interval:
     """Returns Σ values/Σ cells with Student's interval of its linear form over puzzles."""
     if not cells.sum():
-        return Interval(np.nan, np.nan, np.nan)
+        return UNDEFINED
     ratio = values.sum() / cells.sum()
     change = student_interval((values - ratio * cells) / cells.mean())
     return change.map(lambda end: float(ratio + end))

@@ -41,6 +41,15 @@ class Interval:
         """The estimate, the lower end and the upper end, for unpacking."""
         return self.value, self.low, self.high
 
+    @property
+    def percent(self) -> "Interval":
+        """The same of a fraction, in %."""
+        return self.map(lambda end: 100 * end)
+
+    def excludes(self, value: int | float) -> bool:
+        """Returns whether the interval lies on one side of a value; False where it has no ends."""
+        return bool(self.low > value or self.high < value)
+
     def map(self, function: Callable[[Any], Any]) -> "Interval":
         """Returns the interval after an increasing function of its numbers."""
         return Interval(*map(function, self.ends))

@@ -51,6 +51,11 @@ class Runs:
             if array is not None:
                 as_array(field.name, array, shape, bool if field.name == "valid" else float)
 
+    @property
+    def has_q(self) -> bool:
+        """Whether the model has a q."""
+        return not np.isnan(self.q_halt).all()
+
     def cut(self, num_runs: int, num_segments: int) -> "Runs":
         """Returns the first runs up to a segment, as a smaller budget would have given them."""
         arrays = {field.name: getattr(self, field.name) for field in fields(self)}
@@ -194,7 +199,7 @@ def known_q(runs: Runs) -> np.ndarray:
     Raises:
       ValueError: The model has none.
     """
-    if np.isnan(runs.q_halt).all():
+    if not runs.has_q:
         raise ValueError("this policy reads q, and the model has none: choose one that does not")
     return runs.q_halt
 

@@ -25,7 +25,7 @@ from rrjax.analysis.restart_law import (
     solved_within,
 )
 from rrjax.analysis.selection import fraction_of_puzzles, pass_at_k, powers_of_two
-from rrjax.analysis.tuned_restarts import TunedRestarts, first_right, summarize_restarts
+from rrjax.analysis.tuned_restarts import TunedRestarts, summarize_restarts, waits_until_right
 
 PLAIN: dict[str, Rule] = {
     "all segments": policies.plain,
@@ -186,7 +186,7 @@ def summarize_frontiers(
 
 def _known(rules: dict[str, Rule], runs: Runs) -> dict[str, Rule]:
     """Returns the rules that a model without q can have, or all."""
-    if not np.isnan(runs.q_halt).all():
+    if runs.has_q:
         return rules
     return {name: rule for name, rule in rules.items() if "q" not in name and "halt" not in name}
 
@@ -223,7 +223,7 @@ def _way(
         with_rules = at({VALID: policies.first_valid}, updates_per_segment=updates)
     choosing = None if name == "particles" else compare_scores(runs, solved)
     restarts = []
-    is_sequence = name != "particles" and not np.isnan(runs.q_halt).all()
+    is_sequence = name != "particles" and runs.has_q
     if is_sequence and min(num_tuning, len(solved) - num_tuning) >= 2:
         restarts = summarize_restarts(runs, solved, long_solved, updates, num_tuning, luby_unit)
     if name == "particles":  # fewer of them would have been others, since they replace each other
@@ -276,7 +276,7 @@ def _known_to_labels(
 
 
 def _escapes(name: str, solved: np.ndarray) -> Escapes:
-    waits, (_, num_runs, last) = first_right(solved), solved.shape
+    waits, (_, num_runs, last) = waits_until_right(solved), solved.shape
     law = fit_escape_law(waits)
     best = best_whole_cutoff(law, last)
     predicted = solved_within(law, best, num_runs * best)

@@ -5,6 +5,7 @@ from itertools import product
 
 import numpy as np
 
+from rrjax.analysis.arrays import first_right
 from rrjax.analysis.policies import FrontierPoint, Runs, frontier_point, right_choices
 from rrjax.analysis.restart_law import (
     EscapeLaw,
@@ -83,7 +84,7 @@ def summarize_restarts(
     _, num_runs, last = runs.answers.shape
     budget = num_runs * last
     tuning, others = runs.of_puzzles(slice(num_tuning)), runs.of_puzzles(slice(num_tuning, None))
-    law = fit_escape_law(first_right(solved[:num_tuning]))
+    law = fit_escape_law(waits_until_right(solved[:num_tuning]))
     tuned = tune_restarts(tuning, solved[:num_tuning], law, budget, luby_unit)
     solved, long_solved = solved[num_tuning:], long_solved[num_tuning:]
 
@@ -151,12 +152,10 @@ def tune_restarts(
     }
 
 
-def first_right(solved: np.ndarray) -> Waits:
+def waits_until_right(solved: np.ndarray) -> Waits:
     """Returns the segments of the first right answer of all runs, of booleans (N, K, S)."""
-    flat = solved.reshape(-1, solved.shape[-1])
-    observed = np.asarray(flat.any(axis=1))
-    first = np.where(observed, flat.argmax(axis=1) + 1, flat.shape[1]).astype(float)
-    return Waits(first, observed)
+    first = first_right(solved).ravel()
+    return Waits(np.where(first > 0, first, solved.shape[-1]).astype(float), first > 0)
 
 
 def _expected(policy: Restarts, law: EscapeLaw) -> float:

@@ -65,11 +65,6 @@ def open_cells(puzzle: Batch) -> Any:
     return (puzzle.labels != IGNORE_LABEL) & (puzzle.labels != puzzle.inputs)
 
 
-def first_right(right: Any) -> Any:
-    """Returns (...) the segment, from 1, of the first right answer of (..., segments); 0: none."""
-    return right.any(-1) * (right.argmax(-1) + 1)
-
-
 def margin(logits: Array, labels: Array, is_open: Array) -> Array:
     """Returns the logit of the label less the largest other, the mean of the open cells."""
     is_label = jnp.arange(logits.shape[-1]) == labels[:, None]

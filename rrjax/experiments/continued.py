@@ -7,11 +7,12 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from rrjax.analysis.arrays import first_right
 from rrjax.contract import Dynamics, State
 from rrjax.dynamics.rollout import observe_and_take, observe_segments, whole_norm
 from rrjax.dynamics.spectrum import spectrum
 from rrjax.dynamics.starts import perturb
-from rrjax.experiments.answers import first_right, margin, open_cells, unit_arrays, unit_shares
+from rrjax.experiments.answers import margin, open_cells, unit_arrays, unit_shares
 from rrjax.experiments.donors import board_size
 from rrjax.experiments.experiment import Job
 from rrjax.experiments.reasoner import observe_tokens, read_answer

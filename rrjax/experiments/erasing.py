@@ -10,12 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from rrjax.analysis.arrays import first_right
 from rrjax.analysis.erasing import KINDS, ErasingSummary, summarize_erasing
 from rrjax.analysis.scores import balanced_accuracy
 from rrjax.checks import check_count, refuse
 from rrjax.choices import AskedChunkSize, Outcome
 from rrjax.contract import Dynamics, State, named_fields, run_segment
-from rrjax.experiments.answers import first_right, margin, open_cells
+from rrjax.experiments.answers import margin, open_cells
 from rrjax.experiments.experiment import Experiment, Job, fold_keys
 from rrjax.experiments.probed_cells import Halves, meaning_named, recorded, split
 from rrjax.experiments.reasoner import Puzzles, Reasoner, bind, read_answer, take

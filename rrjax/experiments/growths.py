@@ -12,6 +12,7 @@ import numpy as np
 from jax import Array
 from jax.tree_util import Partial
 
+from rrjax.analysis.arrays import first_right
 from rrjax.analysis.growths import GrowthSummary, summarize_growth
 from rrjax.checks import MOST_SEGMENTS, check_count
 from rrjax.choices import AskedChunkSize, Outcome
@@ -19,7 +20,7 @@ from rrjax.contract import Dynamics, State, count_updates, named_fields, run_seg
 from rrjax.dynamics.local import local_growth
 from rrjax.dynamics.participation import participation
 from rrjax.dynamics.rollout import observe_segments, whole_norm
-from rrjax.experiments.answers import first_right, loss
+from rrjax.experiments.answers import loss
 from rrjax.experiments.experiment import Experiment, Job
 from rrjax.experiments.judging import WORDS
 from rrjax.experiments.reasoner import (

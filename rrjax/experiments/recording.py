@@ -21,12 +21,13 @@ import numpy as np
 from jax import Array
 from jax.tree_util import Partial
 
+from rrjax.analysis.arrays import first_right
 from rrjax.analysis.states import StatesSummary, summarize_states
 from rrjax.choices import AskedChunkSize, Outcome
 from rrjax.contract import Dynamics, State, named_fields
 from rrjax.dynamics.rollout import observe_segments
 from rrjax.experiments import paths
-from rrjax.experiments.answers import first_right, open_cells
+from rrjax.experiments.answers import open_cells
 from rrjax.experiments.controlled import TRAINED, UNTRAINED
 from rrjax.experiments.experiment import Experiment, Job
 from rrjax.experiments.judging import WORDS

@@ -18,7 +18,7 @@ def panels(results: Any, summary: LogitSummary) -> list[Panel]:
         interval_row(
             f"{each.measure}, {each.start} segment",
             run.name,
-            each.excess.map(lambda end: 100 * end),
+            each.excess.percent,
         )
         for run in summary.runs
         for each in run.saliencies

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rrjax.analysis.arrays import largest_first
+from rrjax.analysis.arrays import first_right, largest_first
 from rrjax.analysis.format import interval_in_words
 from rrjax.analysis.intervals import Interval
 from rrjax.analysis.outcome import DRIFT_WINDOW
@@ -164,7 +164,8 @@ def _first_right(whole: Shown) -> np.ndarray | None:
     right = whole.by_puzzle(name)
     if right is None or right.ndim < 2:
         return None
-    return np.where(right.any(axis=1), right.argmax(axis=1) + 1.0, np.nan)
+    first = first_right(right)
+    return np.where(first > 0, first, np.nan)
 
 
 def scatter(named: Sequence[str]) -> dict[str, Any]:

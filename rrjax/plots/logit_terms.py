@@ -52,7 +52,7 @@ def saliency_on_peers(summary: LogitSummary) -> "Figure":
     """
     ax = new_axes()
     for run, look, shift in zip(summary.runs, (SOLVED, FAILED), (-0.08, 0.08), strict=False):
-        excess = [each.excess.map(lambda end: 100 * end) for each in run.saliencies]
+        excess = [each.excess.percent for each in run.saliencies]
         look = look._replace(name=run.name, line="none")
         draw_intervals(ax, np.arange(len(excess)) + shift, excess, look)
     names = [f"{e.measure},\n{e.start} segment" for e in summary.runs[0].saliencies]

@@ -56,7 +56,7 @@ def patches_by_segment(summary: PatchSummary) -> "Figure":
 def _message(effects: list[Effect], denoising: bool) -> str:
     best = max(effects, key=lambda each: abs(each.against_control.value))
     what = "A solved state in a failure" if denoising else "A failed state in a success"
-    change = words.interval(best.against_control.map(lambda end: 100 * end), "+.0f")
+    change = words.interval(best.against_control.percent, "+.0f")
     return (
         f"{what} ({best.part}, after {words.count(best.segment, 'segment')}):\n"
         f"{change} % solved against an equal random step"
@@ -79,7 +79,7 @@ def changes_by_segment(summary: PatchSummary) -> "Figure":
             own = [each for each in effects if each.part == part]
             x = np.array([each.segment for each in own], float)
             for kind, style in (("patch", SOLVED), ("control", FAILED)):
-                shown = [each.changes[name][kind].map(lambda end: 100 * end) for each in own]
+                shown = [each.changes[name][kind].percent for each in own]
                 look = Look(f"{kind}, {part}", style.color, style.hatch, style.line, marker)
                 draw_intervals(ax, x, shown, look)
         ax.axhline(0, color="black", lw=0.8)

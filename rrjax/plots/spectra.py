@@ -143,8 +143,8 @@ def _early_message(early: list[EarlyWindow]) -> str:
     measured = [w for w in early if not np.isnan(w.lambda1.value)]
     if not measured:
         return "Too few runs are solved late: they show nothing"
-    lambda1 = sum(w.lambda1.low > 0.5 or w.lambda1.high < 0.5 for w in measured)
-    drift = sum(w.drift.low > 0.5 or w.drift.high < 0.5 for w in measured)
+    lambda1 = sum(w.lambda1.excludes(0.5) for w in measured)
+    drift = sum(w.drift.excludes(0.5) for w in measured)
     few = len(early) - len(measured)
     return (
         "Does the beginning tell which of the unsolved runs get solved?\n"

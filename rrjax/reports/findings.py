@@ -180,7 +180,7 @@ def _lambda1(auc: Interval, rivals: list[Rival]) -> str:
     sentence = sentence.removesuffix(".")
     if math.isnan(given.value):
         return f"{sentence}; no solved and failed puzzle have equal {name}."
-    if given.low > 0.5 or given.high < 0.5:
+    if given.excludes(0.5):
         verdict = f"so that λ₁ tells more than {name} alone"
     else:
         verdict = f"which does not show that λ₁ tells more than {name} alone"

@@ -37,7 +37,7 @@ def foretelling_sentences(rows: Sequence[Foretelling]) -> list[str]:
     known = [row for row in rows if not math.isnan(row.auc.low)]
     if not known:
         return []
-    sure = sum(not row.auc.low <= 0.5 <= row.auc.high for row in known)
+    sure = sum(row.auc.excludes(0.5) for row in known)
     farthest = max(known, key=lambda row: abs(row.auc.value - 0.5))
     return [
         f"{sure} of {words.count(len(known), 'AUC')} of the outcome, among runs that are not yet "

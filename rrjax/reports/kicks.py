@@ -73,7 +73,7 @@ def _name(each: Kick) -> tuple[str, str]:
 
 
 def _percent(interval: Interval) -> str:
-    return words.interval(interval.map(lambda end: 100 * end), "+.0f")
+    return words.interval(interval.percent, "+.0f")
 
 
 def _exponents(each: Kick) -> tuple[str]:
@@ -98,5 +98,4 @@ def _against_random(difference: Interval) -> str:
     points = f"{_percent(difference)} points against a random direction"
     if math.isnan(difference.low):
         return points
-    is_sure = not difference.low <= 0 <= difference.high
-    return points if is_sure else f"{points}, which may be none"
+    return points if difference.excludes(0) else f"{points}, which may be none"

@@ -57,7 +57,7 @@ def _saliency_table(summary: LogitSummary, run: LogitRun) -> Table:
             each.measure,
             words.percent(each.share.value),
             words.percent(each.expected),
-            words.interval(each.excess.map(lambda end: 100 * end), "+.1f"),
+            words.interval(each.excess.percent, "+.1f"),
         )
         for each in run.saliencies
     ]

@@ -46,7 +46,7 @@ def _tables(title: str, effects: list[Effect]) -> list[Table]:
             words.percent(each.solved["patch"].value, 0),
             words.percent(each.solved["control"].value, 0),
             words.percent(each.solved["nothing"].value, 0),
-            words.interval(each.against_control.map(lambda end: 100 * end), "+.0f"),
+            words.interval(each.against_control.percent, "+.0f"),
         )
         for each in effects
     ]
@@ -104,7 +104,7 @@ def _change_table(title: str, effects: list[Effect]) -> Table:
     rows = [
         (
             f"{each.donor} {each.segment} {each.part}",
-            words.interval(each.changes["cells"]["patch"].map(lambda end: 100 * end), "+.0f"),
+            words.interval(each.changes["cells"]["patch"].percent, "+.0f"),
             _change(each, "cells", "control"),
             *(
                 ", ".join(_change(each, unit, kind) for kind in ("patch", "control"))
@@ -221,7 +221,7 @@ def _gain(effect: Effect) -> float:
 
 def _sentence(effect: Effect, outcome: str, recipient: str) -> str:
     part = "the whole state" if effect.part == "all" else effect.part
-    difference = words.interval_in_words(effect.against_control.map(lambda end: 100 * end), "+.0f")
+    difference = words.interval_in_words(effect.against_control.percent, "+.0f")
     return (
         f"{part} of {_DONORS[effect.donor]} that had {outcome} differs most from a random step: "
         f"after {words.count(effect.segment, 'segment')} it leaves "

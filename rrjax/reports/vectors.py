@@ -147,7 +147,7 @@ def _fall_sentences(summary: MeaningSummary) -> list[str]:
     known = [each.excess for each in summary.falls if not math.isnan(each.excess.low)]
     if not known:
         return []
-    sure = sum(not excess.low <= 0 <= excess.high for excess in known)
+    sure = sum(excess.excludes(0) for excess in known)
     return [
         f"The growth falls most in segment {summary.fall_segment:g} (median); {sure} of "
         f"{words.count(len(known), 'reading')} change in that segment by more or less than in "

@@ -5,14 +5,7 @@
 # Usage: sh scripts/models/train_transformer_sudoku6.sh FOLDER
 set -eu
 folder=${1:?give a folder for data set and run}
-[ -d "$folder/sudoku6" ] || rrjax sudoku "$folder/sudoku6" --size 6 \
-    --num-train 10000 --num-test 512 --seed 0
-if [ ! -d "$folder/sudoku6-mixed" ]; then
-    rrjax sudoku "$folder/sudoku6-mixed" --size 6 --num-train 10000 --num-test 64 --seed 0 \
-        --mix minimal=1 clues:14-30=2
-    rm -r "$folder/sudoku6-mixed/test"
-    cp -r "$folder/sudoku6/test" "$folder/sudoku6-mixed/test"
-fi
+sh "$(dirname "$0")/mixed_sudoku6.sh" "$folder"
 rrjax train --config "$(dirname "$0")/../../recipes/cpu_transformer_sudoku6.yaml" \
     --data "$folder/sudoku6-mixed" --out "$folder/transformer-sudoku6" --augment --log-every 50 \
     --eval-every 500 --checkpoint-every 250 --eval-puzzles 128 --cpu-devices 1

@@ -27,7 +27,7 @@ from rrjax.analysis.restarting import (
     choose_restarts,
     unchanged_for,
 )
-from rrjax.analysis.tuned_restarts import first_right, summarize_restarts, tune_restarts
+from rrjax.analysis.tuned_restarts import summarize_restarts, tune_restarts, waits_until_right
 from rrjax.systems.maps import logistic
 
 PUZZLES, STARTS, SEGMENTS = 4000, 15, 16
@@ -88,7 +88,7 @@ def basins() -> Planted:
 
 
 def test_the_law_of_the_search_is_the_planted_one(search):
-    law = fit_escape_law(first_right(search.solved[:2000]))
+    law = fit_escape_law(waits_until_right(search.solved[:2000]))
     assert law.delay == LAW.delay
     assert law.trapped == pytest.approx(LAW.trapped, abs=0.01)
     assert law.hazard == pytest.approx(LAW.hazard, abs=0.005)
@@ -209,7 +209,7 @@ def test_labels_of_test_puzzles_change_no_threshold_and_no_decision(search):
         for one, two in zip(first, second, strict=True)
     )
     tuning = runs.of_puzzles(slice(number)), solved[:number]
-    law = fit_escape_law(first_right(solved[:number]))
+    law = fit_escape_law(waits_until_right(solved[:number]))
     assert tune_restarts(*tuning, law, budget) == {tuned.name: tuned.policy for tuned in first}
     others = {tuned.name: tuned.by_law / 21 for tuned in first}
     assert others["at the law's length"] == pytest.approx(
