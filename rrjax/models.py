@@ -29,7 +29,7 @@ from rrjax.puzzles import PuzzleSet
 from rrjax.puzzles.folders import read_folder
 from rrjax.puzzles.values import check_values
 from rrjax.store.files import new_folder, replaced_folder
-from rrjax.store.records import check_format, format_entry, read_json, write_json
+from rrjax.store.records import check_format, encode_json, format_entry, read_json, write_json
 
 WEIGHTS, CONFIG, PUZZLES = "model.safetensors", "config.json", "puzzles"
 FORMAT = ("model", 1)
@@ -52,7 +52,8 @@ class Model:
         device before the model is used.
       provenance: How the weights came to be.
       name: The bundled name, or the name of the folder.
-      digest: sha256 of the weights file.
+      digest: sha256 of the weights and of the settings of the cell, by which folders of results
+        know the model again.
       folder: Where the files of the model are.
     """
 
@@ -177,9 +178,15 @@ def load_model(source: str | Path, dtype: Dtype = "float32") -> Model:
         params=unflatten({name: np.asarray(leaf, wide) for name, leaf in flat.items()}),
         provenance=provenance,
         name=_name(folder),
-        digest=hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest(),
+        digest=_digest(folder, config),
         folder=folder,
     )
+
+
+def _digest(folder: Path, config: Config) -> str:
+    """Returns what tells a map from others: the same weights damped or cycled otherwise are one."""
+    settings = encode_json(config_to_dict(config))
+    return hashlib.sha256((folder / WEIGHTS).read_bytes() + settings).hexdigest()
 
 
 def read_model(folder: str | Path) -> tuple[dict[str, np.ndarray], Config, dict[str, Any]]:
