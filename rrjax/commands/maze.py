@@ -26,6 +26,8 @@ class Options:
       min_path: Least number of moves from S to G; without it 110, or 2.5 times the side if that is
         below 30. Much more than 3.6 times the side is rare.
       walls: Least and greatest fraction of walls.
+      unique: Makes only mazes with a single shortest path. Most have several otherwise, and no
+        model can know which of them the answer marks.
       num_train: Number of training mazes. The default is 1000, or all of a CSV.
       num_test: Number of test mazes, with the same default. No generated test maze is a training
         maze or a mirror image of one.
@@ -33,14 +35,15 @@ class Options:
         added.
       seed: Seed of all random choices. The same seed gives the same bytes.
       csv: Folder with train.csv and test.csv of maze-30x30-hard-1k, whose mazes are taken instead.
-        If the files have more mazes than are wanted, a random choice is taken. Size, min_path and
-        walls are then those of the files.
+        If the files have more mazes than are wanted, a random choice is taken. Size, min_path,
+        walls and unique are then those of the files.
     """
 
     out: Annotated[Path, tyro.conf.Positional]
     size: int = 30
     min_path: int | None = None
     walls: tuple[float, float] = (0.3, 0.5)
+    unique: bool = False
     num_train: int | None = None
     num_test: int | None = None
     augment: Literal[1, 8] = 1
@@ -58,7 +61,7 @@ def main(arguments: list[str]) -> None:
     total = sum(number or NUM_MAZES for number in numbers)
     with progress("mazes", total, shown=options.csv is None) as bar:
         train, test = maze_sets(
-            MazeRequest(options.size, min_path, options.walls),
+            MazeRequest(options.size, min_path, options.walls, options.unique),
             *numbers,
             num_copies=options.augment,
             seed=options.seed,

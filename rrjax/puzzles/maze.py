@@ -213,7 +213,13 @@ def layers(start: int, free: int, size: int) -> Iterator[int]:
 
 def neighbours(cells: int, size: int) -> int:
     """Returns the cells beside some cells, as bits; some lie in the empty column or outside."""
-    return cells << 1 | cells >> 1 | cells << (size + 1) | cells >> (size + 1)
+    right, left, down, up = shifts(cells, size)
+    return right | left | down | up
+
+
+def shifts(cells: int, size: int) -> tuple[int, int, int, int]:
+    """Returns some cells, as bits, moved by one cell right, left, down and up."""
+    return cells << 1, cells >> 1, cells << (size + 1), cells >> (size + 1)
 
 
 @cache

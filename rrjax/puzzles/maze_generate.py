@@ -8,7 +8,7 @@ then from S. G is any cell that is far enough.
 """
 
 from collections.abc import Iterator
-from itertools import count
+from itertools import count, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -29,11 +29,14 @@ class MazeRequest(NamedTuple):
         size: n, cells of a side.
         min_path: Least moves of a shortest path from S to G.
         walls: Least and greatest fraction of walls; each try draws its own uniformly.
+        unique: Whether S and G must have a single shortest path. Most have several otherwise, and
+            no model can know which of them the answer marks.
     """
 
     size: int = 30
     min_path: int = 110
     walls: tuple[float, float] = (0.3, 0.5)
+    unique: bool = False
 
 
 def generate_mazes(request: MazeRequest, seed: int) -> Iterator[Mazes]:
@@ -73,13 +76,14 @@ def _one_maze(request: MazeRequest, rng: np.random.Generator) -> Mazes:
         is_free = rng.random(size * size) >= rng.uniform(*request.walls)
         (free,) = maze.as_bits(is_free, size)
         distances = _from_farthest(_any_cell(is_free, size, rng), free, request)
-        longest = max(longest, len(distances) - 1)
+        ends = _reached_in_one_way(distances, size) if request.unique else distances
+        longest = max(longest, len(ends) - 1)
         if longest >= request.min_path:
-            path = _draw_path(distances, request, rng)
+            path = _draw_path(distances, ends, request, rng)
             return _as_maze(is_free, [maze.place_of(bit, size) for bit in path])
     raise ValueError(
         f"min_path: expected a length that random mazes have, found {request.min_path}; the "
-        f"longest shortest path of {MAX_TRIES} mazes of {size}x{size} cells had {longest} moves: "
+        f"longest of {MAX_TRIES} mazes of {size}x{size} cells had {longest} moves: "
         "ask for less, for larger mazes, or for other walls"
     )
 
@@ -94,12 +98,31 @@ def _from_farthest(first: int, free: int, request: MazeRequest) -> list[int]:
     return list(maze.layers(farthest, free, request.size))
 
 
-def _draw_path(distances: list[int], request: MazeRequest, rng: np.random.Generator) -> list[int]:
-    """Draws one shortest path, cell by cell, between the first layer and a cell far enough."""
-    far = distances[request.min_path :]
+def _reached_in_one_way(distances: list[int], size: int) -> list[int]:
+    """Returns of each layer the cells with a single shortest path, up to the last with any.
+
+    Such a cell has one neighbour in the layer before, which is such a cell itself.
+    """
+    single = [distances[0]]
+    for before, layer in pairwise(distances):
+        once = twice = 0
+        for shifted in maze.shifts(before, size):
+            twice |= once & shifted
+            once |= shifted
+        single.append(layer & once & ~twice & maze.neighbours(single[-1], size))
+        if not single[-1]:
+            return single[:-1]
+    return single
+
+
+def _draw_path(
+    distances: list[int], ends: list[int], request: MazeRequest, rng: np.random.Generator
+) -> list[int]:
+    """Draws one shortest path, cell by cell, between the first layer and one of the ends."""
+    far = ends[request.min_path :]
     sizes = np.array([layer.bit_count() for layer in far])
     length = request.min_path + int(rng.choice(len(far), p=sizes / sizes.sum()))
-    path = [_any_bit(distances[length], rng)]
+    path = [_any_bit(ends[length], rng)]
     for layer in reversed(distances[:length]):
         path.append(_any_bit(layer & maze.neighbours(path[-1], request.size), rng))
     return path if rng.random() < 0.5 else path[::-1]

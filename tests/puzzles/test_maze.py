@@ -228,6 +228,32 @@ def test_goals_lie_at_every_length_that_is_allowed_and_paths_vary():
     assert len(np.unique(empty.answers, axis=0)) > 20
 
 
+def has_a_detour(question, answer):
+    """Whether S and G stay as near if some cell of the path becomes a wall."""
+    blocked = (
+        plain_distance(changed_token(question, cell)) for cell in np.argwhere(answer == PATH)
+    )
+    return plain_distance(question) in blocked
+
+
+def changed_token(question, cell, token=WALL):
+    other = question.copy()
+    other[cell] = token
+    return other
+
+
+def test_a_single_shortest_path_is_single_where_it_is_asked_for_and_rarely_otherwise():
+    request = MazeRequest(size=8, min_path=10)
+    unique = generated(40, request._replace(unique=True))
+    assert is_shortest_path(unique.questions, unique.answers).all()
+    assert path_lengths(unique.questions).min() >= 10
+    assert not any(map(has_a_detour, *unique))
+    assert sum(map(has_a_detour, *generated(40, request))) > 20
+    # from a corner of an empty square these are the straight ways, to and fro
+    straight = generated(200, MazeRequest(5, 4, (0.0, 0.0), unique=True))
+    assert len(np.unique(straight.questions, axis=0)) == 8
+
+
 def test_the_fraction_of_walls_is_the_one_asked_for():
     mazes = generated(50, MazeRequest(size=20, min_path=10, walls=(0.25, 0.35)))
     fractions = (mazes.questions == WALL).mean(axis=1)
