@@ -6,7 +6,7 @@ from rrjax.analysis.table import Table
 from rrjax.results.results import Results
 
 _DONORS = {
-    "start": "a run from another start",
+    "start": "another start",
     "copy": "a moved copy",
     "digits": "a copy with exchanged digits",
     "puzzle": "another puzzle",
@@ -16,15 +16,10 @@ _DONORS = {
 def tables(summary: PatchSummary) -> list[Table]:
     """Returns what solved donors do to failures, and failed donors to solved puzzles."""
     failed = words.count(summary.num_failed, "failure")
-    names = {
-        "start": "another start",
-        "copy": "a moved copy",
-        "digits": "a copy with exchanged digits",
-    }
     notes = [
         f"Of {failed} of {words.count(summary.num_puzzles, 'puzzle')}, "
         + "; ".join(
-            f"{words.percent_interval(share)} are solved from {names[name]}"
+            f"{words.percent_interval(share)} are solved from {_DONORS[name]}"
             for name, share in summary.some_solves.items()
         )
         + "."
@@ -201,12 +196,12 @@ def _map_notes(summary: PatchSummary) -> list[str]:
 
 def findings(results: Results, summary: PatchSummary) -> list[str]:
     """Returns in sentences which patch frees most failures, and which breaks most solved runs."""
-    freeing = max(summary.denoising, key=_gain, default=None)
-    breaking = min(summary.noising, key=_gain, default=None)
     sentences = []
-    if freeing is not None:
+    if summary.denoising:
+        freeing = max(summary.denoising, key=_gain)
         sentences.append(f"Of the patches into failures {_sentence(freeing, 'solved', 'failure')}")
-    if breaking is not None:
+    if summary.noising:
+        breaking = min(summary.noising, key=_gain)
         sentences.append(
             f"Of the patches into solved runs {_sentence(breaking, 'failed', 'solved run')}"
         )
@@ -220,10 +215,12 @@ def _gain(effect: Effect) -> float:
 
 
 def _sentence(effect: Effect, outcome: str, recipient: str) -> str:
+    if not _gain(effect):
+        return "none surely differs from a random step as long."
     part = "the whole state" if effect.part == "all" else effect.part
     difference = words.interval_in_words(effect.against_control.percent, "+.0f")
     return (
-        f"{part} of {_DONORS[effect.donor]} that had {outcome} differs most from a random step: "
+        f"{part} of {_DONORS[effect.donor]}, which had {outcome}, differs most from a random step: "
         f"after {words.count(effect.segment, 'segment')} it leaves "
         f"{words.percent(effect.solved['patch'].value, 0)} of "
         f"{words.count(effect.num_pairs, recipient)} solved, {difference} points against its "

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import rrjax
+from rrjax.analysis.intervals import Interval
 from rrjax.analysis.patches import summarize_patches
 from rrjax.experiments import patching
 from rrjax.experiments.answers import unit_shares
@@ -108,9 +109,15 @@ def test_effects_are_parts_of_the_way_to_the_donor(run):
     assert effect.lambda1["patch"].value == 3
     assert effect.changes["cells"]["patch"].value == pytest.approx(0.75)
     assert list(effect.changes) == ["cells"]
-    sentence, *_ = findings(results, replace(results.summary().numbers, denoising=[effect]))
-    assert sentence.startswith("Of the patches into failures the whole state of a run from")
+    summary = replace(results.summary().numbers, denoising=[effect])
+    sentence, *_ = findings(results, summary)
+    assert sentence.startswith("Of the patches into failures the whole state of another start,")
     assert "it leaves 100 % of 8 failures solved, +100 (" in sentence
+    unsure = replace(effect, against_control=Interval(0.1, -0.1, 0.3))
+    sentence, *_ = findings(results, replace(summary, denoising=[unsure]))
+    assert sentence == (
+        "Of the patches into failures none surely differs from a random step as long."
+    )
 
 
 def test_units_count_where_a_cell_is_to_be_found():
