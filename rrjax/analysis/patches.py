@@ -84,7 +84,7 @@ class CellClass:
       change: Change of the margin towards the donor's outcome.
       control: The same with a random step of the cell.
       against_control: Their difference.
-      turns: Fraction of the cells that alone lead to the donor's outcome, where nothing does not.
+      turns: Fraction of the cells that alone lead to the donor's outcome.
       control_turns: The same with a random step.
     """
 
@@ -104,11 +104,11 @@ class CellMap:
 
     Attributes:
       num_pairs: Number of pairs.
-      any_turns: Fraction of pairs in which some cell alone leads to the donor's outcome; NaN where
-        it was not measured.
+      num_kept: Pairs whose recipient keeps its own outcome without a patch.
+      any_turns: Fraction of those in which some cell alone leads to the donor's outcome.
       any_control: The same with a random step.
-      classes: What one cell changes by kind of cell, of failures that have a solved donor; empty
-        where none is mapped.
+      classes: What one cell changes by kind of cell, of failures that have a solved donor and stay
+        failures without a patch; empty where none is mapped.
       largest: Mean over pairs of the largest change of the margin by any cell.
       largest_control: The same of the controls.
       mean: Mean change over all cells.
@@ -116,6 +116,7 @@ class CellMap:
     """
 
     num_pairs: int
+    num_kept: int
     any_turns: Interval
     any_control: Interval
     classes: list[CellClass]
@@ -171,7 +172,7 @@ def summarize_patches(arrays: Mapping[str, np.ndarray], record: Mapping[str, Any
         num_segments=options["num_segments"],
         denoising=_effects(arrays, record, ~arrays["recipient_solved"]),
         noising=_effects(arrays, record, arrays["recipient_solved"]),
-        cells=_cell_map(arrays),
+        cells=_cell_map(arrays, record["kinds"]),
     )
 
 
@@ -249,7 +250,7 @@ def _normalised(values: Mapping[str, np.ndarray], kind: str) -> Interval:
     return Interval(change.value / whole, low, high)
 
 
-def _cell_map(arrays: Mapping[str, np.ndarray]) -> CellMap | None:
+def _cell_map(arrays: Mapping[str, np.ndarray], kinds: list[str]) -> CellMap | None:
     """Returns the numbers of the map; None without one."""
     if "map_margin" not in arrays:
         return None
@@ -257,18 +258,20 @@ def _cell_map(arrays: Mapping[str, np.ndarray]) -> CellMap | None:
     is_solved = arrays["recipient_solved"][arrays["map_pair"]]
     towards = np.where(is_solved, -1, 1)[:, None, None]
     both = np.moveaxis(change * towards, 1, 0).astype(np.float64)
-    turns, classes = [UNDEFINED, UNDEFINED], []
-    if "map_solved" in arrays:  # the first maps had margins alone
-        turned = arrays["map_solved"] != is_solved[:, None, None]
-        turns = [fraction_interval(int(cells.sum()), len(change)) for cells in turned.any(2).T]
-        classes = _classes(arrays, both[0], both[1], turned, ~is_solved)
+    # cells are patched after the first of the segments
+    unpatched = arrays["solved"][arrays["map_pair"], 0, 0, kinds.index("nothing")]
+    is_kept = unpatched == is_solved
+    turned = arrays["map_solved"] != is_solved[:, None, None]
+    any_turned = turned[is_kept].any(2).T
+    turns = [fraction_interval(int(pairs.sum()), len(pairs)) for pairs in any_turned]
     largest, largest_control = (student_interval(part.max(1)) for part in both)
     mean, mean_control = (student_interval(part.mean(1)) for part in both)
     return CellMap(
         num_pairs=len(change),
+        num_kept=int(is_kept.sum()),
         any_turns=turns[0],
         any_control=turns[1],
-        classes=classes,
+        classes=_classes(arrays, both[0], both[1], turned, is_kept & ~is_solved),
         largest=largest,
         largest_control=largest_control,
         mean=mean,

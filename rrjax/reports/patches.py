@@ -172,8 +172,9 @@ def _map_table(cells: CellMap) -> Table:
     ]
     headers = ("cells", "n", "number", "margin (95 %)", "control", "free", "control")
     notes = [
-        "Failures with a solved donor. Means over pairs of the mean over the cells of a kind: how "
-        "far one cell of the donor moves the margin, and how many of them free the failure. Same, "
+        "Failures with a solved donor that stay failures without a patch. Means over pairs of the "
+        "mean over the cells of a kind: how far one cell of the donor moves the margin, and how "
+        "many of them free the failure. Same, "
         "other: of the cells to be found, those in which both answers at the patch are the same."
     ]
     return Table("Which single cells of a donor free a failure", headers, rows, notes)
@@ -184,13 +185,13 @@ def _map_notes(summary: PatchSummary) -> list[str]:
     if cells is None:
         return []
     turns, control = map(words.percent_interval, (cells.any_turns, cells.any_control))
-    leads = f" Some cell alone leads to the donor's outcome in {turns}, a control in {control}."
     return [
         f"Single cells ({words.count(cells.num_pairs, 'pair')}): the best cell moves the margin "
         f"towards the donor's by {words.interval(cells.largest)}, its control by "
         f"{words.interval(cells.largest_control)}; a cell on average by "
-        f"{words.interval(cells.mean)}, its control by {words.interval(cells.mean_control)}."
-        + (leads if cells.classes else "")
+        f"{words.interval(cells.mean)}, its control by {words.interval(cells.mean_control)}. Of "
+        f"{words.count(cells.num_kept, 'pair')} that keep their outcome without a patch, some cell "
+        f"alone leads to the donor's in {turns}, a control in {control}."
     ]
 
 

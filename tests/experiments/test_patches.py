@@ -153,26 +153,34 @@ def test_runs_of_one_outcome_make_no_pairs(model):
 
 
 def test_a_map_says_which_kind_of_cell_frees_a_failure():
-    is_open = np.array([[False, True, True, True]] * 2)
-    answers = np.array([[[2, 3, 4, 5], [2, 3, 4, 2]]] * 2)  # the last cell differs
-    margin = np.array([[[0, 0, 0, 2.0], [0, 0, 0, 1.0]]] * 2)
+    number, kinds = 3, ["patch", "control", "nothing", "donor"]
+    is_open = np.array([[False, True, True, True]] * number)
+    answers = np.array([[[2, 3, 4, 5], [2, 3, 4, 2]]] * number)  # the last cell differs
+    margin = np.array([[[0, 0, 0, 2.0], [0, 0, 0, 1.0]]] * number)
+    solved = np.zeros((number, 1, 1, 4), bool)
+    solved[2, ..., 2] = True  # the last failure is solved without a patch, and cells prove nothing
+    turned = margin == 2
+    turned[2] = True
     arrays = {
-        "base_solved": np.zeros((2, 1), bool),
-        "recipient_solved": np.zeros(2, bool),
-        "donor": np.full(2, 9),  # no effect of whole states is planted
+        "base_solved": np.zeros((number, 1), bool),
+        "recipient_solved": np.zeros(number, bool),
+        "donor": np.full(number, 9),  # no effect of whole states is planted
         "patched_after": np.array([1]),
-        "map_pair": np.arange(2),
+        "solved": solved,
+        "map_pair": np.arange(number),
         "map_margin": margin,
-        "map_nothing": np.zeros(2),
-        "map_solved": margin == 2,
+        "map_nothing": np.zeros(number),
+        "map_solved": turned,
         "map_open": is_open,
         "map_answers": answers,
     }
-    record = {"options": {"num_segments": 1}, "donors": ["start"], "parts": ["all"], "kinds": []}
+    record = {"options": {"num_segments": 1}, "donors": ["start"], "parts": ["all"], "kinds": kinds}
     cells = summarize_patches(arrays, record).cells
     assert cells is not None
+    assert (cells.num_pairs, cells.num_kept) == (3, 2)
     assert (cells.any_turns.value, cells.any_control.value) == (1, 0)
     given, same, other = cells.classes
+    assert (given.num_pairs, other.num_pairs) == (2, 2)
     assert (given.num_cells, same.num_cells, other.num_cells) == (1, 2, 1)
     assert (other.change.value, other.control.value, other.against_control.value) == (2, 1, 1)
     assert (given.change.value, same.change.value, same.turns.value) == (0, 0, 0)
