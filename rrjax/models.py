@@ -184,7 +184,7 @@ def load_model(source: str | Path, dtype: Dtype = "float32") -> Model:
 
 
 def _digest(folder: Path, config: Config) -> str:
-    """Returns what tells a map from others: the same weights damped or cycled otherwise are one."""
+    """Returns the sha256 of weights and settings: other damping or cycles make another map."""
     settings = encode_json(config_to_dict(config))
     return hashlib.sha256((folder / WEIGHTS).read_bytes() + settings).hexdigest()
 

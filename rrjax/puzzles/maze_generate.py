@@ -109,7 +109,7 @@ def _reached_in_one_way(distances: list[int], size: int) -> list[int]:
         for shifted in maze.shifts(before, size):
             twice |= once & shifted
             once |= shifted
-        single.append(layer & once & ~twice & maze.neighbours(single[-1], size))
+        single.append(layer & ~twice & maze.neighbours(single[-1], size))
         if not single[-1]:
             return single[:-1]
     return single

@@ -174,8 +174,8 @@ def _map_table(cells: CellMap) -> Table:
     notes = [
         "Failures with a solved donor that stay failures without a patch. Means over pairs of the "
         "mean over the cells of a kind: how far one cell of the donor moves the margin, and how "
-        "many of them free the failure. Same, "
-        "other: of the cells to be found, those in which both answers at the patch are the same."
+        "many of them free the failure. Same, other: of the cells to be found, those in which both "
+        "answers at the patch are the same."
     ]
     return Table("Which single cells of a donor free a failure", headers, rows, notes)
 
@@ -216,7 +216,7 @@ def _gain(effect: Effect) -> float:
 
 
 def _sentence(effect: Effect, outcome: str, recipient: str) -> str:
-    if not _gain(effect):
+    if not effect.against_control.excludes(0):
         return "none surely differs from a random step as long."
     part = "the whole state" if effect.part == "all" else effect.part
     difference = words.interval_in_words(effect.against_control.percent, "+.0f")
