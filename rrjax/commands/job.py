@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from rrjax.checks import MOST_CPU_DEVICES, check_count
+from rrjax.commands.failures import failed_puzzles
 from rrjax.commands.options import Function, Options, Parameter, parse_options, read_function
 
 if TYPE_CHECKING:
@@ -52,17 +53,24 @@ def load(
     return loaded, read(puzzles) if puzzles else loaded.test_puzzles()
 
 
-def first_puzzles(puzzles: "PuzzleSet", num_puzzles: int | None = None) -> "PuzzleSet":
+def first_puzzles(
+    puzzles: "PuzzleSet", num_puzzles: int | None = None, failures_of: Path | None = None
+) -> "PuzzleSet":
     """Returns the first puzzles of a set.
 
     Args:
       puzzles: The set.
       num_puzzles: Number of puzzles, from the first; without it 64, or all if there are fewer.
+      failures_of: Take only puzzles that failed in these results: the folder of a spectrum of the
+        same puzzles, or of a rollout, which is read after segment 16.
 
     Raises:
-      ValueError: The set has fewer puzzles.
+      FileNotFoundError: There are no such results.
+      ValueError: The set has fewer puzzles, or the results do not tell its failures.
     """
     check_count("num_puzzles", num_puzzles, least=1)
+    if failures_of is not None:
+        puzzles = failed_puzzles(puzzles, failures_of)
     if num_puzzles is not None and num_puzzles > len(puzzles):
         from rrjax.analysis.format import count  # loads SciPy, which --help does without
 

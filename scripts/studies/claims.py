@@ -17,7 +17,10 @@ claim is of a model, and fewer than ten of its puzzles are no fair sample of tho
 
 
 class Evidence(NamedTuple):
-    """The runs behind the claims, with spectra, rollouts and basins by `trm` and `hrm`."""
+    """The runs behind the claims, with spectra, rollouts and basins by `trm` and `hrm`.
+
+    A model without failures has no basins.
+    """
 
     toy: Results
     spectra: dict[str, Results]
@@ -53,7 +56,8 @@ def claims(evidence: Evidence) -> list[Claim]:
         found += _separation(name, evidence.spectra[name])
         found += [_wrong_points(name, evidence.rollouts[name])]
         found += _escape(name, evidence.rollouts[name])
-        found += _basin(name, evidence.basins[name])
+        if name in evidence.basins:
+            found += _basin(name, evidence.basins[name])
     return [*found, *_rates(evidence.rollouts)]
 
 

@@ -10,7 +10,7 @@
 # Every step is a command of `rrjax`; killed, the script goes on where it stopped. Cells are marked
 # for Jupytext and for editors that run them one by one.
 #
-# `python -m scripts.studies.story --folder runs/story` takes some 45 minutes on two cores with the
+# `python -m scripts.studies.story --folder runs/story` takes some two hours on two cores with the
 # bundled models. With a network it takes the official models from the Hub instead, which are
 # several times as large; `--no-hub` keeps to the bundled ones.
 
@@ -35,6 +35,7 @@ class Options:
       hub: Try the official models on the Hugging Face Hub first.
       num_puzzles: The number of puzzles of each model.
       num_segments: The number of segments of the extended rollouts.
+      num_failures: The largest number of failures of each model that are restarted.
       num_restarts: The number K of restarts for each size of noise.
       restart_segments: The number of segments of each restarted run.
       num_toy_runs: The number of runs of the toy.
@@ -42,8 +43,9 @@ class Options:
 
     folder: Path = Path("runs/story")
     hub: bool = True
-    num_puzzles: int = 128
+    num_puzzles: int = 512
     num_segments: int = 256
+    num_failures: int = 128
     num_restarts: int = 4
     restart_segments: int = 48
     num_toy_runs: int = 20_000
@@ -111,17 +113,23 @@ rollouts = {
 #
 # The puzzle is seen at every update, so that another start z0 changes nothing but the start. If a
 # small kick frees a failure its outcome was decided by the start, if no start does it was decided
-# by the puzzle.
+# by the puzzle. Only failures of the spectra are restarted.
 
 # %%
+num_failures = {
+    name: min(options.num_failures, int((~spectrum["solved"]).sum()))
+    for name, spectrum in spectra.items()
+}
 basins = {
     name: run(
         options.folder / f"basin-{model.name}",
-        *("basin", *model.words, "--num-puzzles", options.num_puzzles),
+        *("basin", *model.words, "--num-puzzles", num_failures[name]),
+        *("--failures-of", options.folder / f"spectrum-{model.name}"),
         *("--num-restarts", options.num_restarts),
         *("--num-segments", options.restart_segments),
     )
     for name, model in models.items()
+    if num_failures[name]
 }
 
 # %% [markdown]
