@@ -15,7 +15,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import numpy as np
 import tyro
@@ -121,16 +121,16 @@ def _share(events: np.ndarray) -> Interval:
     return fraction_interval(int(events.sum()), len(events))
 
 
-def write_table(rows: Mapping[int, Row], path: Path) -> None:
-    """Writes a line for each checkpoint; an interval takes three columns."""
+def write_table(rows: Mapping[Any, Row], path: Path, key: str = "step") -> None:
+    """Writes a line for each model, named in the column `key`; an interval takes three columns."""
     intervals = [name for name, kind in Row.__annotations__.items() if kind is Interval]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     ends = [f"{name}{end}" for name in intervals for end in ("", "_low", "_high")]
-    writer.writerow(["step", "num_solved", "num_failed", *ends])
-    for step, row in rows.items():
+    writer.writerow([key, "num_solved", "num_failed", *ends])
+    for name_of_row, row in rows.items():
         numbers = [f"{end:.6g}" for name in intervals for end in getattr(row, name).ends]
-        writer.writerow([step, row.num_solved, row.num_failed, *numbers])
+        writer.writerow([name_of_row, row.num_solved, row.num_failed, *numbers])
     write_bytes_atomically(path, text.getvalue().encode())
 
 

@@ -19,7 +19,7 @@ claim is of a model, and fewer than ten of its puzzles are no fair sample of tho
 class Evidence(NamedTuple):
     """The runs behind the claims, with spectra, rollouts and basins by `trm` and `hrm`.
 
-    A model without failures has no basins.
+    A model without failures has spectra alone.
     """
 
     toy: Results
@@ -54,9 +54,9 @@ def claims(evidence: Evidence) -> list[Claim]:
     found = [_toy(evidence.toy)]
     for name in evidence.spectra:
         found += _separation(name, evidence.spectra[name])
-        found += [_wrong_points(name, evidence.rollouts[name])]
-        found += _escape(name, evidence.rollouts[name])
-        if name in evidence.basins:
+        if name in evidence.rollouts:
+            found += [_wrong_points(name, evidence.rollouts[name])]
+            found += _escape(name, evidence.rollouts[name])
             found += _basin(name, evidence.basins[name])
     return [*found, *_rates(evidence.rollouts)]
 

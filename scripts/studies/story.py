@@ -94,18 +94,22 @@ spectra = {
 # %% [markdown]
 # ## 4. Extended rollout, and escape
 #
-# The same puzzles far beyond the 16 segments that models are trained for: accuracy against compute,
-# and how fast those that fail at segment 16 escape to the right answer, per segment and per module
-# evaluation (a segment of the official TRM evaluates 21 modules, one of the HRM 6).
+# The failures of the spectra far beyond the 16 segments that models are trained for: how many they
+# need, and how fast they escape to the right answer, per segment and per module evaluation (a
+# segment of the official TRM evaluates 21 modules, one of the HRM 6). A model without failures has
+# nothing to tell here.
 
 # %%
+num_failures = {name: int((~spectrum["solved"]).sum()) for name, spectrum in spectra.items()}
+failing = {name: model for name, model in models.items() if num_failures[name]}
 rollouts = {
     name: run(
         options.folder / f"rollout-{model.name}",
-        *("rollout", *model.words, "--num-puzzles", options.num_puzzles),
+        *("rollout", *model.words, "--num-puzzles", num_failures[name]),
+        *("--failures-of", options.folder / f"spectrum-{model.name}"),
         *("--num-segments", options.num_segments),
     )
-    for name, model in models.items()
+    for name, model in failing.items()
 }
 
 # %% [markdown]
@@ -113,23 +117,18 @@ rollouts = {
 #
 # The puzzle is seen at every update, so that another start z0 changes nothing but the start. If a
 # small kick frees a failure its outcome was decided by the start, if no start does it was decided
-# by the puzzle. Only failures of the spectra are restarted.
+# by the puzzle.
 
 # %%
-num_failures = {
-    name: min(options.num_failures, int((~spectrum["solved"]).sum()))
-    for name, spectrum in spectra.items()
-}
 basins = {
     name: run(
         options.folder / f"basin-{model.name}",
-        *("basin", *model.words, "--num-puzzles", num_failures[name]),
+        *("basin", *model.words, "--num-puzzles", min(num_failures[name], options.num_failures)),
         *("--failures-of", options.folder / f"spectrum-{model.name}"),
         *("--num-restarts", options.num_restarts),
         *("--num-segments", options.restart_segments),
     )
-    for name, model in models.items()
-    if num_failures[name]
+    for name, model in failing.items()
 }
 
 # %% [markdown]
