@@ -32,7 +32,7 @@ ARRAYS = {
     "readout_times": ArraySpec(("readout",), "updates", "i"),
     "exponents": ArraySpec(("run", "readout"), "nats per update"),
     "solved": ArraySpec(("run", "readout"), "whether the run is captured by then", "b"),
-    "auc": ArraySpec(("readout",), "AUC of -exponent for solved"),
+    "auc": ArraySpec(("readout",), "AUC of −exponent for solved"),
     "failed": ArraySpec(("readout",), "share of the runs"),
 }
 

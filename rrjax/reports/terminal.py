@@ -1,6 +1,7 @@
 """Tables on the terminal, and figures in a folder, where matplotlib is there."""
 
 import io
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,9 @@ from rrjax.plots.canvas import Draw, save_figure
 
 WIDTH = 80
 """Columns of a table that is no terminal's."""
+
+_INTERVAL = re.compile(r"\([^()]* to [^()]*\)|^\S+ to \S+$", re.MULTILINE)
+"""In parentheses, or a line of a cell. Sentences with the word are broken as others are."""
 
 
 def print_table(table: Table) -> None:
@@ -86,7 +90,7 @@ def _least_width(table: Table, place: int) -> int:
 
 
 def _is_measured(table: Table, place: int) -> bool:
-    return any(" to " in row[place] for row in table.rows)
+    return any(_INTERVAL.search(row[place]) for row in table.rows)
 
 
 def draw_results(folder: Path, figures: Mapping[str, Draw]) -> None:

@@ -63,7 +63,7 @@ def claims(evidence: Evidence) -> list[Claim]:
 
 def _toy(toy: Results) -> Claim:
     auc = toy["auc"][np.isfinite(toy["auc"])]
-    found = f"AUC of -λ₁ from {auc[0]:.3f} to {auc[-1]:.3f} as the readout time grows"
+    found = f"AUC of −λ₁ from {auc[0]:.3f} to {auc[-1]:.3f} as the readout time grows"
     return Claim("toy", "the separation vanishes as T → ∞", found, bool(auc[-1] < auc[0]))
 
 
@@ -71,7 +71,7 @@ def _separation(name: str, spectrum: Results) -> list[Claim]:
     summary = spectrum.record["summary"]
     solved, failed = (_value(summary[f"{group}_exponents"][0]) for group in ("solved", "failed"))
     separation = summary["exponent_auc"][0]
-    auc = f"AUC of -λ₁ for solved: {_interval(separation)}"
+    auc = f"AUC of −λ₁ for solved: {_interval(separation)}"
     medians = f"median λ₁ of solved {solved:+.3f}, of failed {failed:+.3f} nats per update"
     chaotic = _decide(summary["failed_exponents"][0], 0)
     number = min(summary["num_solved"], summary["num_failed"])

@@ -1,6 +1,6 @@
 """Draws λ₁ by outcome for a TRM beside an HRM, after figure 1 of the original notebook.
 
-Usage: python -m scripts.studies.figure_lambda1 [--folder runs/story] [--num-puzzles 128]
+Usage: python -m scripts.studies.figure_lambda1 [--folder runs/story] [--num-puzzles 512]
 """
 
 import tyro

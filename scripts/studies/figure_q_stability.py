@@ -26,7 +26,7 @@ class Options:
       folder: The folder for the run and the figure.
     """
 
-    model: str = "trm-sudoku9"
+    model: str = "trm-sudoku9-hard"
     num_puzzles: int = 128
     num_runs: int = 8
     num_segments: int = 16

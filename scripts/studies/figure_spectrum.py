@@ -1,6 +1,6 @@
 """Draws the spectrum by outcome for a TRM beside an HRM, after figure 2 of the original notebook.
 
-Usage: python -m scripts.studies.figure_spectrum [--folder runs/story] [--num-puzzles 128]
+Usage: python -m scripts.studies.figure_spectrum [--folder runs/story] [--num-puzzles 512]
 """
 
 import tyro

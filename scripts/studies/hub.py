@@ -11,7 +11,7 @@ from huggingface_hub import hf_hub_download
 from rrjax.store import write_bytes_atomically
 
 REPOSITORY = "blackhao0426/recursive-reasoning-chaos"
-BUNDLED = {"trm": "trm-sudoku9", "hrm": "hrm-sudoku6"}
+BUNDLED = {"trm": "trm-sudoku9-hard", "hrm": "hrm-sudoku6"}
 
 
 class Chosen(NamedTuple):

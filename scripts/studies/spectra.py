@@ -23,8 +23,8 @@ class Options:
       folder: The folder for runs and figures; finished runs are read from it.
     """
 
-    models: tuple[str, ...] = ("trm-sudoku9", "hrm-sudoku6")
-    num_puzzles: int = 128
+    models: tuple[str, ...] = ("trm-sudoku9-hard", "hrm-sudoku6")
+    num_puzzles: int = 512
     num_exponents: int = 8
     num_segments: int = 16
     folder: Path = Path("runs/story")

@@ -10,7 +10,7 @@
 # Every step is a command of `rrjax`; killed, the script goes on where it stopped. Cells are marked
 # for Jupytext and for editors that run them one by one.
 #
-# `python -m scripts.studies.story --folder runs/story` takes some two hours on two cores with the
+# `python -m scripts.studies.story --folder runs/story` takes some 40 minutes on two cores with the
 # bundled models. With a network it takes the official models from the Hub instead, which are
 # several times as large; `--no-hub` keeps to the bundled ones.
 
@@ -135,7 +135,7 @@ basins = {
 # ## 6. What holds here
 #
 # The claims of the notebook, with what was measured above. They were made of the official models on
-# hard puzzles; the bundled ones are small, and their puzzles are easy.
+# Sudoku-Extreme; the bundled ones are small, and solve fewer puzzles or easier ones.
 
 # %%
 print_claims(Evidence(toy, spectra, rollouts, basins), options.folder / "claims.json")

@@ -449,3 +449,13 @@ def test_where_the_vector_lies_is_said_below_the_table():
     assert len(attribution_notes(solved, 1)) == 1
     nothing = {name: np.full_like(share, np.nan) for name, share in shares.items()}
     assert attribution_notes(attribute(nothing, classify(inputs, labels, answers, 0)), 1) == []
+
+
+def test_a_sentence_is_broken_though_it_has_the_word_of_an_interval(capsys):
+    sentence = "the share rises from 0.1 to 0.9 while the failures that are left become fewer"
+    rows = [("toy", "it rises", sentence, "holds"), ("trm", "it falls", "it does", "open")]
+    print_table(Table("Claims", ("model", "claim", "found here", "verdict"), rows, ()))
+    printed = capsys.readouterr().out
+    assert "continued" not in printed
+    (line,) = (line for line in printed.splitlines() if "trm" in line)
+    assert [cell.strip() for cell in line.strip("│").split("│")] == list(rows[1])

@@ -15,14 +15,14 @@ from tests.tools.processes import begin, finish
 
 pytest.importorskip("matplotlib")
 
-SMALL = ("--num-puzzles", "2")
+SMALL = ("--num-puzzles", "4")
 RUNS = {
     "toy": ["toy.png"],
-    "spectrum-trm-sudoku9": ["lambda1_by_outcome.png", "spectrum_by_outcome.png"],
+    "spectrum-trm-sudoku9-hard": ["lambda1_by_outcome.png", "spectrum_by_outcome.png"],
     "spectrum-hrm-sudoku6": ["lambda1_by_outcome.png", "spectrum_by_outcome.png"],
-    "rollout-trm-sudoku9": ["accuracy_against_compute.png", "survival_of_failures.png"],
+    "rollout-trm-sudoku9-hard": ["accuracy_against_compute.png", "survival_of_failures.png"],
     "rollout-hrm-sudoku6": ["accuracy_against_compute.png", "survival_of_failures.png"],
-    "basin-trm-sudoku9": ["restarts_of_failures.png"],
+    "basin-trm-sudoku9-hard": ["restarts_of_failures.png"],
     "basin-hrm-sudoku6": ["restarts_of_failures.png"],
 }
 
@@ -44,7 +44,7 @@ def story(tmp_path_factory) -> tuple[Path, str]:
 @pytest.mark.slow
 def test_without_a_network_the_story_is_told_of_the_models_in_the_box(story):
     folder, printed = story
-    assert "taking trm-sudoku9 from the box" in printed
+    assert "taking trm-sudoku9-hard from the box" in printed
     assert "taking hrm-sudoku6 from the box" in printed
     for name, figures in RUNS.items():
         assert (folder / name / "results.npz").exists(), name
@@ -52,7 +52,7 @@ def test_without_a_network_the_story_is_told_of_the_models_in_the_box(story):
         assert found >= set(figures), name
     found = json.loads((folder / "claims.json").read_text())["claims"]
     assert [claim["model"] for claim in found].count("trm") == 5
-    # two puzzles decide nothing but the toy
+    # four puzzles decide nothing but the toy
     assert [claim["model"] for claim in found if claim["holds"] is not None] == ["toy"]
 
 
