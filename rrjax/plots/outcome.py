@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 _FEWEST = 5
 """Quartiles of fewer puzzles are interpolated between single ones: they are no band."""
 
+_MOST_LABELS = 16
+"""Labels of the axis of indices that do not touch each other."""
+
 
 def lambda1_histogram(
     exponents: ArrayLike, solved: ArrayLike, ax: "Axes | None" = None, title: str | None = None
@@ -87,6 +90,8 @@ def spectrum_by_outcome(
     """
     groups = _split(exponents, solved)
     ax = new_axes() if ax is None else ax
+    from matplotlib.ticker import MaxNLocator  # after `new_axes`, which says what is missing
+
     ax.axhline(0, color="black", linewidth=0.8)
     # Side by side, or the bars of the two groups would hide each other.
     index = np.arange(1, groups.exponents.shape[1] + 1)
@@ -97,7 +102,10 @@ def spectrum_by_outcome(
             low = high = np.full(len(index), np.nan)
         named = look._replace(name=legend_entry(look, int(group.sum())))
         draw_intervals(ax, index + shift, Interval(median, low, high).each(), named)
-    ax.set_xticks(index)
+    if len(index) <= _MOST_LABELS:
+        ax.set_xticks(index)
+    else:
+        ax.xaxis.set_major_locator(MaxNLocator(_MOST_LABELS, integer=True))
     ax.set_xlim(0.5, len(index) + 0.5)
     ax.set_xlabel("index i of the exponent")
     ax.set_ylabel(f"Lyapunov exponent λᵢ ({UNIT})\nmedian and middle half of the puzzles")

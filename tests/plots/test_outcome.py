@@ -145,6 +145,17 @@ def test_an_auc_whose_interval_holds_one_half_is_no_finding():
         assert "at 0 of 1" in title_of(plots.spectrum_by_outcome(exponents, group))
 
 
+@pytest.mark.parametrize(("k", "shown"), [(1, 1), (16, 16), (32, 16), (500, 16)])
+def test_the_labels_of_many_indices_do_not_touch_each_other(k, shown):
+    exponents = np.random.default_rng(0).normal(size=(12, k))
+    figure = plots.spectrum_by_outcome(exponents, exponents[:, 0] < 0)
+    figure.canvas.draw()
+    low, high = figure.axes[0].get_xlim()
+    ticks = [tick for tick in figure.axes[0].get_xticks() if low < tick < high]
+    assert 1 <= len(ticks) <= shown
+    assert all(tick == round(tick) for tick in ticks)
+
+
 def test_the_title_of_the_spectrum_counts_the_separating_indices():
     exponents, solved = outcomes(40, 30)
     exponents[:, 3] = -1 - np.arange(70) % 7
