@@ -90,7 +90,7 @@ def test_the_figure_of_noisy_rollouts_is_drawn(tmp_path, monkeypatch):
     assert (tmp_path / "q_against_stability.png").stat().st_size > 5_000
     # the command line takes these words
     options = ptrm.parse([str(word) for word in asked[0][1:]])
-    assert options["choose"] == {"num_puzzles": 128}
+    assert options["choose"]["num_puzzles"] == 128
     assert (options["run"]["num_runs"], options["run"]["sigma"]) == (8, 0.3)
 
 
