@@ -1,5 +1,6 @@
 """Chooses the puzzles that an earlier run of a model has failed."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,4 +39,4 @@ def failed_puzzles(puzzles: "PuzzleSet", path: Path) -> "PuzzleSet":
         solved = solved[:, chosen_readout(results, None) - 1]
     if solved.all():
         raise ValueError(f"failures_of: all {len(solved)} puzzles of {path} are solved")
-    return measured[~solved]
+    return replace(measured[~solved], source=f"{path} (failures)")

@@ -88,7 +88,7 @@ def test_results_that_tell_no_failures_of_these_puzzles_are_refused(folder, caps
 
 def test_more_failures_than_there_are_cannot_be_asked_for(folder, capsys):
     message = refusal(folder, capsys, "spectrum-data", "--num-puzzles", "4")
-    assert "has 3 puzzles, but 4 were asked for" in message
+    assert "spectrum-data (failures) has 3 puzzles, but 4 were asked for" in message
 
 
 def test_where_all_are_solved_there_are_no_failures(folder):
