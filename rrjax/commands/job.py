@@ -56,7 +56,7 @@ def load(
 def first_puzzles(
     puzzles: "PuzzleSet", num_puzzles: int | None = None, failures_of: Path | None = None
 ) -> "PuzzleSet":
-    """Returns the first puzzles of a set.
+    """Returns the first puzzles of a set, or of those that earlier results failed.
 
     Args:
       puzzles: The set.

@@ -20,10 +20,10 @@ import ml_dtypes
 import numpy as np
 import tyro
 
-from rrjax.cli import main as rrjax
 from rrjax.models import read_model, save_model
 from rrjax.store import describe_run, read_json, write_json
 from rrjax.training.history import Run, load_run
+from scripts.studies.runs import call
 
 TRIAL_STEPS = 60
 MARKS = (0.6, 0.85)
@@ -54,9 +54,7 @@ def train(options: Options, folder: Path, steps: int, every: int, eval_puzzles: 
     words = ["train", "--config", options.config, "--data", options.data, "--out", folder]
     words += ["--augment", "--steps", steps, "--log-every", min(LOG_EVERY, every)]
     words += ["--eval-every", every, "--checkpoint-every", every, "--eval-puzzles", eval_puzzles]
-    code = rrjax([str(word) for word in words])
-    if code:
-        raise SystemExit(code)
+    call(*words)
     return load_run(folder)
 
 

@@ -17,6 +17,7 @@ import tyro
 
 from rrjax.analysis.intervals import student_interval
 from rrjax.cells import Arch, Config
+from rrjax.checks import check_count
 from rrjax.jobs.progress import progress
 from rrjax.plots.canvas import new_figure, save_figure
 from rrjax.puzzles import PuzzleSet
@@ -70,8 +71,7 @@ class Sizes:
     lr: float = 1e-3
 
     def __post_init__(self):
-        if self.num_seeds < 1:
-            raise ValueError(f"num_seeds must be at least 1, got {self.num_seeds}")
+        check_count("num_seeds", self.num_seeds, least=1)
 
 
 def check_arms(arms: tuple[str, ...]) -> None:

@@ -35,7 +35,6 @@ import tyro
 from jax.flatten_util import ravel_pytree
 
 from rrjax.cells import bind
-from rrjax.cli import main as rrjax_main
 from rrjax.contract import run_segment
 from rrjax.dynamics.fixed_points import fixed_point
 from rrjax.dynamics.krylov import arnoldi, ritz_values
@@ -49,6 +48,7 @@ from rrjax.puzzles import PuzzleSet, read
 from rrjax.store import digest_arrays, read_arrays, write_arrays
 from rrjax.store.files import write_bytes_atomically
 from scripts.studies.along_training import checkpoints
+from scripts.studies.runs import call
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -142,17 +142,11 @@ def train(folder: Path) -> Path:
     recipe = Path(__file__).parents[2] / "recipes" / "cpu_sudoku4.yaml"
     data, run = folder / "sudoku4", folder / "run"
     if not data.exists():
-        _rrjax("sudoku", data, "--size", 4, "--num-train", 500, "--num-test", 256, "--seed", 0)
+        call("sudoku", data, "--size", 4, "--num-train", 500, "--num-test", 256, "--seed", 0)
     often = ("--log-every", 1, "--eval-every", 1, "--checkpoint-every", 100, "--eval-puzzles", 8)
     where = ("--data", data, "--out", run, "--augment", "--steps", STEPS)
-    _rrjax("train", "--config", recipe, *where, *often)
+    call("train", "--config", recipe, *where, *often)
     return run
-
-
-def _rrjax(*words: object) -> None:
-    code = rrjax_main([str(word) for word in words])
-    if code:
-        raise SystemExit(code)
 
 
 @partial(jax.jit, static_argnums=(0, 5, 6))

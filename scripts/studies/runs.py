@@ -1,4 +1,4 @@
-"""Runs of the `rrjax` command that several scripts read; a killed run is continued."""
+"""The `rrjax` command as scripts call it; a killed run is continued."""
 
 import shlex
 from pathlib import Path
@@ -15,7 +15,16 @@ def run(folder: Path, command: str, *arguments: object) -> Results:
     """
     words = [command, *map(str, arguments), "--out", str(folder)]
     print(f"$ rrjax {shlex.join(words)}", flush=True)
-    code = main(words)
+    call(*words)
+    return load_results(folder)
+
+
+def call(*words: object) -> None:
+    """Runs `rrjax WORDS`.
+
+    Raises:
+      SystemExit: With the command's exit code, where it refuses the request.
+    """
+    code = main([str(word) for word in words])
     if code:
         raise SystemExit(code)
-    return load_results(folder)

@@ -30,14 +30,14 @@ import numpy as np
 import tyro
 
 from rrjax.analysis.intervals import Interval
-from rrjax.cli import main as rrjax
+from rrjax.checks import check_count
 from rrjax.plots.canvas import FAILED, SOLVED, UNIT, Look, draw_intervals, new_panels, save_figure
 from rrjax.puzzles import PuzzleSet
 from rrjax.puzzles.folders import read_folder, write_folder
 from rrjax.store import describe_run, write_json
 from scripts.studies.along_training import Row, row_of, write_table
 from scripts.studies.comparison import MARKERS, check_arms, gains_over
-from scripts.studies.runs import run
+from scripts.studies.runs import call, run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -83,8 +83,7 @@ class Options:
 
     def __post_init__(self):
         check_arms(self.arms)
-        if self.num_seeds < 1:
-            raise ValueError(f"num_seeds must be at least 1, got {self.num_seeds}")
+        check_count("num_seeds", self.num_seeds, least=1)
 
 
 def changes(arm: Arm, options: Options) -> dict[str, object]:
@@ -98,17 +97,6 @@ def changes(arm: Arm, options: Options) -> dict[str, object]:
         "longer": {},
         "easy": {},
     }[arm]
-
-
-def call(*words: object) -> None:
-    """Runs `rrjax` with these words.
-
-    Raises:
-      SystemExit: With the command's exit code, where it refuses the request.
-    """
-    code = rrjax([str(word) for word in words])
-    if code:
-        raise SystemExit(code)
 
 
 def make_data(options: Options) -> dict[str, Path]:
@@ -227,9 +215,9 @@ def print_table(rows: Mapping[str, list[Row]], compared: Mapping[str, Any]) -> N
     print("|---|---|---|---|")
     for name, arms in compared.items():
         for arm, gain in arms.items():
-            found = gain[name]
-            ends = f"{found['low']:+.3f} to {found['high']:+.3f}"
-            print(f"| {arm} | {name} | {found['mean']:+.3f} | {ends} |")
+            difference = gain[name]
+            ends = f"{difference['low']:+.3f} to {difference['high']:+.3f}"
+            print(f"| {arm} | {name} | {difference['mean']:+.3f} | {ends} |")
 
 
 def _words(interval: Interval) -> str:
