@@ -24,7 +24,8 @@ class Options:
       out: Folder to write, which must be new or empty.
       size: Number of cells along a side of the maze, at least 5.
       min_path: Least number of moves from S to G; without it 110, or 2.5 times the side if that is
-        below 30. Much more than 3.6 times the side is rare.
+        below 30. Much more than 3.6 times the side is rare. Of several numbers the mazes take one
+        each in turn, so that a set has short and long paths.
       walls: Least and greatest fraction of walls.
       unique: Makes only mazes with a single shortest path. Most have several otherwise, and no
         model can know which of them the answer marks.
@@ -41,7 +42,7 @@ class Options:
 
     out: Annotated[Path, tyro.conf.Positional]
     size: int = 30
-    min_path: int | None = None
+    min_path: tuple[int, ...] = ()
     walls: tuple[float, float] = (0.3, 0.5)
     unique: bool = False
     num_train: int | None = None
@@ -55,7 +56,7 @@ def main(arguments: list[str]) -> None:
     """Makes both sets and writes them."""
     options = parse_command_line(Options, arguments, "rrjax maze")
     usual = 110 if options.size >= 30 else 5 * options.size // 2
-    min_path = usual if options.min_path is None else options.min_path
+    min_path = options.min_path or (usual,)
     check_new_folder(options.out)
     numbers = options.num_train, options.num_test
     total = sum(number or NUM_MAZES for number in numbers)

@@ -8,7 +8,7 @@ then from S. G is any cell that is far enough.
 """
 
 from collections.abc import Iterator
-from itertools import count, pairwise
+from itertools import cycle, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -27,14 +27,15 @@ class MazeRequest(NamedTuple):
 
     Attributes:
         size: n, cells of a side.
-        min_path: Least moves of a shortest path from S to G.
+        min_path: Least moves of a shortest path from S to G; of several numbers the mazes take one
+            each in turn.
         walls: Least and greatest fraction of walls; each try draws its own uniformly.
         unique: Whether S and G must have a single shortest path. Most have several otherwise, and
             no model can know which of them the answer marks.
     """
 
     size: int = 30
-    min_path: int = 110
+    min_path: int | tuple[int, ...] = 110
     walls: tuple[float, float] = (0.3, 0.5)
     unique: bool = False
 
@@ -61,41 +62,46 @@ def generate_mazes(request: MazeRequest, seed: int) -> Iterator[Mazes]:
         (36,)
     """
     check_count("size", request.size, least=SMALLEST_SIZE, most=_LARGEST_SIZE)
-    check_count("min_path", request.min_path, least=1, most=request.size**2 - 1)
+    lengths = request.min_path if isinstance(request.min_path, tuple) else (request.min_path,)
+    if not lengths:
+        raise ValueError("min_path: expected a number or several, found none")
+    for least in lengths:
+        check_count("min_path", least, least=1, most=request.size**2 - 1)
     check_seed("seed", seed)
     low, high = request.walls
     if not 0 <= low <= high < 1:
         raise ValueError(f"walls: expected 0 <= least <= greatest < 1, found {low} and {high}")
-    for index in count():
-        yield _one_maze(request, np.random.default_rng((seed, index)))
+    for index, least in enumerate(cycle(lengths)):
+        yield _one_maze(request, least, np.random.default_rng((seed, index)))
 
 
-def _one_maze(request: MazeRequest, rng: np.random.Generator) -> Mazes:
+def _one_maze(request: MazeRequest, min_path: int, rng: np.random.Generator) -> Mazes:
     size, longest = request.size, 0
     for _ in range(MAX_TRIES):
         is_free = rng.random(size * size) >= rng.uniform(*request.walls)
         (free,) = maze.as_bits(is_free, size)
-        distances = _from_farthest(_any_cell(is_free, size, rng), free, request)
+        distances = _from_farthest(_any_cell(is_free, size, rng), free, size, min_path)
         ends = _reached_in_one_way(distances, size) if request.unique else distances
         longest = max(longest, len(ends) - 1)
-        if longest >= request.min_path:
-            path = _draw_path(distances, ends, request, rng)
+        if longest >= min_path:
+            length = _draw_length(ends, min_path, rng)
+            path = _draw_path(distances[:length], ends[length], size, rng)
             return _as_maze(is_free, [maze.place_of(bit, size) for bit in path])
     raise ValueError(
-        f"min_path: expected a length that random mazes have, found {request.min_path}; the "
+        f"min_path: expected a length that random mazes have, found {min_path}; the "
         f"longest of {MAX_TRIES} mazes of {size}x{size} cells had {longest} moves: "
         "ask for less, for larger mazes, or for other walls"
     )
 
 
-def _from_farthest(first: int, free: int, request: MazeRequest) -> list[int]:
+def _from_farthest(first: int, free: int, size: int, min_path: int) -> list[int]:
     """Returns layers around a cell farthest from `first`, or fewer where no path is long enough."""
-    around = list(maze.layers(first, free, request.size))
+    around = list(maze.layers(first, free, size))
     # two cells are at most twice as far from each other as the farthest is from `first`
-    if 2 * (len(around) - 1) < request.min_path:
+    if 2 * (len(around) - 1) < min_path:
         return around
     farthest = around[-1] & -around[-1]
-    return list(maze.layers(farthest, free, request.size))
+    return list(maze.layers(farthest, free, size))
 
 
 def _reached_in_one_way(distances: list[int], size: int) -> list[int]:
@@ -115,16 +121,17 @@ def _reached_in_one_way(distances: list[int], size: int) -> list[int]:
     return single
 
 
-def _draw_path(
-    distances: list[int], ends: list[int], request: MazeRequest, rng: np.random.Generator
-) -> list[int]:
-    """Draws one shortest path, cell by cell, between the first layer and one of the ends."""
-    far = ends[request.min_path :]
-    sizes = np.array([layer.bit_count() for layer in far])
-    length = request.min_path + int(rng.choice(len(far), p=sizes / sizes.sum()))
-    path = [_any_bit(ends[length], rng)]
-    for layer in reversed(distances[:length]):
-        path.append(_any_bit(layer & maze.neighbours(path[-1], request.size), rng))
+def _draw_length(ends: list[int], min_path: int, rng: np.random.Generator) -> int:
+    """Draws one of the cells that are far enough uniformly, and returns its distance."""
+    sizes = np.array([layer.bit_count() for layer in ends[min_path:]])
+    return min_path + int(rng.choice(len(sizes), p=sizes / sizes.sum()))
+
+
+def _draw_path(nearer: list[int], ends: int, size: int, rng: np.random.Generator) -> list[int]:
+    """Draws one shortest path, cell by cell, from one of the ends through the nearer layers."""
+    path = [_any_bit(ends, rng)]
+    for layer in reversed(nearer):
+        path.append(_any_bit(layer & maze.neighbours(path[-1], size), rng))
     return path if rng.random() < 0.5 else path[::-1]
 
 

@@ -50,6 +50,13 @@ def test_labels_are_shortest_paths_of_the_length_asked_for(tmp_path, capsys):
     assert "12 train mazes (96 examples); 6 test mazes (6 examples)" in capsys.readouterr().out
 
 
+def test_short_and_long_paths_stand_in_one_set(tmp_path):
+    make(tmp_path / "data", *SMALL, "--min-path", "3", "12")
+    lengths = path_lengths(read_folder(tmp_path / "data", "train").inputs)
+    assert lengths.min() < 8
+    assert (lengths >= 12).sum() >= 6
+
+
 @pytest.fixture
 def csv(tmp_path):
     """A folder as the official one, of the mazes of a set."""

@@ -228,6 +228,15 @@ def test_goals_lie_at_every_length_that_is_allowed_and_paths_vary():
     assert len(np.unique(empty.answers, axis=0)) > 20
 
 
+def test_several_least_lengths_take_turns():
+    request = MazeRequest(size=6, min_path=(3, 8, 12))
+    lengths = path_lengths(generated(60, request).questions).reshape(20, 3)
+    assert (lengths.min(axis=0) >= [3, 8, 12]).all()
+    assert lengths[:, 0].min() < 8 <= lengths[:, 1].min() < 12
+    alone = generated(1, request._replace(min_path=(3,)))
+    np.testing.assert_array_equal(alone.answers, generated(1, request).answers[:1])
+
+
 def has_a_detour(question, answer):
     """Whether S and G stay as near if some cell of the path becomes a wall."""
     blocked = (
@@ -272,6 +281,8 @@ def test_a_maze_depends_on_seed_and_index_alone():
     [
         (MazeRequest(size=4), 0, "size must be at least 5, got 4"),
         (MazeRequest(size=5, min_path=0), 0, "min_path must be at least 1, got 0"),
+        (MazeRequest(size=5, min_path=(4, 25)), 0, "min_path must be at most 24, got 25"),
+        (MazeRequest(size=5, min_path=()), 0, "min_path: expected .*, found none"),
         (
             MazeRequest(size=5, min_path=4, walls=(0.5, 0.4)),
             0,
