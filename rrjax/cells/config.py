@@ -3,12 +3,13 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isqrt
 from typing import Any, Literal
 
 from rrjax.checks import MOST_SEGMENTS_TRAINED, check_choices, check_count, check_number, read_block
 
 CellName = Literal["trm", "trm_singlez", "trm_hier6", "hrm", "transformer", "srm", "lstm", "mixer"]
-Positions = Literal["rope", "learned", "none"]
+Positions = Literal["rope", "rope2d", "learned", "none"]
 Gating = Literal["silu", "normed"]
 LossType = Literal["stablemax_cross_entropy", "softmax_cross_entropy"]
 Dtype = Literal["bfloat16", "float32", "float64"]
@@ -32,7 +33,9 @@ class Arch:
       H_layers: Number of blocks of the H level (HRM and the baselines). TRM shares the blocks of
         the L level and ignores it.
       L_layers: Number of blocks of the L level (TRM, HRM and SRM).
-      pos_encodings: Position encodings: rotary ones (`rope`), `learned` ones, or `none`.
+      pos_encodings: Position encodings: rotary ones of the place in the sequence (`rope`), rotary
+        ones of row and column (`rope2d`, not official: for puzzles that are squares, whose
+        neighbours above and below it sees as such), `learned` ones, or `none`.
       mlp_t: Mix tokens by a SwiGLU over the token axis instead of attention, as the mixer always
         does.
       puzzle_emb_ndim: Length of a puzzle's embedding vector; 0 means that there is none.
@@ -101,6 +104,11 @@ class Arch:
         return self.name == "hrm" or learns
 
     @property
+    def rotates(self) -> bool:
+        """Whether positions are rotary ones."""
+        return self.pos_encodings in ("rope", "rope2d")
+
+    @property
     def mixes_along_tokens(self) -> bool:
         """Whether tokens are mixed by a map over the token axis, which needs no heads."""
         return self.mlp_t or self.name in ("mixer", "srm")
@@ -125,6 +133,11 @@ class Config:
     def __post_init__(self):
         for name in ("seq_len", "vocab_size", "num_puzzle_identifiers"):
             check_count(name, getattr(self, name), least=1, most=LARGEST_SIZE)
+        if self.arch.pos_encodings == "rope2d" and isqrt(self.seq_len) ** 2 != self.seq_len:
+            raise ValueError(
+                "arch.pos_encodings: rope2d needs puzzles that are squares, and these have "
+                f"{self.seq_len} tokens; take rope"
+            )
 
     @property
     def leading_tokens(self) -> int:
@@ -243,10 +256,12 @@ def _check_combination(arch: Arch) -> None:
         )
     head_dim = arch.hidden_size // arch.num_heads
     attends = arch.name != "lstm" and not arch.mixes_along_tokens
-    if attends and (head_dim < 1 or (arch.pos_encodings == "rope" and head_dim % 2)):
+    even = {"rope": 2, "rope2d": 4}.get(arch.pos_encodings, 1)
+    if attends and (head_dim < 1 or head_dim % even):
+        wanted = "a positive even number" if even < 4 else "a multiple of 4, for rows and columns"
         raise ValueError(
             f"arch.num_heads {arch.num_heads} splits hidden_size {arch.hidden_size} into heads of "
-            f"{head_dim}; rotary attention needs a positive even number"
+            f"{head_dim}; rotary attention needs {wanted}"
         )
     _check_srm(arch)
 

@@ -6,6 +6,7 @@ dtype. Nothing here stops a gradient.
 
 import functools
 from collections.abc import Mapping
+from math import isqrt
 from typing import Any
 
 import jax
@@ -58,11 +59,11 @@ def swiglu(
 def attention(
     layer: Params, x: Float[Array, "tokens width"], config: Config
 ) -> Float[Array, "tokens width"]:
-    """Returns full multi-head attention, with rotated queries and keys for `rope` positions."""
+    """Returns full multi-head attention, with rotated queries and keys for rotary positions."""
     heads = config.arch.num_heads
     qkv = linear(layer["qkv_proj"], x).reshape(x.shape[0], 3 * heads, -1)
     query, key, value = jnp.split(qkv, 3, axis=1)  # (tokens, heads, head_dim) each
-    if config.arch.pos_encodings == "rope":
+    if config.arch.rotates:
         query, key = _rotate(query, config), _rotate(key, config)
     wide = jnp.promote_types(x.dtype, jnp.float32)
     logits = jnp.einsum("qhd,khd->hqk", query, key, preferred_element_type=wide)
@@ -86,13 +87,32 @@ def _rotate(
 def rotary_tables(
     config: Config,
 ) -> tuple[Float[np.ndarray, "tokens head_dim"], Float[np.ndarray, "tokens head_dim"]]:
-    """Returns cosines and sines of position × θ^(−2i/head_dim), each twice, in float32."""
+    """Returns cosines and sines of the angles position × frequency, each twice, in float32.
+
+    The frequencies are θ^(−2i/d). With `rope` d is the size of a head. With `rope2d` it is half of
+    it: the first half of the angles takes the row of a token as its position, and the second half
+    its column.
+    """
     head_dim = config.arch.hidden_size // config.arch.num_heads
-    exponents = np.arange(0, head_dim, 2, dtype=np.float32) / np.float32(head_dim)
-    frequencies = np.float32(1) / np.float32(config.arch.rope_theta) ** exponents
-    angles = np.outer(np.arange(config.num_tokens, dtype=np.float32), frequencies)
-    angles = np.concatenate([angles, angles], axis=-1)
+    if config.arch.pos_encodings == "rope2d":
+        angles = [_angles(places, head_dim // 2, config) for places in _rows_and_columns(config)]
+    else:
+        angles = [_angles(np.arange(config.num_tokens), head_dim, config)]
+    angles = np.concatenate(2 * angles, axis=-1)
     return np.cos(angles), np.sin(angles)
+
+
+def _angles(places: np.ndarray, size: int, config: Config) -> np.ndarray:
+    exponents = np.arange(0, size, 2, dtype=np.float32) / np.float32(size)
+    frequencies = np.float32(1) / np.float32(config.arch.rope_theta) ** exponents
+    return np.outer(places.astype(np.float32), frequencies)
+
+
+def _rows_and_columns(config: Config) -> np.ndarray:
+    """Returns (2, tokens) the place of each token; leading ones form a row above the square."""
+    leading = np.arange(config.leading_tokens)
+    square = np.divmod(np.arange(config.seq_len), isqrt(config.seq_len))
+    return np.concatenate([np.stack([np.full_like(leading, -1), leading]), square], axis=1)
 
 
 def block(

@@ -129,11 +129,14 @@ def read_task(
 def _weights(source: str, config: Config) -> dict[str, np.ndarray]:
     """Returns the flat weights of a model whose shapes are those of the cell, in float32."""
     model = load_model(source)
-    if model.config.arch.swiglu != config.arch.swiglu:
-        raise ValueError(
-            f"{source} was trained with arch.swiglu {model.config.arch.swiglu}, and this run has "
-            f"{config.arch.swiglu}: its weights would mean something else"
-        )
+    # positions that no attention rotates are weights, whose names tell them apart
+    for key in ("swiglu",) if config.arch.mixes_along_tokens else ("swiglu", "pos_encodings"):
+        theirs, ours = (getattr(each.arch, key) for each in (model.config, config))
+        if theirs != ours:
+            raise ValueError(
+                f"{source} was trained with arch.{key} {theirs}, and this run has {ours}: its "
+                "weights would mean something else"
+            )
     flat = flatten(model.params)
     check_arrays(flat, config, source)
     return flat

@@ -80,7 +80,10 @@ def test_yaml_itself_reads_such_a_number_as_a_string():
         ({7: True}, "arch has no key 7 for trm; known: H_cycles"),
         ({None: True}, "arch has no key None"),
         ({"pos_encodings": "ropes"}, "pos_encodings must be one of .*did you mean 'rope'"),
-        ({"pos_encodings": None}, "pos_encodings must be one of rope, learned, none; got None"),
+        (
+            {"pos_encodings": None},
+            "pos_encodings must be one of rope, rope2d, learned, none; got None",
+        ),
         ({"forward_dtype": "float16"}, "forward_dtype must be one of .*got 'float16'"),
         ({"name": "trn"}, "arch.name 'trn' is not a known cell; did you mean 'trm'"),
         ({"name": None}, "the arch block has no `name`"),
@@ -240,11 +243,22 @@ def test_the_baselines_other_ways_of_halting_are_refused(switch, default):
         ({"name": "mixer", "H_layers": 1, "damping": 0.1}, "arch.damping belongs to .*; mixer"),
         ({"num_heads": 1024}, "splits hidden_size 512 into heads of 0"),
         ({"hidden_size": 24, "num_heads": 8}, "heads of 3; rotary attention needs"),
+        (
+            {"hidden_size": 12, "num_heads": 2, "pos_encodings": "rope2d"},
+            "heads of 6; rotary attention needs a multiple of 4",
+        ),
     ],
 )
 def test_combinations_that_no_cell_can_have(fields, message):
     with pytest.raises(ValueError, match=message):
         Arch(**fields)
+
+
+def test_rows_and_columns_need_a_square():
+    arch = Arch(hidden_size=8, num_heads=2, pos_encodings="rope2d")
+    assert Config(arch, seq_len=81).num_tokens == 81
+    with pytest.raises(ValueError, match=r"rope2d needs puzzles that are squares.* have 80 tokens"):
+        Config(arch, seq_len=80)
 
 
 def test_their_neighbours_are_fine():

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from rrjax.cells import Arch, Config, bind, init_params
-from rrjax.cells.layers import swiglu
+from rrjax.cells.config import Positions
+from rrjax.cells.layers import attention, rotary_tables, swiglu
 from rrjax.contract import run_segment
 from rrjax.keys import make_key
 
@@ -28,6 +29,43 @@ def test_a_swiglu_is_its_formula(gating):
     layer = {"gate_up_proj": {"weight": jnp.asarray(both)}, "down_proj": {"weight": down}}
     found = swiglu(layer, jnp.asarray(x), Config(Arch(swiglu=gating)))
     np.testing.assert_allclose(found, gated @ down.T, rtol=1e-5, atol=1e-5)
+
+
+def test_positions_of_rows_and_columns_are_those_of_two_sequences():
+    """A register stands in front of 3 x 3 tokens, in the row above them."""
+    shared = {"num_heads": 2, "rope_theta": 100.0}
+    arch = Arch(hidden_size=16, pos_encodings="rope2d", register_tokens=1, **shared)
+    line = Config(Arch(hidden_size=8, **shared), seq_len=3)
+    for found, plain in zip(
+        rotary_tables(Config(arch, seq_len=9)), rotary_tables(line), strict=True
+    ):
+        first = plain[:, :2]  # a head of 4 has two frequencies, each twice
+        rows, columns = np.repeat(first, 3, axis=0), np.tile(first, (3, 1))
+        square = np.concatenate([rows, columns], axis=1)
+        np.testing.assert_allclose(found[1:], np.tile(square, 2), atol=1e-7)
+    cos, sin = rotary_tables(Config(arch, seq_len=9))
+    np.testing.assert_allclose(np.arctan2(sin[0], cos[0]), 2 * [-1, -0.1, 0, 0], atol=1e-7)
+
+
+def attended(qkv: np.ndarray, square: np.ndarray, positions: Positions) -> np.ndarray:
+    """Attention with two heads over tokens (3, 3, 16), of weights (3, 2, 8, 16)."""
+    config = Config(Arch(hidden_size=16, num_heads=2, pos_encodings=positions), seq_len=9)
+    weights = {"qkv_proj": qkv.reshape(48, 16), "o_proj": np.eye(16)}
+    layer = {name: {"weight": jnp.asarray(matrix)} for name, matrix in weights.items()}
+    return np.asarray(attention(layer, jnp.asarray(square.reshape(9, 16)), config))
+
+
+def test_attention_over_rows_and_columns_follows_a_transposed_square():
+    """Its heads then read the column where they read the row."""
+    rng = np.random.default_rng(0)
+    qkv, square = rng.normal(size=(3, 2, 8, 16)), rng.normal(size=(3, 3, 16))
+    swapped = qkv.copy()
+    swapped[:2] = qkv[:2, :, [2, 3, 0, 1, 6, 7, 4, 5]]  # of queries and keys
+    turned = square.transpose(1, 0, 2)
+    for positions, follows in (("rope2d", True), ("rope", False)):
+        before = attended(qkv, square, positions).reshape(3, 3, 16)
+        after = attended(swapped, turned, positions).reshape(3, 3, 16)
+        assert np.allclose(after, before.transpose(1, 0, 2), atol=1e-4) == follows
 
 
 def test_registers_stand_before_the_puzzle_and_are_not_read_as_its_answer():

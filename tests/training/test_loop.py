@@ -571,6 +571,10 @@ def test_weights_that_do_not_fit_are_no_start(data, whole, tmp_path, capsys):
     for arch, message in (
         (("--arch.hidden-size", "64"), "L_level.layers.0.mlp.down_proj.weight: expected shape"),
         (("--arch.swiglu", "normed"), "was trained with arch.swiglu silu"),
+        (
+            ("--arch.no-mlp-t", "--arch.pos-encodings", "rope2d"),
+            "was trained with arch.pos_encodings none, and this run has rope2d",
+        ),
     ):
         assert main(command(data, tmp_path / "run", "--start", str(whole), *arch)) == 2
         assert message in capsys.readouterr().err

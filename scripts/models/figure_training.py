@@ -1,0 +1,46 @@
+"""Draws the share of held-out puzzles that bundled models solved along their training.
+
+Usage: python -m scripts.models.figure_training [OUT.png]
+"""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rrjax.analysis.intervals import fraction_interval
+from rrjax.models import bundled_names, load_model
+from rrjax.plots.canvas import Look, draw_intervals, new_panels, save_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+LOOK = Look("", "black", "", "-", "o")
+
+
+def curves() -> dict[str, dict[str, Any]]:
+    """Returns the recorded curves by the names of the models that have one."""
+    found = {name: load_model(name).provenance.get("curve") for name in bundled_names()}
+    return {name: curve for name, curve in found.items() if curve}
+
+
+def figure(found: Mapping[str, Mapping[str, Any]]) -> "Figure":
+    """Draws a panel for each curve, with the intervals of its shares."""
+    panels = new_panels(6, 2.6 * len(found), len(found), 1)[:, 0]
+    for ax, (name, curve) in zip(panels, found.items(), strict=True):
+        number = curve["num_puzzles"]
+        solved = np.rint(np.array(curve["solved"]) * number).astype(int)
+        shares = [fraction_interval(int(k), number) for k in solved]
+        draw_intervals(ax, np.array(curve["steps"]), shares, LOOK)
+        ax.set_ylim(0, 1)
+        ax.set_ylabel("share of puzzles solved")
+        title = f"{name} ({number} held-out puzzles, 95 % intervals)"
+        ax.set_title(title, loc="left", fontsize="medium")
+    panels[-1].set_xlabel("training step")
+    return panels[0].figure
+
+
+if __name__ == "__main__":
+    save_figure(figure(curves()), sys.argv[1] if sys.argv[1:] else Path("training_curves.png"))
