@@ -28,7 +28,7 @@ def curves() -> dict[str, dict[str, Any]]:
 
 def figure(found: Mapping[str, Mapping[str, Any]]) -> "Figure":
     """Draws a panel for each curve, with the intervals of its shares."""
-    panels = new_panels(6, 2.6 * len(found), len(found), 1)[:, 0]
+    panels = new_panels(6.0, 2.6 * len(found), len(found), 1)[:, 0]
     for ax, (name, curve) in zip(panels, found.items(), strict=True):
         number = curve["num_puzzles"]
         solved = np.rint(np.array(curve["solved"]) * number).astype(int)
