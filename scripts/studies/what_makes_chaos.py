@@ -16,8 +16,7 @@ differences from the first arm are paired by seed, with Student's interval. Writ
 `chaos.json`, `chaos.png` and a folder for each training and spectrum; a killed study goes on.
 
 Usage: python -m scripts.studies.what_makes_chaos OUT [--arms base fast cycles] [--num-seeds 3]
-(some 4 minutes on 2 cores for each seed of the arms base, fast and easy; cycles and longer three
-times as long)
+(some 4 minutes of one core for each seed of the arms base, fast and easy, and 9 for longer)
 """
 
 import math
@@ -73,9 +72,9 @@ class Options:
     """
 
     out: Annotated[Path, tyro.conf.Positional]
-    arms: tuple[Arm, ...] = ("base", "fast", "cycles", "easy")
+    arms: tuple[Arm, ...] = ("base", "fast", "easy", "longer")
     num_seeds: int = 3
-    steps: int = 1500
+    steps: int = 500
     hidden_size: int = 64
     num_train: int = 10_000
     num_puzzles: int = 256
@@ -97,6 +96,11 @@ def changes(arm: Arm, options: Options) -> dict[str, object]:
         "longer": {},
         "easy": {},
     }[arm]
+
+
+def steps_of(arm: Arm, options: Options) -> int:
+    """Returns the number of optimizer steps of an arm's trainings."""
+    return options.steps * (3 if arm == "longer" else 1)
 
 
 def make_data(options: Options) -> dict[str, Path]:
@@ -126,7 +130,7 @@ def with_more_clues(puzzles: PuzzleSet, seed: int = 0) -> PuzzleSet:
 def train(arm: Arm, seed: int, data: Path, options: Options) -> Path:
     """Returns the folder of a training's last model; a finished training is not run again."""
     folder = options.out / f"{arm}-seed{seed}"
-    steps = options.steps * (3 if arm == "longer" else 1)
+    steps = steps_of(arm, options)
     words = {
         "--arch.hidden-size": options.hidden_size,
         "--steps": steps,
@@ -188,7 +192,10 @@ def figure(rows: Mapping[str, list[Row]], options: Options) -> "Figure":
     panels[1].axhline(0, color="gray", linewidth=0.8)
     panels[3].axhline(0.5, color="gray", linewidth=0.8)
     panels[-1].set_xticks(range(len(rows)), list(rows))
-    panels[-1].set_xlabel(f"training ({options.num_seeds} seeds each, {options.steps} steps)")
+    lengths = f"{options.steps:,} steps" + (
+        f"; longer: {steps_of('longer', options):,}" if "longer" in rows else ""
+    )
+    panels[-1].set_xlabel(f"training ({options.num_seeds} seeds each, {lengths})")
     title = f"What makes failures chaotic ({options.num_puzzles} puzzles, 95 % intervals)"
     panels[0].set_title(title, loc="left", fontsize="medium")
     return panels[0].figure
@@ -216,11 +223,14 @@ def print_table(rows: Mapping[str, list[Row]], compared: Mapping[str, Any]) -> N
     for name, arms in compared.items():
         for arm, gain in arms.items():
             difference = gain[name]
-            ends = f"{difference['low']:+.3f} to {difference['high']:+.3f}"
-            print(f"| {arm} | {name} | {difference['mean']:+.3f} | {ends} |")
+            mean, low, high = (difference[key] for key in ("mean", "low", "high"))
+            words = "– | –" if math.isnan(mean) else f"{mean:+.3f} | {low:+.3f} to {high:+.3f}"
+            print(f"| {arm} | {name} | {words} |")
 
 
 def _words(interval: Interval) -> str:
+    if math.isnan(interval.value):  # no failures, or no solved puzzle
+        return "–"
     return "{:.3f} [{:.3f}, {:.3f}]".format(*interval.ends)
 
 

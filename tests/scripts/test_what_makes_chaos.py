@@ -62,6 +62,15 @@ def test_the_figure_shows_trainings_without_failures_too(tmp_path):
     assert [len(ax.containers) for ax in drawn.axes] == [4, 8, 4, 4]
 
 
+def test_the_tables_say_where_nothing_is_known(capsys):
+    unknown = row(0.2)._replace(auc=UNDEFINED)
+    rows = {"base": [row(0.1), row(0.1)], "fast": [unknown, row(0.3)]}
+    study.print_table(rows, study.compare(rows))
+    printed = capsys.readouterr().out
+    assert "nan" not in printed
+    assert "| fast | auc | – | – |" in printed
+
+
 @pytest.mark.slow
 def test_arms_differ_in_what_they_name_and_are_measured_on_the_same_puzzles(tmp_path, capsys):
     sizes = {"steps": 2, "hidden_size": 8, "num_train": 16, "num_puzzles": 4, "num_segments": 4}
