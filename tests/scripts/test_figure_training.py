@@ -1,23 +1,46 @@
 """What a bundled model solved along its training, as it is recorded and as it is drawn."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from rrjax.training.history import Run
-from scripts.models.bundle_model import curve
+from scripts.models.bundle_model import curve, seconds_of
 from scripts.models.figure_training import curves, figure
 
 NAN = np.nan
 
 
-def test_a_curve_has_the_evaluations_up_to_the_bundled_step(tmp_path):
+def training(test_set: str) -> Run:
     metrics = {
         "step": np.array([5.0, 10, 15, 20, 30]),
+        "seconds_per_step": np.array([1.0, 2, 2, 2, 2]),
         "test/exact_accuracy": np.array([NAN, 0.25, NAN, 0.5, 0.75]),
         "test/count": np.array([NAN, 8, NAN, 8, 8]),
     }
-    found = curve(Run(tmp_path, {}, metrics), last=20)
+    return Run(Path(), {"identity": {"test_set": test_set}}, metrics)
+
+
+def test_a_curve_has_the_evaluations_up_to_the_bundled_step():
+    found = curve([training("a")], last=20)
     assert found == {"steps": [10, 20], "solved": [0.25, 0.5], "num_puzzles": 8}
+    assert seconds_of([training("a")], last=20) == 5 + 15 * 2
+
+
+def test_a_curve_goes_through_the_trainings_that_a_model_began_with():
+    trainings = [training("other"), training("a"), training("a")]
+    found = curve(trainings, last=10)
+    assert found["steps"] == [40, 50, 60, 70]
+    assert found["solved"] == [0.25, 0.5, 0.75, 0.25]
+    assert seconds_of(trainings, last=10) == 2 * (5 + 25 * 2) + 5 + 5 * 2
+
+
+def test_evaluations_of_different_sizes_are_no_curve():
+    other = training("a")
+    other.metrics["test/count"][1] = 4
+    with pytest.raises(ValueError, match=r"as many test puzzles .* \[4, 8, 8\]"):
+        curve([other], last=30)
 
 
 def test_every_recorded_curve_has_a_panel_with_its_points():
