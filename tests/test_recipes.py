@@ -141,6 +141,25 @@ def test_a_bundled_models_script_is_the_recipe_that_trained_it(name, monkeypatch
     )
 
 
+def test_the_stages_of_the_maze_model_end_with_its_recipe():
+    """One cell; each stage begins with the weights of the one before, at a lower rate."""
+    text = (ROOT / "scripts" / "models" / "train_trm_maze10.sh").read_text().replace("\\\n", " ")
+    path = ROOT / "recipes" / "cpu_maze10.yaml"
+    lines = [line.replace("$config", str(path)) for line in text.splitlines()]
+    words = [shlex.split(line)[2:] for line in lines if line.startswith("rrjax train")]
+    stages = [train.parse(train.Options, each, "rrjax train") for each in words]
+    starts = [stage.start for stage in stages]
+    assert starts == [None, str(stages[0].out), str(stages[1].out)]
+    assert stages[0].recipe.muon_lr > stages[1].recipe.muon_lr > stages[2].recipe.muon_lr
+    arch, recipe = read_config_file(path)
+    assert {stage.arch for stage in stages} == {arch}
+    assert stages[-1].recipe == recipe
+    config = ROOT / "rrjax" / "bundled" / "trm-maze10" / "config.json"
+    trained = json.loads(config.read_text())["provenance"]["trained"]
+    assert Arch(**trained["config"]["arch"]) == arch
+    assert trained["recipe"] == json.loads(json.dumps(asdict(recipe)))
+
+
 @pytest.mark.slow
 def test_the_small_recipe_trains(tmp_path):
     arch, recipe = read_config_file(ROOT / "recipes" / "cpu_sudoku4.yaml")
