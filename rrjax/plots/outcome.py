@@ -32,6 +32,9 @@ _FEWEST = 5
 _MOST_LABELS = 16
 """Labels of the axis of indices that do not touch each other."""
 
+_MOST_MARKERS = 64
+"""Markers of exponents that leave the line between them to be seen, by which groups differ."""
+
 
 def lambda1_histogram(
     exponents: ArrayLike, solved: ArrayLike, ax: "Axes | None" = None, title: str | None = None
@@ -101,6 +104,8 @@ def spectrum_by_outcome(
         if group.sum() < _FEWEST:
             low = high = np.full(len(index), np.nan)
         named = look._replace(name=legend_entry(look, int(group.sum())))
+        if len(index) > _MOST_MARKERS:
+            named = named._replace(marker="")
         draw_intervals(ax, index + shift, Interval(median, low, high).each(), named)
     if len(index) <= _MOST_LABELS:
         ax.set_xticks(index)

@@ -156,6 +156,15 @@ def test_the_labels_of_many_indices_do_not_touch_each_other(k, shown):
     assert all(tick == round(tick) for tick in ticks)
 
 
+@pytest.mark.parametrize(("k", "marked"), [(64, True), (65, False)])
+def test_lines_of_many_exponents_differ_by_their_dashes_alone(k, marked):
+    exponents = np.random.default_rng(0).normal(size=(12, k))
+    ax = plots.spectrum_by_outcome(exponents, exponents[:, 0] < 0).axes[0]
+    solved, failed = (group.lines[0] for group in ax.containers)
+    assert {line.get_marker() not in ("", "None") for line in (solved, failed)} == {marked}
+    assert solved.get_linestyle() != failed.get_linestyle()
+
+
 def test_the_title_of_the_spectrum_counts_the_separating_indices():
     exponents, solved = outcomes(40, 30)
     exponents[:, 3] = -1 - np.arange(70) % 7
