@@ -42,7 +42,7 @@ class Options:
 
     out: Annotated[Path, tyro.conf.Positional]
     size: int = 30
-    min_path: tuple[int, ...] = ()
+    min_path: tuple[int, ...] | None = None
     walls: tuple[float, float] = (0.3, 0.5)
     unique: bool = False
     num_train: int | None = None
@@ -56,7 +56,7 @@ def main(arguments: list[str]) -> None:
     """Makes both sets and writes them."""
     options = parse_command_line(Options, arguments, "rrjax maze")
     usual = 110 if options.size >= 30 else 5 * options.size // 2
-    min_path = options.min_path or (usual,)
+    min_path = (usual,) if options.min_path is None else options.min_path
     check_new_folder(options.out)
     numbers = options.num_train, options.num_test
     total = sum(number or NUM_MAZES for number in numbers)

@@ -117,6 +117,8 @@ def refused(tmp_path, capsys, message, *options):
     [
         (("--size", "4"), "size must be at least 5, got 4"),
         (("--min-path", "0"), "min_path must be at least 1"),
+        (("--min-path", "3", "36"), "min_path must be at most 35, got 36"),
+        (("--min-path",), "min_path: expected a number or several, found none"),
         (("--walls", "0.6", "0.5"), "walls: expected 0 <= least <= greatest < 1"),
         (("--num-train", "0"), "num_train must be at least 1, got 0"),
         (("--num-test", "-1"), "num_test must be at least 1, got -1"),
