@@ -34,8 +34,8 @@ class Arch:
         the L level and ignores it.
       L_layers: Number of blocks of the L level (TRM, HRM and SRM).
       pos_encodings: Position encodings: rotary ones of the place in the sequence (`rope`), rotary
-        ones of row and column (`rope2d`, not official: for puzzles that are squares, whose
-        neighbours above and below it sees as such), `learned` ones, or `none`.
+        ones of row and column (`rope2d`, which is not official and needs puzzles that are squares),
+        `learned` ones, or `none`.
       mlp_t: Mix tokens by a SwiGLU over the token axis instead of attention, as the mixer always
         does.
       puzzle_emb_ndim: Length of a puzzle's embedding vector; 0 means that there is none.
@@ -107,6 +107,11 @@ class Arch:
     def rotates(self) -> bool:
         """Whether positions are rotary ones."""
         return self.pos_encodings in ("rope", "rope2d")
+
+    @property
+    def attends(self) -> bool:
+        """Whether tokens are mixed by attention, the only one to use heads and rotary positions."""
+        return self.name != "lstm" and not self.mixes_along_tokens
 
     @property
     def mixes_along_tokens(self) -> bool:
@@ -255,10 +260,11 @@ def _check_combination(arch: Arch) -> None:
             f"got {arch.damping}"
         )
     head_dim = arch.hidden_size // arch.num_heads
-    attends = arch.name != "lstm" and not arch.mixes_along_tokens
-    even = {"rope": 2, "rope2d": 4}.get(arch.pos_encodings, 1)
-    if attends and (head_dim < 1 or head_dim % even):
-        wanted = "a positive even number" if even < 4 else "a multiple of 4, for rows and columns"
+    divisor = {"rope": 2, "rope2d": 4}.get(arch.pos_encodings, 1)
+    if arch.attends and (head_dim < 1 or head_dim % divisor):
+        wanted = (
+            "a multiple of 4, for rows and columns" if divisor == 4 else "a positive even number"
+        )
         raise ValueError(
             f"arch.num_heads {arch.num_heads} splits hidden_size {arch.hidden_size} into heads of "
             f"{head_dim}; rotary attention needs {wanted}"

@@ -12,7 +12,7 @@ _AXES = (["puzzle"], ["puzzle", "segment"])
 
 
 def failed_puzzles(puzzles: "PuzzleSet", path: Path) -> "PuzzleSet":
-    """Returns the puzzles that results failed: after segment 16 where they tell all segments.
+    """Returns the puzzles that a model failed in earlier results: in a rollout after segment 16.
 
     Raises:
       FileNotFoundError: There are no results.

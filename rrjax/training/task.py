@@ -129,8 +129,8 @@ def read_task(
 def _weights(source: str, config: Config) -> dict[str, np.ndarray]:
     """Returns the flat weights of a model whose shapes are those of the cell, in float32."""
     model = load_model(source)
-    # positions that no attention rotates are weights, whose names tell them apart
-    for key in ("swiglu",) if config.arch.mixes_along_tokens else ("swiglu", "pos_encodings"):
+    # without attention no position is rotary, and learned ones are told by their weights
+    for key in ("swiglu", "pos_encodings") if config.arch.attends else ("swiglu",):
         theirs, ours = (getattr(each.arch, key) for each in (model.config, config))
         if theirs != ours:
             raise ValueError(

@@ -5,35 +5,33 @@ Usage: python -m scripts.models.figure_training [OUT.png]
 
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rrjax.analysis.intervals import fraction_interval
 from rrjax.models import bundled_names, load_model
-from rrjax.plots.canvas import Look, draw_intervals, new_panels, save_figure
+from rrjax.plots.canvas import draw_intervals, new_panels, save_figure
+from scripts.studies.along_training import ALL
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-LOOK = Look("", "black", "", "-", "o")
-
 
 def curves() -> dict[str, dict[str, Any]]:
     """Returns the recorded curves by the names of the models that have one."""
-    found = {name: load_model(name).provenance.get("curve") for name in bundled_names()}
-    return {name: curve for name, curve in found.items() if curve}
+    recorded = {name: load_model(name).provenance.get("curve") for name in bundled_names()}
+    return {name: curve for name, curve in recorded.items() if curve}
 
 
-def figure(found: Mapping[str, Mapping[str, Any]]) -> "Figure":
+def figure(recorded: Mapping[str, Mapping[str, Any]]) -> "Figure":
     """Draws a panel for each curve, with the intervals of its shares."""
-    panels = new_panels(6.0, 2.6 * len(found), len(found), 1)[:, 0]
-    for ax, (name, curve) in zip(panels, found.items(), strict=True):
+    panels = new_panels(6.0, 2.6 * len(recorded), len(recorded), 1)[:, 0]
+    for ax, (name, curve) in zip(panels, recorded.items(), strict=True):
         number = curve["num_puzzles"]
         solved = np.rint(np.array(curve["solved"]) * number).astype(int)
         shares = [fraction_interval(int(k), number) for k in solved]
-        draw_intervals(ax, np.array(curve["steps"]), shares, LOOK)
+        draw_intervals(ax, np.array(curve["steps"]), shares, ALL)
         ax.set_ylim(0, 1)
         ax.set_ylabel("share of puzzles solved")
         title = f"{name} ({number} held-out puzzles, 95 % intervals)"
@@ -43,4 +41,4 @@ def figure(found: Mapping[str, Mapping[str, Any]]) -> "Figure":
 
 
 if __name__ == "__main__":
-    save_figure(figure(curves()), sys.argv[1] if sys.argv[1:] else Path("training_curves.png"))
+    save_figure(figure(curves()), sys.argv[1] if sys.argv[1:] else "training_curves.png")

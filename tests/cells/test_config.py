@@ -268,6 +268,7 @@ def test_their_neighbours_are_fine():
     assert Arch(name="trm_hier6", L_cycles=6).L_cycles == 6
     assert Arch(L_layers=1000).L_layers == 1000
     assert Arch("lstm", hidden_size=6, num_heads=4, H_layers=1).hidden_size == 6
+    assert not Arch("lstm", hidden_size=6, num_heads=4, H_layers=1).attends
     assert Arch("mixer", hidden_size=7, num_heads=8, H_layers=1).mixes_along_tokens
     assert Arch("srm", hidden_size=7, num_heads=8, kappa_max=0.87).mixes_along_tokens
     assert Arch("lstm", H_layers=1, puzzle_emb_ndim=8, puzzle_emb_len=3).puzzle_emb_len == 3
