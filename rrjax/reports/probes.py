@@ -127,13 +127,12 @@ def _forecast_table(summary: ProbeSummary, kind: str) -> Table:
         for segment in _shown_segments(summary.num_segments)
     ]
     numbers = () if kind == "all" else ("solved later", "failed")
-    notes = [
-        "Rank AUC of the outcome after the last segment. Conflicts: fewer cells of the answer that "
-        "repeat a digit."
-    ]
+    note = "Rank AUC of the outcome after the last segment."
+    if "conflicts" in names:  # a maze has none
+        note += " Conflicts: fewer cells of the answer that repeat a digit."
     which = "" if kind == "all" else ", among those whose answer is not yet right"
     headline = f"What tells solved from failed puzzles{which}"
-    return Table(headline, ("segment", *names, *numbers), rows, notes)
+    return Table(headline, ("segment", *names, *numbers), rows, [note])
 
 
 def _rank_table(readings: list[Reading]) -> Table:

@@ -1,6 +1,6 @@
 """Probes of recorded states: a planted code is found, permuted labels are not, and errors."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import jax.numpy as jnp
@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 
 import rrjax
+from rrjax.analysis.intervals import Interval
+from rrjax.analysis.probes import Forecast
 from rrjax.experiments import probe, states
 from rrjax.experiments.probes import PROBE
 from rrjax.puzzles import MazeRequest, Mazes, PuzzleSet, build_mazes, generate_mazes
 from rrjax.puzzles.maze import PATH
 from rrjax.puzzles.meanings import distances_to_goal
+from rrjax.reports.probes import tables
 from tests.tools.charts import data_of
 from tests.tools.tiny import puzzles
 
@@ -123,6 +126,15 @@ def test_a_planted_path_and_the_way_to_the_goal_are_found_in_mazes():
     assert f"balanced accuracy of {path.scores['all'][-1].value:.2f}" in summary.findings()[0]
     assert set(read.plot()) >= {"readings", "decided"}
     assert "On path, solved puzzles" in repr(summary)
+
+
+@pytest.mark.parametrize("source", ["conflicts", "z_H"])
+def test_conflicts_are_explained_where_they_are_shown(run, source):
+    chances = [Interval(0.8, 0.7, 0.9)] * 3
+    forecast = Forecast(source, chances, chances, [(1, 1)] * 3)
+    shown = tables(replace(run[1].summary().numbers, forecasts=[forecast]))
+    (notes,) = {tuple(each.notes) for each in shown if each.headline.startswith("What tells")}
+    assert ("Conflicts:" in notes[0]) == (source == "conflicts")
 
 
 def test_halves_are_split_by_puzzle(run):
