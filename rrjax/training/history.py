@@ -34,6 +34,11 @@ class Run:
         values = self.metrics.get(f"{EVALUATED}{metric}", np.empty(0))
         return values[~np.isnan(values)]
 
+    @property
+    def evaluated(self) -> np.ndarray:
+        """(rows,) whether a row has an evaluation."""
+        return ~np.isnan(self.metrics[f"{EVALUATED}exact_accuracy"])
+
     def seconds(self) -> np.ndarray:
         """Returns (rows,) the seconds of all steps up to each row, without the evaluations."""
         steps = np.diff(self.metrics["step"], prepend=0)

@@ -40,7 +40,7 @@ def curve(trainings: Sequence[Run], last: int) -> dict[str, Any]:
         step, shares = (training.metrics[name] for name in ("step", f"{EVALUATED}exact_accuracy"))
         end = last if training is trainings[-1] else step[-1]
         if training.config["identity"]["test_set"] == test_set:
-            shown = ~np.isnan(shares) & (step <= end)
+            shown = training.evaluated & (step <= end)
             steps += (before + step[shown].astype(int)).tolist()
             solved += shares[shown].tolist()
             counts += training.metrics[f"{EVALUATED}count"][shown].astype(int).tolist()

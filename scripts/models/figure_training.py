@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rrjax.analysis.intervals import fraction_interval
+from rrjax.analysis.intervals import Interval, fraction_interval
 from rrjax.models import bundled_names, load_model
 from rrjax.plots.canvas import draw_intervals, new_panels, save_figure
 from scripts.studies.along_training import ALL
@@ -24,17 +24,20 @@ def curves() -> dict[str, dict[str, Any]]:
     return {name: curve for name, curve in recorded.items() if curve}
 
 
+def shares_of(curve: Mapping[str, Any]) -> list[Interval]:
+    """Returns the share of test puzzles that each evaluation solved."""
+    number = curve["num_puzzles"]
+    return [fraction_interval(round(share * number), number) for share in curve["solved"]]
+
+
 def figure(recorded: Mapping[str, Mapping[str, Any]]) -> "Figure":
     """Draws a panel for each curve, with the intervals of its shares."""
     panels = new_panels(6.0, 2.6 * len(recorded), len(recorded), 1)[:, 0]
     for ax, (name, curve) in zip(panels, recorded.items(), strict=True):
-        number = curve["num_puzzles"]
-        solved = np.rint(np.array(curve["solved"]) * number).astype(int)
-        shares = [fraction_interval(int(k), number) for k in solved]
-        draw_intervals(ax, np.array(curve["steps"]), shares, ALL)
+        draw_intervals(ax, np.array(curve["steps"]), shares_of(curve), ALL)
         ax.set_ylim(0, 1)
         ax.set_ylabel("share of puzzles solved")
-        title = f"{name} ({number} held-out puzzles, 95 % intervals)"
+        title = f"{name} ({curve['num_puzzles']} held-out puzzles, 95 % intervals)"
         ax.set_title(title, loc="left", fontsize="medium")
     panels[-1].set_xlabel("training step")
     return panels[0].figure

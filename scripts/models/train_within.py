@@ -23,6 +23,7 @@ import tyro
 from rrjax.models import read_model, save_model
 from rrjax.store import describe_run, read_json, write_json
 from rrjax.training.history import Run, load_run
+from scripts.models.bundle_model import curve
 from scripts.studies.runs import call
 
 TRIAL_STEPS = 60
@@ -67,16 +68,12 @@ def steps_that_fit(trial: Run, minutes: float) -> int:
 
 def reached(run: Run) -> dict[str, Any]:
     """Returns the accuracy at each evaluation, and the minutes of training to each mark."""
-    metrics, minutes = run.metrics, run.seconds() / 60
-    solved = metrics["test/exact_accuracy"]
-    known = ~np.isnan(solved)
-    curve = np.column_stack([metrics["step"], minutes, solved])[known]
-    first = {mark: curve[curve[:, 2] >= mark, 1] for mark in MARKS}
+    minutes = run.seconds() / 60
+    at, solved = minutes[run.evaluated], run.evaluations()
+    since = {mark: at[solved >= mark] for mark in MARKS}
     return {
-        "curve": [
-            dict(zip(("step", "minutes", "solved"), row, strict=True)) for row in curve.tolist()
-        ],
-        "minutes_to": {str(mark): float(at[0]) if len(at) else None for mark, at in first.items()},
+        "curve": {**curve([run], int(run.metrics["step"][-1])), "minutes": at.tolist()},
+        "minutes_to": {str(mark): float(at[0]) if len(at) else None for mark, at in since.items()},
         "minutes": float(minutes[-1]),
     }
 
@@ -102,12 +99,14 @@ def main(options: Options) -> None:
         "device": jax.devices()[0].device_kind,
         "config": options.config,
         "steps": steps,
+        "test_set": run.config["identity"]["test_set"],
         **reached(run),
         "made_by": describe_run(),
     }
     write_json(options.out / "reached.json", result)
-    for row in result["curve"]:
-        print("step {step:,.0f}  {minutes:.1f} min  solved {solved:.3f}".format(**row))
+    points = result["curve"]
+    for row in zip(points["steps"], points["minutes"], points["solved"], strict=True):
+        print("step {:,.0f}  {:.1f} min  solved {:.3f}".format(*row))
     print(f"minutes to {result['minutes_to']} on {result['device']}; see {options.out}")
 
 

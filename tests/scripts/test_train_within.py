@@ -13,7 +13,8 @@ from scripts.models import train_within as script
 
 
 def run_of(**columns: list[float]) -> Run:
-    return Run(Path(), {}, {name: np.array(values) for name, values in columns.items()})
+    config = {"identity": {"test_set": "a"}}
+    return Run(Path(), config, {name: np.array(values) for name, values in columns.items()})
 
 
 def test_as_many_steps_as_fit_without_the_row_that_compiled():
@@ -28,10 +29,16 @@ def test_marks_are_reached_at_the_first_evaluation_that_is_as_good():
         "step": [10, 20, 30, 40],
         "seconds_per_step": [12.0, 6.0, 6.0, 6.0],
         "test/exact_accuracy": [np.nan, 0.6, np.nan, 0.7],
+        "test/count": [np.nan, 64, np.nan, 64],
     }
     result = script.reached(run_of(**metrics))
     assert result["minutes_to"] == {"0.6": 3.0, "0.85": None}
-    assert result["curve"][1] == {"step": 40, "minutes": 5.0, "solved": 0.7}
+    assert result["curve"] == {
+        "steps": [20, 40],
+        "minutes": [3.0, 5.0],
+        "solved": [0.6, 0.7],
+        "num_puzzles": 64,
+    }
     assert result["minutes"] == 5.0
 
 
@@ -46,7 +53,7 @@ def test_the_whole_is_done_once(tmp_path, monkeypatch):
     options = script.Options(out, data, config="cpu_sudoku4")
     script.main(options)
     result = json.loads((out / "reached.json").read_text())
-    assert (result["steps"], len(result["curve"])) == (20, 10)
+    assert (result["steps"], len(result["curve"]["steps"])) == (20, 10)
     models = sorted((out / "models").iterdir())
     assert [model.name for model in models] == [f"step_{step:06d}" for step in range(2, 21, 2)]
     small, large = (

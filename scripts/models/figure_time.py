@@ -1,0 +1,50 @@
+"""Draws the share of test puzzles solved against the time of training, for several recipes.
+
+FOLDER is one of `scripts.models.train_within`; all must have the same test puzzles.
+
+Usage: python -m scripts.models.figure_time OUT.png FOLDER [FOLDER…]
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rrjax.plots.canvas import Look, draw_intervals, new_axes, save_figure, titled
+from rrjax.store import read_json
+from scripts.models.figure_training import shares_of
+from scripts.studies.comparison import MARKERS
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+LINES = "-", "--", ":", "-."
+COLORS = "#0072B2", "#D55E00", "#009E73", "black"
+
+
+def figure(reached: Sequence[Mapping[str, Any]]) -> "Figure":
+    """Draws a line for each training, named by its recipe."""
+    tests = {(each["test_set"], each["curve"]["num_puzzles"]) for each in reached}
+    if len(tests) != 1:
+        raise ValueError(f"expected trainings with the same test puzzles, found {sorted(tests)}")
+    ((_, number),) = tests
+    ax = new_axes()
+    for place, each in enumerate(reached):
+        name = f"{Path(each['config']).stem} ({each['steps']:,} steps)"
+        color, line = COLORS[place % len(COLORS)], LINES[place % len(LINES)]
+        look = Look(name, color, "", line, MARKERS[place % len(MARKERS)])
+        hours = np.array(each["curve"]["minutes"]) / 60
+        draw_intervals(ax, hours, shares_of(each["curve"]), look)
+    ax.set_xlim(left=0)
+    ax.set_ylim(bottom=0)
+    ax.set_xlabel("hours of training, evaluations aside")
+    ax.set_ylabel("share of puzzles solved")
+    ax.legend(frameon=False, loc="upper left")
+    return titled(ax, f"Recipes at equal time ({number} held-out puzzles, 95 % intervals)")
+
+
+if __name__ == "__main__":
+    folders = map(Path, sys.argv[2:])
+    save_figure(figure([read_json(folder / "reached.json") for folder in folders]), sys.argv[1])
