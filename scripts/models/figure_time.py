@@ -1,16 +1,15 @@
 """Draws the share of test puzzles solved against the time of training, for several recipes.
 
-FOLDER is one of `scripts.models.train_within`; all must have the same test puzzles.
-
 Usage: python -m scripts.models.figure_time OUT.png FOLDER [FOLDER…]
 """
 
-import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+import tyro
 
 from rrjax.plots.canvas import Look, draw_intervals, new_axes, save_figure, titled
 from rrjax.store import read_json
@@ -22,6 +21,19 @@ if TYPE_CHECKING:
 
 LINES = "-", "--", ":", "-."
 COLORS = "#0072B2", "#D55E00", "#009E73", "black"
+
+
+@dataclass(frozen=True)
+class Options:
+    """Settings of the figure.
+
+    Attributes:
+      out: The figure, a PNG file.
+      folders: Folders of `scripts.models.train_within`, all with the same test puzzles.
+    """
+
+    out: Annotated[Path, tyro.conf.Positional]
+    folders: Annotated[tuple[Path, ...], tyro.conf.Positional]
 
 
 def figure(reached: Sequence[Mapping[str, Any]]) -> "Figure":
@@ -45,6 +57,11 @@ def figure(reached: Sequence[Mapping[str, Any]]) -> "Figure":
     return titled(ax, f"Recipes at equal time ({number} held-out puzzles, 95 % intervals)")
 
 
+def main(options: Options) -> None:
+    """Reads what the trainings reached and writes the figure."""
+    reached = [read_json(folder / "reached.json") for folder in options.folders]
+    save_figure(figure(reached), options.out)
+
+
 if __name__ == "__main__":
-    folders = map(Path, sys.argv[2:])
-    save_figure(figure([read_json(folder / "reached.json") for folder in folders]), sys.argv[1])
+    main(tyro.cli(Options, description=__doc__))
