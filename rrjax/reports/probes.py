@@ -13,7 +13,7 @@ _DECIDED = ("digit", "last answer", "on path")
 
 
 def tables(summary: ProbeSummary) -> list[Table]:
-    """Returns what probes read, the same by outcome, forecasts of the outcome, and low ranks."""
+    """Returns tables of what probes read, by outcome too, of its forecasts, and of low ranks."""
     shown = [_reading_table(summary), _control_table(summary), *_outcome_tables(summary)]
     if summary.forecasts:
         shown += [_forecast_table(summary, kind) for kind in ("all", "open")]

@@ -36,7 +36,7 @@ class Run:
 
     @property
     def evaluated(self) -> np.ndarray:
-        """(rows,) whether a row has an evaluation."""
+        """Which rows of `metrics` have an evaluation, as (rows,) truth values."""
         return ~np.isnan(self.metrics[f"{EVALUATED}exact_accuracy"])
 
     def seconds(self) -> np.ndarray:
@@ -65,7 +65,7 @@ class Run:
 
 @dataclass(frozen=True)
 class OverRuns:
-    """A number of several runs, with its average over them.
+    """One number of each of several runs, with its average over them.
 
     Attributes:
       mean: Their mean with Student's interval, whose ends are NaN for a single run.

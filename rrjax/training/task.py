@@ -49,7 +49,7 @@ class TrainingTask:
             )
 
     def identity(self) -> dict[str, Any]:
-        """Returns what makes two runs the same run, JSON-able."""
+        """Returns what two runs share if they are the same run, in types that JSON can hold."""
         start = {} if self.start is None else {"start": digest_weights(self.start)}
         return {
             **start,

@@ -11,16 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import tyro
 
-from rrjax.plots.canvas import Look, draw_intervals, new_axes, save_figure, titled
+from rrjax.plots.canvas import draw_intervals, new_axes, save_figure, titled
+from rrjax.plots.similarities import LOOKS
 from rrjax.store import read_json
 from scripts.models.figure_training import shares_of
-from scripts.studies.comparison import MARKERS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-LINES = "-", "--", ":", "-."
-COLORS = "#0072B2", "#D55E00", "#009E73", "black"
 
 
 @dataclass(frozen=True)
@@ -45,8 +42,7 @@ def figure(reached: Sequence[Mapping[str, Any]]) -> "Figure":
     ax = new_axes()
     for place, each in enumerate(reached):
         name = f"{Path(each['config']).stem} ({each['steps']:,} steps)"
-        color, line = COLORS[place % len(COLORS)], LINES[place % len(LINES)]
-        look = Look(name, color, "", line, MARKERS[place % len(MARKERS)])
+        look = LOOKS[place % len(LOOKS)]._replace(name=name)
         hours = np.array(each["curve"]["minutes"]) / 60
         draw_intervals(ax, hours, shares_of(each["curve"]), look)
     ax.set_xlim(left=0)
