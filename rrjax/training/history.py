@@ -37,7 +37,8 @@ class Run:
     @property
     def evaluated(self) -> np.ndarray:
         """Which rows of `metrics` have an evaluation, as (rows,) truth values."""
-        return ~np.isnan(self.metrics[f"{EVALUATED}exact_accuracy"])
+        without_any = np.full_like(self.metrics["step"], np.nan)
+        return ~np.isnan(self.metrics.get(f"{EVALUATED}exact_accuracy", without_any))
 
     def seconds(self) -> np.ndarray:
         """Returns (rows,) the seconds of all steps up to each row, without the evaluations."""

@@ -51,7 +51,16 @@ def test_a_run_comes_back_as_arrays(runs):
     np.testing.assert_array_equal(run.metrics["test/exact_accuracy"], expected)
     np.testing.assert_array_equal(run.evaluations(), CURVES[1])
     assert run.evaluations("accuracy").shape == (0,)
+    np.testing.assert_array_equal(run.evaluated, [False, True] * 3)
     assert run.finished
+
+
+def test_a_run_without_an_evaluation_has_no_evaluated_row(tmp_path):
+    folder = write_run(tmp_path / "plain", 0, [])
+    CsvLog(folder / "metrics.csv").append([{"step": 5, "loss": 1.0}])
+    run = load_run(folder)
+    np.testing.assert_array_equal(run.evaluated, [False])
+    assert run.evaluations().shape == (0,)
 
 
 def test_groups_have_best_and_final_with_student_intervals(runs):
