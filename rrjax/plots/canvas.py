@@ -28,8 +28,12 @@ _LABELS_INCHES = 0.6
 Draw = Callable[[], "Figure"]
 
 
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+"""Okabe and Ito's palette, for every colour vision."""
+
+
 class Look(NamedTuple):
-    """How a group is drawn; colours from Okabe and Ito's palette for every colour vision."""
+    """How a group is drawn."""
 
     name: str
     color: str
@@ -38,8 +42,10 @@ class Look(NamedTuple):
     marker: str
 
 
-SOLVED = Look("solved", "#0072B2", "", "-", "o")
-FAILED = Look("failed", "#D55E00", "////", "--", "s")
+SOLVED = Look("solved", COLORS[0], "", "-", "o")
+FAILED = Look("failed", COLORS[1], "////", "--", "s")
+LOOKS = (SOLVED, FAILED, Look("", COLORS[2], "", ":", "D"), Look("", COLORS[3], "////", "-.", "^"))
+"""For groups that are told apart by their places; each takes a name."""
 
 
 def new_figure(width: float, height: float) -> "Figure":

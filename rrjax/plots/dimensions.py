@@ -8,6 +8,7 @@ import numpy as np
 from rrjax.analysis.intervals import Interval
 from rrjax.plots.canvas import (
     FAILED,
+    LOOKS,
     SOLVED,
     Look,
     draw_intervals,
@@ -16,7 +17,6 @@ from rrjax.plots.canvas import (
     new_panels,
     titled,
 )
-from rrjax.plots.similarities import LOOKS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from rrjax.analysis.erasing import KINDS
-from rrjax.plots.canvas import new_panels
+from rrjax.plots.canvas import COLORS, new_panels
 from rrjax.results.results import Results
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_LOOKS = (("#D55E00", "s-"), ("#0072B2", "o-"), ("#009E73", "^-"))
+_LOOKS = ((COLORS[1], "s-"), (COLORS[0], "o-"), (COLORS[2], "^-"))
 
 
 def erasures(results: Results) -> "Figure":

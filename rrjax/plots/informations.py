@@ -4,8 +4,7 @@ from typing import TYPE_CHECKING
 
 from rrjax.analysis import format as words
 from rrjax.analysis.informations import InformationSummary
-from rrjax.plots.canvas import legend_below, new_axes, titled
-from rrjax.plots.similarities import LOOKS
+from rrjax.plots.canvas import LOOKS, legend_below, new_axes, titled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,12 +6,11 @@ import numpy as np
 
 from rrjax.analysis import format as words
 from rrjax.analysis.kicks import KickSummary
-from rrjax.plots.canvas import Look, draw_intervals, legend_below, new_axes, titled
+from rrjax.plots.canvas import COLORS, Look, draw_intervals, legend_below, new_axes, titled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _MARKERS = "osD^vP*X"
 _LINES = ("-", "--", ":", "-.")
 
@@ -28,7 +27,7 @@ def solved_by_size(summary: KickSummary) -> "Figure":
     sizes = list(dict.fromkeys(each.size for each in kicks))[:-1]
     for place, direction in enumerate(directions):
         own = [each.solved for each in kicks if each.direction == direction]
-        color = "black" if direction == "random" else _COLORS[place % len(_COLORS)]
+        color = "black" if direction == "random" else COLORS[place % len(COLORS)]
         marker, line = _MARKERS[place % len(_MARKERS)], _LINES[place % len(_LINES)]
         look = Look(direction, color, "", line, marker)
         offset = 0.04 * (place - (len(directions) - 1) / 2)

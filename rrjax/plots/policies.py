@@ -7,7 +7,7 @@ import numpy as np
 from rrjax.analysis import format as words
 from rrjax.analysis.policies import FrontierPoint
 from rrjax.analysis.policy_summary import PolicySummary, at_most, best_rule
-from rrjax.plots.canvas import legend_below, new_axes, titled
+from rrjax.plots.canvas import COLORS, legend_below, new_axes, titled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +24,7 @@ PUBLISHED = (
 test set (TRM as in arXiv 2605.19943; EqR: 2605.21488; sic: 2601.19085). The last entry says on
 which side of a name its point lies, so that names do not cover each other."""
 
-_STYLES = (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D"), ("#E69F00", "v"))
+_STYLES = tuple(zip(COLORS, "os^Dv", strict=False))
 
 
 def accuracy_against_evaluations(summary: PolicySummary) -> "Figure":

@@ -6,13 +6,12 @@ import numpy as np
 
 from rrjax.analysis.intervals import UNDEFINED, Interval
 from rrjax.analysis.probes import ProbeSummary
-from rrjax.plots.canvas import FAILED, SOLVED, new_panels
+from rrjax.plots.canvas import COLORS, FAILED, SOLVED, new_panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 _MARKERS = ("o", "s", "^", "v")
 _GREY = "#767676"
 _LEAST = 10
@@ -46,7 +45,7 @@ def readings(summary: ProbeSummary) -> "Figure":
 def _draw_target(ax: "Axes", summary: ProbeSummary, target: str) -> None:
     x = np.arange(1, summary.num_segments + 1)
     shown = [reading for reading in summary.readings if reading.target == target]
-    for reading, color, marker in zip(shown, _COLORS, _MARKERS, strict=False):
+    for reading, color, marker in zip(shown, COLORS, _MARKERS, strict=False):
         name = reading.field
         _draw_line(ax, x, reading.scores["all"], color, marker, name)
         control = [each.value for each in reading.control]
@@ -79,7 +78,7 @@ def forecasts(summary: ProbeSummary) -> "Figure":
     panels = new_panels(8.2, 3.8, 1, 2, sharey=True)
     kinds = (("all", "all held-out puzzles"), ("open", "whose answer is not yet right"))
     for ax, (kind, title) in zip(panels[0], kinds, strict=True):
-        for forecast, color, marker in zip(summary.forecasts, _COLORS, _MARKERS, strict=False):
+        for forecast, color, marker in zip(summary.forecasts, COLORS, _MARKERS, strict=False):
             name = forecast.source
             name = name if name == "conflicts" else f"probe of {name}"
             enough = [kind == "all" or min(pair) >= _LEAST for pair in forecast.num_open]
@@ -112,7 +111,7 @@ def decided(summary: ProbeSummary) -> "Figure":
             own = [each.value for each in answers[look.name]]
             ax.plot(x, own, look.line, color="black", lw=1, label=f"own answer, {look.name}")
             shown = [reading for reading in summary.readings if reading.target == target]
-            for reading, color, marker in zip(shown, _COLORS, _MARKERS, strict=False):
+            for reading, color, marker in zip(shown, COLORS, _MARKERS, strict=False):
                 value, low, high = np.array(
                     [each.ends for each in reading.scores[look.name]], float
                 ).T

@@ -8,9 +8,7 @@ import numpy as np
 from rrjax.analysis.foretelling import Foretelling
 from rrjax.analysis.similarities import SimilaritySummary
 from rrjax.plots.canvas import (
-    FAILED,
-    SOLVED,
-    Look,
+    LOOKS,
     draw_intervals,
     legend_below,
     new_axes,
@@ -20,8 +18,6 @@ from rrjax.plots.canvas import (
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-LOOKS = (SOLVED, FAILED, Look("", "#009E73", "", ":", "D"), Look("", "#CC79A7", "////", "-.", "^"))
 
 
 def similarity_matrices(arrays: Mapping[str, np.ndarray], record: Mapping[str, Any]) -> "Figure":

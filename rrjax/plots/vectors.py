@@ -5,12 +5,11 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from rrjax.analysis.vectors import AFTER, BEFORE, GROUPS, MeaningSummary
-from rrjax.plots.canvas import FAILED, SOLVED, new_panels
+from rrjax.plots.canvas import COLORS, FAILED, SOLVED, new_panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 _LOOKS = {"solved": SOLVED, "failed": FAILED}
 
 
@@ -32,7 +31,7 @@ def overlaps(summary: MeaningSummary) -> "Figure":
         ax.set_visible(False)
     x = np.arange(1, summary.num_segments + 1)
     for ax, target in zip(panels.flat, targets, strict=False):
-        for field, color in zip(summary.fields, _COLORS, strict=False):
+        for field, color in zip(summary.fields, COLORS, strict=False):
             for each in chosen:
                 if (each.target, each.field) != (target, field):
                     continue
@@ -77,7 +76,7 @@ def falls(summary: MeaningSummary) -> "Figure":
     left.legend(frameon=False)
     shift = np.arange(-BEFORE, AFTER + 1)
     for each, color in zip(
-        [f for f in summary.falls if f.target in ("digit", "on path")], _COLORS, strict=False
+        [f for f in summary.falls if f.target in ("digit", "on path")], COLORS, strict=False
     ):
         value, low, high = np.array([m.ends for m in each.aligned], float).T
         right.fill_between(shift, low, high, color=color, alpha=0.2, lw=0)

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import tyro
 
-from rrjax.plots.canvas import draw_intervals, new_axes, save_figure, titled
-from rrjax.plots.similarities import LOOKS
+from rrjax.plots.canvas import LOOKS, draw_intervals, new_axes, save_figure, titled
 from rrjax.store import read_json
 from scripts.models.figure_training import shares_of
 

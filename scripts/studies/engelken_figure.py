@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from rrjax.plots.canvas import FAILED, SOLVED, Look, new_figure
+from rrjax.plots.canvas import COLORS, FAILED, SOLVED, Look, new_figure
 
 LOOKS = {
     "none": Look("no flossing", "#555555", "", ":", "o"),
     "pre": Look("preflossing", SOLVED.color, "", "-", "s"),
     "inter": Look("interflossing", FAILED.color, "////", "--", "^"),
-    "both": Look("both", "#009E73", "", "-.", "D"),
+    "both": Look("both", COLORS[2], "", "-.", "D"),
 }
 
 SMOOTHED = 100
