@@ -23,7 +23,14 @@ RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
 NAMES = [path.stem for path in RECIPES]
 OURS = ("cpu_", "fast_")
 """Beginnings of the names of recipes that are not the official ones."""
-BUNDLED = ("trm_sudoku6", "trm_sudoku9", "hrm_sudoku6", "transformer_sudoku6", "lstm_sudoku6")
+BUNDLED = (
+    "trm_sudoku6",
+    "trm_sudoku9",
+    "hrm_sudoku6",
+    "hrm_sudoku9",
+    "transformer_sudoku6",
+    "lstm_sudoku6",
+)
 PARSERS: dict[str, Callable[[list[str]], object]] = {
     "sudoku": lambda arguments: tyro.cli(sudoku.Options, args=arguments),
     "maze": lambda arguments: tyro.cli(maze.Options, args=arguments),
