@@ -37,7 +37,7 @@ class Run:
     @property
     def evaluated(self) -> np.ndarray:
         """Which rows of `metrics` have an evaluation, as (rows,) truth values."""
-        without_any = np.full_like(self.metrics["step"], np.nan)
+        without_any = np.full(self.metrics["step"].shape, np.nan)
         return ~np.isnan(self.metrics.get(f"{EVALUATED}exact_accuracy", without_any))
 
     def seconds(self) -> np.ndarray:
