@@ -33,7 +33,7 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
 
 class Look(NamedTuple):
-    """How a group is drawn."""
+    """The name, colour, hatching, line and marker with which a group is drawn."""
 
     name: str
     color: str
@@ -49,7 +49,7 @@ LOOKS = (SOLVED, FAILED, Look("", COLORS[2], "", ":", "D"), Look("", COLORS[3], 
 
 
 def new_figure(width: float, height: float) -> "Figure":
-    """Returns an empty figure of so many inches."""
+    """Returns an empty figure, whose width and height are given in inches."""
     try:
         _import_matplotlib()
         from matplotlib.figure import Figure
@@ -80,7 +80,7 @@ def _import_matplotlib() -> None:
 
 
 def new_panels(width: float, height: float, rows: int, columns: int, **options: Any) -> np.ndarray:
-    """Returns the axes (rows, columns) of a new figure, without a frame on top and right."""
+    """Returns the axes (rows, columns) of a new figure; they have no lines at top and right."""
     panels = new_figure(width, height).subplots(rows, columns, squeeze=False, **options)
     for ax in panels.flat:
         ax.spines[["top", "right"]].set_visible(False)

@@ -97,7 +97,7 @@ def forecasts(summary: ProbeSummary) -> "Figure":
 
 
 def decided(summary: ProbeSummary) -> "Figure":
-    """Draws by outcome when what has to be found is read, beside the model's own answer.
+    """Draws how well probes read what has to be found, by segment and outcome.
 
     Args:
       summary: Numbers of probes.

@@ -52,7 +52,7 @@ def similarity_matrices(arrays: Mapping[str, np.ndarray], record: Mapping[str, A
 
 
 def similarity_by_segment(summary: SimilaritySummary) -> "Figure":
-    """Draws how well each puzzle's own steadiness tells its outcome before its answer does."""
+    """Draws by segment how well the steadiness of a puzzle's state foretells its outcome."""
     return foretelling_figure(summary.foretelling, "Steadiness of a puzzle's state")
 
 

@@ -56,7 +56,7 @@ def overlaps(summary: MeaningSummary) -> "Figure":
 
 
 def falls(summary: MeaningSummary) -> "Figure":
-    """Draws what is read around the fall of growth, less other puzzles at the same time.
+    """Draws growth by segment, and what probes read around its fall, less that of other puzzles.
 
     Args:
       summary: Numbers of meaning and dynamics.

@@ -84,7 +84,7 @@ class TrainingTask:
 
 
 def digest_weights(flat: dict[str, np.ndarray]) -> str:
-    """Returns a digest of flat weights, whatever the order of their names."""
+    """Returns a digest of flat weights, which does not depend on the order of their names."""
     return digest_arrays(*(flat[name] for name in sorted(flat)))
 
 
