@@ -37,7 +37,8 @@ def figure(recorded: Mapping[str, Mapping[str, Any]]) -> "Figure":
         draw_intervals(ax, np.array(curve["steps"]), shares_of(curve), ALL)
         ax.set_ylim(0, 1)
         ax.set_ylabel("share of puzzles solved")
-        title = f"{name} ({curve['num_puzzles']} held-out puzzles, 95 % intervals)"
+        again = ", trained a second time" if "training" in curve else ""
+        title = f"{name}{again} ({curve['num_puzzles']} held-out puzzles, 95 % intervals)"
         ax.set_title(title, loc="left", fontsize="medium")
     panels[-1].set_xlabel("training step")
     return panels[0].figure

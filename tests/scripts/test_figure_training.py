@@ -1,13 +1,17 @@
 """What a bundled model solved along its training, as it is recorded and as it is drawn."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from rrjax.models import load_model
 from rrjax.training.history import Run
+from scripts.models import record_curve
 from scripts.models.bundle_model import curve, seconds_of
 from scripts.models.figure_training import curves, figure
+from tests.tools import tiny
 
 NAN = np.nan
 
@@ -19,7 +23,8 @@ def training(test_set: str) -> Run:
         "test/exact_accuracy": np.array([NAN, 0.25, NAN, 0.5, 0.75]),
         "test/count": np.array([NAN, 8, NAN, 8, 8]),
     }
-    return Run(Path(), {"identity": {"test_set": test_set}}, metrics)
+    identity = {"test_set": test_set, "train_set": "t"}
+    return Run(Path(), {"identity": identity}, metrics)
 
 
 def test_a_curve_has_the_evaluations_up_to_the_bundled_step():
@@ -43,13 +48,47 @@ def test_evaluations_of_different_sizes_are_no_curve():
         curve([other], last=30)
 
 
+@pytest.fixture
+def bundled(tmp_path, monkeypatch):
+    """A bundled model without a curve, whose second training `training` returns."""
+    monkeypatch.setattr(record_curve, "BUNDLED", tmp_path)
+    monkeypatch.setattr(record_curve, "load_run", lambda run: training("a"))
+    folder = tiny.write_model(tmp_path / "model")
+    record = json.loads((folder / "config.json").read_text())
+    record["provenance"]["trained"] = {"test_set": "a", "train_set": "t"}
+    (folder / "config.json").write_text(json.dumps(record))
+    return folder
+
+
+def test_a_second_training_adds_its_curve_and_nothing_else(bundled):
+    before = load_model(bundled)
+    record_curve.main(Path("run"), 20, "model")
+    after = load_model(bundled)
+    expected = {"steps": [10, 20], "solved": [0.25, 0.5], "num_puzzles": 8}
+    assert after.provenance == before.provenance | {
+        "curve": expected | {"training": "a second one"}
+    }
+    assert after.digest == before.digest
+
+
+def test_a_training_on_other_puzzles_is_refused(bundled, monkeypatch):
+    monkeypatch.setattr(record_curve, "load_run", lambda run: training("b"))
+    before = tiny.snapshot(bundled)
+    with pytest.raises(ValueError, match="expected the test_set of model"):
+        record_curve.main(Path("run"), 20, "model")
+    assert tiny.snapshot(bundled) == before
+
+
 def test_every_recorded_curve_has_a_panel_with_its_points():
     found = curves()
     assert "trm-sudoku9-hard" in found
     drawn = figure(found)
     assert len(drawn.axes) == len(found)
     for ax, (name, recorded) in zip(drawn.axes, found.items(), strict=True):
-        assert ax.get_title(loc="left").startswith(f"{name} ({recorded['num_puzzles']} held-out")
+        title = ax.get_title(loc="left")
+        assert f"({recorded['num_puzzles']} held-out" in title
+        assert title.startswith(name)
+        assert ("trained a second time" in title) == ("training" in recorded)
         x, y = ax.lines[0].get_data()
         np.testing.assert_array_equal(x, recorded["steps"])
         assert y == pytest.approx(recorded["solved"])

@@ -1,0 +1,119 @@
+"""Measures what models solve: the test puzzles of each and other lists, by solver guesses.
+
+Answers are read after 16 segments. Intervals are those of 95 % over puzzles. Writes `accuracy.csv`,
+which holds all of a list and each quartile of its guesses, prints the same as Markdown, and keeps a
+folder for each rollout; a killed measurement goes on.
+
+Usage: python -m scripts.models.accuracy OUT --models trm-sudoku9 hrm-sudoku9 [--lists hard-sudoku9]
+"""
+
+import csv
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import tyro
+
+from rrjax import Results, load_model
+from rrjax.analysis.intervals import Interval, fraction_interval
+from rrjax.analysis.outcome import solved_by_quartile
+from rrjax.experiments import rollout
+from rrjax.models import Model
+from rrjax.puzzles import read
+from rrjax.puzzles.difficulty import GUESSES, difficulty
+from rrjax.store.files import write_bytes_atomically
+
+OWN = "own"
+NUM_SEGMENTS = 16
+HEADERS = ("model", "puzzles", "guesses", "num_puzzles", "num_solved", "solved", "low", "high")
+
+
+@dataclass(frozen=True)
+class Options:
+    """Settings of the measurement.
+
+    Attributes:
+      out: The folder of rollouts and table.
+      models: The models, by bundled names or folders.
+      lists: Further puzzles beside each model's own, as `rrjax rollout --puzzles` takes them.
+    """
+
+    out: Annotated[Path, tyro.conf.Positional]
+    models: tuple[str, ...]
+    lists: tuple[str, ...] = ()
+
+
+class Row(NamedTuple):
+    """What a model solves of some puzzles.
+
+    Attributes:
+      model: The model's name.
+      puzzles: The name of the list.
+      guesses: The range of solver guesses, "all" for the whole list.
+      number: The number of puzzles.
+      solved: The share that is solved.
+    """
+
+    model: str
+    puzzles: str
+    guesses: str
+    number: int
+    solved: Interval
+
+    def cells(self) -> tuple[str, ...]:
+        """Returns the cells of the table, as `HEADERS` names them."""
+        count = round(self.solved.value * self.number)
+        ends = (f"{end:.3f}" for end in self.solved.ends)
+        return (self.model, self.puzzles, self.guesses, str(self.number), str(count), *ends)
+
+
+def rows_of(model: str, puzzles: str, results: Results) -> list[Row]:
+    """Returns the rows of one list: all of it, then the quartiles of guesses of Sudokus."""
+    solved = results["solved"][:, -1]
+    whole = fraction_interval(int(solved.sum()), len(solved))
+    rows = [Row(model, puzzles, "all", len(solved), whole)]
+    known = difficulty(results["inputs"], results.record["puzzles"]["vocab_size"]).numbers
+    quartiles = solved_by_quartile(solved, known[GUESSES]) if GUESSES in known else []
+    if len(quartiles) < 2:  # all are equally hard
+        return rows
+    return rows + [
+        Row(model, puzzles, f"{each.low}–{each.high}", each.num_puzzles, each.solved)
+        for each in quartiles
+    ]
+
+
+def measure(model: Model, puzzles: str, out: Path) -> list[Row]:
+    """Returns what a model solves of a list; a finished rollout is not repeated.
+
+    Args:
+      model: The model.
+      puzzles: The list; `OWN` stands for the model's test puzzles.
+      out: The folder of all rollouts.
+    """
+    chosen = model.test_puzzles() if puzzles == OWN else read(puzzles)
+    folder = out / f"{model.name}-{Path(puzzles).stem}"
+    results = rollout(model, chosen, num_segments=NUM_SEGMENTS, folder=folder)
+    return rows_of(model.name, Path(puzzles).stem, results)
+
+
+def main(options: Options) -> None:
+    """Measures what has not been measured, then prints and writes the table."""
+    models = [load_model(name) for name in options.models]
+    rows = [
+        row
+        for model in models
+        for puzzles in (OWN, *options.lists)
+        for row in measure(model, puzzles, options.out)
+    ]
+    cells = [row.cells() for row in rows]
+    print(f"\n| {' | '.join(HEADERS)} |\n{'|---' * len(HEADERS)}|")
+    print("\n".join(f"| {' | '.join(line)} |" for line in cells))
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([HEADERS, *cells])
+    write_bytes_atomically(options.out / "accuracy.csv", text.getvalue().encode())
+    print(f"written: accuracy.csv in {options.out}")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options, description=__doc__))
