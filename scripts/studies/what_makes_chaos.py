@@ -16,7 +16,8 @@ differences from the first arm are paired by seed, with Student's interval. Writ
 `chaos.json`, `chaos.png` and a folder for each training and spectrum; a killed study goes on.
 
 Usage: python -m scripts.studies.what_makes_chaos OUT [--arms base fast cycles] [--num-seeds 3]
-(some 4 minutes of one core for each seed of the arms base, fast and easy, and 9 for longer)
+(some 4 minutes of one core for each seed of the arms base, fast and easy, 6 for cycles and width,
+and 9 for longer)
 """
 
 import math
