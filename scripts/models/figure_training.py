@@ -3,6 +3,7 @@
 Usage: python -m scripts.models.figure_training [OUT.png]
 """
 
+import math
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ from scripts.studies.along_training import ALL
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+_COLUMNS = 2
 
 
 def curves() -> dict[str, dict[str, Any]]:
@@ -32,15 +35,18 @@ def shares_of(curve: Mapping[str, Any]) -> list[Interval]:
 
 def figure(recorded: Mapping[str, Mapping[str, Any]]) -> "Figure":
     """Draws a panel for each curve, with the intervals of its shares."""
-    panels = new_panels(6.0, 2.6 * len(recorded), len(recorded), 1)[:, 0]
-    for ax, (name, curve) in zip(panels, recorded.items(), strict=True):
+    num_rows = math.ceil(len(recorded) / _COLUMNS)
+    panels = new_panels(5.0 * _COLUMNS, 2.6 * num_rows, num_rows, _COLUMNS).ravel()
+    for ax, (name, curve) in zip(panels, recorded.items(), strict=False):
         draw_intervals(ax, np.array(curve["steps"]), shares_of(curve), ALL)
         ax.set_ylim(0, 1)
-        ax.set_ylabel("share of puzzles solved")
-        again = ", trained a second time" if "training" in curve else ""
-        title = f"{name}{again} ({curve['num_puzzles']} held-out puzzles, 95 % intervals)"
+        ax.set_xlabel("training step")
+        ax.set_ylabel("share solved, 95 % interval")
+        again = ", second training" if "training" in curve else ""
+        title = f"{name}{again} ({curve['num_puzzles']} held-out puzzles)"
         ax.set_title(title, loc="left", fontsize="medium")
-    panels[-1].set_xlabel("training step")
+    for ax in panels[len(recorded) :]:
+        ax.remove()
     return panels[0].figure
 
 

@@ -88,7 +88,7 @@ def test_every_recorded_curve_has_a_panel_with_its_points():
         title = ax.get_title(loc="left")
         assert f"({recorded['num_puzzles']} held-out" in title
         assert title.startswith(name)
-        assert ("trained a second time" in title) == ("training" in recorded)
+        assert ("second training" in title) == ("training" in recorded)
         x, y = ax.lines[0].get_data()
         np.testing.assert_array_equal(x, recorded["steps"])
         assert y == pytest.approx(recorded["solved"])
