@@ -1,7 +1,7 @@
 """What makes failures chaotic? Small trainings that differ in one thing, on the same test puzzles.
 
-Every arm trains a TRM on 6x6 Sudokus for equally many steps, with the same seeds. The first arm is
-the recipe `cpu_trm_sudoku6`, narrowed to `hidden_size`. The others change one thing:
+Every arm trains a model on 6x6 Sudokus for equally many steps, with the same seeds. The first arm
+is a recipe, with `hidden_size` as its width. The others change one thing:
 
 - `fast`: Muon, the norm inside the SwiGLU and a learning rate that falls, as in the fast recipe;
 - `falling`: only the learning rate falls;
@@ -65,6 +65,7 @@ class Options:
       out: The folder of data, trainings, spectra, table and figure.
       arms: The arms; the others are compared with the first one.
       num_seeds: The number of trainings of each arm, with the seeds 0, 1, …
+      recipe: The recipe of the first arm, for 6x6 Sudokus.
       steps: The number of optimizer steps of a training.
       hidden_size: The width of the cell.
       num_train: The number of training puzzles.
@@ -75,6 +76,7 @@ class Options:
     out: Annotated[Path, tyro.conf.Positional]
     arms: tuple[Arm, ...] = ("base", "fast", "easy", "longer")
     num_seeds: int = 3
+    recipe: str = "cpu_trm_sudoku6"
     steps: int = 500
     hidden_size: int = 64
     num_train: int = 10_000
@@ -143,8 +145,8 @@ def train(arm: Arm, seed: int, data: Path, options: Options) -> Path:
         **changes(arm, options),
     }
     given = [word for pair in words.items() for word in pair]
-    recipe = ("--config", "cpu_trm_sudoku6", "--data", data, "--out", folder, "--augment")
-    call("train", *recipe, *given)
+    places = ("--config", options.recipe, "--data", data, "--out", folder, "--augment")
+    call("train", *places, *given)
     return folder / "models" / f"step_{steps:06d}"
 
 

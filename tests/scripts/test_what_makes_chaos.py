@@ -2,6 +2,8 @@
 
 import csv
 import json
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -71,11 +73,22 @@ def test_the_tables_say_where_nothing_is_known(capsys):
     assert "| fast | auc | – | – |" in printed
 
 
+SMALL: Any = {"steps": 2, "hidden_size": 8, "num_train": 16, "num_puzzles": 4, "num_segments": 4}
+
+
+@pytest.mark.slow
+def test_arms_may_have_another_recipe(tmp_path):
+    options = study.Options(tmp_path, arms=("base", "easy"), num_seeds=1, **SMALL)
+    study.main(replace(options, recipe="cpu_hrm_sudoku6"))
+    for arm in options.arms:
+        arch = load_run(tmp_path / f"{arm}-seed0").config["identity"]["config"]["arch"]
+        assert (arch["name"], arch["hidden_size"]) == ("hrm", 8)
+
+
 @pytest.mark.slow
 def test_arms_differ_in_what_they_name_and_are_measured_on_the_same_puzzles(tmp_path, capsys):
-    sizes = {"steps": 2, "hidden_size": 8, "num_train": 16, "num_puzzles": 4, "num_segments": 4}
     arms = ("base", "fast", "falling", "cycles", "width", "longer", "easy")
-    options = study.Options(tmp_path, arms=arms, num_seeds=1, **sizes)
+    options = study.Options(tmp_path, arms=arms, num_seeds=1, **SMALL)
     study.main(options)
     assert "| easy | 0 |" in capsys.readouterr().out
     configs = {arm: load_run(tmp_path / f"{arm}-seed0").config for arm in arms}
