@@ -9,6 +9,7 @@ Usage: python -m scripts.models.accuracy OUT --models trm-sudoku9 hrm-sudoku9 [-
 
 import csv
 import io
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -20,7 +21,7 @@ from rrjax.analysis.intervals import Interval, fraction_interval
 from rrjax.analysis.outcome import solved_by_quartile
 from rrjax.experiments import rollout
 from rrjax.models import Model
-from rrjax.puzzles import read
+from rrjax.puzzles import PuzzleSet, read
 from rrjax.puzzles.difficulty import GUESSES, difficulty
 from rrjax.store.files import write_bytes_atomically
 
@@ -83,29 +84,32 @@ def rows_of(model: str, puzzles: str, results: Results) -> list[Row]:
     ]
 
 
-def measure(model: Model, puzzles: str, out: Path) -> list[Row]:
-    """Returns what a model solves of a list; a finished rollout is not repeated.
+def asked(options: Options) -> list[tuple[Model, str, PuzzleSet]]:
+    """Returns each model with each list and its name, all of them read before anything runs.
 
-    Args:
-      model: The model.
-      puzzles: The list; `OWN` stands for the model's test puzzles.
-      out: The folder of all rollouts.
+    Raises:
+      ValueError: There is no such model or list, or it is damaged.
     """
-    chosen = model.test_puzzles() if puzzles == OWN else read(puzzles)
-    folder = out / f"{model.name}-{Path(puzzles).stem}"
-    results = rollout(model, chosen, num_segments=NUM_SEGMENTS, folder=folder)
-    return rows_of(model.name, Path(puzzles).stem, results)
+    others = [(Path(puzzles).stem, read(puzzles)) for puzzles in options.lists]
+    models = [load_model(name) for name in options.models]
+    return [(model, *named) for model in models for named in ((OWN, model.test_puzzles()), *others)]
+
+
+def measure(model: Model, name: str, puzzles: PuzzleSet, out: Path) -> list[Row]:
+    """Returns what a model solves of a list; a finished rollout in the folder is not repeated."""
+    folder = out / f"{model.name}-{name}"
+    return rows_of(
+        model.name, name, rollout(model, puzzles, num_segments=NUM_SEGMENTS, folder=folder)
+    )
 
 
 def main(options: Options) -> None:
     """Measures what has not been measured, then prints and writes the table."""
-    models = [load_model(name) for name in options.models]
-    rows = [
-        row
-        for model in models
-        for puzzles in (OWN, *options.lists)
-        for row in measure(model, puzzles, options.out)
-    ]
+    try:
+        rows = [row for each in asked(options) for row in measure(*each, options.out)]
+    except (ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(2) from error
     cells = [row.cells() for row in rows]
     print(f"\n| {' | '.join(HEADERS)} |\n{'|---' * len(HEADERS)}|")
     print("\n".join(f"| {' | '.join(line)} |" for line in cells))

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from rrjax.puzzles import read, write_folder
 from rrjax.puzzles.difficulty import GUESSES, difficulty
@@ -55,6 +56,17 @@ def test_all_lists_are_measured_once(tmp_path, capsys):
     assert len(stamps) == 2
     assert _stamps(options.out) == stamps
     assert (options.out / "accuracy.csv").read_text() == table
+
+
+def test_nothing_runs_for_a_wrong_name(tmp_path, capsys):
+    model = tiny.write_model(tmp_path / "tiny")
+    write_folder(model / "puzzles", {"test": tiny.puzzles(5)})
+    for models, lists in (((str(model), "nope"), ()), ((str(model),), ("nope.txt",))):
+        with pytest.raises(SystemExit) as end:
+            accuracy.main(accuracy.Options(tmp_path / "out", models, lists))
+        assert end.value.code == 2
+        assert "nope" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def _stamps(folder: Path) -> dict[Path, int]:
