@@ -1,12 +1,12 @@
 """What a bundled model solved along its training, as it is recorded and as it is drawn."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from rrjax.models import load_model
+from rrjax.puzzles import write_folder
 from rrjax.training.history import Run
 from scripts.models import record_curve
 from scripts.models.bundle_model import curve, seconds_of
@@ -23,8 +23,7 @@ def training(test_set: str) -> Run:
         "test/exact_accuracy": np.array([NAN, 0.25, NAN, 0.5, 0.75]),
         "test/count": np.array([NAN, 8, NAN, 8, 8]),
     }
-    identity = {"test_set": test_set, "train_set": "t"}
-    return Run(Path(), {"identity": identity}, metrics)
+    return Run(Path(), {"identity": {"test_set": test_set}}, metrics)
 
 
 def test_a_curve_has_the_evaluations_up_to_the_bundled_step():
@@ -51,12 +50,11 @@ def test_evaluations_of_different_sizes_are_no_curve():
 @pytest.fixture
 def bundled(tmp_path, monkeypatch):
     """A bundled model without a curve, whose second training `training` returns."""
+    puzzles = tiny.puzzles(4)
     monkeypatch.setattr(record_curve, "BUNDLED", tmp_path)
-    monkeypatch.setattr(record_curve, "load_run", lambda run: training("a"))
+    monkeypatch.setattr(record_curve, "load_run", lambda run: training(puzzles.digest()))
     folder = tiny.write_model(tmp_path / "model")
-    record = json.loads((folder / "config.json").read_text())
-    record["provenance"]["trained"] = {"test_set": "a", "train_set": "t"}
-    (folder / "config.json").write_text(json.dumps(record))
+    write_folder(folder / "puzzles", {"test": puzzles})
     return folder
 
 
@@ -65,16 +63,15 @@ def test_a_second_training_adds_its_curve_and_nothing_else(bundled):
     record_curve.main(Path("run"), 20, "model")
     after = load_model(bundled)
     expected = {"steps": [10, 20], "solved": [0.25, 0.5], "num_puzzles": 8}
-    assert after.provenance == before.provenance | {
-        "curve": expected | {"training": "a second one"}
-    }
+    expected |= {"training": "a second one"}
+    assert after.provenance == before.provenance | {"curve": expected}
     assert after.digest == before.digest
 
 
 def test_a_training_on_other_puzzles_is_refused(bundled, monkeypatch):
-    monkeypatch.setattr(record_curve, "load_run", lambda run: training("b"))
+    monkeypatch.setattr(record_curve, "load_run", lambda run: training("other"))
     before = tiny.snapshot(bundled)
-    with pytest.raises(ValueError, match="expected the test_set of model"):
+    with pytest.raises(ValueError, match="expected the test puzzles of model"):
         record_curve.main(Path("run"), 20, "model")
     assert tiny.snapshot(bundled) == before
 
