@@ -152,7 +152,7 @@ def legend_entry(look: Look, size: int) -> str:
 
 
 def draw_intervals(ax: "Axes", x: np.ndarray, intervals: Iterable[Interval], look: Look) -> None:
-    """Draws points (n,) with their n intervals, full or hollow, on their group's line."""
+    """Draws points at x (n,) with their n intervals, hollow where the group's look is hatched."""
     value, low, high = np.array([interval.ends for interval in intervals]).T
     ax.errorbar(
         x,

@@ -7,6 +7,7 @@ from rrjax.store.files import new_folder as new_folder
 from rrjax.store.files import replaced_folder as replaced_folder
 from rrjax.store.files import write_bytes_atomically as write_bytes_atomically
 from rrjax.store.files import write_bytes_once as write_bytes_once
+from rrjax.store.files import write_csv as write_csv
 from rrjax.store.locks import hold_folder as hold_folder
 from rrjax.store.locks import hold_lock as hold_lock
 from rrjax.store.provenance import describe_run as describe_run

@@ -1,13 +1,16 @@
 """Files and folders that are whole or absent."""
 
+import csv
 import errno
+import io
 import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 HIDDEN_NAME = re.compile(r"\.(.+)\.[0-9a-f]{8}\.(tmp|old)")
 """The name of a file or folder while it is written; a kill may leave one behind."""
@@ -40,6 +43,17 @@ def write_bytes_atomically(path: str | Path, data: bytes) -> None:
     """
     with _written(Path(path), data) as temporary:
         os.replace(temporary, path)
+
+
+def write_csv(path: str | Path, rows: Iterable[Iterable[Any]]) -> None:
+    """Writes a table as CSV, the names of its columns first, as `write_bytes_atomically` does.
+
+    Raises:
+      OSError: As `write_bytes_atomically`.
+    """
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    write_bytes_atomically(path, text.getvalue().encode())
 
 
 def write_bytes_once(path: str | Path, data: bytes) -> None:

@@ -1,7 +1,5 @@
 """Searches over fields of a training run with Optuna, by the accuracy on held-out puzzles."""
 
-import csv
-import io
 import json
 import shlex
 from collections.abc import Sequence
@@ -248,15 +246,13 @@ def _reporter(trial: "optuna.Trial", reached: dict[int, float], show: Report) ->
 
 def _write_trials(trials: "Sequence[FrozenTrial]", space: Space, path: Path) -> None:
     """Writes a row for each trial, in their order; cells without a value are empty."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["trial", "state", "exact_accuracy", *space, STOPPED])
+    rows: list[list[object]] = [["trial", "state", "exact_accuracy", *space, STOPPED]]
     for trial in trials:
         value = "" if trial.value is None else trial.value
         drawn = [trial.params.get(name, "") for name in space]
         stopped = trial.user_attrs.get(STOPPED, "")
-        writer.writerow([trial.number, trial.state.name.lower(), value, *drawn, stopped])
-    store.write_bytes_atomically(path, text.getvalue().encode())
+        rows.append([trial.number, trial.state.name.lower(), value, *drawn, stopped])
+    store.write_csv(path, rows)
 
 
 def _write_best(

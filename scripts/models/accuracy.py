@@ -7,8 +7,6 @@ folder for each rollout; a killed measurement goes on.
 Usage: python -m scripts.models.accuracy OUT --models trm-sudoku9 hrm-sudoku9 [--lists hard-sudoku9]
 """
 
-import csv
-import io
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +21,8 @@ from rrjax.experiments import rollout
 from rrjax.models import Model
 from rrjax.puzzles import PuzzleSet, read
 from rrjax.puzzles.difficulty import GUESSES, difficulty
-from rrjax.store.files import write_bytes_atomically
+from rrjax.store import write_csv
+from scripts.studies.markdown import print_markdown
 
 OWN = "own"
 NUM_SEGMENTS = 16
@@ -111,11 +110,9 @@ def main(options: Options) -> None:
         print(error, file=sys.stderr)
         raise SystemExit(2) from error
     cells = [row.cells() for row in rows]
-    print(f"\n| {' | '.join(HEADERS)} |\n{'|---' * len(HEADERS)}|")
-    print("\n".join(f"| {' | '.join(line)} |" for line in cells))
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([HEADERS, *cells])
-    write_bytes_atomically(options.out / "accuracy.csv", text.getvalue().encode())
+    print()
+    print_markdown(HEADERS, cells)
+    write_csv(options.out / "accuracy.csv", [HEADERS, *cells])
     print(f"written: accuracy.csv in {options.out}")
 
 

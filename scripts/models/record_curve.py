@@ -8,12 +8,11 @@ ended. The curve goes into the model's `config.json`, and says there that it is 
 training; the weights stay.
 """
 
-import json
 import sys
 from pathlib import Path
 
 from rrjax.models import CONFIG, load_model
-from rrjax.store import write_json
+from rrjax.store import read_json, write_json
 from rrjax.training.history import load_run
 from scripts.models.bundle_model import BUNDLED, curve
 
@@ -28,7 +27,7 @@ def main(run: Path, step: int, name: str) -> None:
     # not the recorded digest: that of the oldest model is of another definition
     if again.config["identity"]["test_set"] != load_model(BUNDLED / name).test_puzzles().digest():
         raise ValueError(f"{run}: expected the test puzzles of {name}, found others")
-    record = json.loads(path.read_text(encoding="utf-8"))
+    record = read_json(path)
     record["provenance"]["curve"] = curve([again], step) | {"training": "a second one"}
     write_json(path, record)
     print(f"{name}: {record['provenance']['curve']}")

@@ -9,8 +9,6 @@ Usage: python -m scripts.studies.along_training RUN [--puzzles FOLDER] [--num-pu
 RUN is a training run, or any folder whose subfolders step_N are models.
 """
 
-import csv
-import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +24,7 @@ from rrjax.analysis.outcome import usable_runs
 from rrjax.analysis.separation import auc_interval
 from rrjax.analysis.settling import late_drift, settling
 from rrjax.plots.canvas import FAILED, SOLVED, UNIT, Look, draw_intervals, new_panels, save_figure
-from rrjax.store.files import write_bytes_atomically
+from rrjax.store import write_csv
 from scripts.studies.runs import run
 
 if TYPE_CHECKING:
@@ -124,14 +122,12 @@ def _share(events: np.ndarray) -> Interval:
 def write_table(rows: Mapping[Any, Row], path: Path, key: str = "step") -> None:
     """Writes a line for each model, named in the column `key`; an interval takes three columns."""
     intervals = [name for name, kind in Row.__annotations__.items() if kind is Interval]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     ends = [f"{name}{end}" for name in intervals for end in ("", "_low", "_high")]
-    writer.writerow([key, "num_solved", "num_failed", *ends])
+    lines: list[list[object]] = [[key, "num_solved", "num_failed", *ends]]
     for name_of_row, row in rows.items():
         numbers = [f"{end:.6g}" for name in intervals for end in getattr(row, name).ends]
-        writer.writerow([name_of_row, row.num_solved, row.num_failed, *numbers])
-    write_bytes_atomically(path, text.getvalue().encode())
+        lines.append([name_of_row, row.num_solved, row.num_failed, *numbers])
+    write_csv(path, lines)
 
 
 def figure(rows: Mapping[int, Row]) -> "Figure":

@@ -27,6 +27,7 @@ from rrjax.training.logs import METRICS, CsvLog
 from rrjax.training.loop import train
 from rrjax.training.settings import Augmentation, LoopSettings, Recipe
 from rrjax.training.task import TrainingTask
+from scripts.studies.markdown import print_markdown
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -214,20 +215,23 @@ def print_tables(first: str, record: Mapping[str, Any]) -> None:
     """Prints the values per seed and the paired differences from the first arm as Markdown."""
     arms = {metric: part["arms"] for metric, part in record.items()}
     number = len(next(iter(next(iter(arms.values()))[first].values())))
-    heads = " | ".join(f"seed {seed}" for seed in range(number))
-    print(f"| metric | arm | which | {heads} | mean |\n{'|---' * (number + 4)}|")
-    for metric, part in record.items():
-        for arm, values in part["arms"].items():
-            for which in part["which"]:
-                cells = [f"{v:.3f}" for v in (*values[which], np.mean(values[which]))]
-                print(f"| {metric} | {arm} | {which} | " + " | ".join(cells) + " |")
-    print(f"\n| metric | arm | which | minus {first}: mean | 95 % (Student's t over seeds) |")
-    print("|---|---|---|---|---|")
-    for metric, part in record.items():
-        for arm, gains in part[f"minus_{first}"].items():
-            for which, gain in gains.items():
-                ends = f"{gain['low']:+.3f} to {gain['high']:+.3f}"
-                print(f"| {metric} | {arm} | {which} | {gain['mean']:+.3f} | {ends} |")
+    seeds = [f"seed {seed}" for seed in range(number)]
+    each = [
+        (metric, arm, which, *(f"{v:.3f}" for v in (*values[which], np.mean(values[which]))))
+        for metric, part in record.items()
+        for arm, values in part["arms"].items()
+        for which in part["which"]
+    ]
+    print_markdown(["metric", "arm", "which", *seeds, "mean"], each)
+    gained = [
+        (metric, arm, which, f"{gain['mean']:+.3f}", f"{gain['low']:+.3f} to {gain['high']:+.3f}")
+        for metric, part in record.items()
+        for arm, gains in part[f"minus_{first}"].items()
+        for which, gain in gains.items()
+    ]
+    print()
+    heads = ["metric", "arm", "which", f"minus {first}: mean", "95 % (Student's t over seeds)"]
+    print_markdown(heads, gained)
 
 
 def paired_figure(

@@ -25,6 +25,7 @@ from rrjax.frames import random_frame
 from rrjax.jobs.progress import progress
 from rrjax.models import Model, load_model
 from rrjax.store import describe_run, write_json
+from scripts.studies.markdown import print_markdown
 
 
 @dataclass(frozen=True)
@@ -169,11 +170,8 @@ def compare(found: dict[str, tuple[np.ndarray, np.ndarray]]) -> list[dict[str, A
 
 def print_table(rows: list[dict[str, Any]]) -> None:
     """Prints the rows as Markdown, for the README."""
-    print("| " + " | ".join(rows[0]) + " |")
-    print("|" + "---|" * len(rows[0]))
-    for row in rows:
-        cells = (f"{v:.1e}" if isinstance(v, float) else str(v) for v in row.values())
-        print("| " + " | ".join(cells) + " |")
+    cells = ([f"{v:.1e}" if isinstance(v, float) else v for v in row.values()] for row in rows)
+    print_markdown(list(rows[0]), cells)
 
 
 def main(options: Options) -> None:

@@ -19,8 +19,6 @@ Usage: python -m scripts.studies.points_along_training [MODELS] [--num-puzzles 8
 MODELS is a training run, or any folder whose subfolders step_N are models.
 """
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -45,8 +43,7 @@ from rrjax.models import Model, load_model
 from rrjax.outcomes import is_solved
 from rrjax.plots.canvas import new_panels, save_figure
 from rrjax.puzzles import PuzzleSet, read
-from rrjax.store import digest_arrays, read_arrays, write_arrays
-from rrjax.store.files import write_bytes_atomically
+from rrjax.store import digest_arrays, read_arrays, write_arrays, write_csv
 from scripts.studies.along_training import checkpoints
 from scripts.studies.runs import call
 
@@ -369,11 +366,8 @@ def sentence(crossing: Crossing) -> str:
 
 def write_table(rows: Sequence[Row], path: Path) -> None:
     """Writes a line for each row."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(Row._fields)
-    writer.writerows([f"{v:.6g}" if isinstance(v, float) else int(v) for v in row] for row in rows)
-    write_bytes_atomically(path, text.getvalue().encode())
+    lines = ([f"{v:.6g}" if isinstance(v, float) else int(v) for v in row] for row in rows)
+    write_csv(path, [Row._fields, *lines])
 
 
 def figure(rows: Sequence[Row]) -> "Figure":

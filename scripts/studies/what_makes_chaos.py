@@ -37,6 +37,7 @@ from rrjax.puzzles.folders import read_folder, write_folder
 from rrjax.store import describe_run, write_json
 from scripts.studies.along_training import Row, row_of, write_table
 from scripts.studies.comparison import MARKERS, check_arms, gains_over
+from scripts.studies.markdown import print_markdown
 from scripts.studies.runs import call, run
 
 if TYPE_CHECKING:
@@ -216,19 +217,25 @@ def _draw_trainings(
 
 def print_table(rows: Mapping[str, list[Row]], compared: Mapping[str, Any]) -> None:
     """Prints the trainings and the differences between arms as Markdown."""
-    print(f"| arm | seed | {' | '.join(COMPARED)} |\n{'|---' * (len(COMPARED) + 2)}|")
-    for arm, each in rows.items():
-        for seed, row in enumerate(each):
-            cells = " | ".join(_words(getattr(row, name)) for name in COMPARED)
-            print(f"| {arm} | {seed} | {cells} |")
-    print("\n| arm minus the first | quantity | mean | 95 % (Student's t over seeds) |")
-    print("|---|---|---|---|")
-    for name, arms in compared.items():
-        for arm, gain in arms.items():
-            difference = gain[name]
-            mean, low, high = (difference[key] for key in ("mean", "low", "high"))
-            words = "– | –" if math.isnan(mean) else f"{mean:+.3f} | {low:+.3f} to {high:+.3f}"
-            print(f"| {arm} | {name} | {words} |")
+    trainings = [
+        (arm, seed, *(_words(getattr(row, name)) for name in COMPARED))
+        for arm, each in rows.items()
+        for seed, row in enumerate(each)
+    ]
+    print_markdown(["arm", "seed", *COMPARED], trainings)
+    print()
+    heads = ["arm minus the first", "quantity", "mean", "95 % (Student's t over seeds)"]
+    differences = [
+        (arm, name, *_difference_words(gain[name]))
+        for name, arms in compared.items()
+        for arm, gain in arms.items()
+    ]
+    print_markdown(heads, differences)
+
+
+def _difference_words(difference: Mapping[str, float]) -> tuple[str, str]:
+    mean, low, high = (difference[key] for key in ("mean", "low", "high"))
+    return ("–", "–") if math.isnan(mean) else (f"{mean:+.3f}", f"{low:+.3f} to {high:+.3f}")
 
 
 def _words(interval: Interval) -> str:

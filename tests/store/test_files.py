@@ -299,3 +299,12 @@ def test_a_killed_process_leaves_no_half_folder(tmp_path):
         older = [data for path, data in hidden.items() if path.endswith(".old")]
         assert [*left.values(), *older] == [{"a": b"old"}]
         assert [data for path, data in hidden.items() if path.endswith(".tmp")] == [{"x": b"new"}]
+
+
+def test_a_table_is_csv_with_its_names_first_and_whole_or_absent(tmp_path):
+    path = tmp_path / "table.csv"
+    store.write_csv(path, [("name", "number"), ("a, b", 1), ("", 2.5)])
+    assert path.read_bytes() == b'name,number\n"a, b",1\n,2.5\n'
+    with pytest.raises(OSError, match="create its folder first"):
+        store.write_csv(tmp_path / "nowhere" / "table.csv", [("name",)])
+    assert list(tmp_path.iterdir()) == [path]
