@@ -21,7 +21,7 @@ from rrjax.plots.canvas import Draw
 from rrjax.plots.fillings import accuracy_by_blanks
 from rrjax.puzzles import PuzzleSet
 from rrjax.puzzles.batch import IGNORE_LABEL, Batch
-from rrjax.puzzles.sudoku import from_tokens, size_of
+from rrjax.puzzles.sudoku import BLANK_TOKEN, from_tokens, size_of
 from rrjax.puzzles.sudoku_solver import solve_sudoku
 from rrjax.reports import fillings as report
 from rrjax.results.axes import ArraySpec
@@ -33,8 +33,6 @@ ARRAYS = {
     "cells_right": ArraySpec(_BY, "share of the blank cells that are right"),
     "solved": ArraySpec(_BY, "whether all blank cells are right", "b"),
 }
-_BLANK = 1
-"""The token of a cell without a digit."""
 
 
 def blanks(
@@ -94,7 +92,7 @@ def blanks(
         puzzle, level = np.divmod(items, limits.shape[1])
         chosen = take(puzzles, puzzle)
         blank = (order[puzzle] >= 0) & (order[puzzle] < limits[puzzle, level][:, None])
-        inputs = np.where(blank, _BLANK, chosen.labels).astype(np.int32)
+        inputs = np.where(blank, BLANK_TOKEN, chosen.labels).astype(np.int32)
         return chosen._replace(inputs=inputs), blank
 
     identity = {"puzzles": job.described_puzzles["sha256"], "levels": kept}
@@ -125,9 +123,9 @@ def _checked(puzzles: Puzzles) -> Batch:
 def _random_order(batch: Batch, seed: int) -> np.ndarray:
     """Returns (N, cells) a random rank from 0 among the blank cells of each puzzle, else −1."""
     draws = np.random.default_rng(seed).random(batch.inputs.shape)
-    draws = np.where(batch.inputs == _BLANK, draws, 2.0)
+    draws = np.where(batch.inputs == BLANK_TOKEN, draws, 2.0)
     ranks = draws.argsort(axis=1).argsort(axis=1)
-    return np.where(batch.inputs == _BLANK, ranks, -1)
+    return np.where(batch.inputs == BLANK_TOKEN, ranks, -1)
 
 
 def _measure(job: Job, params: Any, chunk: tuple[Batch, Array]) -> dict[str, Array]:

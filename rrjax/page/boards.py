@@ -8,16 +8,13 @@ import numpy as np
 from rrjax.page.shown import Shown
 from rrjax.puzzles import arc, maze
 from rrjax.puzzles.batch import IGNORE_LABEL
-from rrjax.puzzles.sudoku import SYMBOLS, geometry, size_of
+from rrjax.puzzles.sudoku import BLANK_TOKEN, SYMBOLS, geometry, size_of
 
 FIRST = 0x100
 """From here on no character is escaped in JSON."""
 
 MOST_TOKENS = 3000
 """Token values that boards may have: those of more would not fit the characters."""
-
-SUDOKU_BLANK = 1
-"""The token of a blank cell; those above it are digits."""
 
 ARC_COLOURS = (
     *("#000000", "#0074D9", "#FF4136", "#2ECC40", "#FFDC00"),
@@ -88,14 +85,14 @@ def mark(
         for unit in geometry(size).units:
             digits = answers[..., unit]
             twice = (digits[..., :, None] == digits[..., None, :]).sum(axis=-1) > 1
-            clash[..., unit] |= twice & (digits > SUDOKU_BLANK)
+            clash[..., unit] |= twice & (digits > BLANK_TOKEN)
     return Marks(given, wrong, changed, clash)
 
 
 def _blank(num_cells: int, vocab_size: int) -> int | None:
     """Returns the token of questions that is to be found; None where answers are new boards."""
     if size_of(num_cells, vocab_size):
-        return SUDOKU_BLANK
+        return BLANK_TOKEN
     return maze.FREE if maze.maze_size(num_cells, vocab_size) else None
 
 

@@ -6,10 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from rrjax.puzzles.maze import FREE, GOAL, PATH, WALL, maze_size
-from rrjax.puzzles.sudoku import Geometry, geometry, size_of
+from rrjax.puzzles.sudoku import BLANK_TOKEN, Geometry, geometry, size_of
 
-_BLANK, _FIRST_DIGIT = 1, 2
-"""Tokens of a Sudoku: padding 0, blank 1, digit d → d + 1."""
+_FIRST_DIGIT = BLANK_TOKEN + 1
 
 
 class Meaning(NamedTuple):
@@ -77,7 +76,7 @@ def meanings(
 def _of_sudokus(
     inputs: np.ndarray, labels: np.ndarray, answers: np.ndarray, board: Geometry
 ) -> list[Meaning]:
-    blank = inputs == _BLANK
+    blank = inputs == BLANK_TOKEN
     known = (blank & (labels >= _FIRST_DIGIT))[:, None]
     digit, last = (tokens[:, None] - _FIRST_DIGIT for tokens in (labels, answers[:, -1]))
     is_digit = blank[:, None] & (last >= 0)
@@ -122,7 +121,7 @@ def candidates_left(inputs: np.ndarray, board: Geometry) -> np.ndarray:
     """Returns (N, cells) how many digits no given peer of a blank cell has; 0 for given cells."""
     digits = _FIRST_DIGIT + np.arange(board.size)
     taken = (inputs[:, board.peers][..., None] == digits).any(axis=2)
-    return np.where(inputs == _BLANK, board.size - taken.sum(axis=-1), 0)
+    return np.where(inputs == BLANK_TOKEN, board.size - taken.sum(axis=-1), 0)
 
 
 def repeats(answers: np.ndarray, units: np.ndarray) -> np.ndarray:

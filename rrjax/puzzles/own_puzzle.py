@@ -16,7 +16,7 @@ from rrjax.puzzles.maze import (
     parse_maze,
     path_lengths,
 )
-from rrjax.puzzles.sudoku import SYMBOLS, geometry, parse_board, size_of, to_tokens
+from rrjax.puzzles.sudoku import BLANK_TOKEN, SYMBOLS, geometry, parse_board, size_of, to_tokens
 
 _RULES = str.maketrans("", "", "|+-_ \t\r\n")
 _UNITS = ("row", "column", "box")
@@ -106,7 +106,7 @@ def format_answer(tokens: np.ndarray, answer: np.ndarray, vocab_size: int) -> st
 
 def _format_sudoku(tokens: np.ndarray, answer: np.ndarray) -> str:
     size, height, width, *_ = geometry(isqrt(len(tokens)))
-    marks = np.where(tokens == 1, "  ", np.where(tokens == answer, "[]", "!!")).tolist()
+    marks = np.where(tokens == BLANK_TOKEN, "  ", np.where(tokens == answer, "[]", "!!")).tolist()
     symbols = [SYMBOLS[max(token - 1, 0)] for token in answer.tolist()]
     cells = [f"{left}{symbol}{right}" for (left, right), symbol in zip(marks, symbols, strict=True)]
     boxes = ["".join(cells[i : i + width]) for i in range(0, size * size, width)]

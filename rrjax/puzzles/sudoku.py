@@ -16,6 +16,7 @@ from rrjax.puzzles.values import check_values
 BOX_SHAPES = {4: (2, 2), 6: (2, 3), 9: (3, 3), 16: (4, 4)}
 _SIZES = {size * size: size for size in BOX_SHAPES}  # by the number of cells
 SYMBOLS = ".123456789ABCDEFG"
+BLANK_TOKEN = 1  # of a cell without a digit; the digits lie above it
 _VALUES = np.full(128, 255, np.uint8)  # of an ASCII character; 255: it stands for none
 for _value, _symbol in enumerate(SYMBOLS):
     _VALUES[[ord(_symbol), ord(_symbol.lower())]] = _value

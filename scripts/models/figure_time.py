@@ -34,7 +34,9 @@ class Options:
 
 def figure(reached: Sequence[Mapping[str, Any]]) -> "Figure":
     """Draws a line for each training, named by its recipe."""
-    tests = {(each["test_set"], each["curve"]["num_puzzles"]) for each in reached}
+    tests = {
+        (each["test_set"], number) for each in reached for number in each["curve"]["num_puzzles"]
+    }
     if len(tests) != 1:
         raise ValueError(f"expected trainings with the same test puzzles, found {sorted(tests)}")
     ((_, number),) = tests

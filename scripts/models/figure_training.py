@@ -29,8 +29,8 @@ def curves() -> dict[str, dict[str, Any]]:
 
 def shares_of(curve: Mapping[str, Any]) -> list[Interval]:
     """Returns the share of test puzzles that each evaluation solved."""
-    number = curve["num_puzzles"]
-    return [fraction_interval(round(share * number), number) for share in curve["solved"]]
+    evaluations = zip(curve["solved"], curve["num_puzzles"], strict=True)
+    return [fraction_interval(round(share * number), number) for share, number in evaluations]
 
 
 def figure(recorded: Mapping[str, Mapping[str, Any]]) -> "Figure":
@@ -43,7 +43,9 @@ def figure(recorded: Mapping[str, Mapping[str, Any]]) -> "Figure":
         ax.set_xlabel("training step")
         ax.set_ylabel("share solved, 95 % interval")
         again = ", second training" if "training" in curve else ""
-        title = f"{name}{again} ({curve['num_puzzles']} held-out puzzles)"
+        least, most = min(curve["num_puzzles"]), max(curve["num_puzzles"])
+        number = str(most) if least == most else f"{least} to {most}"
+        title = f"{name}{again} ({number} held-out puzzles)"
         ax.set_title(title, loc="left", fontsize="medium")
     for ax in panels[len(recorded) :]:
         ax.remove()

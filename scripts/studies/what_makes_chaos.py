@@ -34,6 +34,7 @@ from rrjax.checks import check_count
 from rrjax.plots.canvas import FAILED, SOLVED, UNIT, Look, draw_intervals, new_panels, save_figure
 from rrjax.puzzles import PuzzleSet
 from rrjax.puzzles.folders import read_folder, write_folder
+from rrjax.puzzles.sudoku import BLANK_TOKEN
 from rrjax.store import describe_run, write_json
 from scripts.studies.along_training import Row, row_of, write_table
 from scripts.studies.comparison import MARKERS, check_arms, gains_over
@@ -52,8 +53,6 @@ FAST = {
     "--lr": 3e-4,
 }
 EASY_CLUES = 14, 30
-BLANK = 1
-"""The token of a blank cell."""
 COMPARED = ("solved", "failed_lambda1", "chaotic", "settled", "auc")
 """What is compared between arms, by its name in a row."""
 
@@ -125,10 +124,10 @@ def with_more_clues(puzzles: PuzzleSet, seed: int = 0) -> PuzzleSet:
     fewest, most = EASY_CLUES
     wanted = rng.integers(fewest, most, len(puzzles), endpoint=True)
     # clues come first in every row of ranks, the other cells behind them in random order
-    order = rng.random(puzzles.inputs.shape) - (puzzles.inputs != BLANK)
+    order = rng.random(puzzles.inputs.shape) - (puzzles.inputs != BLANK_TOKEN)
     ranks = order.argsort(axis=1).argsort(axis=1)
-    shown = (ranks < wanted[:, None]) | (puzzles.inputs != BLANK)
-    return replace(puzzles, inputs=np.where(shown, puzzles.labels, BLANK))
+    shown = (ranks < wanted[:, None]) | (puzzles.inputs != BLANK_TOKEN)
+    return replace(puzzles, inputs=np.where(shown, puzzles.labels, BLANK_TOKEN))
 
 
 def train(arm: Arm, seed: int, data: Path, options: Options) -> Path:

@@ -9,7 +9,7 @@ from scripts.models.figure_time import figure
 
 
 def reached(config: str, solved: list[float], test_set: str = "a") -> dict[str, Any]:
-    curve = {"steps": [10, 20], "minutes": [30.0, 60.0], "solved": solved, "num_puzzles": 8}
+    curve = {"steps": [10, 20], "minutes": [30.0, 60.0], "solved": solved, "num_puzzles": [8, 8]}
     return {"config": config, "steps": 20, "test_set": test_set, "curve": curve}
 
 
@@ -28,3 +28,10 @@ def test_each_recipe_has_its_line_over_hours():
 def test_other_test_puzzles_are_no_comparison():
     with pytest.raises(ValueError, match=r"the same test puzzles, found .*b"):
         figure([reached("fast", [0.25, 0.5]), reached("official", [0.0, 0.125], "b")])
+
+
+def test_fewer_test_puzzles_are_no_comparison():
+    less = reached("official", [0.0, 0.125])
+    less["curve"]["num_puzzles"][0] = 4
+    with pytest.raises(ValueError, match=r"the same test puzzles, found .*4"):
+        figure([reached("fast", [0.25, 0.5]), less])

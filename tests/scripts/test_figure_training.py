@@ -5,12 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rrjax.analysis.intervals import fraction_interval
 from rrjax.models import load_model
 from rrjax.puzzles import write_folder
 from rrjax.training.history import Run
 from scripts.models import record_curve
 from scripts.models.bundle_model import curve, seconds_of
-from scripts.models.figure_training import curves, figure
+from scripts.models.figure_training import curves, figure, shares_of
 from tests.tools import tiny
 
 NAN = np.nan
@@ -28,7 +29,7 @@ def training(test_set: str) -> Run:
 
 def test_a_curve_has_the_evaluations_up_to_the_bundled_step():
     found = curve([training("a")], last=20)
-    assert found == {"steps": [10, 20], "solved": [0.25, 0.5], "num_puzzles": 8}
+    assert found == {"steps": [10, 20], "solved": [0.25, 0.5], "num_puzzles": [8, 8]}
     assert seconds_of([training("a")], last=20) == 5 + 15 * 2
 
 
@@ -40,11 +41,14 @@ def test_a_curve_goes_through_the_trainings_that_a_model_began_with():
     assert seconds_of(trainings, last=10) == 2 * (5 + 25 * 2) + 5 + 5 * 2
 
 
-def test_evaluations_of_different_sizes_are_no_curve():
-    other = training("a")
-    other.metrics["test/count"][1] = 4
-    with pytest.raises(ValueError, match=r"as many test puzzles .* \[4, 8, 8\]"):
-        curve([other], last=30)
+def test_each_evaluation_has_its_own_number_of_puzzles():
+    short = training("a")
+    short.metrics["test/count"][1] = 4
+    found = curve([short], last=30)
+    assert found["num_puzzles"] == [4, 8, 8]
+    assert shares_of(found) == [fraction_interval(k, n) for k, n in [(1, 4), (4, 8), (6, 8)]]
+    (ax,) = figure({"short": found}).axes
+    assert ax.get_title(loc="left") == "short (4 to 8 held-out puzzles)"
 
 
 @pytest.fixture
@@ -62,7 +66,7 @@ def test_a_second_training_adds_its_curve_and_nothing_else(bundled):
     before = load_model(bundled)
     record_curve.main(Path("run"), 20, "model")
     after = load_model(bundled)
-    expected = {"steps": [10, 20], "solved": [0.25, 0.5], "num_puzzles": 8}
+    expected = {"steps": [10, 20], "solved": [0.25, 0.5], "num_puzzles": [8, 8]}
     expected |= {"training": "a second one"}
     assert after.provenance == before.provenance | {"curve": expected}
     assert after.digest == before.digest
@@ -83,7 +87,7 @@ def test_every_recorded_curve_has_a_panel_with_its_points():
     assert len(drawn.axes) == len(found)
     for ax, (name, recorded) in zip(drawn.axes, found.items(), strict=True):
         title = ax.get_title(loc="left")
-        assert f"({recorded['num_puzzles']} held-out" in title
+        assert f"({recorded['num_puzzles'][-1]} held-out" in title
         assert title.startswith(name)
         assert ("second training" in title) == ("training" in recorded)
         x, y = ax.lines[0].get_data()

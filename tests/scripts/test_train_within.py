@@ -37,7 +37,7 @@ def test_marks_are_reached_at_the_first_evaluation_that_is_as_good():
         "steps": [20, 40],
         "minutes": [3.0, 5.0],
         "solved": [0.6, 0.7],
-        "num_puzzles": 64,
+        "num_puzzles": [64, 64],
     }
     assert result["minutes"] == 5.0
 

@@ -10,6 +10,7 @@ import pytest
 
 from rrjax.analysis.intervals import UNDEFINED, Interval
 from rrjax.puzzles import build_sudokus, generate_sudokus
+from rrjax.puzzles.sudoku import BLANK_TOKEN
 from rrjax.training.history import load_run
 from scripts.studies import what_makes_chaos as study
 from scripts.studies.along_training import Row
@@ -27,8 +28,8 @@ def test_easier_puzzles_keep_board_and_clues():
     minimal = build_sudokus(generate_sudokus(6, 40, seed=1))
     easy = study.with_more_clues(minimal)
     np.testing.assert_array_equal(easy.labels, minimal.labels)
-    was = minimal.inputs != study.BLANK
-    now = easy.inputs != study.BLANK
+    was = minimal.inputs != BLANK_TOKEN
+    now = easy.inputs != BLANK_TOKEN
     assert (now | ~was).all()
     np.testing.assert_array_equal(easy.inputs[now], easy.labels[now])
     fewest, most = study.EASY_CLUES
