@@ -22,12 +22,17 @@ from rrjax.puzzles.folders import write_folder
 from rrjax.puzzles.sudoku import Puzzles
 from rrjax.puzzles.sudoku_build import Make, sudoku_sets
 from rrjax.puzzles.sudoku_list import Unsuitable, choose_from_list
-from rrjax.puzzles.sudoku_mix import SudokuRequest, generate_mixed
+from rrjax.puzzles.sudoku_mix import SudokuRequest, generate_mixed, kinds_of, word_of
 from rrjax.puzzles.text_files import read_sudokus
 from rrjax.store import check_new_folder, claim_folder, hold_folder, version
 
 _AT_ONCE = {4: 256, 6: 256, 9: 128, 16: 4}
 """Puzzles of a size that a process makes before it stores them and reports, in seconds mostly."""
+
+_MANY_GUESSES = 30
+_HARD_AT_ONCE = 32
+"""The same for puzzles of more than 30 guesses: 32 of at least 100 take six minutes. Fewer would
+make each puzzle dearer."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,7 @@ class Options:
       clues: Fewest and most clues. By default no clue of a puzzle can be removed.
       min_guesses: Least number of values that the solver must try where singles decide nothing, at
         most 200. No clue of such a puzzle can be removed. The time for a puzzle grows with this
-        number: 100 takes some thirty times as long as 30.
+        number: 100 takes nearly forty times as long as 30.
       mix: Kinds of puzzles with their shares, such as minimal=2 clues:24-40=1 guesses:30=1. The
         word hard stands for a mixture to train on, and graded for that of the hard test set.
       num_aug: Number of random symmetric copies of each training puzzle, which form one group with
@@ -118,13 +123,24 @@ def _pieces(out: Path, settings: dict[str, Any], workers: int) -> Iterator[Make]
     claim_folder(folder, "request.json", settings, {"rrjax": version()})
 
     def make(request: SudokuRequest, indices: np.ndarray) -> Puzzles:
+        both = np.zeros((2, len(indices), request.size**2), np.int32)
+        kinds = kinds_of(request, indices)
+        for kind in np.unique(kinds).tolist():
+            both[:, kinds == kind] = make_kind(request, kind, indices[kinds == kind])
+        return Puzzles(*both)
+
+    def make_kind(request: SudokuRequest, kind: int, indices: np.ndarray) -> np.ndarray:
+        # by kinds: a board takes its steps with many others, which makes it cheap, only while the
+        # others need as many
         first, number = int(indices[0]), len(indices)
-        piece = partial(_piece, request, first)
-        size, identity = _AT_ONCE[request.size], {"first": first, **request._asdict()}
-        sweep = Sweep(folder / f"from_{first}", number, size, identity)
-        with progress("sudokus", number) as bar:
+        identity = {"first": first, "kind": kind, **request._asdict()}
+        is_hard = request.kinds[kind].min_guesses > _MANY_GUESSES
+        at_once = _HARD_AT_ONCE if is_hard else _AT_ONCE[request.size]
+        sweep = Sweep(folder / f"from_{first}", number, at_once, identity)
+        with progress(f"sudokus {word_of(request.kinds[kind])}", number) as bar:
+            piece = partial(_piece, request, indices)
             arrays = run_with_workers(sweep, piece, bar.report, workers)
-        return Puzzles(*(arrays[name].astype(np.int32) for name in Puzzles._fields))
+        return np.stack([arrays[name] for name in Puzzles._fields])
 
     with hold_folder(folder, "filled"):
         try:
@@ -135,9 +151,11 @@ def _pieces(out: Path, settings: dict[str, Any], workers: int) -> Iterator[Make]
     shutil.rmtree(folder)
 
 
-def _piece(request: SudokuRequest, first: int, indices: np.ndarray) -> dict[str, np.ndarray]:
-    """Returns the puzzles of some indices, counted from `first`."""
-    puzzles = generate_mixed(request, first + indices)._asdict()
+def _piece(
+    request: SudokuRequest, indices: np.ndarray, places: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Returns the puzzles of the indices in some places."""
+    puzzles = generate_mixed(request, indices[places])._asdict()
     return {name: boards.astype(np.uint8) for name, boards in puzzles.items()}
 
 

@@ -74,13 +74,25 @@ def check_request(request: SudokuRequest) -> None:
 
 def generate_mixed(request: SudokuRequest, indices: np.ndarray) -> Puzzles:
     """Returns the puzzles of some indices."""
-    kinds = turns(request.shares)
-    kinds = kinds[indices % len(kinds)]
+    kinds = kinds_of(request, indices)
     both = np.zeros((2, len(indices), request.size**2), np.int32)
     for number, kind in enumerate(request.kinds):
         own = np.flatnonzero(kinds == number)
         both[:, own] = generate_at(indices[own].tolist(), request.size, request.seed, kind)
     return Puzzles(*both)
+
+
+def kinds_of(request: SudokuRequest, indices: np.ndarray) -> np.ndarray:
+    """Returns which of the request's kinds the puzzle of each index is, as an index of them."""
+    round_ = turns(request.shares)
+    return round_[indices % len(round_)]
+
+
+def word_of(kind: Kind) -> str:
+    """Returns what stands for a kind in a mixture."""
+    if kind.clues:
+        return "clues:{}-{}".format(*kind.clues)
+    return f"guesses:{kind.min_guesses}" if kind.min_guesses else "minimal"
 
 
 def turns(shares: Sequence[int]) -> np.ndarray:

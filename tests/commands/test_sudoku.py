@@ -14,7 +14,7 @@ from rrjax.puzzles.folders import read_folder
 from rrjax.puzzles.sudoku import compact_board
 from rrjax.puzzles.sudoku_build import sudoku_sets
 from rrjax.puzzles.sudoku_generate import distinct, is_among
-from rrjax.puzzles.sudoku_mix import generate_mixed
+from rrjax.puzzles.sudoku_mix import MIXES, generate_mixed, kinds_of, parse_mix, word_of
 from rrjax.puzzles.test_sets import hard_boards
 
 SMALL = ("--size", "4", "--num-train", "20", "--num-test", "10")
@@ -343,6 +343,26 @@ def test_a_mixture_has_its_shares_everywhere(tmp_path):
     assert (clues < 6).any()
 
 
+def test_each_kind_is_made_for_itself_and_named(tmp_path, monkeypatch, capsys):
+    made = []
+
+    def recorded(request, indices):
+        made.append(set(kinds_of(request, indices).tolist()))
+        return generate_mixed(request, indices)
+
+    monkeypatch.setattr(sudoku, "generate_mixed", recorded)
+    make(tmp_path / "data", *MIXED, "--workers", "1")
+    assert made == [{0}, {1}]
+    shown = capsys.readouterr().err
+    assert shown.index("sudokus minimal") < shown.index("sudokus clues:6-8")
+
+
+def test_a_kind_has_the_word_that_asks_for_it():
+    for words in MIXES.values():
+        kinds, _ = parse_mix(words.split())
+        assert [word_of(kind) for kind in kinds] == [word.split("=")[0] for word in words.split()]
+
+
 def test_workers_change_no_byte_and_leave_no_piece(tmp_path):
     first = make(tmp_path / "a", *MIXED, "--workers", "1")
     assert make(tmp_path / "b", *MIXED, "--workers", "2") == first
@@ -361,12 +381,12 @@ def test_what_was_cut_off_goes_on_to_the_same_bytes(tmp_path, monkeypatch, capsy
 
     monkeypatch.setattr(sudoku, "generate_mixed", cut_off)
     assert main(["sudoku", str(tmp_path / "b"), *MIXED, "--workers", "1"]) == 130
-    assert made == [256, 53]
+    assert made == [103, 206]  # those of a kind are made together
     other = ["sudoku", str(tmp_path / "b"), *MIXED, "--seed", "1"]
     assert main(other) == 2
     assert "its seed is 0, asked for 1" in capsys.readouterr().err
     assert make(tmp_path / "b", *MIXED, "--workers", "1") == first
-    assert made == [256, 53, 53]
+    assert made == [103, 206, 206]
     assert not (tmp_path / "b.pieces").exists()
 
 
