@@ -5,6 +5,7 @@ import re
 import shlex
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,6 @@ BUNDLED = (
     "trm_sudoku6",
     "trm_sudoku9",
     "hrm_sudoku6",
-    "hrm_sudoku9",
     "transformer_sudoku6",
     "lstm_sudoku6",
 )
@@ -61,7 +61,7 @@ def test_the_official_runs_and_those_for_a_cpu_are_there():
     official = [f"{cell}_{task}" for cell in ("trm_att", "hrm") for task in ("arc1", "arc2")]
     official += [f"{cell}_sudoku_extreme" for cell in ("trm_mlp", "trm_att", "hrm")]
     official += [f"{cell}_maze_hard" for cell in ("trm_att", "hrm")]
-    small = [f"cpu_{task}" for task in ("sudoku4", "maze10", "arc1", *BUNDLED)]
+    small = [f"cpu_{task}" for task in ("sudoku4", "maze10", "arc1", "hrm_sudoku9", *BUNDLED)]
     fast = ["fast_sudoku", "cpu_fast_sudoku", "cpu_official_sudoku"]
     basins = [f"cpu_{way}_sudoku6" for way in ("small", "eqr", "wta")]
     assert sorted(NAMES) == sorted(official + small + fast + basins)
@@ -148,25 +148,32 @@ def test_a_bundled_models_script_is_the_recipe_that_trained_it(name, monkeypatch
     )
 
 
-def test_the_stages_of_the_maze_model_end_with_its_recipe():
+@pytest.mark.parametrize(
+    ("model", "recipe", "stage_of_recipe"),
+    [("trm-maze10", "cpu_maze10", -1), ("hrm-sudoku9", "cpu_hrm_sudoku9", 0)],
+)
+def test_the_last_stage_of_a_models_script_trained_it(model, recipe, stage_of_recipe):
     """One cell; each stage begins with the weights of the one before, at no higher a rate."""
-    text = (ROOT / "scripts" / "models" / "train_trm_maze10.sh").read_text().replace("\\\n", " ")
-    path = ROOT / "recipes" / "cpu_maze10.yaml"
+    script = ROOT / "scripts" / "models" / f"train_{model.replace('-', '_')}.sh"
+    text = script.read_text().replace("\\\n", " ")
+    path = ROOT / "recipes" / f"{recipe}.yaml"
     lines = [line.replace("$config", str(path)) for line in text.splitlines()]
     words = [shlex.split(line)[2:] for line in lines if line.startswith("rrjax train")]
     stages = [train.parse(train.Options, each, "rrjax train") for each in words]
-    starts = [stage.start for stage in stages]
-    assert starts == [None, *(str(stage.out) for stage in stages[:-1])]
-    rates = [stage.recipe.muon_lr for stage in stages]
-    assert rates == sorted(rates, reverse=True)
-    assert rates[0] > rates[-1]
-    arch, recipe = read_config_file(path)
+    first, *later = stages
+    assert first.start is None
+    for before, stage in pairwise(stages):
+        models = before.out, before.out / "models" / f"step_{before.recipe.steps:06d}"
+        assert stage.start in map(str, models)
+        assert stage.recipe.muon_lr <= before.recipe.muon_lr
+    assert later[-1].recipe.muon_lr < first.recipe.muon_lr
+    arch, of_recipe = read_config_file(path)
     assert {stage.arch for stage in stages} == {arch}
-    assert stages[-1].recipe == recipe
-    config = ROOT / "rrjax" / "bundled" / "trm-maze10" / "config.json"
+    assert stages[stage_of_recipe].recipe == of_recipe
+    config = ROOT / "rrjax" / "bundled" / model / "config.json"
     trained = json.loads(config.read_text())["provenance"]["trained"]
     assert Arch(**trained["config"]["arch"]) == arch
-    assert trained["recipe"] == json.loads(json.dumps(asdict(recipe)))
+    assert trained["recipe"] == json.loads(json.dumps(asdict(later[-1].recipe)))
 
 
 @pytest.mark.slow

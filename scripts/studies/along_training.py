@@ -2,8 +2,9 @@
 
 Every checkpoint runs the same puzzles. For each it says what share is solved, λ₁ of solved and of
 failed runs, the share of failed runs with λ₁ > 0, the AUC of −λ₁ for "solved", and how many failed
-runs have come to rest. Intervals are those of 95 % over puzzles. Writes `along_training.csv`,
-`along_training.png`, and a folder with the spectrum of each checkpoint; a killed study goes on.
+runs move as little as nine tenths of the solved ones do. Intervals are those of 95 % over puzzles.
+Writes `along_training.csv`, `along_training.png`, and a folder with the spectrum of each
+checkpoint; a killed study goes on.
 
 Usage: python -m scripts.studies.along_training RUN [--puzzles FOLDER] [--num-puzzles 512]
 RUN is a training run, or any folder whose subfolders step_N are models.
@@ -146,7 +147,7 @@ def figure(rows: Mapping[int, Row]) -> "Figure":
             "share of the failed runs",
             [
                 ("chaotic", FAILED._replace(name="λ₁ > 0")),
-                ("settled", ALL._replace(name="at rest")),
+                ("settled", ALL._replace(name="as still as solved")),
             ],
         ),
         (panels[3], "AUC of −λ₁\nfor solved", [("auc", ALL)]),
