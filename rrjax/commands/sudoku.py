@@ -21,8 +21,9 @@ from rrjax.puzzles import PuzzleSet, build_sudokus
 from rrjax.puzzles.folders import write_folder
 from rrjax.puzzles.sudoku import Puzzles
 from rrjax.puzzles.sudoku_build import Make, sudoku_sets
+from rrjax.puzzles.sudoku_generate import Kind
 from rrjax.puzzles.sudoku_list import Unsuitable, choose_from_list
-from rrjax.puzzles.sudoku_mix import SudokuRequest, generate_mixed, kinds_of, word_of
+from rrjax.puzzles.sudoku_mix import SudokuRequest, by_kinds, generate_mixed, word_of
 from rrjax.puzzles.text_files import read_sudokus
 from rrjax.store import check_new_folder, claim_folder, hold_folder, version
 
@@ -123,24 +124,20 @@ def _pieces(out: Path, settings: dict[str, Any], workers: int) -> Iterator[Make]
     claim_folder(folder, "request.json", settings, {"rrjax": version()})
 
     def make(request: SudokuRequest, indices: np.ndarray) -> Puzzles:
-        both = np.zeros((2, len(indices), request.size**2), np.int32)
-        kinds = kinds_of(request, indices)
-        for kind in np.unique(kinds).tolist():
-            both[:, kinds == kind] = make_kind(request, kind, indices[kinds == kind])
-        return Puzzles(*both)
-
-    def make_kind(request: SudokuRequest, kind: int, indices: np.ndarray) -> np.ndarray:
         # by kinds: a board takes its steps with many others, which makes it cheap, only while the
         # others need as many
+        return by_kinds(request, indices, partial(make_kind, request))
+
+    def make_kind(request: SudokuRequest, kind: Kind, indices: np.ndarray) -> Puzzles:
         first, number = int(indices[0]), len(indices)
-        identity = {"first": first, "kind": kind, **request._asdict()}
-        is_hard = request.kinds[kind].min_guesses > _MANY_GUESSES
+        is_hard = kind.min_guesses > _MANY_GUESSES
         at_once = _HARD_AT_ONCE if is_hard else _AT_ONCE[request.size]
+        identity = {"first": first, **request._asdict()}  # the first index tells the kind
         sweep = Sweep(folder / f"from_{first}", number, at_once, identity)
-        with progress(f"sudokus {word_of(request.kinds[kind])}", number) as bar:
+        with progress(f"sudokus {word_of(kind)}", number) as bar:
             piece = partial(_piece, request, indices)
             arrays = run_with_workers(sweep, piece, bar.report, workers)
-        return np.stack([arrays[name] for name in Puzzles._fields])
+        return Puzzles(*(arrays[name] for name in Puzzles._fields))
 
     with hold_folder(folder, "filled"):
         try:

@@ -1,7 +1,7 @@
 """Mixtures of easy and hard Sudokus, in which puzzle i is of a kind that depends on i alone."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -74,22 +74,34 @@ def check_request(request: SudokuRequest) -> None:
 
 def generate_mixed(request: SudokuRequest, indices: np.ndarray) -> Puzzles:
     """Returns the puzzles of some indices."""
+
+    def make(kind: Kind, own: np.ndarray) -> Puzzles:
+        return generate_at(own.tolist(), request.size, request.seed, kind)
+
+    return by_kinds(request, indices, make)
+
+
+def by_kinds(
+    request: SudokuRequest, indices: np.ndarray, make: Callable[[Kind, np.ndarray], Puzzles]
+) -> Puzzles:
+    """Returns the puzzles of some indices, of which `make` is given those of each kind together."""
     kinds = kinds_of(request, indices)
     both = np.zeros((2, len(indices), request.size**2), np.int32)
     for number, kind in enumerate(request.kinds):
-        own = np.flatnonzero(kinds == number)
-        both[:, own] = generate_at(indices[own].tolist(), request.size, request.seed, kind)
+        own = kinds == number
+        if own.any():
+            both[:, own] = make(kind, indices[own])
     return Puzzles(*both)
 
 
 def kinds_of(request: SudokuRequest, indices: np.ndarray) -> np.ndarray:
-    """Returns which of the request's kinds the puzzle of each index is, as an index of them."""
+    """Returns the place of each puzzle's kind in `request.kinds`, for puzzles of some indices."""
     round_ = turns(request.shares)
     return round_[indices % len(round_)]
 
 
 def word_of(kind: Kind) -> str:
-    """Returns what stands for a kind in a mixture."""
+    """Returns the word that asks for a kind in a mixture, such as `guesses:30`."""
     if kind.clues:
         return "clues:{}-{}".format(*kind.clues)
     return f"guesses:{kind.min_guesses}" if kind.min_guesses else "minimal"
