@@ -149,10 +149,13 @@ def test_a_bundled_models_script_is_the_recipe_that_trained_it(name, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("model", "recipe", "stage_of_recipe"),
-    [("trm-maze10", "cpu_maze10", -1), ("hrm-sudoku9", "cpu_hrm_sudoku9", 0)],
+    ("model", "recipe", "stage_of_recipe", "start"),
+    [
+        ("trm-maze10", "cpu_maze10", -1, ""),
+        ("hrm-sudoku9", "cpu_hrm_sudoku9", 0, "models/step_{steps:06d}"),
+    ],
 )
-def test_the_last_stage_of_a_models_script_trained_it(model, recipe, stage_of_recipe):
+def test_the_last_stage_of_a_models_script_trained_it(model, recipe, stage_of_recipe, start):
     """One cell; each stage begins with the weights of the one before, at no higher a rate."""
     script = ROOT / "scripts" / "models" / f"train_{model.replace('-', '_')}.sh"
     text = script.read_text().replace("\\\n", " ")
@@ -163,8 +166,7 @@ def test_the_last_stage_of_a_models_script_trained_it(model, recipe, stage_of_re
     first, *later = stages
     assert first.start is None
     for before, stage in pairwise(stages):
-        models = before.out, before.out / "models" / f"step_{before.recipe.steps:06d}"
-        assert stage.start in map(str, models)
+        assert stage.start == str(before.out / start.format(steps=before.recipe.steps))
         assert stage.recipe.muon_lr <= before.recipe.muon_lr
     assert later[-1].recipe.muon_lr < first.recipe.muon_lr
     arch, of_recipe = read_config_file(path)
